@@ -1,0 +1,283 @@
+"""The tables that pass from stage to stage: one schema each, checked on every write and every read.
+
+A table is a pandas DataFrame in memory and a Parquet file on disk. Names and types are a public interface, described
+for readers in ``docs/tables.md``. Layers and heads count from 0.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute  # noqa: F401  (makes pa.compute available)
+import pyarrow.parquet as pq
+
+from retrieval_heads.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's columns, which of them may be null, and which together identify a row."""
+
+    name: str
+    fields: tuple[tuple[str, pa.DataType], ...]
+    key: tuple[str, ...]
+    nullable: frozenset[str] = frozenset()
+
+    @property
+    def columns(self) -> list[str]:
+        return [name for name, _ in self.fields]
+
+    def schema(self) -> pa.Schema:
+        return pa.schema([pa.field(name, type_, name in self.nullable) for name, type_ in self.fields])
+
+
+_text, _int, _float, _bool = pa.string(), pa.int32(), pa.float64(), pa.bool_()
+_ids = pa.list_(pa.int32())
+_heads = pa.list_(pa.string())
+
+PROMPTS = Table(
+    "prompts",
+    (
+        ("prompt_id", _text),
+        ("doc_id", _text),
+        ("split", _text),
+        ("model", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("depth", _float),
+        ("input_ids", _ids),
+        ("null_ids", _ids),
+        ("needle_start", _int),
+        ("needle_end", _int),
+        ("answer_start", _int),
+        ("answer_end", _int),
+        ("suffix_start", _int),
+        ("answer", _text),
+        ("status", _text),
+    ),
+    key=("prompt_id",),
+    # A prompt that was left out has its reason in `status` and no tokens.
+    nullable=frozenset(
+        {"input_ids", "null_ids", "needle_start", "needle_end", "answer_start", "answer_end", "suffix_start", "answer"}
+    ),
+)
+
+SCORES = Table(
+    "scores",
+    (
+        ("model", _text),
+        ("method", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("prompt_id", _text),
+        ("layer", _int),
+        ("head", _int),
+        ("score", _float),
+    ),
+    key=("method", "prompt_id", "layer", "head"),
+)
+
+GENERATIONS = Table(
+    "generations",
+    (
+        ("model", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("prompt_id", _text),
+        ("generated", _text),
+        ("success", _bool),
+        ("rouge1_recall", _float),
+    ),
+    key=("prompt_id",),
+)
+
+RANKINGS = Table(
+    "rankings",
+    (
+        ("model", _text),
+        ("method", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("layer", _int),
+        ("head", _int),
+        ("score", _float),
+        ("rank", _int),
+        ("n_samples", _int),
+        ("score_sd", _float),
+    ),
+    key=("model", "method", "question", "context_length", "layer", "head"),
+    nullable=frozenset({"score_sd"}),
+)
+
+# What was cut: the whole model (baseline), the top of a method's ranking (method), or a control (random) drawn for that
+# method's top set, layer by layer (matching = layer) or from the whole model (matching = none).
+_HEAD_SET = (
+    ("source", _text),
+    ("method", _text),
+    ("matching", _text),
+    ("draw", _int),
+    ("k", _int),
+)
+_HEAD_SET_NULLABLE = frozenset({"method", "matching", "draw"})
+
+HEAD_SETS = Table(
+    "head_sets",
+    (("model", _text), ("question", _text), ("context_length", _int), *_HEAD_SET, ("heads", _heads)),
+    key=("model", "question", "context_length", *(name for name, _ in _HEAD_SET)),
+    nullable=_HEAD_SET_NULLABLE,
+)
+
+ABLATION = Table(
+    "ablation",
+    (
+        ("model", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("depth", _float),
+        ("prompt_id", _text),
+        ("doc_id", _text),
+        *_HEAD_SET,
+        ("mode", _text),
+        ("scope", _text),
+        ("answer", _text),
+        ("generated", _text),
+        ("correct", _bool),
+        ("contains", _bool),
+        ("outcome", _text),
+        ("answer_logprob", _float),
+    ),
+    key=("model", "prompt_id", *(name for name, _ in _HEAD_SET), "mode", "scope"),
+    nullable=_HEAD_SET_NULLABLE,
+)
+
+ABLATION_SUMMARY = Table(
+    "ablation_summary",
+    (
+        ("model", _text),
+        ("question", _text),
+        ("context_length", _int),
+        *_HEAD_SET,
+        ("mode", _text),
+        ("scope", _text),
+        ("accuracy", _float),
+        ("correct", _int),
+        ("total", _int),
+    ),
+    key=("model", "question", "context_length", *(name for name, _ in _HEAD_SET), "mode", "scope"),
+    nullable=_HEAD_SET_NULLABLE,
+)
+
+OVERLAP = Table(
+    "overlap",
+    (
+        ("dimension", _text),
+        ("a", _text),
+        ("b", _text),
+        ("model", _text),
+        ("method", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("k", _int),
+        ("jaccard", _float),
+        ("chance", _float),
+    ),
+    key=("dimension", "a", "b", "model", "method", "question", "context_length"),
+    # The dimension along which a pair differs has no single value.
+    nullable=frozenset({"model", "method", "question", "context_length"}),
+)
+
+DATASET_COUNTS = Table(
+    "dataset_counts",
+    (
+        ("model", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("split", _text),
+        ("status", _text),
+        ("prompts", _int),
+    ),
+    key=("model", "question", "context_length", "split", "status"),
+)
+
+
+def documents_table(questions: Iterable[str]) -> Table:
+    """The documents table: per question the answer and the character at which the text states it, both nullable."""
+    answers = tuple(field for q in questions for field in ((q, _text), (f"{q}_start", _int)))
+    return Table(
+        "documents",
+        (("doc_id", _text), ("split", _text), ("text", _text), *answers, ("source", _text)),
+        key=("doc_id",),
+        nullable=frozenset(name for name, _ in answers),
+    )
+
+
+def write(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
+    """Write a table whole or not at all.
+
+    Raises
+    ------
+    StudyError
+        when columns are missing or of another type, a value is null or not finite where it must not be, or two rows
+        share a key.
+    """
+    path = Path(path)
+    missing = [name for name in table.columns if name not in frame.columns]
+    if missing:
+        raise StudyError(f"{path}: the {table.name} table lacks the columns {', '.join(missing)}.")
+    try:
+        data = pa.Table.from_pandas(frame[table.columns], schema=table.schema(), preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
+    _check(data, path, table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(data, partial, compression="zstd")
+    os.replace(partial, path)
+
+
+def read(path: str | Path, table: Table) -> pd.DataFrame:
+    """Read a table and check it against its schema.
+
+    Raises
+    ------
+    StudyError
+        when the file is missing, is no Parquet file, or does not hold this table.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StudyError(f"{path}: no such file; run the rule that makes it.")
+    try:
+        data = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StudyError(f"{path}: not a readable Parquet file; delete it and run again.") from error
+    missing = [name for name in table.columns if name not in data.column_names]
+    if missing:
+        raise StudyError(f"{path}: the {table.name} table lacks the columns {', '.join(missing)}.")
+    try:
+        data = data.select(table.columns).cast(table.schema())
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
+    _check(data, path, table)
+    return data.to_pandas()
+
+
+def read_all(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
+    """Read the parts of a table, one file for each, and put them one below the other."""
+    frames = [read(path, table) for path in paths]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=table.columns)
+
+
+def _check(data: pa.Table, path: Path, table: Table) -> None:
+    for name, type_ in table.fields:
+        column = data[name]
+        if name not in table.nullable and column.null_count:
+            raise StudyError(f"{path}: column {name} of the {table.name} table has {column.null_count} empty values.")
+        if pa.types.is_floating(type_) and pa.compute.all(pa.compute.is_finite(column)).as_py() is False:
+            raise StudyError(f"{path}: column {name} of the {table.name} table has values that are not finite.")
+    keys = data.select(list(table.key)).to_pandas()
+    if (twice := keys.duplicated()).any():
+        row = ", ".join(f"{name} = {value}" for name, value in keys[twice].iloc[0].items())
+        raise StudyError(f"{path}: the {table.name} table has two rows for {row}.")
