@@ -4,14 +4,13 @@ A table is a pandas DataFrame in memory and a Parquet file on disk. Names and ty
 for readers in ``docs/tables.md``. Layers and heads count from 0.
 """
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute  # noqa: F401  (makes pa.compute available)
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from retrieval_heads.errors import StudyError
@@ -28,9 +27,11 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
+        """Names of the columns, in order."""
         return [name for name, _ in self.fields]
 
     def schema(self) -> pa.Schema:
+        """The Arrow schema."""
         return pa.schema([pa.field(name, type_, name in self.nullable) for name, type_ in self.fields])
 
 
@@ -235,7 +236,7 @@ def write(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     pq.write_table(data, partial, compression="zstd")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read(path: str | Path, table: Table) -> pd.DataFrame:
@@ -261,7 +262,10 @@ def read(path: str | Path, table: Table) -> pd.DataFrame:
     except (pa.ArrowInvalid, ValueError) as error:
         raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
     _check(data, path, table)
-    return data.to_pandas()
+    frame = data.to_pandas()
+    # Whole numbers stay whole where a column has empty values.
+    whole = [name for name, type_ in table.fields if pa.types.is_integer(type_) and name in table.nullable]
+    return frame.astype(dict.fromkeys(whole, "Int32"))
 
 
 def read_all(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:

@@ -1,0 +1,38 @@
+# Which attention heads of a language model fetch a fact from a long context?
+# One file in rules/ for each stage, in the order of the workflow; every output goes to results/{study}.
+
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.12")
+
+# The package is used where it lies; jobs in conda environments inherit this path.
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+
+# A config given on the command line stands alone: it is not merged into the default study.
+if "study" not in config:
+
+    configfile: "config/config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/documents.smk"
+include: "rules/model.smk"
+include: "rules/prompts.smk"
+include: "rules/scores.smk"
+include: "rules/rankings.smk"
+include: "rules/ablation.smk"
+include: "rules/analysis.smk"
+include: "rules/figures.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        FINDINGS,

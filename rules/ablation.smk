@@ -1,0 +1,42 @@
+rule choose_head_sets:
+    input:
+        rules.rank_heads.output,
+    output:
+        f"{OUT}/head_sets/{{model}}/{{length}}.parquet",
+    log:
+        f"{OUT}/logs/choose_head_sets/{{model}}/{{length}}.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        levels=config["ablation"]["levels"],
+        random_draws=config["ablation"]["random_draws"],
+        seed=config["seed"],
+        code=code("choose_head_sets.py"),
+    script:
+        "../workflow/scripts/choose_head_sets.py"
+
+
+rule ablate_heads:
+    input:
+        prompts=rules.build_prompts.output,
+        head_sets=rules.choose_head_sets.output,
+        model=model_folder,
+    output:
+        f"{OUT}/ablation/{{model}}/{{length}}.parquet",
+    log:
+        f"{OUT}/logs/ablate_heads/{{model}}/{{length}}.log",
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        dtype=lookup("{model}/dtype", within=config["models"]),
+        answer_types={key: question["type"] for key, question in config["questions"].items()},
+        mode=config["ablation"]["mode"],
+        scope=config["ablation"]["scope"],
+        generation=config["generation"],
+        compute=config["compute"],
+        code=code("ablate_heads.py"),
+    script:
+        "../workflow/scripts/ablate_heads.py"

@@ -1,0 +1,42 @@
+# Helpers for all rules: the checked config, where outputs go, what code a rule depends on.
+
+from snakemake.exceptions import WorkflowError
+
+from retrieval_heads import folder
+from retrieval_heads.config import check_surroundings, complete, model_artifact
+from retrieval_heads.errors import StudyError
+from retrieval_heads.provenance import code_digest
+
+try:
+    config = complete(config)
+    check_surroundings(config)
+except StudyError as error:
+    raise WorkflowError(str(error))
+
+OUT = f"{config['results']}/{config['study']}"
+MODELS = f"{config['results']}/models"
+ARTIFACTS = {model_artifact(name, entry["source"]): entry["source"] for name, entry in config["models"].items()}
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, config["models"])),
+    length=r"\d+",
+
+
+def code(script, *more):
+    """A hash of a script and of all code it uses: a change of it makes the rule's outputs stale."""
+    return code_digest(Path(workflow.basedir) / "workflow" / "scripts" / script, *more)
+
+
+def model_folder(wildcards):
+    """Where the prepared model of a job lies."""
+    return f"{MODELS}/{model_artifact(wildcards.model, config['models'][wildcards.model]['source'])}"
+
+
+def parts(stage):
+    """The files of a stage that has one for each model and context length."""
+    return expand(
+        f"{OUT}/{stage}/{{model}}/{{length}}.parquet",
+        model=config["models"],
+        length=config["prompts"]["context_lengths"],
+    )

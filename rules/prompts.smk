@@ -1,0 +1,19 @@
+rule build_prompts:
+    input:
+        documents=rules.write_documents.output,
+        haystack=sorted(map(str, Path(config["prompts"]["haystack"]).glob("*.txt"))),
+        model=model_folder,
+    output:
+        f"{OUT}/prompts/{{model}}/{{length}}.parquet",
+    log:
+        f"{OUT}/logs/build_prompts/{{model}}/{{length}}.log",
+    conda:
+        "../envs/model.yaml"
+    params:
+        # A length's prompts do not depend on which other lengths there are.
+        prompts={key: value for key, value in config["prompts"].items() if key != "context_lengths"},
+        questions=config["questions"],
+        seed=config["seed"],
+        code=code("build_prompts.py"),
+    script:
+        "../workflow/scripts/build_prompts.py"

@@ -1,0 +1,22 @@
+rule score_heads:
+    input:
+        prompts=rules.build_prompts.output,
+        model=model_folder,
+    output:
+        scores=f"{OUT}/scores/{{model}}/{{length}}.parquet",
+        generations=f"{OUT}/generations/{{model}}/{{length}}.parquet",
+    log:
+        f"{OUT}/logs/score_heads/{{model}}/{{length}}.log",
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+    params:
+        dtype=lookup("{model}/dtype", within=config["models"]),
+        methods=config["methods"],
+        generation=config["generation"],
+        device=config["compute"]["device"],
+        code=code("score_heads.py", *map(folder.files("methods").get, config["methods"])),
+    script:
+        "../workflow/scripts/score_heads.py"

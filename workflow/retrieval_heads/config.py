@@ -1,0 +1,113 @@
+"""A study's config: its schema, its defaults, and what a schema cannot say."""
+
+import copy
+import difflib
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from retrieval_heads.errors import StudyError
+from retrieval_heads.folder import names
+
+_HERE = Path(__file__).parent
+
+
+@cache
+def schema() -> dict:
+    """The JSON schema of a config."""
+    return yaml.safe_load((_HERE / "schemas" / "config.schema.yaml").read_text())
+
+
+def complete(config: dict) -> dict:
+    """A config with all defaults filled in, checked.
+
+    Raises
+    ------
+    StudyError
+        with the key that is wrong and what to write instead.
+    """
+    config = copy.deepcopy(config)
+    _fill(config, schema())
+    errors = sorted(
+        Draft202012Validator(schema()).iter_errors(config), key=lambda error: (list(error.path), error.message)
+    )
+    if errors:
+        raise StudyError(_sentence(errors[0]))
+    _check_values(config)
+    return config
+
+
+def model_artifact(name: str, source: dict) -> str:
+    """Name of a prepared model's folder, the same in every study that takes the model from the same source."""
+    digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{name}-{digest}"
+
+
+def check_surroundings(config: dict) -> None:
+    """Check what a config names outside itself: folders, models that must be there, room to write."""
+    for key, folder in (
+        ("prompts.haystack", config["prompts"]["haystack"]),
+        ("documents.templates", config["documents"]["templates"]),
+    ):
+        if not Path(folder).is_dir():
+            raise StudyError(f"{key}: there is no folder {folder}; check the path.")
+    results = Path(config["results"])
+    existing = next(path for path in (results, *results.resolve().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise StudyError(f"results: cannot write to {results}; choose another folder.")
+
+
+def _fill(value: object, rule: dict) -> None:
+    if isinstance(value, dict):
+        for key, sub in rule.get("properties", {}).items():
+            if "default" in sub:
+                value.setdefault(key, copy.deepcopy(sub["default"]))
+            if key in value:
+                _fill(value[key], sub)
+        if isinstance(extra := rule.get("additionalProperties"), dict):
+            for item in value.values():
+                _fill(item, extra)
+
+
+def _sentence(error) -> str:
+    where = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = next(key for key in error.instance if key not in known)
+        close = difflib.get_close_matches(unknown, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known here are {', '.join(known)}."
+        return f"{'.'.join(filter(None, (where, str(unknown))))}: no such key in the config; {hint}"
+    if error.validator == "required":
+        missing = error.message.split("'")[1]
+        return f"{'.'.join(filter(None, (where, missing)))}: this key is missing from the config; add it."
+    if error.validator == "oneOf":
+        forms = "; ".join(
+            "{" + ", ".join(f"{key}: …" for key in form["required"]) + "}" for form in error.validator_value
+        )
+        return f"{where}: {error.instance} is no source of models; write one of {forms}."
+    return f"{where or 'config'}: {error.message}; see config/README.md for what it may be."
+
+
+def _check_values(config: dict) -> None:
+    for name in config["methods"]:
+        if name not in (known := names("methods")):
+            raise StudyError(f"methods.{name}: no such method; there are {', '.join(known)}.")
+    reserved = {"doc_id", "split", "text", "source"}
+    for key in config["questions"]:
+        if key in reserved:
+            raise StudyError(f"questions.{key}: this name is a column of the documents table; choose another.")
+    for split in ("train", "test"):
+        if config["documents"][split] == 0:
+            raise StudyError(f"documents.{split}: the {split} split is empty; give at least 1 document.")
+    budget = config["prompts"]["suffix_budget"]
+    for length in config["prompts"]["context_lengths"]:
+        if length <= budget:
+            raise StudyError(
+                f"prompts.context_lengths: {length} leaves no room for a context beside "
+                f"prompts.suffix_budget ({budget}); give longer ones."
+            )

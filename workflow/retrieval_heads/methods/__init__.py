@@ -1,0 +1,1 @@
+"""The head-scoring methods, one file and one class each."""

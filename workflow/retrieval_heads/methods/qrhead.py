@@ -1,0 +1,40 @@
+"""Query-focused retrieval heads."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from retrieval_heads.method import HeadScorer, Prompt, Reading
+
+
+@dataclass(frozen=True)
+class QRHead(HeadScorer):
+    """How much more attention the question pays to the needle than a question that asks nothing.
+
+    Per needle token: the mean attention from all suffix rows, minus the same under the null question. Per head, tokens
+    at or below mean − ``outlier_sd`` standard deviations (unbiased) are dropped; the rest are summed.
+
+    Based on Zhang et al. 2025, "Query-Focused Retrieval Heads Improve Long-Context Reasoning and Re-ranking"
+    (arXiv 2506.09944, section 3), with the null question as calibration.
+
+    Parameters
+    ----------
+    outlier_sd : how many standard deviations below its head's mean a token is dropped.
+    """
+
+    outlier_sd: float = 2.0
+
+    name: ClassVar = "qrhead"
+    paper: ClassVar = "Zhang et al. 2025, arXiv 2506.09944"
+    reads: ClassVar = {Reading.QUESTION: True, Reading.NULL: True}
+
+    def reduce(self, rows: Tensor, prompt: Prompt) -> Tensor:
+        """(H, Q, K) → (H, needle tokens)."""
+        return rows[:, :, prompt.needle].mean(1)
+
+    def score(self, readings: dict[Reading, list[Tensor]], generated: list[int], prompt: Prompt) -> Tensor:
+        """The calibrated attention, summed over the tokens kept."""
+        gain = readings[Reading.QUESTION][0] - readings[Reading.NULL][0]  # (L, H, needle tokens)
+        floor = gain.mean(-1, keepdim=True) - self.outlier_sd * gain.std(-1, keepdim=True)
+        return gain.masked_fill(gain <= floor, 0).sum(-1)

@@ -1,0 +1,68 @@
+"""Models: from where the config says they are to a local folder, and from there into memory.
+
+Each kind of source is a file in ``model_sources/``, named after the key that tells it in a config, with two functions:
+``prepare(source, folder)`` fills an empty folder with config, safetensors and tokenizer; ``check(source, key)`` finds
+out before any work whether that can succeed.
+"""
+
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from retrieval_heads import folder
+from retrieval_heads.errors import StudyError
+
+
+def source_module(source: dict) -> ModuleType:
+    """The file that handles a source."""
+    (kind,) = set(source) & set(folder.names("model_sources"))
+    return folder.module("model_sources", kind)
+
+
+def prepare_model(source: dict, target: str | Path) -> None:
+    """Make a local folder with the model and its tokenizer, whole or not at all."""
+    target = Path(target)
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    source_module(source).prepare(source, partial)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.replace(target)
+
+
+def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a prepared model."""
+    return AutoTokenizer.from_pretrained(path)
+
+
+def load_model(path: str | Path, dtype: str, device: str) -> PreTrainedModel:
+    """A prepared model, ready for inference.
+
+    Parameters
+    ----------
+    dtype : ``float32``, ``bfloat16`` or ``float16``.
+    device : ``auto``, the best there is of cuda, mps and cpu, or any torch device.
+    """
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), attn_implementation="sdpa")
+    return model.to(choose_device(device)).eval()
+
+
+def choose_device(device: str) -> torch.device:
+    """The torch device that a config's ``compute.device`` means."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise StudyError(f"compute.device: {device} is asked for, but torch sees no GPU; set it to auto or cpu.")
+    return torch.device(device)
+
+
+def require_context(path: str | Path, model: str, context_length: int) -> None:
+    """Refuse a context length that a prepared model was not made for."""
+    limit = getattr(AutoConfig.from_pretrained(path).get_text_config(), "max_position_embeddings", None)
+    if limit is not None and context_length > limit:
+        raise StudyError(
+            f"prompts.context_lengths: {context_length} is beyond the {limit} tokens of {model}; give shorter ones."
+        )

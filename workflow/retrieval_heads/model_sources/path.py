@@ -1,0 +1,21 @@
+"""A local folder as ``save_pretrained`` writes it: ``{path: /where/it/is}``."""
+
+from pathlib import Path
+
+from retrieval_heads.errors import StudyError
+
+
+def check(source: dict, key: str) -> None:
+    """Refuse a folder that is not there or lacks config, safetensors or tokenizer."""
+    folder = Path(source["path"])
+    for needed in ("config.json", "*.safetensors", "tokenizer*.json"):
+        if not any(folder.glob(needed)):
+            raise StudyError(f"{key}.source.path: {folder} has no {needed}; give a folder written by save_pretrained.")
+
+
+def prepare(source: dict, folder: Path) -> None:
+    """Link the files, which stay where they are."""
+    check(source, "models")
+    for file in Path(source["path"]).iterdir():
+        if file.is_file():
+            (folder / file.name).symlink_to(file.resolve())

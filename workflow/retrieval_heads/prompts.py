@@ -1,0 +1,207 @@
+"""Needle-in-a-haystack prompts, built from token ids.
+
+    [BOS, or the chat template's opening][haystack][needle][haystack][suffix]
+
+The part before the suffix, the context, has exactly context_length − suffix_budget tokens whatever the question, so
+that all questions about a document and the null question share it. Text is never decoded and encoded again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from transformers import PreTrainedTokenizerBase
+
+from retrieval_heads.answers import locate
+from retrieval_heads.errors import StudyError
+from retrieval_heads.seeds import generator
+from retrieval_heads.tables import PROMPTS
+
+OK = "ok"
+NO_ANSWER = "the document does not state the fact"
+NO_ROOM = "the document does not fit into the context"
+NOT_DECODED = "the answer's tokens do not decode to the answer"
+
+_BREAK = "\n\n"  # between haystack and needle; counted as haystack
+_MARK = "\x00"
+
+
+class Builder:
+    """Builds the prompts of one model at one context length.
+
+    Parameters
+    ----------
+    model : the model's key in the config.
+    tokenizer : a fast one, which knows the characters that its tokens stand for.
+    haystack : the prose.
+    questions, settings : the config's ``questions`` and ``prompts``.
+    context_length : the most tokens a prompt may have.
+    seed : the study's seed.
+
+    Raises
+    ------
+    StudyError
+        when a question's suffix is longer than the budget, or the haystack is too short.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        tokenizer: PreTrainedTokenizerBase,
+        haystack: str,
+        questions: dict[str, dict],
+        settings: dict,
+        context_length: int,
+        seed: int,
+    ):
+        if not tokenizer.is_fast:
+            raise StudyError(
+                f"models.{model}: its tokenizer has no fast version, which is needed; choose another model."
+            )
+        self.model, self.tokenizer, self.questions = model, tokenizer, questions
+        self.context_length, self.seed, self.depths = context_length, seed, settings["depths"]
+        self.room = context_length - settings["suffix_budget"]
+        bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        opening, closing = _chat_frame(tokenizer, model) if settings["chat_template"] else ("", "")
+        self.opening = self.encode(opening) if opening else bos
+        self.separator = self.encode(_BREAK)
+        self.suffixes = {
+            key: self._suffix(settings, q["text"], closing, q["answer_prefix"], f"questions.{key}")
+            for key, q in questions.items()
+        }
+        self.null_suffix = self._suffix(settings, settings["null_question"], closing, "", "prompts.null_question")
+        encoded = tokenizer(haystack, add_special_tokens=False, return_offsets_mapping=True)
+        self.haystack = encoded["input_ids"]
+        self.paragraphs = [
+            i for i, (start, _) in enumerate(encoded["offset_mapping"]) if haystack[:start].endswith(_BREAK) or i == 0
+        ]
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text alone, without special tokens added."""
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def _suffix(self, settings: dict, question: str, closing: str, answer_prefix: str, key: str) -> list[int]:
+        # A chat turn ends between the question and the words that begin the answer.
+        text = settings["question"].replace("{question}", question) + closing + settings["answer"] + answer_prefix
+        ids = self.encode(text)
+        if len(ids) > settings["suffix_budget"]:
+            raise StudyError(
+                f"{key}: its suffix has {len(ids)} tokens, more than prompts.suffix_budget "
+                f"({settings['suffix_budget']}); raise the budget or shorten the question."
+            )
+        return ids
+
+    def build(self, documents: pd.DataFrame) -> pd.DataFrame:
+        """The prompts table: one row for each document, depth and question, those left out included."""
+        rows = [
+            row
+            for document in documents.to_dict("records")
+            for depth in self.depths
+            for row in self._document(document, depth)
+        ]
+        return pd.DataFrame(rows, columns=PROMPTS.columns)
+
+    def _document(self, document: dict, depth: float) -> list[dict]:
+        text = document["text"].strip()
+        shift = len(document["text"]) - len(document["text"].lstrip())
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        needle, offsets = encoded["input_ids"], encoded["offset_mapping"]
+        context = self._context(needle, depth, document["doc_id"])
+        rows = []
+        for question, settings in self.questions.items():
+            row = dict.fromkeys(PROMPTS.columns)
+            row |= {
+                "prompt_id": f"{document['doc_id']}/{question}/{self.context_length}/{depth:g}",
+                "doc_id": document["doc_id"],
+                "split": document["split"],
+                "model": self.model,
+                "question": question,
+                "context_length": self.context_length,
+                "depth": depth,
+            }
+            rows.append(row)
+            answer = document[question]
+            if answer is None or pd.isna(answer):
+                row["status"] = NO_ANSWER
+                continue
+            row["answer"] = answer
+            if context is None:
+                row["status"] = NO_ROOM
+                continue
+            stated = document[f"{question}_start"]
+            value = locate(text, answer, settings["type"], None if pd.isna(stated) else int(stated) - shift)
+            span = None if value is None else _token_span(offsets, value.start, value.end)
+            decoded = None if span is None else self.tokenizer.decode(needle[slice(*span)]).strip()
+            if value is None or decoded != text[value.start : value.end]:
+                row["status"] = NOT_DECODED
+                continue
+            row |= {
+                "input_ids": context.ids + self.suffixes[question],
+                "null_ids": context.ids + self.null_suffix,
+                "needle_start": context.needle_start,
+                "needle_end": context.needle_start + len(needle),
+                "answer_start": context.needle_start + span[0],
+                "answer_end": context.needle_start + span[1],
+                "suffix_start": len(context.ids),
+                "status": OK,
+            }
+        return rows
+
+    def _context(self, needle: list[int], depth: float, doc_id: str) -> "_Context | None":
+        """Opening, haystack up to the depth, needle, haystack; None where the needle does not fit."""
+        hay = self.room - len(self.opening) - len(needle) - 2 * len(self.separator)
+        if hay < 0:
+            return None
+        # Each document gets a stretch of prose of its own, from the beginning of a paragraph.
+        starts = [start for start in self.paragraphs if start + hay <= len(self.haystack)]
+        if not starts:
+            raise StudyError(
+                f"prompts.haystack: it has {len(self.haystack)} tokens, and a context of {self.context_length} needs "
+                f"{hay}; add prose or give shorter prompts.context_lengths."
+            )
+        start = generator(self.seed, "haystack", doc_id, self.context_length).choice(starts)
+        prose = self.haystack[start : start + hay]
+        before = round(depth * hay)
+        ids = self.opening + prose[:before] + self.separator
+        return _Context(ids + needle + self.separator + prose[before:], len(ids))
+
+
+def group_by_context(prompts: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The prompts that share a context, document by document: same document, same depth, another question."""
+    for _, group in prompts.groupby(["doc_id", "depth"], sort=False):
+        yield group
+
+
+@dataclass(frozen=True)
+class _Context:
+    ids: list[int]
+    needle_start: int
+
+
+def usable(prompts: pd.DataFrame, split: str, path: str) -> pd.DataFrame:
+    """The prompts of a split that were not left out, in a table's order.
+
+    Raises
+    ------
+    StudyError
+        when there is none.
+    """
+    chosen = prompts[(prompts["split"] == split) & (prompts["status"] == OK)]
+    if chosen.empty:
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in prompts["status"].value_counts().items())
+        raise StudyError(f"{path}: no usable prompt in the {split} split ({reasons}); change documents or prompts.")
+    return chosen
+
+
+def _chat_frame(tokenizer: PreTrainedTokenizerBase, model: str) -> tuple[str, str]:
+    if tokenizer.chat_template is None:
+        raise StudyError(f"prompts.chat_template: the tokenizer of {model} has no chat template; set it to false.")
+    messages = [{"role": "user", "content": _MARK}]
+    opening, closing = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True).split(_MARK)
+    return opening, closing
+
+
+def _token_span(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
+    """The tokens, end exclusive, that overlap the characters from start to end."""
+    inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > start]
+    return (inside[0], inside[-1] + 1) if inside else None

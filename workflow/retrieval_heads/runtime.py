@@ -1,0 +1,58 @@
+"""What every job does around its work: a log, progress with an estimate, one clear sentence when it fails."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from retrieval_heads.errors import StudyError
+
+log = logging.getLogger("retrieval_heads")
+
+_EVERY_S = 10
+
+
+@contextmanager
+def job(snakemake) -> Iterator[None]:
+    """Run a script's work: log to the file that its rule declares; show progress, or why it failed, on screen."""
+    file = logging.FileHandler(_made(snakemake.log[0]), mode="w")
+    screen = logging.StreamHandler(sys.stderr)
+    label = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
+    screen.setFormatter(logging.Formatter(f"{label}: %(message)s"))
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[file], force=True)
+    logging.captureWarnings(True)
+    log.setLevel(logging.INFO)
+    log.addHandler(screen)
+    try:
+        yield
+    except StudyError as error:
+        log.error("%s", error)
+        sys.exit(1)
+    except Exception as error:
+        logging.getLogger().exception("failed")
+        if not any(sign in str(error).lower() for sign in ("out of memory", "can't allocate memory")):
+            raise
+        log.error("out of memory: lower compute.batch_tokens in the config, or give the job a larger machine.")
+        sys.exit(1)
+
+
+def progress(items: Iterable, total: int, what: str) -> Iterator:
+    """Pass items through, and say every few seconds how many are done and how long the rest will take."""
+    start = said = time.monotonic()
+    log.info("%d %s", total, what)
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - said >= _EVERY_S or done == total:
+            said = now
+            left = (now - start) / done * (total - done)
+            log.info("%d of %d %s, %.0f s so far, about %.0f s left", done, total, what, now - start, left)
+
+
+def _made(file: str) -> Path:
+    path = Path(file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

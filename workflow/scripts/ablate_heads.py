@@ -1,0 +1,29 @@
+from typing import TYPE_CHECKING
+
+from retrieval_heads import tables
+from retrieval_heads.ablation import ablate_split
+from retrieval_heads.model import load_model, load_tokenizer
+from retrieval_heads.prompts import usable
+from retrieval_heads.runtime import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    params, source = snakemake.params, snakemake.input
+    prompts = usable(tables.read(source.prompts, tables.PROMPTS), "test", source.prompts)
+    head_sets = tables.read(source.head_sets, tables.HEAD_SETS)
+    model = load_model(source.model, params.dtype, params.compute["device"])
+    ablation = ablate_split(
+        model,
+        load_tokenizer(source.model),
+        prompts,
+        head_sets,
+        params.answer_types,
+        mode=params.mode,
+        scope=params.scope,
+        max_new_tokens=params.generation["max_new_tokens"],
+        stop=params.generation["stop"],
+        batch_tokens=params.compute["batch_tokens"],
+    )
+    tables.write(ablation, snakemake.output[0], tables.ABLATION)

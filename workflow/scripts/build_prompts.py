@@ -1,0 +1,19 @@
+from typing import TYPE_CHECKING
+
+from retrieval_heads import tables
+from retrieval_heads.haystack import load_haystack
+from retrieval_heads.model import load_tokenizer, require_context
+from retrieval_heads.prompts import Builder
+from retrieval_heads.runtime import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    params, model, length = snakemake.params, snakemake.wildcards.model, int(snakemake.wildcards.length)
+    require_context(snakemake.input.model, model, length)
+    documents = tables.read(snakemake.input.documents, tables.documents_table(params.questions))
+    haystack = load_haystack(params.prompts["haystack"])
+    tokenizer = load_tokenizer(snakemake.input.model)
+    builder = Builder(model, tokenizer, haystack, params.questions, params.prompts, length, params.seed)
+    tables.write(builder.build(documents), snakemake.output[0], tables.PROMPTS)

@@ -1,0 +1,14 @@
+from typing import TYPE_CHECKING
+
+from retrieval_heads import tables
+from retrieval_heads.head_sets import choose_head_sets
+from retrieval_heads.runtime import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    params = snakemake.params
+    rankings = tables.read(snakemake.input[0], tables.RANKINGS)
+    sets = choose_head_sets(rankings, params.levels, params.random_draws, params.seed)
+    tables.write(sets, snakemake.output[0], tables.HEAD_SETS)

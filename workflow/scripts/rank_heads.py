@@ -1,0 +1,12 @@
+from typing import TYPE_CHECKING
+
+from retrieval_heads import tables
+from retrieval_heads.rankings import rank_heads
+from retrieval_heads.runtime import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    scores = tables.read(snakemake.input[0], tables.SCORES)
+    tables.write(rank_heads(scores), snakemake.output[0], tables.RANKINGS)

@@ -1,0 +1,20 @@
+from typing import TYPE_CHECKING
+
+from retrieval_heads import tables
+from retrieval_heads.method import make_methods
+from retrieval_heads.model import load_model, load_tokenizer
+from retrieval_heads.prompts import usable
+from retrieval_heads.runtime import job
+from retrieval_heads.scoring import score_split
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    params, source = snakemake.params, snakemake.input
+    prompts = usable(tables.read(source.prompts, tables.PROMPTS), "train", source.prompts)
+    model = load_model(source.model, params.dtype, params.device)
+    methods = make_methods(params.methods)
+    scores, generations = score_split(model, load_tokenizer(source.model), prompts, methods, **params.generation)
+    tables.write(scores, snakemake.output.scores, tables.SCORES)
+    tables.write(generations, snakemake.output.generations, tables.GENERATIONS)

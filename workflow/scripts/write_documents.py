@@ -1,0 +1,13 @@
+from typing import TYPE_CHECKING
+
+from retrieval_heads import tables
+from retrieval_heads.documents import make_documents
+from retrieval_heads.runtime import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    config = {"documents": snakemake.params.documents, "questions": snakemake.params.questions}
+    documents = make_documents(config, snakemake.params.seed)
+    tables.write(documents, snakemake.output[0], tables.documents_table(config["questions"]))
