@@ -1,0 +1,159 @@
+"""Made-up tables with a known shape, for tests of what comes after ablation."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrieval_heads.study import Study
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_collection():
+    """For modules that import it: Holm's correction collects garbage at every call, which takes most of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gc.collect", lambda: 0)
+        yield
+
+
+METHODS = {
+    "summed_attention": {"label": "Summed attention", "definition": "Attention to the needle.", "paper": "none"},
+    "wu24": {"label": "Wu24", "definition": "Copying.", "paper": "arXiv 2404.15574"},
+    "qrhead": {"label": "QRHead", "definition": "Query attention.", "paper": "arXiv 2506.09944"},
+}
+QUESTIONS = {
+    "inc_state": {
+        "label": "State of incorporation",
+        "text": "In which state was it incorporated?",
+        "type": "state",
+        "category": "categorical",
+    },
+    "inc_year": {
+        "label": "Year of incorporation",
+        "text": "In which year was it incorporated?",
+        "type": "year",
+        "category": "numerical",
+    },
+    "employee_count": {
+        "label": "Number of employees",
+        "text": "How many employees has it?",
+        "type": "count",
+        "category": "numerical",
+    },
+    "hq_state": {
+        "label": "Headquarters state",
+        "text": "In which state is its headquarters?",
+        "type": "state",
+        "category": "categorical",
+    },
+}
+
+
+def make_study(
+    models=("small",),
+    methods=tuple(METHODS),
+    questions=tuple(QUESTIONS),
+    lengths=(512, 1024),
+    levels=(5, 10, 20),
+    **analysis,
+):
+    config = {
+        "study": "made",
+        "seed": 7,
+        "models": {model: {"source": {"folder": f"models/{model}"}} for model in models},
+        "documents": {"source": "generator", "train": 12, "test": 10},
+        "methods": {method: {} for method in methods},
+        "questions": {question: QUESTIONS[question] for question in questions},
+        "prompts": {"context_lengths": list(lengths)},
+        "ablation": {
+            "levels": list(levels),
+            "random_draws": {"matched": 2, "unmatched": 1},
+            "mode": "zero",
+            "scope": "all",
+        },
+        "analysis": {"resamples": 200, **analysis},
+    }
+    return Study(config, {method: METHODS[method] for method in methods})
+
+
+def make_rankings(study, layers=6, heads=4, seed=0, shared=1.0):
+    """Rankings whose scores mix one vector shared by all configurations (weight ``shared``) with noise of their own."""
+    rng = np.random.default_rng(seed)
+    grid = pd.MultiIndex.from_product([range(layers), range(heads)], names=["layer", "head"]).to_frame(index=False)
+    common = {}
+    frames = []
+    for model, method, question, length in _configurations(study):
+        base = common.setdefault(None, rng.exponential(size=len(grid)))
+        taste = common.setdefault((model, method), rng.exponential(size=len(grid)))
+        score = shared * (base + taste) + rng.exponential(size=len(grid))
+        frame = grid.assign(model=model, method=method, question=question, context_length=length, score=score)
+        frame = frame.sort_values(["score", "layer", "head"], ascending=[False, True, True])
+        frames.append(frame.assign(rank=np.arange(1, len(grid) + 1), n_samples=12, score_sd=0.1))
+    return pd.concat(frames, ignore_index=True)
+
+
+def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0.92, levels=None):
+    """Ablation rows; ``top`` and ``random`` give the chance of a right answer for (method, k)."""
+    rng = np.random.default_rng(seed)
+    settings = study.config["ablation"]
+    draws = settings["random_draws"]
+    levels = settings["levels"] if levels is None else levels
+    top = top or (lambda method, k: baseline - 0.04 * k)
+    random = random if callable(random) else (lambda method, k, value=random: value)
+    sets = [("baseline", None, None, None, 0, baseline)]
+    for method, k in product(study.methods, levels):
+        sets.append(("method", method, None, None, k, top(method, k)))
+        for matching, count in (("layer", draws["matched"]), ("none", draws["unmatched"])):
+            sets += [("random", method, matching, draw, k, random(method, k)) for draw in range(count)]
+    rows = []
+    config = study.config
+    for model, question, length in product(config["models"], config["questions"], config["prompts"]["context_lengths"]):
+        for document in range(documents):
+            luck = rng.uniform()  # shared by all head sets, so that outcomes are paired
+            for source, method, matching, draw, k, chance in sets:
+                correct = bool(0.7 * luck + 0.3 * rng.uniform() < chance)
+                rows.append(
+                    {
+                        "model": model,
+                        "question": question,
+                        "context_length": length,
+                        "depth": 0.5,
+                        "prompt_id": f"{model}/{question}/{length}/{document}",
+                        "doc_id": f"doc{document}",
+                        "source": source,
+                        "method": method,
+                        "matching": matching,
+                        "draw": draw,
+                        "k": k,
+                        "mode": settings["mode"],
+                        "scope": settings["scope"],
+                        "answer": "Ohio",
+                        "generated": "Ohio" if correct else "Utah",
+                        "correct": correct,
+                        "contains": correct,
+                        "outcome": "correct" if correct else "other",
+                        "answer_logprob": -1.0,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def make_counts(study):
+    rows = [
+        (model, question, length, split, status, prompts)
+        for model, question, length in product(
+            study.config["models"], study.config["questions"], study.config["prompts"]["context_lengths"]
+        )
+        for split, status, prompts in (
+            ("train", "ok", 11),
+            ("train", "no answer in the document", 1),
+            ("test", "ok", 10),
+        )
+    ]
+    return pd.DataFrame(rows, columns=["model", "question", "context_length", "split", "status", "prompts"])
+
+
+def _configurations(study):
+    config = study.config
+    return product(config["models"], study.methods, config["questions"], config["prompts"]["context_lengths"])

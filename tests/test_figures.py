@@ -1,0 +1,167 @@
+from functools import cache
+from unittest.mock import patch
+
+import matplotlib.colors
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+from made_tables import make_ablation, make_rankings, make_study, no_collection  # noqa: F401
+from retrieval_heads import effects, figures, overlap
+from retrieval_heads.errors import StudyError
+from retrieval_heads.figures import style
+
+STUDIES = {
+    "small": make_study(),
+    "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
+    "large": make_study(models=("a", "b"), lengths=(1024, 2048, 4096), levels=(5, 20)),
+}
+
+
+def make_tables(study):
+    rankings = make_rankings(study)
+    effect, control = effects.from_rows(make_ablation(study), seed=1, resamples=50)
+    return {
+        "rankings": rankings,
+        "overlap": overlap.pairwise(rankings),
+        "effects": effect,
+        "against_random": control,
+    }
+
+
+@cache
+def tables_of(name):
+    return make_tables(STUDIES[name])
+
+
+def values(study):
+    config = study.config
+    return {
+        "model": config["models"],
+        "method": study.methods,
+        "question": config["questions"],
+        "context_length": config["prompts"]["context_lengths"],
+    }
+
+
+def draw(name, study="small", **changed):
+    tables = {**tables_of(study), **changed}
+    declared = figures.declarations()[name].tables
+    return figures.load(name).draw({table: tables[table] for table in declared}, STUDIES[study])
+
+
+def texts(figure):
+    """The texts that a figure draws, with the space they take."""
+    drawn, canvas = {}, FigureCanvasAgg(figure)
+    draw_text = Text.draw
+
+    def record(text, renderer, *args, **kwargs):
+        if text.get_visible() and text.get_text().strip():
+            drawn[id(text)] = text
+        return draw_text(text, renderer, *args, **kwargs)
+
+    with patch.object(Text, "draw", record):
+        canvas.draw()
+    renderer = canvas.get_renderer()
+    return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in drawn.values()]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("name", figures.declarations())
+def test_every_figure_draws_what_there_is_and_no_empty_panel(name, study):
+    if name not in figures.drawable(values(STUDIES[study])):
+        return pytest.skip("has nothing to show")
+    figure = draw(name, study)
+    for ax in figure.axes:
+        assert ax.has_data()
+    for text, box in texts(figure):
+        assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, f"{text!r} is cut off"
+        assert box.y0 >= -1 and box.y1 <= figure.bbox.y1 + 1, f"{text!r} is cut off"
+
+
+@pytest.mark.parametrize("study", ["small", "large"])
+@pytest.mark.parametrize("name", figures.declarations())
+def test_no_texts_overlap(name, study):
+    boxes = texts(draw(name, study))
+    for i, (one, a) in enumerate(boxes):
+        for other, b in boxes[i + 1 :]:
+            across, up = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+            assert across <= 1 or up <= 1, f"{one!r} runs into {other!r}"
+
+
+def test_figures_that_compare_need_two_values():
+    names = figures.drawable(values(STUDIES["one of each"]))
+    assert "figure8_option_a_by_question" in names
+    assert "method_head_overlap" not in names and "q2_head_overlap_questions" not in names
+
+
+def test_an_unknown_figure_is_refused():
+    with pytest.raises(StudyError, match="there is no figure nothing; choose from accuracy_drop_summary"):
+        figures.load("nothing")
+
+
+def test_curves_hold_the_tables_values():
+    figure = draw("figure8_option_a_by_question")
+    rows = effects.at(tables_of("small")["effects"], pooled=["context_length"], method="wu24", question="inc_state")
+    (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "Wu24"]
+    line = bars.lines[0]
+    assert line.get_ydata().tolist() == [rows["baseline"].iloc[0], *rows.sort_values("k")["accuracy"]]
+    ends = np.array(bars.lines[2][0].get_segments())[:, :, 1]
+    assert ends[1:].tolist() == pytest.approx(rows.sort_values("k")[["accuracy_low", "accuracy_high"]].to_numpy())
+
+
+def test_band_reaches_over_the_controls_intervals():
+    figure = draw("figure8_option_a_by_question")
+    rows = effects.at(
+        tables_of("small")["against_random"], pooled=["context_length"], question="inc_state", matching="layer"
+    )
+    (band,) = figure.axes[0].collections[:1]
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert heights.min() == rows["accuracy_low"].min() and heights.max() == rows["accuracy_high"].max()
+
+
+def test_unmatched_controls_serve_where_there_are_no_matched_ones():
+    controls = tables_of("small")["against_random"]
+    figure = draw("figure8_option_a_by_question", against_random=controls[controls["matching"] == "none"])
+    labels = [text for text, _ in texts(figure)]
+    assert "Random heads of any layer" in labels and "Random heads of the same layers" not in labels
+
+
+def test_bars_are_the_drops_and_come_for_all_questions_too():
+    figure = draw("accuracy_drop_summary")
+    (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "QRHead" and len(bars) == 5]
+    frame = tables_of("small")["effects"]
+    last = effects.at(frame, pooled=("question", "context_length"), method="qrhead", k=20).iloc[0]
+    assert bars[-1].get_height() == last["drop"]
+
+
+def test_heatmap_cells_are_mean_jaccards():
+    figure = draw("method_head_overlap")
+    pairs = tables_of("small")["overlap"]
+    chosen = pairs[(pairs["dimension"] == "method") & (pairs["a"] == "summed_attention") & (pairs["b"] == "wu24")]
+    (image,) = figure.axes[0].images
+    assert image.get_array()[0, 0] == pytest.approx(chosen["jaccard"].mean())
+
+
+def test_layer_shares_add_up():
+    figure = draw("layer_distribution_by_method")
+    for ax in figure.axes:
+        assert sum(bar.get_height() for bar in ax.containers[0]) == pytest.approx(1)
+
+
+def test_a_method_has_one_colour_everywhere_and_no_two_share_it():
+    study = STUDIES["small"]
+    colours = {method: style.method_style(study, method)["color"] for method in study.methods}
+    assert len(set(colours.values())) == 3
+    figure = draw("layer_distribution_by_method")
+    drawn = [matplotlib.colors.to_hex(ax.containers[0][0].get_facecolor()).upper() for ax in figure.axes]
+    assert drawn == [colour.upper() for colour in colours.values()]
+
+
+def test_saved_files_are_whole_and_the_same_each_time(tmp_path):
+    for run in ("one", "two"):
+        style.save(draw("method_head_overlap"), tmp_path / run / "figure.svg", tmp_path / run / "figure.png")
+    assert (tmp_path / "one/figure.svg").read_bytes() == (tmp_path / "two/figure.svg").read_bytes()
+    assert (tmp_path / "one/figure.png").read_bytes() == (tmp_path / "two/figure.png").read_bytes()
+    assert not list(tmp_path.rglob("*.partial"))

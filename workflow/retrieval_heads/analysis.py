@@ -1,0 +1,75 @@
+"""What a study has, and what it lacks: counts of prompts and holes in the grid of configurations."""
+
+from collections.abc import Iterable
+from itertools import product
+
+import pandas as pd
+
+from retrieval_heads.overlap import grids, incomparable_models, top_heads
+from retrieval_heads.study import DIMENSIONS, Study
+from retrieval_heads.tables import DATASET_COUNTS
+
+
+def dataset_counts(prompts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Prompts used (status ok) and left out by reason: any number of prompts tables → the dataset_counts table."""
+    columns = [name for name in DATASET_COUNTS.columns if name != "prompts"]
+    every = pd.concat([frame[columns] for frame in prompts], ignore_index=True)
+    return every.groupby(columns).size().reset_index(name="prompts")[DATASET_COUNTS.columns]
+
+
+def leading_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
+    """The heads that most questions have in their top set, for each model, method and context length.
+
+    Returns
+    -------
+    model, method, context_length, layer, head, share (of the questions, whose top set holds the head), rank (the mean
+    over those questions) and place: from 1, by share, then rank, then layer and head.
+    """
+    by = ["model", "method", "context_length"]
+    questions = rankings.groupby(by)["question"].nunique().rename("questions")
+    heads = (
+        top_heads(rankings, top_k)
+        .groupby([*by, "layer", "head"])
+        .agg(times=("rank", "size"), rank=("rank", "mean"))
+        .reset_index()
+        .join(questions, on=by)
+    )
+    heads["share"] = heads["times"] / heads["questions"]
+    heads = heads.sort_values([*by, "share", "rank", "layer", "head"], ascending=[True] * 3 + [False, True, True, True])
+    heads["place"] = heads.groupby(by).cumcount() + 1
+    return heads[[*by, "layer", "head", "share", "rank", "place"]].reset_index(drop=True)
+
+
+def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
+    """What is missing, a sentence each: rankings, ablations, heads in a ranking, comparisons between models."""
+    return [
+        *_missing(study, rankings, "ranked no heads"),
+        *_missing(study, summary[summary["source"] == "method"], "was not ablated"),
+        *_partial(study, rankings),
+        *(f"The heads of {a} and {b} are not compared: their grids differ." for a, b in incomparable_models(rankings)),
+    ]
+
+
+def _missing(study: Study, frame: pd.DataFrame, what: str) -> list[str]:
+    present = set(frame[list(DIMENSIONS)].itertuples(index=False, name=None))
+    expected = product(*(study.order(dimension, frame[dimension]) for dimension in DIMENSIONS))
+    return [
+        f"{study.label('method', method)} {what} for {study.label('question', question).lower()} "
+        f"at {study.label('context_length', length)} in {model}."
+        for model, method, question, length in expected
+        if (model, method, question, length) not in present
+    ]
+
+
+def _partial(study: Study, rankings: pd.DataFrame) -> list[str]:
+    sentences = []
+    listed = rankings.groupby(list(DIMENSIONS)).size()
+    for model, (layers, heads) in grids(rankings).items():
+        for method, sizes in listed[model].groupby("method"):
+            if sizes.min() < layers * heads:
+                few, many = f"{sizes.min():,}", f"{sizes.max():,}"
+                count = few if few == many else f"{few} to {many}"
+                sentences.append(
+                    f"{study.label('method', method)} lists only {count} of the {layers * heads:,} heads of {model}."
+                )
+    return sentences

@@ -1,0 +1,31 @@
+"""What a module says about itself, read without importing it.
+
+The Snakefile asks which figures there are and what they need, and the report asks what a method does, in environments
+that have neither a plotting library nor torch.
+"""
+
+import ast
+from pathlib import Path
+
+
+def declared(path: Path) -> dict[str, object]:
+    """Literal values assigned at the top of a module, or of the first class in it, and that class's docstring.
+
+    Returns
+    -------
+    Names with their values; ``"doc"`` is the first paragraph of the class's docstring (else of the module's).
+    """
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    scopes = [module, *(node for node in module.body if isinstance(node, ast.ClassDef))][:2]
+    values: dict[str, object] = {}
+    for scope in scopes:
+        if doc := ast.get_docstring(scope):
+            values["doc"] = " ".join(doc.split("\n\n")[0].split())
+        for node in scope.body:
+            target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+            if isinstance(target, ast.Name) and getattr(node, "value", None) is not None:
+                try:
+                    values[target.id] = ast.literal_eval(node.value)
+                except ValueError:
+                    continue
+    return values

@@ -1,0 +1,285 @@
+"""What cutting heads does to accuracy: the drop from the unablated model, and the difference from random heads.
+
+Every quantity is given for each configuration, and pooled over questions, over context lengths, and over both. In a
+pooled row the question or length is null; its accuracy is over all prompts, so that a configuration with more prompts
+weighs more.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from retrieval_heads.seeds import generator
+from retrieval_heads.statistics import (
+    Estimate,
+    bootstrap_mean,
+    bootstrap_weights,
+    exact_paired_test,
+    holm,
+    newcombe,
+    wilson,
+)
+from retrieval_heads.tables import ABLATION_SUMMARY, Table
+
+_text, _int, _float = pa.string(), pa.int32(), pa.float64()
+_CELL = ("model", "question", "context_length", "mode", "scope")
+_SET = ("source", "method", "matching", "draw", "k")
+_POOLINGS = ((), ("question",), ("context_length",), ("question", "context_length"))
+_ROW = (
+    ("model", _text),
+    ("question", _text),
+    ("context_length", _int),
+    ("mode", _text),
+    ("scope", _text),
+    ("method", _text),
+    ("k", _int),
+)
+
+
+def _estimate(name: str) -> tuple[tuple[str, pa.DataType], ...]:
+    return ((name, _float), (f"{name}_low", _float), (f"{name}_high", _float))
+
+
+EFFECTS = Table(
+    "effects",
+    (
+        *_ROW,
+        *_estimate("baseline"),
+        *_estimate("accuracy"),
+        *_estimate("drop"),
+        ("p", _float),
+        ("p_holm", _float),
+        ("prompts", _int),
+        ("documents", _int),
+    ),
+    key=tuple(name for name, _ in _ROW),
+    # A pooled row has no question or length of its own; counts alone give neither documents nor a paired test.
+    nullable=frozenset({"question", "context_length", "p", "p_holm", "documents"}),
+)
+"""A method's top k heads cut: accuracy, drop from the baseline, and the paired test of the drop."""
+
+AGAINST_RANDOM = Table(
+    "against_random",
+    (
+        *_ROW,
+        ("matching", _text),
+        ("draws", _int),
+        *_estimate("accuracy"),
+        *_estimate("drop"),
+        *_estimate("difference"),
+        ("p", _float),
+        ("p_holm", _float),
+        ("prompts", _int),
+        ("documents", _int),
+    ),
+    key=(*(name for name, _ in _ROW), "matching"),
+    nullable=frozenset({"question", "context_length", "p", "p_holm", "documents"}),
+)
+"""As many random heads cut, averaged over draws: accuracy, drop, and how much more the top k cost (difference)."""
+
+
+def summarise(ablation: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of each head set in each configuration: ablation rows → the ablation_summary table."""
+    grouped = ablation.groupby(
+        ["model", "question", "context_length", *_SET, "mode", "scope"], dropna=False, sort=False
+    )
+    summary = grouped["correct"].agg(accuracy="mean", correct="sum", total="size").reset_index()
+    return summary[ABLATION_SUMMARY.columns].astype({"draw": "Int64"})
+
+
+def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Effects from one row per prompt.
+
+    Intervals come from a bootstrap over documents in which ablated, baseline and random outcomes of a document are
+    drawn together; tests are exact and paired (:func:`~retrieval_heads.statistics.exact_paired_test`). A comparison
+    uses the prompts that have every outcome it needs. P values are corrected (Holm) over all rows of the same pooling,
+    and of the same matching.
+
+    Parameters
+    ----------
+    ablation : the ablation table.
+    seed : the study's seed.
+    resamples : how many bootstrap resamples.
+
+    Returns
+    -------
+    The effects table and the against_random table.
+    """
+    # Columns that name a head set cannot have nulls.
+    named = {name: ablation[name].astype(object).where(ablation[name].notna(), "") for name in ("method", "matching")}
+    draw = ablation["draw"].astype(float).fillna(-1).astype(int)
+    rows = ablation.assign(**named, draw=draw, correct=ablation["correct"].astype(int))
+    effects, controls = [], []
+    for cell, group in _cells(rows):
+        outcomes = group.set_index(["doc_id", "prompt_id", *_SET])["correct"].unstack(list(_SET))
+        sets = _Sets(outcomes.columns)
+        if sets.baseline not in outcomes:
+            continue
+        paired = _Paired(outcomes, resamples, generator(seed, "bootstrap", *cell.values()))
+        for method, k in sets.cuts:
+            row, top = {**cell, "method": method, "k": k}, sets.top(method, k)
+            effects.append({**row, **paired.effect(sets.baseline, top)})
+            for matching in sets.matchings(method, k):
+                draws = sets.draws(method, k, matching)
+                control = paired.control(sets.baseline, top, draws)
+                controls.append({**row, "matching": matching, "draws": len(draws), **control})
+    return _finish(effects, controls)
+
+
+def from_counts(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Effects where only counts are known, such as published results: Wilson and Newcombe intervals, no tests.
+
+    Parameters
+    ----------
+    summary : the ablation_summary table.
+
+    Returns
+    -------
+    The effects table and the against_random table, with p, p_holm and documents null.
+    """
+    cell = list(_CELL)
+    baseline = summary[summary["source"] == "baseline"][[*cell, "correct", "total"]]
+    top = summary[summary["source"] == "method"][[*cell, "method", "k", "correct", "total"]]
+    random = (
+        summary[summary["source"] == "random"]
+        .groupby([*cell, "method", "matching", "k"])
+        .agg(draws=("draw", "nunique"), correct_random=("correct", "mean"), total_random=("total", "mean"))
+        .reset_index()
+    )
+    both = top.merge(baseline, on=cell, suffixes=("", "_baseline"))
+    all_three = both.merge(random, on=[*cell, "method", "k"])
+    effects, controls = [], []
+    for where, group in _cells(both, ["method", "k"]):
+        hits, n, base, base_n = group[["correct", "total", "correct_baseline", "total_baseline"]].sum()
+        effects.append(
+            {
+                **where,
+                **_columns("baseline", wilson(base, base_n)),
+                **_columns("accuracy", wilson(hits, n)),
+                **_columns("drop", newcombe(base, base_n, hits, n)),
+                "prompts": n,
+            }
+        )
+    for where, group in _cells(all_three, ["method", "k", "matching"]):
+        names = ["correct", "total", "correct_baseline", "total_baseline", "correct_random", "total_random"]
+        hits, n, base, base_n, rand, rand_n = group[names].sum()
+        controls.append(
+            {
+                **where,
+                "draws": group["draws"].min(),
+                **_columns("accuracy", wilson(rand, rand_n)),
+                **_columns("drop", newcombe(base, base_n, rand, rand_n)),
+                **_columns("difference", newcombe(rand, rand_n, hits, n)),
+                "prompts": n,
+            }
+        )
+    return _finish(effects, controls)
+
+
+class _Sets:
+    """The head sets among an outcome matrix's columns, which are (source, method, matching, draw, k)."""
+
+    baseline = ("baseline", "", "", -1, 0)
+
+    def __init__(self, columns: Iterable[tuple]):
+        self._columns = sorted(columns)
+
+    @property
+    def cuts(self) -> list[tuple[str, int]]:
+        return [(method, k) for source, method, _, _, k in self._columns if source == "method"]
+
+    def top(self, method: str, k: int) -> tuple:
+        return ("method", method, "", -1, k)
+
+    def matchings(self, method: str, k: int) -> list[str]:
+        return sorted({c[2] for c in self._columns if c[0] == "random" and c[1] == method and c[4] == k})
+
+    def draws(self, method: str, k: int, matching: str) -> list[tuple]:
+        return [c for c in self._columns if c[:3] == ("random", method, matching) and c[4] == k]
+
+
+class _Paired:
+    """Outcomes of the same prompts under several head sets, compared within documents.
+
+    Parameters
+    ----------
+    outcomes : 1 for a right answer, else 0 (NaN: not measured), a row per (doc_id, prompt_id), a column per head set.
+    """
+
+    def __init__(self, outcomes: pd.DataFrame, resamples: int, rng: np.random.Generator):
+        self._outcomes = dict(zip(outcomes.columns, outcomes.to_numpy(float).T, strict=True))
+        documents = pd.factorize(outcomes.index.get_level_values("doc_id"), sort=True)[0]
+        self._membership = np.eye(documents.max() + 1)[documents].T  # (documents, prompts)
+        self._weights = bootstrap_weights(len(self._membership), resamples, rng)
+
+    def effect(self, baseline: tuple, top: tuple) -> dict:
+        counts, before, after = self._by_document(baseline, top)
+        return {
+            **_columns("baseline", bootstrap_mean(before, counts, self._weights)),
+            **_columns("accuracy", bootstrap_mean(after, counts, self._weights)),
+            **_columns("drop", bootstrap_mean(before - after, counts, self._weights, (-1.0, 1.0))),
+            "p": exact_paired_test(after, before),
+            **_size(counts),
+        }
+
+    def control(self, baseline: tuple, top: tuple, draws: list[tuple]) -> dict:
+        counts, before, after, *each = self._by_document(baseline, top, *draws)
+        random = np.mean(each, axis=0)
+        return {
+            **_columns("accuracy", bootstrap_mean(random, counts, self._weights)),
+            **_columns("drop", bootstrap_mean(before - random, counts, self._weights, (-1.0, 1.0))),
+            **_columns("difference", bootstrap_mean(random - after, counts, self._weights, (-1.0, 1.0))),
+            "p": exact_paired_test(after, each),
+            **_size(counts),
+        }
+
+    def _by_document(self, *names: tuple) -> np.ndarray:
+        """Prompts measured under all these sets, then the right answers under each; shape (1 + sets, documents)."""
+        values = np.array([self._outcomes[name] for name in names])
+        complete = ~np.isnan(values).any(axis=0)
+        return np.vstack([complete, np.where(complete, values, 0)]) @ self._membership.T
+
+
+def _size(counts: np.ndarray) -> dict[str, int]:
+    return {"prompts": int(counts.sum()), "documents": int(np.count_nonzero(counts))}
+
+
+def _cells(rows: pd.DataFrame, within: Iterable[str] = ()) -> Iterator[tuple[dict, pd.DataFrame]]:
+    """Each configuration's rows, then those of each pooling; what is pooled is None in the cell's key."""
+    for pooled in _POOLINGS:
+        kept = [name for name in (*_CELL, *within) if name not in pooled]
+        for values, group in rows.groupby(kept, sort=True):
+            yield dict.fromkeys((*_CELL, *within)) | dict(zip(kept, values, strict=True)), group
+
+
+def _columns(name: str, estimate: Estimate) -> dict[str, float]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), estimate, strict=True))
+
+
+def _finish(effects: list[dict], controls: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return _corrected(effects, EFFECTS), _corrected(controls, AGAINST_RANDOM)
+
+
+def _corrected(rows: list[dict], table: Table) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=table.columns)
+    frame = frame[frame["prompts"] > 0].reset_index(drop=True)
+    family = [frame["question"].isna(), frame["context_length"].isna()]
+    family += [frame["matching"]] if "matching" in frame else []
+    frame["p"] = frame["p"].astype(float)
+    for _, members in frame.groupby(family):
+        frame.loc[members.index, "p_holm"] = holm(members["p"])
+    integers = {name: "Int64" for name, type_ in table.fields if type_ == _int}
+    return frame.astype({**integers, "p_holm": float})
+
+
+def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:
+    """The rows of effects or against_random with these values, pooled over exactly these of question and length."""
+    chosen = pd.Series(True, index=frame.index)
+    for name, pool in product(("question", "context_length"), (tuple(pooled),)):
+        chosen &= frame[name].isna() == (name in pool)
+    for name, value in values.items():
+        chosen &= frame[name] == value
+    return frame[chosen.astype(bool)]

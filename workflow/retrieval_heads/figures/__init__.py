@@ -1,0 +1,67 @@
+"""One file per figure, named as the figure. A new figure is a new file here, and its caption in ``report/captions``.
+
+A figure's file declares ``TITLE``, ``SECTION`` (of the report), ``TABLES`` (what it reads, and so what its job depends
+on) and ``NEEDS`` (how many values of a dimension it takes to show anything), and has
+``draw(tables, study) -> matplotlib Figure``.
+"""
+
+from collections.abc import Mapping, Sized
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from retrieval_heads.declared import declared
+from retrieval_heads.errors import StudyError
+
+_SHARED = {"__init__", "style"}
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a figure says about itself."""
+
+    name: str
+    title: str
+    section: str
+    tables: tuple[str, ...]
+    needs: Mapping[str, int]
+
+
+def declarations() -> dict[str, Declaration]:
+    """All figures by name, without importing them."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        if path.stem not in _SHARED:
+            values = declared(path)
+            found[path.stem] = Declaration(
+                path.stem, values["TITLE"], values["SECTION"], values["TABLES"], values["NEEDS"]
+            )
+    return found
+
+
+def drawable(values: Mapping[str, Sized]) -> list[str]:
+    """Names of the figures that have something to show.
+
+    Parameters
+    ----------
+    values : the study's values of each dimension (model, method, question, context_length).
+    """
+    return [
+        name
+        for name, figure in declarations().items()
+        if all(len(values[dimension]) >= count for dimension, count in figure.needs.items())
+    ]
+
+
+def load(name: str) -> ModuleType:
+    """A figure's module.
+
+    Raises
+    ------
+    StudyError
+        when there is no such figure.
+    """
+    if name not in declarations():
+        raise StudyError(f"figures: there is no figure {name}; choose from {', '.join(declarations())}.")
+    return import_module(f"{__name__}.{name}")

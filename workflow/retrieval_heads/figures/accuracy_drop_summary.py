@@ -1,0 +1,86 @@
+"""The drop of accuracy at one number of heads, all methods and questions side by side."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from retrieval_heads.effects import at
+from retrieval_heads.figures import style
+from retrieval_heads.study import Study
+
+TITLE = "Drop of accuracy, by method and question"
+SECTION = "ablation"
+TABLES = ("effects", "against_random")
+NEEDS = {}
+
+_ALL = ""
+
+
+def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """A panel per model; groups of bars per question and over all; random heads as diamonds."""
+    level = study.level(tables["effects"])
+    effects = _both(tables["effects"], level)
+    controls, control = style.control(_both(tables["against_random"], level))
+    models, methods = study.order("model", effects["model"]), study.order("method", effects["method"])
+    questions = study.order("question", tables["effects"]["question"])
+    questions += [_ALL] if len(questions) > 1 else []
+    figure, axes = style.panels([study.label("model", model) for model in models], [""], height=2.5)
+    width = 0.8 / len(methods)
+    for i, model in enumerate(models):
+        ax = axes[i][0]
+        for place, method in enumerate(methods):
+            offset = (place - (len(methods) - 1) / 2) * width
+            look = style.method_style(study, method)
+            rows = _by_question(effects, model, method, questions)
+            ax.bar(
+                rows["at"] + offset,
+                rows["drop"],
+                0.92 * width,
+                color=look["color"],
+                label=study.label("method", method),
+            )
+            _interval(ax, rows, offset - width / 5, color=style.INK)
+            random = _by_question(controls, model, method, questions)
+            # White under grey keeps a diamond readable on a bar and on the page.
+            _interval(ax, random, offset + width / 5, color="white", linewidth=2.6, zorder=3)
+            _interval(
+                ax,
+                random,
+                offset + width / 5,
+                color=style.RANDOM,
+                marker="D",
+                markersize=3.5,
+                markerfacecolor="white",
+                zorder=4,
+                label=control,
+            )
+        ax.axhline(0, color=style.INK, linewidth=0.6)
+        if _ALL in questions:
+            ax.axvline(len(questions) - 1.5, color=style.FAINT, linewidth=0.8)
+        ax.set_xticks(
+            range(len(questions)),
+            [style.wrap(study.label("question", question) if question else "All questions") for question in questions],
+        )
+        ax.tick_params(axis="x", length=0)
+        ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+    figure.supylabel(f"Drop of accuracy with {level} heads cut (points)")
+    style.legend(figure)
+    return figure
+
+
+def _both(frame: pd.DataFrame, level: int) -> pd.DataFrame:
+    parts = [at(frame, pooled=["context_length"], k=level), at(frame, pooled=["question", "context_length"], k=level)]
+    both = pd.concat(parts, ignore_index=True)
+    return both.assign(question=both["question"].astype(object).where(both["question"].notna(), _ALL))
+
+
+def _by_question(frame: pd.DataFrame, model: str, method: str, questions: list[str]) -> pd.DataFrame:
+    rows = frame[(frame["model"] == model) & (frame["method"] == method)]
+    return rows.assign(at=rows["question"].map({question: i for i, question in enumerate(questions)}).astype(float))
+
+
+def _interval(ax, rows: pd.DataFrame, offset: float, **look) -> None:
+    ends = [rows["drop"] - rows["drop_low"], rows["drop_high"] - rows["drop"]]
+    ax.errorbar(rows["at"] + offset, rows["drop"], yerr=ends, **{"linestyle": "none", "elinewidth": 0.9, **look})

@@ -1,0 +1,54 @@
+"""In which layers each method finds its heads."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from retrieval_heads.figures import style
+from retrieval_heads.overlap import grids, top_heads
+from retrieval_heads.study import Study
+
+TITLE = "Layers of the top heads, by method"
+SECTION = "heads"
+TABLES = ("rankings",)
+NEEDS = {}
+
+
+def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """Panels: methods × models; the share of the top heads in each layer, mean and range over configurations."""
+    top = top_heads(tables["rankings"], study.top_k)
+    models, methods = study.order("model", top["model"]), study.order("method", top["method"])
+    grid = grids(tables["rankings"])
+    figure, axes = style.panels(
+        [study.label("method", method) for method in methods],
+        [study.label("model", model) for model in models],
+        height=1.25,
+        sharex="col",
+    )
+    for i, method in enumerate(methods):
+        for j, model in enumerate(models):
+            layers, _ = grid[model]
+            shares = layer_shares(top[(top["model"] == model) & (top["method"] == method)], layers)
+            ax, look = axes[i][j], style.method_style(study, method)
+            if len(shares):
+                mean, low, high = shares.mean(axis=0), shares.min(axis=0), shares.max(axis=0)
+                ax.bar(range(layers), mean, 0.8, color=look["color"], label=study.label("method", method))
+                ax.vlines(range(layers), low, high, color=style.INK, linewidth=0.7)
+            ax.axhline(1 / layers, color=style.RANDOM, linestyle="--", linewidth=1, label="Spread evenly over layers")
+            ax.set_xlim(-0.8, layers - 0.2)
+            ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+            ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    figure.supxlabel("Layer")
+    figure.supylabel("Share of the top heads")
+    style.legend(figure)
+    return figure
+
+
+def layer_shares(top: pd.DataFrame, layers: int) -> np.ndarray:
+    """The share of a configuration's top heads that each layer holds, shape (configurations, layers)."""
+    counts = top.groupby(["question", "context_length", "layer"]).size().unstack("layer", fill_value=0)
+    counts = counts.reindex(columns=range(layers), fill_value=0).to_numpy(float)
+    return counts / counts.sum(axis=1, keepdims=True)

@@ -1,0 +1,255 @@
+"""The one visual language of all figures: colours, sizes, layout of panels, and how a figure is saved."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import PercentFormatter
+
+from retrieval_heads.overlap import summarise
+from retrieval_heads.study import Study
+
+WIDTH = 7.2
+"""Width of a figure in inches: a printed page's text width, so that letters keep their size."""
+
+# Okabe and Ito's colours, which readers with any kind of colour vision tell apart. Methods and questions take them from
+# opposite ends, so that a colour of a method is not seen to mean a question.
+_OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+INK, RANDOM, FAINT = "#222222", "#7A7A7A", "#DDDDDD"
+HEATMAP = "Blues"
+CONTROLS = {"layer": "Random heads of the same layers", "none": "Random heads of any layer"}
+
+mpl.use("agg")
+mpl.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",
+        "font.size": 8,
+        "axes.titlesize": 8.5,
+        "axes.labelsize": 8.5,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "legend.fontsize": 8,
+        "figure.labelsize": 8.5,
+        "axes.edgecolor": INK,
+        "axes.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "axes.grid": True,
+        "axes.grid.axis": "y",
+        "axes.axisbelow": True,
+        "grid.color": FAINT,
+        "grid.linewidth": 0.5,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "lines.linewidth": 1.4,
+        "lines.markersize": 4,
+        "legend.frameon": False,
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        # Without a salt of its own every SVG would differ from the one drawn before.
+        "svg.hashsalt": "retrieval-heads",
+    }
+)
+
+
+def method_style(study: Study, method: str) -> dict[str, str]:
+    """Colour and marker of a method, the same in every figure: by its place in the study."""
+    return _style(study.order("method", [*study.methods, method]).index(method), _OKABE_ITO)
+
+
+def question_style(study: Study, question: str) -> dict[str, str]:
+    """Colour and marker of a question."""
+    return _style(study.order("question", [*study.config["questions"], question]).index(question), _OKABE_ITO[::-1])
+
+
+def _style(place: int, colours: Sequence[str]) -> dict[str, str]:
+    return {"color": colours[place % len(colours)], "marker": _MARKERS[place % len(_MARKERS)]}
+
+
+def tint(colour: str, share: float) -> tuple[float, ...]:
+    """A colour mixed with white: 0 leaves it, 1 is white."""
+    return tuple(channel + (1 - channel) * share for channel in to_rgb(colour))
+
+
+def panels(
+    rows: Sequence[str], columns: Sequence[str], height: float, width: float = WIDTH, **options
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with a panel for each (row, column), and its axes as a list of rows.
+
+    A single row of more than three panels is broken into rows of two. A dimension with one value is not named.
+
+    Parameters
+    ----------
+    height : of one row of panels, in inches.
+    width : of the figure, in inches.
+    options : passed on to ``Figure.subplots``.
+    """
+    broken = len(rows) == 1 and len(columns) > 3
+    n_rows, n_columns = (-(-len(columns) // 2), 2) if broken else (len(rows), len(columns))
+    figure = Figure(figsize=(width, height * n_rows + 0.5), layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, **{"sharex": True, "sharey": True, "squeeze": False, **options})
+    axes = [list(grid.flat[: len(columns)])] if broken else grid.tolist()
+    for unused in grid.flat[len(columns) :] if broken else []:
+        unused.remove()
+    for ax, column in zip(axes[0], columns, strict=True):
+        ax.set_title(wrap(column, 88 // n_columns) if len(columns) > 1 else "")
+    for line, row in zip(axes, rows, strict=True):
+        if len(rows) > 1 and len(columns) == 1:
+            line[0].set_title(row)
+        elif len(rows) > 1:
+            place = {"xy": (1, 0.5), "xycoords": "axes fraction", "xytext": (4, 0), "textcoords": "offset points"}
+            line[-1].annotate(wrap(row, 14), **place, rotation=270, va="center", fontsize=8.5)
+    return figure, axes
+
+
+def curve(ax: Axes, rows: pd.DataFrame, shift: float = 0.0, **look) -> ErrorbarContainer:
+    """Accuracy against heads cut, from the baseline at 0, with 95% intervals.
+
+    Parameters
+    ----------
+    rows : rows of the effects table that differ in k alone.
+    shift : moves the points sideways, so that the intervals of several curves do not hide each other.
+    """
+    k, value = from_baseline(rows)
+    low, high = (from_baseline(rows, end)[1] for end in ("_low", "_high"))
+    return ax.errorbar(k + shift, value, yerr=[value - low, high - value], elinewidth=0.8, **look)
+
+
+def from_baseline(rows: pd.DataFrame, end: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """k and accuracy (or an end of its interval) of rows that differ in k alone, with the baseline at k = 0."""
+    rows = rows.sort_values("k")
+    accuracy = [rows[f"baseline{end}"].iloc[0], *rows[f"accuracy{end}"]]
+    return np.array([0, *rows["k"]], dtype=float), np.array(accuracy, dtype=float)
+
+
+def control(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The random control to show where there is room for one, matched by layer if there is such, and its name."""
+    matching = "layer" if (rows["matching"] == "layer").any() else "none"
+    return rows[rows["matching"] == matching], CONTROLS[matching]
+
+
+def random_band(ax: Axes, rows: pd.DataFrame) -> None:
+    """The band of accuracies with random heads cut, for rows of one matching.
+
+    Where rows hold the controls of several methods, the band reaches over all their intervals, and the line is their
+    mean.
+    """
+    if rows.empty:
+        return
+    matching = rows["matching"].iloc[0]
+    by_k = rows.groupby("k").agg(low=("accuracy_low", "min"), high=("accuracy_high", "max"), mean=("accuracy", "mean"))
+    line, hatch = ("-", None) if matching == "layer" else ("--", "////")
+    colour = RANDOM if matching == "layer" else tint(RANDOM, 0.35)
+    ax.fill_between(
+        by_k.index.astype(float),
+        by_k["low"],
+        by_k["high"],
+        facecolor=tint(RANDOM, 0.72) if matching == "layer" else "none",
+        edgecolor=tint(RANDOM, 0.55),
+        hatch=hatch,
+        linewidth=0,
+        zorder=1,
+    )
+    ax.plot(
+        by_k.index.astype(float), by_k["mean"], line, color=colour, linewidth=1, label=CONTROLS[matching], zorder=1.5
+    )
+
+
+def accuracy_axes(axes: list[list[Axes]], levels: Sequence[int]) -> None:
+    """Accuracy from 0 to 100%, and a tick at 0 and at each level that has room for one."""
+    ticks = [0]
+    for level in sorted(levels):
+        if level - ticks[-1] >= max(levels) / 8 or level == max(levels):
+            ticks.append(level)
+    if len(ticks) > 2 and ticks[-1] - ticks[-2] < max(levels) / 8:
+        del ticks[-2]
+    for ax in (ax for row in axes for ax in row):
+        ax.set_ylim(-0.04, 1.04)
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
+        ax.set_xticks(ticks)
+
+
+def legend(figure: Figure, columns: int = 4, **handles) -> None:
+    """One legend above all panels, each entry once; random controls come last."""
+    entries = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    entries.update(handles)
+    labels = sorted(entries, key=lambda label: label in CONTROLS.values())
+    columns = min(columns, len(labels))
+    figure.legend([entries[label] for label in labels], labels, loc="outside upper center", ncols=columns)
+
+
+def heatmap(ax: Axes, overlap: pd.DataFrame, values: Sequence[object], labels: Sequence[str]) -> AxesImage:
+    """Jaccard of each two values, the lower triangle: mean and range over what the pairs' configurations share.
+
+    Parameters
+    ----------
+    overlap : rows of the overlap table that differ in one dimension.
+    values, labels : that dimension's values, and how to write them.
+    """
+    cells = {tuple(sorted((row["a"], row["b"]))): row for _, row in summarise(overlap, ["a", "b"]).iterrows()}
+    means = np.full((len(values) - 1, len(values) - 1), np.nan)
+    for i, j in zip(*np.tril_indices(len(values) - 1), strict=True):
+        row = cells.get(tuple(sorted((str(values[j]), str(values[i + 1])))))
+        if row is None:
+            continue
+        means[i, j] = row["jaccard"]
+        colour = "white" if row["jaccard"] > 0.55 else INK
+        ax.text(j, i, f"{row['jaccard']:.2f}", ha="center", va="bottom", color=colour)
+        if row["pairs"] > 1:
+            spread = f"{row['lowest']:.2f}–{row['highest']:.2f}"
+            ax.text(j, i + 0.06, spread, ha="center", va="top", color=colour, fontsize=6.5)
+    image = ax.imshow(means, cmap=HEATMAP, vmin=0, vmax=1, aspect="auto")
+    # Side by side, more than two labels would run into each other.
+    turn = 90 if len(labels) > 3 else 0
+    ax.set_xticks(range(len(labels) - 1), [wrap(label) for label in labels[:-1]], rotation=turn)
+    ax.set_yticks(range(len(labels) - 1), [wrap(label) for label in labels[1:]])
+    ax.grid(False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return image
+
+
+def chance_bar(figure: Figure, image: AxesImage, axes: list[list[Axes]], chance: float) -> None:
+    """A colour bar of Jaccard with the chance level marked."""
+    bar = figure.colorbar(image, ax=[ax for row in axes for ax in row], label="Jaccard", fraction=0.05, aspect=25)
+    bar.outline.set_visible(False)
+    bar.ax.axhline(chance, color=_OKABE_ITO[1], linewidth=1.6)
+    bar.ax.annotate(
+        f"chance\n{chance:.3f}",
+        (0, chance),
+        xycoords=("axes fraction", "data"),
+        xytext=(-3, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        color=_OKABE_ITO[1],
+        fontsize=7,
+    )
+
+
+def wrap(label: str, width: int = 11) -> str:
+    """A label broken into short lines at spaces and hyphens, and where it is broken already."""
+    return "\n".join(fill(line, width, break_long_words=False) for line in label.splitlines())
+
+
+def save(figure: Figure, *paths: str | Path) -> None:
+    """Save a figure whole or not at all, in the format of each path's suffix; the same figure gives the same bytes."""
+    for path in map(Path, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(partial, format=path.suffix[1:], dpi=200, metadata=metadata)
+        partial.replace(path)

@@ -1,0 +1,117 @@
+"""What analysis, figures and report need to know of a study's config: settings, names to show, and their order."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from retrieval_heads.declared import declared
+from retrieval_heads.errors import StudyError
+
+DIMENSIONS = ("model", "method", "question", "context_length")
+"""What tells one configuration from another; the columns that rankings and ablation share."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its readers see it.
+
+    Parameters
+    ----------
+    config : the study's config.
+    methods : name → ``label``, ``definition`` and ``paper`` (each optional), in the order in which to show them.
+    """
+
+    config: Mapping
+    methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The study's name, as in the path of its results."""
+        return self.config["study"]
+
+    @property
+    def seed(self) -> int:
+        """What every random choice derives from."""
+        return self.config.get("seed", 0)
+
+    @property
+    def _analysis(self) -> Mapping:
+        return self.config.get("analysis") or {}
+
+    @property
+    def top_k(self) -> int | None:
+        """How many heads of a ranking count as its top; None for a share of the model's heads."""
+        return self._analysis.get("top_k")
+
+    @property
+    def resamples(self) -> int:
+        """Bootstrap resamples of the documents."""
+        return self._analysis.get("resamples", 2000)
+
+    @property
+    def alpha(self) -> float:
+        """The level of the tests, after correction."""
+        return self._analysis.get("alpha", 0.05)
+
+    @property
+    def smallest_effect(self) -> float:
+        """The smallest difference in accuracy that matters. A finding is contradicted only if that is ruled out."""
+        return self._analysis.get("smallest_effect", 0.05)
+
+    def level(self, effects: pd.DataFrame) -> int:
+        """The number of heads cut that headlines are about: config's ``analysis.level``, else the largest measured.
+
+        Raises
+        ------
+        StudyError
+            when that level was not measured.
+        """
+        levels = sorted(effects["k"].unique())
+        chosen = self._analysis.get("level")
+        if chosen is not None and chosen not in levels:
+            measured = ", ".join(map(str, levels))
+            raise StudyError(f"analysis.level: {chosen} heads were not cut; choose one of {measured}.")
+        return int(chosen if chosen is not None else levels[-1])
+
+    def order(self, dimension: str, values: Iterable) -> list:
+        """The distinct values that are there, in the config's order; unknown ones after them, sorted."""
+        found = {value for value in values if pd.notna(value)}
+        known = [value for value in self._known(dimension) if value in found]
+        return known + sorted(found.difference(known))
+
+    def label(self, dimension: str, value: object) -> str:
+        """How a value is shown."""
+        if dimension == "context_length":
+            return f"{int(float(value)):,} tokens"
+        entries = self.methods if dimension == "method" else self.config.get(f"{dimension}s") or {}
+        entry = entries.get(value) if isinstance(entries, Mapping) else None
+        if isinstance(entry, Mapping) and entry.get("label"):
+            return entry["label"]
+        return str(value) if dimension == "model" else _spoken(str(value))
+
+    def _known(self, dimension: str) -> list:
+        if dimension == "context_length":
+            return sorted(self.config.get("prompts", {}).get("context_lengths") or [])
+        return list(self.methods if dimension == "method" else self.config.get(f"{dimension}s") or [])
+
+
+def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Label, definition and paper of the study's methods, as their files declare them; for :class:`Study`."""
+    folder = Path(__file__).parent / "methods"
+    described = {}
+    for name in names:
+        path = folder / f"{name}.py"
+        values = declared(path) if path.is_file() else {}
+        described[name] = {
+            key: str(values[source])
+            for key, source in (("label", "label"), ("definition", "doc"), ("paper", "paper"))
+            if source in values
+        }
+    return described
+
+
+def _spoken(name: str) -> str:
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,46 @@
+"""How numbers are written in sentences and tables."""
+
+import math
+from collections.abc import Mapping
+
+
+def percent(share: float) -> str:
+    """A share as a percentage: 42.6%."""
+    return f"{_number(100 * share)}%"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points: −3.1."""
+    return _number(100 * difference)
+
+
+def estimate(row: Mapping, name: str, unit: str = "%") -> str:
+    """A share (unit %) or a difference (no unit) with its 95% interval, from a row's name, name_low, name_high."""
+    return f"{_number(100 * row[name])}{unit} [{interval(row, name, ', ')}]"
+
+
+def interval(row: Mapping, name: str, between: str = " to ") -> str:
+    """The ends of an interval, in percent or points."""
+    return f"{_number(100 * row[f'{name}_low'])}{between}{_number(100 * row[f'{name}_high'])}"
+
+
+def p_value(p: float) -> str:
+    """= 0.012, or < 0.001; nothing where there is no test."""
+    if p is None or math.isnan(p):
+        return ""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def count(number: int, noun: str) -> str:
+    """1 prompt, 1,024 prompts."""
+    return f"{int(number):,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _number(value: float) -> str:
+    # Rounding first keeps a tiny negative number from becoming −0.0.
+    return f"{round(value, 1) + 0:.1f}".replace("-", "−")
