@@ -1,6 +1,7 @@
 # Which attention heads of a language model fetch a fact from a long context?
 # One file in rules/ for each stage, in the order of the workflow; every output goes to results/{study}.
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,9 @@ min_version("9.12")
 
 # The package is used where it lies; jobs in conda environments inherit this path.
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+
+# Threads that wait give their core to others: spinning makes everything several times slower on a machine that is shared.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A config given on the command line stands alone: it is not merged into the default study.
 if "study" not in config:

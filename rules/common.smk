@@ -1,9 +1,12 @@
 # Helpers for all rules: the checked config, where outputs go, what code a rule depends on.
 
+import re
+
 from snakemake.exceptions import WorkflowError
 
 from retrieval_heads import folder
-from retrieval_heads.config import check_surroundings, complete, model_artifact
+from retrieval_heads.config import ablated_lengths, check_surroundings, complete, model_artifact
+from retrieval_heads.declared import describe_methods
 from retrieval_heads.errors import StudyError
 from retrieval_heads.provenance import code_digest
 
@@ -35,8 +38,20 @@ def model_folder(wildcards):
 
 def parts(stage):
     """The files of a stage that has one for each model and context length."""
-    return expand(
-        f"{OUT}/{stage}/{{model}}/{{length}}.parquet",
-        model=config["models"],
-        length=config["prompts"]["context_lengths"],
-    )
+    lengths = ablated_lengths(config) if stage == "ablation" else config["prompts"]["context_lengths"]
+    return expand(f"{OUT}/{stage}/{{model}}/{{length}}.parquet", model=config["models"], length=lengths)
+
+
+def dimensions():
+    """The study's values of each dimension."""
+    return {
+        "model": list(config["models"]),
+        "method": list(config["methods"]),
+        "question": list(config["questions"]),
+        "context_length": config["prompts"]["context_lengths"],
+    }
+
+
+def shown_config():
+    """The parts of the config that a figure can show."""
+    return {key: config[key] for key in ("study", "seed", "models", "questions", "methods", "prompts", "analysis")}

@@ -11,7 +11,7 @@ from made_tables import METHODS, make_ablation, make_counts, make_rankings, make
 from retrieval_heads import claims, effects, figures, overlap, report
 from retrieval_heads.claims import Outcome
 from retrieval_heads.errors import StudyError
-from retrieval_heads.study import describe_methods
+from retrieval_heads.declared import describe_methods
 from retrieval_heads.wording import estimate, listed, p_value, percent, points
 
 

@@ -1,12 +1,12 @@
 """Does the model still answer without these heads?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from retrieval_heads.answers import judge
+from retrieval_heads.answers import is_settled, judge
 from retrieval_heads.head_sets import parse_head
 from retrieval_heads.inference import continue_prefix, head_grid, prefill, suffix_groups
 from retrieval_heads.prompts import group_by_context
@@ -51,6 +51,7 @@ def ablate_prompts(
     max_new_tokens: int,
     stop: Sequence[str],
     batch_tokens: int,
+    cache_tokens: int,
 ) -> pd.DataFrame:
     """Answer the questions about one document with each head set ablated.
 
@@ -64,6 +65,7 @@ def ablate_prompts(
     mode, scope : one of :data:`MODES` and :data:`SCOPES`.
     max_new_tokens, stop : where a generation ends.
     batch_tokens : how many context tokens, summed over head sets, are run at a time.
+    cache_tokens : how many, likewise, may have their keys and values in memory at a time.
 
     Returns
     -------
@@ -76,54 +78,43 @@ def ablate_prompts(
         for name in names:
             keep[(place, *parse_head(name))] = 0
 
-    # Sets that agree in their first layers lie side by side, so that a chunk shares as much of the context as it can.
-    order = sorted(range(len(jobs)), key=lambda place: keep[place].flatten().tolist())
-    end = jobs["suffix_start"].iloc[0]
-    size = max(1, batch_tokens // end)
+    end = int(jobs["suffix_start"].iloc[0])
+    context = list(jobs["input_ids"].iloc[0][:end])
+    suffixes = [list(ids[end:]) for ids in jobs["input_ids"]]
+    answers = [list(row.input_ids[row.answer_start : row.answer_end]) for row in jobs.itertuples()]
+    types = jobs["question"].map(answer_types).tolist()
     rows: dict[int, dict] = {}
-    for at in range(0, len(order), size):
-        chunk = order[at : at + size]
-        rows |= _ablate_chunk(model, tokenizer, jobs, chunk, keep, end, max_new_tokens=max_new_tokens, stop=stop)
+    for together in suffix_groups(model, [len(suffix) for suffix in suffixes]):
+        # Sets that agree in their first layers lie side by side, so that a batch shares much of the context.
+        order = sorted(together, key=lambda place: keep[place].flatten().tolist())
+        for places in _batched(order, max(1, cache_tokens // end)):
+            kept = keep[list(places)].to(model.device)
+            size = max(1, batch_tokens // end)
+            answered = continue_prefix(
+                model,
+                tokenizer,
+                [prefill(model, context, part) for part in kept.split(size)],
+                [suffixes[place] for place in places],
+                keep=kept,
+                answers=[answers[place] for place in places],
+                max_new_tokens=max_new_tokens,
+                stop=stop,
+                enough=lambda row, text, places=places: is_settled(
+                    text, jobs["answer"].iloc[places[row]], types[places[row]]
+                ),
+            )
+            for place, text, logprob in zip(places, answered.text, answered.answer_logprob, strict=True):
+                rows[place] = {"generated": text, "answer_logprob": logprob}
 
     found = jobs.assign(mode=mode, scope=scope, **pd.DataFrame.from_dict(rows, orient="index").sort_index())
-    context = tokenizer.decode(jobs["input_ids"].iloc[0][:end])
+    seen = tokenizer.decode(context)
     verdicts = [
-        judge(row.generated, row.answer, answer_types[row.question], context)._asdict() for row in found.itertuples()
+        judge(row.generated, row.answer, type, seen)._asdict()
+        for row, type in zip(found.itertuples(), types, strict=True)
     ]
     return found.assign(**pd.DataFrame(verdicts, index=found.index))[ABLATION.columns]
 
 
-def _ablate_chunk(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    jobs: pd.DataFrame,
-    chunk: list[int],
-    keep: torch.Tensor,
-    end: int,
-    *,
-    max_new_tokens: int,
-    stop: Sequence[str],
-) -> dict[int, dict]:
-    """Generated text and the answer's log-probability for some of the jobs."""
-    part = jobs.iloc[chunk]
-    prompts = part["input_ids"].tolist()
-    suffixes = [list(ids[end:]) for ids in prompts]
-    answers = [list(row.input_ids[row.answer_start : row.answer_end]) for row in part.itertuples()]
-    kept = keep[chunk].to(model.device)
-    prefix = prefill(model, prompts[0][:end], kept)
-    rows = {}
-    for members in suffix_groups(model, [len(suffix) for suffix in suffixes]):
-        answered = continue_prefix(
-            model,
-            tokenizer,
-            prefix,
-            [suffixes[i] for i in members],
-            sets=members,
-            keep=kept[members],
-            answers=[answers[i] for i in members],
-            max_new_tokens=max_new_tokens,
-            stop=stop,
-        )
-        for i, text, logprob in zip(members, answered.text, answered.answer_logprob, strict=True):
-            rows[chunk[i]] = {"generated": text, "answer_logprob": logprob}
-    return rows
+def _batched(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -154,6 +154,21 @@ def judge(generated: str, answer: str, type: str, context: str) -> Judgement:
     return Judgement(outcome == "correct", contains, outcome)
 
 
+def is_settled(generated: str, answer: str, type: str) -> bool:
+    """Whether a text is a right answer already and stays one however it goes on, so that generation may stop."""
+    if type == "text" or _loose(answer) not in _loose(generated):
+        return False
+    first = next(_finder(type)(generated), None)
+    if first is None or first.value != canonical(answer, type):
+        return False
+    return bool((_SENTENCE_OVER if type == "state" else _PHRASE_OVER).match(generated, first.end))
+
+
+# A comma could still make a state a city's name, and the next word a number one of dollars or "per cent".
+_SENTENCE_OVER = re.compile(r"[.!?]\s+\S|\n")
+_PHRASE_OVER = re.compile(rf"{_SENTENCE_OVER.pattern}|\s(?!per\b)[A-Za-z]+[^\w-]")
+
+
 def _loose(text: str) -> str:
     return re.sub(r"(?<=\d),(?=\d{3})", "", text.strip().lower())
 

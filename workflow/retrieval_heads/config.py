@@ -42,6 +42,11 @@ def complete(config: dict) -> dict:
     return config
 
 
+def ablated_lengths(config: dict) -> list[int]:
+    """The context lengths at which heads are ablated."""
+    return config["ablation"]["context_lengths"] or config["prompts"]["context_lengths"]
+
+
 def model_artifact(name: str, source: dict) -> str:
     """Name of a prepared model's folder, the same in every study that takes the model from the same source."""
     digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:8]
@@ -111,3 +116,11 @@ def _check_values(config: dict) -> None:
                 f"prompts.context_lengths: {length} leaves no room for a context beside "
                 f"prompts.suffix_budget ({budget}); give longer ones."
             )
+    for length in ablated_lengths(config):
+        if length not in config["prompts"]["context_lengths"]:
+            raise StudyError(
+                f"ablation.context_lengths: {length} is none of prompts.context_lengths, where its heads would be ranked; "
+                "add it there."
+            )
+    if (level := config["analysis"]["level"]) is not None and level not in config["ablation"]["levels"]:
+        raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of ablation.levels.")

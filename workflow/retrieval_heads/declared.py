@@ -5,7 +5,10 @@ that have neither a plotting library nor torch.
 """
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
+
+from retrieval_heads import folder
 
 
 def declared(path: Path) -> dict[str, object]:
@@ -29,3 +32,17 @@ def declared(path: Path) -> dict[str, object]:
                 except ValueError:
                     continue
     return values
+
+
+def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Label, definition and paper of methods, as their files declare them."""
+    described, files = {}, folder.files("methods")
+    for name in names:
+        path = files.get(name)
+        values = declared(path) if path is not None else {}
+        described[name] = {
+            key: str(values[source])
+            for key, source in (("label", "label"), ("definition", "doc"), ("paper", "paper"))
+            if source in values
+        }
+    return described

@@ -30,8 +30,8 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
     rankings : the rankings table.
     levels : the sizes k. The top-k sets of a ranking are nested.
     draws : how many random draws: ``matched`` (layer by layer like the top-k set) and ``unmatched`` (any head).
-    seed : the study's seed. A draw's order of heads depends on its model, method, question, length and number; its set
-        at a level leaves out that level's top set. So no set depends on what other levels there are.
+    seed : the study's seed. A draw's order of heads depends on its model, question and number; its set at a level
+        leaves out that level's top set. So no set depends on what other methods, lengths or levels there are.
 
     Returns
     -------
@@ -58,7 +58,8 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
                 ("none", draws["unmatched"], draw_unmatched),
             ):
                 for draw in range(count):
-                    rng = generator(seed, "head_sets", model, method, question, length, matching, draw)
+                    # The same order for every method, so that a difference between methods is not one between draws.
+                    rng = generator(seed, "head_sets", model, question, matching, draw)
                     shuffled = [sorted(order)[i] for i in rng.permutation(len(order))]
                     sets.extend(("random", matching, draw, k, pick(order[:k], shuffled)) for k in sorted(levels))
             for source, matching, draw, k, heads in sets:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import CacheLayerMixin
 
 from retrieval_heads.attention import AttentionCall, hooked
 from retrieval_heads.errors import StudyError
@@ -62,19 +63,79 @@ class Forks:
 
 @dataclass(frozen=True)
 class Prefix:
-    """A context's keys and values: per layer (rows of that layer, H_kv, C, D), and how sets map to rows."""
+    """A context's keys and values, and in which row of each layer's each of N sets finds its own.
 
-    cache: DynamicCache
+    keys[l], values[l]: (rows of layer l, H_kv, C, D); row_of[l]: (N,).
+    """
+
+    keys: list[Tensor]
+    values: list[Tensor]
     row_of: list[Tensor]
-    length: int
 
-    def expand(self, sets: Tensor) -> DynamicCache:
-        """A cache with one row for each entry of ``sets`` (B,), ready to be continued; this one stays as it is."""
-        expanded = DynamicCache()
-        for layer, (held, row_of) in enumerate(zip(self.cache.layers, self.row_of, strict=True)):
-            rows = row_of[sets]
-            expanded.update(held.keys.index_select(0, rows), held.values.index_select(0, rows), layer)
-        return expanded
+    @property
+    def length(self) -> int:
+        """C, the tokens of the context."""
+        return self.keys[0].shape[-2]
+
+    @property
+    def sets(self) -> int:
+        """N."""
+        return len(self.row_of[0])
+
+    def repeated(self, times: int) -> "Prefix":
+        """The same keys and values, for N × times rows."""
+        return Prefix(self.keys, self.values, [rows.repeat(times) for rows in self.row_of])
+
+
+class _RoomyLayer(CacheLayerMixin):
+    """One layer's keys and values with room for all tokens to come, so that a new token copies no old one."""
+
+    is_croppable = True
+
+    def __init__(self, prefixes: Sequence[Prefix], layer: int, room: int):
+        super().__init__()
+        sample = prefixes[0].keys[layer]
+        rows, (_, heads, context, dim) = sum(prefix.sets for prefix in prefixes), sample.shape
+        self._keys = sample.new_empty(rows, heads, context + room, dim)
+        self._values = torch.empty_like(self._keys)
+        start = 0
+        for prefix in prefixes:
+            here = slice(start, start + prefix.sets)
+            self._keys[here, :, :context] = prefix.keys[layer][prefix.row_of[layer]]
+            self._values[here, :, :context] = prefix.values[layer][prefix.row_of[layer]]
+            start = here.stop
+        self._length = context
+        self.is_initialized, self.dtype, self.device = True, sample.dtype, sample.device
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Nothing is left to initialise."""
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
+        """Put T more tokens behind those held, (B, H_kv, T, D); all of them, (B, H_kv, K, D)."""
+        here = slice(self._length, self._length + key_states.shape[-2])
+        self._keys[:, :, here], self._values[:, :, here] = key_states, value_states
+        self._length = here.stop
+        return self._keys[:, :, : self._length], self._values[:, :, : self._length]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Number of keys that a mask covers, and the position of the first."""
+        return self._length + query_length, 0
+
+    def get_seq_length(self) -> int:
+        """Tokens held."""
+        return self._length
+
+    def get_max_length(self) -> int:
+        """Tokens there is room for."""
+        return self._keys.shape[-2]
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Forget the last tokens; the number is negative."""
+        self._length += tokens_to_remove
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some of the rows."""
+        self._keys, self._values = self._keys[indices], self._values[indices]
 
 
 @torch.inference_mode()
@@ -95,7 +156,7 @@ def prefill(model: PreTrainedModel, context: Sequence[int], keep: Tensor | None 
     ids = torch.tensor([list(context)], device=device)
     with hooked(model, keep=lambda layer: forks.keep[layer]), _forking(model, forks):
         model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
-    return Prefix(cache, forks.row_of, len(context))
+    return Prefix([layer.keys for layer in cache.layers], [layer.values for layer in cache.layers], forks.row_of)
 
 
 @contextmanager
@@ -121,6 +182,10 @@ def _forking(model: PreTrainedModel, forks: Forks):
             handle.remove()
 
 
+_SPARSE = 0.75
+"""A batch drops the rows that are done when at most this share goes on: dropping copies the keys of all the others."""
+
+
 class Batch:
     """Rows that continue a prefix: where each stands, and how its keys lie in the cache.
 
@@ -131,19 +196,19 @@ class Batch:
     def __init__(
         self,
         model: PreTrainedModel,
-        prefix: Prefix,
+        prefixes: Sequence[Prefix],
         suffix_lengths: Sequence[int],
-        sets: Sequence[int],
+        room: int,
         keep: Tensor | None,
     ):
         width, device = max(suffix_lengths), model.device
         self.model, self.keep = model, keep
-        self.context = prefix.length
+        self.context = prefixes[0].length
         self.rows = list(range(len(suffix_lengths)))
         self.padding = [width - length for length in suffix_lengths]
-        self.cache = prefix.expand(torch.tensor(list(sets), device=device))
-        self.next_position = torch.full((len(self.rows),), prefix.length, device=device)
-        self.mask = torch.ones(len(self.rows), prefix.length, dtype=torch.long, device=device)
+        self.cache = Cache(layers=[_RoomyLayer(prefixes, layer, room) for layer in range(len(prefixes[0].keys))])
+        self.next_position = torch.full((len(self.rows),), self.context, device=device)
+        self.mask = torch.ones(len(self.rows), self.context, dtype=torch.long, device=device)
 
     def forward(self, ids: Tensor, real: Tensor, logits: slice, observe: "Observer | None" = None) -> Tensor:
         """Feed ids (B, T), of which ``real`` (B, T) are no padding; logits (B, T of ``logits``, V) in float32."""
@@ -177,8 +242,6 @@ class Batch:
 
     def select(self, places: Sequence[int]) -> None:
         """Go on with some of the rows."""
-        if len(places) == len(self.rows):
-            return
         index = torch.tensor(list(places), device=self.mask.device)
         self.cache.batch_select_indices(index)
         self.mask, self.next_position = self.mask[index], self.next_position[index]
@@ -212,12 +275,12 @@ class Continued:
 def continue_prefix(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prefix: Prefix,
+    prefixes: Sequence[Prefix],
     suffixes: Sequence[Sequence[int]],
     *,
     max_new_tokens: int,
     stop: Sequence[str],
-    sets: Sequence[int] | None = None,
+    enough: Callable[[int, str], bool] | None = None,
     keep: Tensor | None = None,
     answers: Sequence[Sequence[int]] | None = None,
     generate: Sequence[bool] | None = None,
@@ -227,19 +290,20 @@ def continue_prefix(
 
     Parameters
     ----------
+    prefixes : of the same context, whose sets are the B rows, one prefix after the other.
     suffixes : B lists of token ids.
     max_new_tokens, stop : a generation ends at the model's end token, at one of these strings, or at this length.
-    sets : for each row, the set of heads its context was computed with (see :func:`prefill`); default the first.
+    enough : told a row and its text so far, whether its generation may end there.
     keep : (B, L, H) factors of the heads' outputs while suffix and answer are read and decoded.
     answers : token ids whose log-probability after the suffix is wanted, one list for each row.
     generate : which rows to decode; default all. The others end with their suffix.
     observe : called with every attention call over the suffixes, then with those over each decoded token.
     """
-    count = len(suffixes)
-    batch = Batch(model, prefix, [len(suffix) for suffix in suffixes], sets or [0] * count, keep)
-    width = max(len(suffix) for suffix in suffixes)
+    count, width = len(suffixes), max(len(suffix) for suffix in suffixes)
     answers = answers or [[]] * count
     after = max(len(answer) for answer in answers)
+    room = width + max(after, max_new_tokens)
+    batch = Batch(model, prefixes, [len(suffix) for suffix in suffixes], room, keep)
 
     # The answer rides behind the suffix: it is read for its probability, then taken back.
     ids = torch.zeros(count, width + after, dtype=torch.long)
@@ -260,24 +324,27 @@ def continue_prefix(
     text = [""] * count
     ends = _end_tokens(model)
     following = logits[:, 0].argmax(-1)
-    wanted = [row for row in range(count) if generate is None or generate[row]]
-    batch.select(wanted)
-    following = following[wanted]
+    alive = {row for row in range(count) if generate is None or generate[row]}
     for step in range(1, max_new_tokens + 1):
-        going_on = []
-        for place, (row, token) in enumerate(zip(batch.rows, following.tolist(), strict=True)):
+        for row, token in zip(batch.rows, following.tolist(), strict=True):
+            if row not in alive:
+                continue
             if token in ends:
+                alive.remove(row)
                 continue
             decoded = tokenizer.decode([*tokens[row], token], skip_special_tokens=True)
             cut = min((at for end in stop if (at := decoded.find(end)) >= 0), default=None)
             text[row] = decoded[:cut]
             if cut is None:
                 tokens[row].append(token)
-                going_on.append(place)
-        if not going_on or step == max_new_tokens:
+            if cut is not None or (enough is not None and enough(row, decoded)):
+                alive.remove(row)
+        if not alive or step == max_new_tokens:
             break
-        batch.select(going_on)
-        following = following[going_on]
+        if len(alive) <= _SPARSE * len(batch.rows):
+            places = [place for place, row in enumerate(batch.rows) if row in alive]
+            batch.select(places)
+            following = following[places]
         logits = batch.forward(following[:, None], torch.ones_like(following[:, None]), slice(None), observe)
         following = logits[:, 0].argmax(-1)
     return Continued(tokens, text, logprobs)

@@ -46,6 +46,9 @@ class HeadScorer(ABC):
     name: ClassVar[str]
     """Key in config and tables, and the name of the method's file."""
 
+    label: ClassVar[str]
+    """How figures and report write it."""
+
     paper: ClassVar[str]
     """Where the method was published."""
 

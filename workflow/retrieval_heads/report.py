@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import declarations
-from retrieval_heads.sections import SECTIONS, FigureBlock, Section, TableBlock, Tables
+from retrieval_heads.sections import SECTIONS, FigureBlock, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.study import Study
 
 TEMPLATES = Path(__file__).parents[2] / "report"
@@ -120,13 +120,24 @@ def table_names(report: Report) -> list[str]:
 
 def table_page(report: Report, name: str) -> str:
     """One of the findings' tables as a page of its own, for the workflow's report."""
-    (table,) = (
+    blocks = [
         block
         for section in report.sections
         for block in section.blocks
         if isinstance(block, TableBlock) and block.name == name
-    )
-    return html(replace(report, title=table.title, sections=[Section(name, "", [table])]), ".")
+    ]
+    title = blocks[0].title if blocks else name
+    blocks = blocks or [Paragraph("This study has nothing to show in this table.")]
+    return html(replace(report, title=title, sections=[Section(name, "", blocks)]), ".")
+
+
+def save(text: str, path: str | Path) -> None:
+    """Write a text file whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def _with_versions(block: object, versions: Mapping[str, str]) -> object:

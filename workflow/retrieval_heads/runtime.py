@@ -35,7 +35,10 @@ def job(snakemake) -> Iterator[None]:
         logging.getLogger().exception("failed")
         if not any(sign in str(error).lower() for sign in ("out of memory", "can't allocate memory")):
             raise
-        log.error("out of memory: lower compute.batch_tokens in the config, or give the job a larger machine.")
+        log.error(
+            "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config, "
+            "or give the job a larger machine."
+        )
         sys.exit(1)
 
 

@@ -80,7 +80,7 @@ def score_prompts(
         answered = continue_prefix(
             model,
             tokenizer,
-            prefix,
+            [prefix.repeated(len(members))],
             [suffixes[i] for i in members],
             generate=[i != null for i in members],
             max_new_tokens=max_new_tokens,

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
-from retrieval_heads.declared import declared
 from retrieval_heads.errors import StudyError
 
 DIMENSIONS = ("model", "method", "question", "context_length")
@@ -95,21 +93,6 @@ class Study:
         if dimension == "context_length":
             return sorted(self.config.get("prompts", {}).get("context_lengths") or [])
         return list(self.methods if dimension == "method" else self.config.get(f"{dimension}s") or [])
-
-
-def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Label, definition and paper of the study's methods, as their files declare them; for :class:`Study`."""
-    folder = Path(__file__).parent / "methods"
-    described = {}
-    for name in names:
-        path = folder / f"{name}.py"
-        values = declared(path) if path.is_file() else {}
-        described[name] = {
-            key: str(values[source])
-            for key, source in (("label", "label"), ("definition", "doc"), ("paper", "paper"))
-            if source in values
-        }
-    return described
 
 
 def _spoken(name: str) -> str:

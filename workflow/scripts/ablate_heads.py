@@ -25,5 +25,6 @@ with job(snakemake):
         max_new_tokens=params.generation["max_new_tokens"],
         stop=params.generation["stop"],
         batch_tokens=params.compute["batch_tokens"],
+        cache_tokens=params.compute["cache_tokens"],
     )
     tables.write(ablation, snakemake.output[0], tables.ABLATION)

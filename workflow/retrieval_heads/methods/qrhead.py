@@ -26,6 +26,7 @@ class QRHead(HeadScorer):
     outlier_sd: float = 2.0
 
     name: ClassVar = "qrhead"
+    label: ClassVar = "QRHead"
     paper: ClassVar = "Zhang et al. 2025, arXiv 2506.09944"
     reads: ClassVar = {Reading.QUESTION: True, Reading.NULL: True}
 

@@ -13,6 +13,7 @@ class SummedAttention(HeadScorer):
     """How much of the last prompt token's attention goes to the needle: Σ_{j in needle} a[last, j], in [0, 1]."""
 
     name: ClassVar = "summed_attention"
+    label: ClassVar = "Summed Attention"
     paper: ClassVar = "the direct measure: attention mass from the last prompt token to the needle"
     reads: ClassVar = {Reading.QUESTION: False}
 

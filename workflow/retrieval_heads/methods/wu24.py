@@ -27,6 +27,7 @@ class RetrievalHead(HeadScorer):
     span: Literal["needle", "answer"] = "needle"
 
     name: ClassVar = "wu24"
+    label: ClassVar = "Wu24 retrieval head"
     paper: ClassVar = "Wu et al. 2024, arXiv 2404.15574"
     reads: ClassVar = {Reading.QUESTION: False, Reading.DECODE: False}
     needs_success: ClassVar = True

@@ -1,0 +1,32 @@
+# One rule for each figure that has something to show, so that each depends on its own tables and code alone.
+
+from retrieval_heads.figures import declarations, drawable
+
+FIGURES = {name: figure for name, figure in declarations().items() if name in drawable(dimensions())}
+
+for figure in FIGURES.values():
+
+    rule:
+        name:
+            f"draw_{figure.name}"
+        input:
+            **{table: f"{OUT}/tables/{table}.parquet" for table in figure.tables},
+        output:
+            png=report(
+                f"{OUT}/figures/{figure.name}.png",
+                caption=f"../report/captions/{figure.name}.rst",
+                category=figure.section.capitalize(),
+                labels={"figure": figure.title},
+            ),
+            svg=f"{OUT}/figures/{figure.name}.svg",
+        log:
+            f"{OUT}/logs/draw_figure/{figure.name}.log",
+        conda:
+            "../envs/report.yaml"
+        params:
+            figure=figure.name,
+            config=shown_config(),
+            methods=describe_methods(config["methods"]),
+            code=code("draw_figure.py", folder.files("figures")[figure.name]),
+        script:
+            "../workflow/scripts/draw_figure.py"

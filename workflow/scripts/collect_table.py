@@ -1,0 +1,11 @@
+from typing import TYPE_CHECKING
+
+from retrieval_heads import tables
+from retrieval_heads.runtime import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    table = {"rankings": tables.RANKINGS, "ablation": tables.ABLATION}[snakemake.wildcards.table]
+    tables.write(tables.read_all(snakemake.input, table), snakemake.output[0], table)

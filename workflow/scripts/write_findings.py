@@ -1,0 +1,21 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrieval_heads import report
+from retrieval_heads.derived import read_tables
+from retrieval_heads.runtime import job, log
+from retrieval_heads.study import Study
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    study = Study(snakemake.params.config, snakemake.params.methods)
+    figures = [Path(path) for path in snakemake.input.figures]
+    findings = report.build(study, read_tables(snakemake.input.tables), [path.stem for path in figures])
+    folder = figures[0].parent
+    for path in snakemake.output.tables:
+        report.save(report.table_page(findings, Path(path).stem), path)
+    report.save(report.markdown(findings, folder.name), snakemake.output.markdown)
+    report.save(report.html(findings, folder), snakemake.output.html)
+    log.info("the findings are in %s", snakemake.output.html)
