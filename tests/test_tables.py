@@ -1,0 +1,250 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrieval_heads import tables
+from retrieval_heads.errors import StudyError
+
+TABLE = tables.Table(
+    "samples",
+    (
+        ("name", pa.string()),
+        ("part", pa.int32()),
+        ("draw", pa.int32()),
+        ("value", pa.float64()),
+        ("spread", pa.float64()),
+        ("ids", pa.list_(pa.int32())),
+        ("right", pa.bool_()),
+    ),
+    key=("name", "part", "draw"),
+    nullable=frozenset({"draw", "spread", "ids"}),
+)
+GOOD = pd.DataFrame(
+    {
+        "name": ["a", "b"],
+        "part": [1, 2],
+        "draw": [0, None],
+        "value": [0.5, -1.0],
+        "spread": [0.1, None],
+        "ids": [[1, 2], None],
+        "right": [True, False],
+    }
+)
+EVERY = [value for value in vars(tables).values() if isinstance(value, tables.Table)] + [tables.documents_table(["q"])]
+
+int32 = st.integers(-(2**31), 2**31 - 1)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+rows = st.lists(
+    st.tuples(
+        text,
+        int32,
+        st.none() | int32,
+        finite,
+        st.none() | finite,
+        st.none() | st.lists(int32, max_size=3),
+        st.booleans(),
+    ),
+    max_size=6,
+    unique_by=lambda row: row[:3],
+)
+
+
+def listed(frame):
+    """The rows of a frame as plain values, None for what is empty."""
+
+    def plain(value):
+        if isinstance(value, list | np.ndarray):
+            return [int(item) for item in value]
+        return None if pd.isna(value) else value
+
+    return [tuple(plain(value) for value in row) for row in frame.itertuples(index=False, name=None)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables")
+
+
+@given(rows)
+@settings(max_examples=60, deadline=None)
+def test_what_is_written_is_read(folder, values):
+    frame = pd.DataFrame(values, columns=TABLE.columns)
+    tables.write(frame, folder / "t.parquet", TABLE)
+    assert listed(tables.read(folder / "t.parquet", TABLE)) == values
+
+
+def test_columns_are_put_in_order_and_others_dropped(tmp_path):
+    frame = GOOD[GOOD.columns[::-1]].assign(note="more")
+    tables.write(frame, tmp_path / "t.parquet", TABLE)
+    assert pq.read_schema(tmp_path / "t.parquet").names == TABLE.columns
+    assert list(tables.read(tmp_path / "t.parquet", TABLE).columns) == TABLE.columns
+
+
+@pytest.mark.parametrize("draws", [[0, None], [0.0, math.nan], [None, None], pd.array([3, None], dtype="Int64")])
+def test_whole_numbers_stay_whole(tmp_path, draws):
+    tables.write(GOOD.assign(draw=draws), tmp_path / "t.parquet", TABLE)
+    read = tables.read(tmp_path / "t.parquet", TABLE)
+    assert read["draw"].dtype == "Int32" and read["part"].dtype == "int32"
+    expected = [None if pd.isna(draw) else int(draw) for draw in draws]
+    assert [None if pd.isna(draw) else draw for draw in read["draw"]] == expected
+    assert "." not in "".join(str(draw) for draw in read["draw"])
+
+
+def test_an_empty_table_keeps_its_types(tmp_path):
+    tables.write(pd.DataFrame(columns=TABLE.columns), tmp_path / "t.parquet", TABLE)
+    read = tables.read(tmp_path / "t.parquet", TABLE)
+    assert read.empty and read["draw"].dtype == "Int32" and read["value"].dtype == "float64"
+
+
+BAD = [  # what is changed, and what the message says of it
+    pytest.param({"draw": [0.5, 1]}, r"samples table does not fit its schema.*column draw", id="a fraction as integer"),
+    pytest.param({"part": ["one", "two"]}, r"does not fit its schema.*column part", id="words as integers"),
+    pytest.param({"part": [2**40, 1]}, r"does not fit its schema.*column part", id="an integer of more than 32 bits"),
+    pytest.param({"part": [2**70, 1]}, r"does not fit its schema", id="an integer of more than 64 bits"),
+    pytest.param({"name": [1, 2]}, r"does not fit its schema.*column name", id="integers as text"),
+    pytest.param({"name": ["a", 2]}, r"does not fit its schema.*column name", id="an integer among text"),
+    pytest.param({"value": ["x", "y"]}, r"does not fit its schema.*column value", id="words as numbers"),
+    pytest.param({"right": ["t", "f"]}, r"does not fit its schema.*column right", id="words as truth"),
+    pytest.param({"ids": ["x", "y"]}, r"does not fit its schema.*column ids", id="text as lists"),
+    pytest.param({"ids": [1, 2]}, r"does not fit its schema.*column ids", id="integers as lists"),
+    pytest.param({"ids": [[2**40], []]}, r"does not fit its schema.*column ids", id="a list of too large integers"),
+    pytest.param({"name": ["a", None]}, r"name.* 1 (empty|null) value", id="text that is null"),
+    pytest.param({"part": [None, None]}, r"part.* 2 (empty|null) value", id="integers that are null"),
+    pytest.param({"right": [None, True]}, r"right.* 1 (empty|null) value", id="truth that is null"),
+    pytest.param({"value": [0.5, math.nan]}, r"value.* 1 (empty|null) value", id="NaN where null is not allowed"),
+    pytest.param({"value": [0.5, math.inf]}, "column value of the samples table.*not finite", id="infinity"),
+    pytest.param({"spread": [-math.inf, None]}, "column spread of the samples table.*not finite", id="nullable infinity"),
+    pytest.param(
+        {"name": "a", "part": 1, "draw": 0},
+        "samples table has two rows for name = a, part = 1, draw = 0",
+        id="a key twice",
+    ),
+    pytest.param({"name": "a", "part": 1, "draw": None}, "has two rows for name = a, part = 1", id="a null key twice"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_what_does_not_fit_is_not_written(tmp_path, change, message):
+    with pytest.raises(StudyError, match=rf"t\.parquet: .*{message}"):
+        tables.write(GOOD.assign(**change), tmp_path / "t.parquet", TABLE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_columns_are_named_on_writing_and_reading(tmp_path):
+    fewer = GOOD.drop(columns=["part", "right"])
+    message = r"t\.parquet: the samples table lacks the columns part, right\."
+    with pytest.raises(StudyError, match=message):
+        tables.write(fewer, tmp_path / "t.parquet", TABLE)
+    pq.write_table(pa.Table.from_pandas(fewer), tmp_path / "t.parquet")
+    with pytest.raises(StudyError, match=message):
+        tables.read(tmp_path / "t.parquet", TABLE)
+
+
+FOREIGN = [  # a column of a file that somebody else wrote
+    ("part", pa.array(["x", "y"]), "does not fit its schema"),
+    ("part", pa.array([1.5, 2.0]), "does not fit its schema"),
+    ("part", pa.array([[1], [2]]), "does not fit its schema"),
+    ("ids", pa.array(["x", "y"]), "does not fit its schema"),
+    ("right", pa.array([1, 2], pa.timestamp("s")), "does not fit its schema"),
+    ("name", pa.array(["a", None]), "name"),
+    ("value", pa.array([1.0, None]), "value"),
+    ("value", pa.array([1.0, math.nan]), "column value .* not finite"),
+    ("spread", pa.array([1.0, math.nan]), "column spread .* not finite"),
+]
+
+
+@pytest.mark.parametrize(("column", "values", "message"), FOREIGN, ids=lambda value: str(getattr(value, "type", value)))
+def test_a_file_that_does_not_fit_is_refused(tmp_path, column, values, message):
+    data = pa.Table.from_pandas(GOOD, preserve_index=False)
+    pq.write_table(data.set_column(data.column_names.index(column), column, values), tmp_path / "t.parquet")
+    with pytest.raises(StudyError, match=rf"t\.parquet: .*{message}"):
+        tables.read(tmp_path / "t.parquet", TABLE)
+
+
+def test_a_file_with_a_key_twice_is_refused(tmp_path):
+    pq.write_table(pa.Table.from_pandas(pd.concat([GOOD, GOOD])), tmp_path / "t.parquet")
+    with pytest.raises(StudyError, match=r"t\.parquet: the samples table has two rows for name = a, part = 1"):
+        tables.read(tmp_path / "t.parquet", TABLE)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: b"", lambda data: b"no table", lambda data: data[: len(data) // 2], lambda data: data[:-5]],
+    ids=["empty", "something else", "cut in half", "cut at the end"],
+)
+def test_a_corrupt_file_is_named(tmp_path, damage):
+    path = tmp_path / "t.parquet"
+    tables.write(GOOD, path, TABLE)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StudyError, match=r"t\.parquet: not a readable Parquet file"):
+        tables.read(path, TABLE)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StudyError, match=r"gone/t\.parquet: no such file"):
+        tables.read(tmp_path / "gone" / "t.parquet", TABLE)
+
+
+class TestWholeOrNotAtAll:
+    def test_success_leaves_the_file_alone_and_makes_its_folder(self, tmp_path):
+        tables.write(GOOD, tmp_path / "new" / "t.parquet", TABLE)
+        tables.write(GOOD[:1], tmp_path / "new" / "t.parquet", TABLE)
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["t.parquet"]
+        assert len(tables.read(tmp_path / "new" / "t.parquet", TABLE)) == 1
+
+    def test_a_refused_table_leaves_the_former_one(self, tmp_path):
+        tables.write(GOOD, tmp_path / "t.parquet", TABLE)
+        with pytest.raises(StudyError):
+            tables.write(GOOD.assign(value=math.inf), tmp_path / "t.parquet", TABLE)
+        assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+        assert listed(tables.read(tmp_path / "t.parquet", TABLE)) == listed(GOOD)
+
+    @pytest.mark.parametrize("former", [True, False])
+    def test_an_interrupted_write_leaves_what_was_there(self, tmp_path, monkeypatch, former):
+        path = tmp_path / "t.parquet"
+        if former:
+            tables.write(GOOD, path, TABLE)
+
+        def interrupted(data, where, **options):
+            where.write_bytes(b"PAR1 and no more")
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tables.pq, "write_table", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                tables.write(GOOD[:1], path, TABLE)
+        assert path.exists() == former
+        if former:
+            assert listed(tables.read(path, TABLE)) == listed(GOOD)
+        tables.write(GOOD[:1], path, TABLE)  # resumes over what was left
+        assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
+        assert len(tables.read(path, TABLE)) == 1
+
+
+def test_parts_are_put_one_below_the_other(tmp_path):
+    for part in (2, 1):
+        tables.write(GOOD[:1].assign(part=part), tmp_path / f"{part}.parquet", TABLE)
+    whole = tables.read_all([tmp_path / "2.parquet", tmp_path / "1.parquet"], TABLE)
+    assert whole["part"].tolist() == [2, 1] and whole.index.tolist() == [0, 1]
+    assert whole["draw"].dtype == "Int32"
+    assert list(tables.read_all([], TABLE).columns) == TABLE.columns
+
+
+@pytest.mark.parametrize("table", EVERY, ids=lambda table: table.name)
+def test_keys_and_nullable_columns_are_columns(table):
+    assert {*table.key, *table.nullable} <= set(table.columns)
+    assert len(set(table.columns)) == len(table.columns)
+    assert [field.name for field in table.schema() if field.nullable] == [c for c in table.columns if c in table.nullable]
+
+
+def test_a_documents_table_has_two_nullable_columns_a_question():
+    table = tables.documents_table(["hq", "year"])
+    assert table.columns == ["doc_id", "split", "text", "hq", "hq_start", "year", "year_start", "source"]
+    assert table.nullable == {"hq", "hq_start", "year", "year_start"}
