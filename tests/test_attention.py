@@ -146,6 +146,9 @@ def test_a_generation_ends_at_a_stop_string_and_where_it_is_enough():
     first = whole.index(whole[3])
     assert stopped.tokens == [whole[:first]]
     assert stopped.text == [Numbers().decode(whole[:first])]
+    model.generation_config.eos_token_id = whole[3]
+    assert continue_prefix(model, Numbers(), [prefix], [ids[20:]], max_new_tokens=8, stop=[]).tokens == [whole[:first]]
+    model.generation_config.eos_token_id = None
     settled = continue_prefix(
         model,
         Numbers(),

@@ -45,7 +45,7 @@ def _made(architecture: type[PreTrainedModel], config) -> PreTrainedModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = architecture(config).eval()
-    model.generation_config.eos_token_id = 1
+    model.generation_config.eos_token_id = VOCABULARY  # never generated
     return model
 
 

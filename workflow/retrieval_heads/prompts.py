@@ -24,6 +24,7 @@ NOT_DECODED = "the answer's tokens do not decode to the answer"
 
 _BREAK = "\n\n"  # between haystack and needle; counted as haystack
 _MARK = "\x00"
+_POSITIONS = ("needle_start", "needle_end", "answer_start", "answer_end", "suffix_start")
 
 
 class Builder:
@@ -190,7 +191,7 @@ def usable(prompts: pd.DataFrame, split: str, path: str) -> pd.DataFrame:
     if chosen.empty:
         reasons = ", ".join(f"{count} × {reason}" for reason, count in prompts["status"].value_counts().items())
         raise StudyError(f"{path}: no usable prompt in the {split} split ({reasons}); change documents or prompts.")
-    return chosen
+    return chosen.astype(dict.fromkeys(_POSITIONS, int))
 
 
 def _chat_frame(tokenizer: PreTrainedTokenizerBase, model: str) -> tuple[str, str]:

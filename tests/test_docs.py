@@ -1,0 +1,247 @@
+"""Config, tables and workflow are what the documentation says they are."""
+
+import dataclasses
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from retrieval_heads import effects, folder, tables
+from retrieval_heads.config import schema
+from retrieval_heads.method import HeadScorer
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    str(path.relative_to(ROOT)) for pattern in ("*.md", "config/*.md", "docs/*.md") for path in ROOT.glob(pattern)
+)
+QUESTION = "<question>"
+
+
+def read(page):
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def sections(text):
+    """Title → text of each second-level section."""
+    return {part.partition("\n")[0].strip(): part for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]}
+
+
+def rows(text):
+    """The cells of every row of every table, headers and rules left out."""
+    lines = re.findall(r"^\|(.+)\|$", text, flags=re.MULTILINE)
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
+    ruled = {i for i, row in enumerate(cells) if all(set(cell) <= set("-: ") and "-" in cell for cell in row)}
+    return [row for i, row in enumerate(cells) if i not in ruled and i + 1 not in ruled]
+
+
+def unquoted(cell):
+    return cell.removeprefix("`").removesuffix("`")
+
+
+# --- config/README.md ----------------------------------------------------------------------------------------------
+
+REQUIRED, FREE = "required", "–"
+
+
+def walk(rule, path=(), required=False):
+    """(dotted name, type, default) of every key that holds a value, in the schema's order."""
+    children = [
+        (name, sub, name in form.get("required", ()))
+        for form in (rule, *rule.get("oneOf", ()))
+        for name, sub in form.get("properties", {}).items()
+    ]
+    if isinstance(extra := rule.get("additionalProperties"), dict):
+        children.append(("*", extra, False))
+    if path and (not children or rule.get("default")):
+        default = json.dumps(rule["default"]) if "default" in rule else REQUIRED if required else FREE
+        yield ".".join(path), spoken(rule), default
+    for name, sub, needed in children:
+        yield from walk(sub, (*path, name), needed)
+
+
+def spoken(rule):
+    """A schema's type in words."""
+    if "enum" in rule:
+        return one_of(rule["enum"])
+    types = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+    names = [f"list of {rule['items']['type']}s" if name == "array" else name for name in types]
+    return " or ".join(sorted(names, key="null".__eq__))
+
+
+def one_of(values):
+    return "one of " + ", ".join(f"`{value}`" for value in values)
+
+
+def method_parameters():
+    """The same for the methods' parameters, which their classes declare."""
+    for name in folder.names("methods"):
+        module = folder.module("methods", name)
+        (method,) = (
+            value
+            for _, value in inspect.getmembers(module, inspect.isclass)
+            if issubclass(value, HeadScorer) and value.__module__ == module.__name__
+        )
+        for field in dataclasses.fields(method):
+            choices = getattr(field.type, "__args__", None)
+            type_ = one_of(choices) if choices else {float: "number", int: "integer", str: "string"}[field.type]
+            yield f"methods.{name}.{field.name}", type_, json.dumps(field.default)
+
+
+def keys(config_schema):
+    """All that config/README.md must list, in order."""
+    found = []
+    for entry in walk(config_schema):
+        found.append(entry)
+        if entry[0] == "methods.*":
+            found.extend(method_parameters())
+    return found
+
+
+def documented_keys():
+    return [(unquoted(key), type_, unquoted(default)) for key, type_, default, _ in rows(read("config/README.md"))]
+
+
+def test_every_config_key_is_documented_in_the_schemas_order():
+    assert [key for key, *_ in documented_keys()] == [key for key, *_ in keys(schema())]
+
+
+@pytest.mark.parametrize(("key", "type_", "default"), keys(schema()), ids=[key for key, *_ in keys(schema())])
+def test_types_and_defaults_of_config_keys_are_right(key, type_, default):
+    documented = {name: (shown, value) for name, shown, value in documented_keys()}
+    shown, value = documented[key]
+    assert shown == type_
+    assert value == default if default in (REQUIRED, FREE) else json.loads(value) == json.loads(default)
+
+
+def test_every_config_key_is_explained():
+    assert all(meaning.endswith((".", ")")) for *_, meaning in rows(read("config/README.md")))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda new: new["properties"],
+        lambda new: new["properties"]["ablation"]["properties"],
+        lambda new: new["properties"]["questions"]["additionalProperties"]["properties"],
+        lambda new: new["properties"]["models"]["additionalProperties"]["properties"]["source"]["oneOf"][0][
+            "properties"
+        ],
+    ],
+    ids=["top", "section", "entry", "form"],
+)
+def test_an_undocumented_key_is_noticed(place):
+    new = json.loads(json.dumps(schema()))
+    place(new)["surprise"] = {"type": "integer", "default": 1}
+    missing = {key for key, *_ in keys(new)} - {key for key, *_ in documented_keys()}
+    assert [key.rpartition(".")[2] for key in missing] == ["surprise"]
+
+
+# --- docs/tables.md ------------------------------------------------------------------------------------------------
+
+
+def all_tables():
+    found = [
+        value for module in (tables, effects) for value in vars(module).values() if isinstance(value, tables.Table)
+    ]
+    return {table.name: table for table in [tables.documents_table([QUESTION]), *found]}
+
+
+def type_name(type_):
+    if hasattr(type_, "value_type"):
+        return f"list of {type_name(type_.value_type)}"
+    return {"double": "float64"}.get(str(type_), str(type_))
+
+
+def documented_tables():
+    return sections(read("docs/tables.md"))
+
+
+def test_every_table_is_documented():
+    assert sorted(documented_tables()) == sorted(all_tables())
+
+
+@pytest.mark.parametrize("name", sorted(all_tables()))
+def test_a_tables_columns_types_nulls_and_key_are_right(name):
+    table, text = all_tables()[name], documented_tables()[name]
+    documented = [(unquoted(column), type_, null) for column, type_, null, _ in rows(text)]
+    assert documented == [
+        (column, type_name(type_), "yes" if column in table.nullable else "no") for column, type_ in table.fields
+    ]
+    (key,) = re.findall(r"^Key: (.+)$", text, flags=re.MULTILINE)
+    assert tuple(map(unquoted, key.split(", "))) == table.key
+
+
+def test_every_column_is_explained():
+    assert all(meaning.endswith(".") for text in documented_tables().values() for *_, meaning in rows(text))
+
+
+@pytest.mark.parametrize("name", sorted(all_tables()))
+def test_a_table_is_made_where_its_page_says(name):
+    path, rule = re.search(r"^`(.+)`, made by `(\w+)`", documented_tables()[name], flags=re.MULTILINE).groups()
+    written = {"tables/rankings.parquet": "tables/{table}.parquet"}.get(path, path)
+    text = rule_texts()[rule].replace("{{", "{").replace("}}", "}")
+    assert "{OUT}/" + written in text
+
+
+# --- README.md and links -------------------------------------------------------------------------------------------
+
+
+def rule_texts():
+    """Name → text of each rule; those that are named when the workflow is read keep the form of their name."""
+    found = {}
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for part in re.split(r"^(?=\s*rule\b)", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
+            if match := re.match(r"\s*rule (\w+):|\s*rule:\s+name:\s+f\"(.+)\"", part):
+                found[match[1] or match[2].replace("{figure.name}", "{figure}")] = part
+    return found
+
+
+def test_readme_lists_the_rules_and_their_files():
+    listed = {row[0].strip("`"): row[1] for row in rows(sections(read("README.md"))["How it works"])}
+    assert sorted(listed) == sorted(rule_texts())
+    for rule, link in listed.items():
+        file = re.search(r"\((.+)\)", link)[1]
+        assert rule.replace("{figure}", "{figure.name}") in read(file)
+
+
+def test_readme_draws_every_rule_and_no_other():
+    (picture,) = re.findall(r"```mermaid\n(.+?)```", read("README.md"), flags=re.DOTALL)
+    drawn = set(re.findall(r"\w+_\w+", re.sub(r"\[.*?\]", "", picture)))
+    assert drawn == {name.replace("{", "").replace("}", "") for name in rule_texts()}
+
+
+def test_readme_lists_every_ready_made_study():
+    listed = " ".join(row[0] for row in rows(sections(read("README.md"))["Studies"]))
+    assert [path.name for path in (ROOT / "config").glob("*.yaml") if f"config/{path.name}" not in listed] == []
+
+
+def test_the_folders_in_the_readmes_tree_are_there():
+    tree = re.findall(r"^    (\w\S+) {2,}\S", sections(read("README.md"))["Where things go"], flags=re.MULTILINE)
+    assert len(tree) > 10
+    assert [name for name in tree if name != "results/" and not (ROOT / name).exists()] == []
+
+
+def test_new_things_go_into_folders_that_are_there():
+    named = re.findall(r"`(\S+)/(?:NAME|KIND)\.\w+`", sections(read("README.md"))["Where things go"])
+    assert len(named) == 5
+    assert [name for name in named if not (ROOT / name).is_dir()] == []
+
+
+def anchors(page):
+    """The anchors of a page's headings, as they are made where the repository is shown."""
+    titles = re.findall(r"^#+ (.+)$", read(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_relative_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", read(page), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target

@@ -1,0 +1,159 @@
+import logging
+import sys
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from retrieval_heads import runtime
+from retrieval_heads.errors import StudyError
+from retrieval_heads.runtime import job, progress
+
+HINT = "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config"
+
+
+@pytest.fixture(autouse=True)
+def own_logging():
+    """A job sets up logging for its whole process; put back what was there."""
+    root, log = logging.getLogger(), runtime.log
+    before = root.handlers[:], root.level, log.handlers[:], log.level, warnings.showwarning
+    yield
+    for handler in {*root.handlers, *log.handlers} - {*before[0], *before[2]}:
+        handler.close()
+    logging.captureWarnings(False)
+    root.handlers[:], root.level, log.handlers[:], log.level, warnings.showwarning = before
+
+
+@pytest.fixture
+def rule(tmp_path):
+    return SimpleNamespace(
+        rule="score_heads", wildcards=["small", 512], log=[str(tmp_path / "logs" / "score_heads" / "small.log")]
+    )
+
+
+def log_of(rule):
+    logging.shutdown([lambda handler=handler: handler for handler in logging.getLogger().handlers])
+    with open(rule.log[0]) as file:  # noqa: PTH123
+        return file.read()
+
+
+def run(rule, work):
+    """Run a job; its exit code, 0 when it ends well."""
+    try:
+        with job(rule):
+            work()
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def fail(error):
+    raise error
+
+
+class TestLog:
+    def test_it_goes_to_the_file_and_the_screen(self, rule, capsys):
+        assert run(rule, lambda: runtime.log.info("read %d prompts", 7)) == 0
+        assert log_of(rule).endswith(" INFO retrieval_heads: read 7 prompts\n")
+        assert capsys.readouterr().err == "score_heads small 512: read 7 prompts\n"
+
+    def test_other_libraries_and_warnings_go_to_the_file_alone(self, rule, capsys):
+        def work():
+            logging.getLogger("elsewhere").warning("something odd")
+            logging.getLogger("elsewhere").info("nothing odd")
+            warnings.warn("deprecated thing", stacklevel=1)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            assert run(rule, work) == 0
+        written = log_of(rule)
+        assert "WARNING elsewhere: something odd" in written and "deprecated thing" in written
+        assert "nothing odd" not in written
+        assert capsys.readouterr().err == ""
+
+    def test_a_new_run_begins_a_new_log(self, rule):
+        run(rule, lambda: runtime.log.info("first"))
+        run(rule, lambda: runtime.log.info("second"))
+        assert "second" in log_of(rule) and "first" not in log_of(rule)
+
+
+class TestFailure:
+    def test_a_study_error_is_one_sentence_and_code_1(self, rule, capsys):
+        assert run(rule, lambda: fail(StudyError("prompts.haystack: 100% wrong; add prose."))) == 1
+        assert capsys.readouterr().err == "score_heads small 512: prompts.haystack: 100% wrong; add prose.\n"
+        written = log_of(rule)
+        assert "ERROR retrieval_heads: prompts.haystack: 100% wrong; add prose." in written
+        assert "Traceback" not in written
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+            RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
+            RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory"),
+            MemoryError(),
+            np._core._exceptions._ArrayMemoryError((2**20, 2**20), np.dtype(float)),
+        ],
+        ids=["cuda", "mps", "cpu", "python", "numpy"],
+    )
+    def test_out_of_memory_says_what_to_lower(self, rule, capsys, error):
+        assert run(rule, lambda: fail(error)) == 1
+        shown = capsys.readouterr().err
+        assert shown.startswith(f"score_heads small 512: {HINT}") and shown.count("\n") == 1
+        assert "Traceback" in log_of(rule) and HINT in log_of(rule)
+
+    def test_other_errors_are_passed_on_and_logged(self, rule, capsys):
+        with pytest.raises(ZeroDivisionError), job(rule):
+            fail(ZeroDivisionError("by nought"))
+        written = log_of(rule)
+        assert "Traceback" in written and "ZeroDivisionError: by nought" in written
+        assert HINT not in written and HINT not in capsys.readouterr().err
+
+    def test_an_interruption_is_passed_on(self, rule):
+        with pytest.raises(KeyboardInterrupt), job(rule):
+            fail(KeyboardInterrupt())
+
+    def test_an_exit_keeps_its_code(self, rule):
+        assert run(rule, lambda: sys.exit(3)) == 3
+
+
+class TestProgress:
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        now = SimpleNamespace(time=100.0)
+        monkeypatch.setattr(runtime.time, "monotonic", lambda: now.time)
+        return now
+
+    @pytest.mark.parametrize("items", [[], ["a"], list("abcde")])
+    def test_all_items_come_in_order(self, items):
+        assert list(progress(iter(items), len(items), "documents")) == items
+
+    def test_it_is_lazy(self):
+        taken = []
+        steps = progress((taken.append(i) or i for i in range(5)), 5, "documents")
+        assert taken == []
+        next(steps)
+        assert taken == [0]
+
+    def test_it_counts_and_estimates(self, clock, caplog):
+        caplog.set_level(logging.INFO, "retrieval_heads")
+        for _ in progress(range(8), 8, "documents"):
+            clock.time += 4
+        assert caplog.messages == [
+            "8 documents",
+            "3 of 8 documents, 12 s so far, about 20 s left",
+            "6 of 8 documents, 24 s so far, about 8 s left",
+            "8 of 8 documents, 32 s so far, about 0 s left",
+        ]
+
+    def test_quick_work_is_told_at_its_beginning_and_end(self, clock, caplog):
+        caplog.set_level(logging.INFO, "retrieval_heads")
+        list(progress(range(1000), 1000, "documents"))
+        assert caplog.messages == ["1000 documents", "1000 of 1000 documents, 0 s so far, about 0 s left"]
+
+    def test_it_reaches_the_log_of_the_job(self, rule, capsys):
+        assert run(rule, lambda: list(progress(range(2), 2, "prompts"))) == 0
+        assert "2 of 2 prompts" in log_of(rule)
+        assert "score_heads small 512: 2 of 2 prompts" in capsys.readouterr().err
