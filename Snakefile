@@ -36,6 +36,10 @@ include: "rules/figures.smk"
 include: "rules/report.smk"
 
 
+onsuccess:
+    print(f"\nThe findings are in {Path(FINDINGS).resolve()}")
+
+
 rule all:
     default_target: True
     input:

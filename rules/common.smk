@@ -3,6 +3,7 @@
 import re
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from retrieval_heads import folder
 from retrieval_heads.config import ablated_lengths, check_surroundings, complete, model_artifact
@@ -12,7 +13,8 @@ from retrieval_heads.provenance import code_digest
 
 try:
     config = complete(config)
-    check_surroundings(config)
+    conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    check_surroundings(config, packages=not conda)
 except StudyError as error:
     raise WorkflowError(str(error))
 

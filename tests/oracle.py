@@ -74,7 +74,8 @@ def qrhead(attention: Tensor, null_attention: Tensor, suffix_start: int, needle:
         for head in range(heads):
             gain = torch.stack(
                 [
-                    attention[layer, head, suffix_start:, j].mean() - null_attention[layer, head, suffix_start:, j].mean()
+                    attention[layer, head, suffix_start:, j].mean()
+                    - null_attention[layer, head, suffix_start:, j].mean()
                     for j in needle
                 ]
             )

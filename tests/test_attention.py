@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from oracle import answer_logprob, eager_attention, generate, without_heads
-from tiny_models import MODELS, Numbers, llama, random_ids
 
+from oracle import answer_logprob, eager_attention, generate, without_heads
 from retrieval_heads.attention import hooked, require_hookable
 from retrieval_heads.errors import StudyError
 from retrieval_heads.inference import Forks, continue_prefix, head_grid, prefill, suffix_groups
+from tiny_models import MODELS, Numbers, llama, random_ids
 
 TOLERANCE = 1e-5
 QUIET = {"max_new_tokens": 1, "stop": []}

@@ -1,4 +1,5 @@
 import copy
+import json
 import os
 from pathlib import Path
 
@@ -22,6 +23,7 @@ LEAST = {
     "questions": {"hq_state": {"text": "Where?", "type": "state"}},
     "prompts": {"context_lengths": [512, 1024]},
 }
+SHAPE = {"max_position_embeddings": 1024, "num_hidden_layers": 5, "num_attention_heads": 4}
 QUESTION = {"text": "What?", "type": "text"}
 
 
@@ -97,6 +99,7 @@ class TestReadyMadeStudies:
     def test_the_folders_that_it_names_are_there(self, path, monkeypatch, tmp_path):
         monkeypatch.chdir(ROOT)
         config = complete(yaml.safe_load(path.read_text()))
+        config["models"] = {}
         check_surroundings(config | {"results": str(tmp_path)})
 
 
@@ -149,7 +152,11 @@ BAD = [  # key, its value, what the message says
     ("study", "..", "study"),
     ("models", {"..": {"source": {"path": "x"}}}, "models"),
     # sources of models
-    ("models.small.source", {}, r"models\.small\.source: \{\} is no source of models; write one of \{package: …, file: …\}"),
+    (
+        "models.small.source",
+        {},
+        r"models\.small\.source: \{\} is no source of models; write one of \{package: …, file: …\}",
+    ),
     ("models.small.source", {"hub": "a/b"}, r"models\.small\.source: .*\{hub: …, revision: …\}"),
     ("models.small.source", {"path": "x", "hub": "a/b"}, r"models\.small\.source: .*\{path: …\}"),
     ("models.small.source", {"url": "x"}, r"models\.small\.source: .* is no source of models"),
@@ -157,6 +164,8 @@ BAD = [  # key, its value, what the message says
     # methods and questions
     ("methods.magic", {}, r"methods\.magic: no such method; there are .*qrhead, .*wu24"),
     ("methods.wu24", None, r"methods\.wu24: None is not of type 'object'"),
+    ("methods.wu24", {"spam": 1}, r"methods\.wu24\.spam: no such parameter; there are span"),
+    ("methods.summed_attention", {"span": 1}, r"methods\.summed_attention\.span: no such .*there are none"),
     ("questions.hq_state.type", "colour", r"questions\.hq_state\.type: 'colour' is not one of \['state', 'year'"),
     ("questions.HQ", QUESTION, "questions: 'HQ' does not match"),
     *(
@@ -221,20 +230,29 @@ class TestMethodParameters:
         [
             ({"wu24": {"spam": "needle"}}, r"methods\.wu24\.spam: no such parameter; there are span\."),
             ({"qrhead": {"span": "needle"}}, r"methods\.qrhead\.span: no such parameter; there are outlier_sd\."),
-            ({"summed_attention": {"span": 1}}, r"methods\.summed_attention\.span: no such parameter; there are none\."),
+            (
+                {"summed_attention": {"span": 1}},
+                r"methods\.summed_attention\.span: no such parameter; there are none\.",
+            ),
         ],
     )
     def test_an_unknown_one_is_named(self, settings, message):
         with pytest.raises(StudyError, match=message):
             make_methods({"summed_attention": {}} | settings)
 
+    def test_a_value_that_is_none_is_refused(self):
+        with pytest.raises(StudyError, match=r"methods\.wu24\.span: word is no span; write needle or answer"):
+            make_methods({"wu24": {"span": "word"}})
+
 
 class TestSurroundings:
     @pytest.fixture
     def config(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        for folder in ("resources/haystack", "resources/documents"):
+        for folder in ("resources/haystack", "resources/documents", "somewhere"):
             Path(folder).mkdir(parents=True)
+        for file in ("model.safetensors", "tokenizer.json", "config.json"):
+            (Path("somewhere") / file).write_text(json.dumps(SHAPE))
         return complete(LEAST)
 
     def test_all_is_there_and_nothing_is_made(self, config):
@@ -268,6 +286,49 @@ class TestSurroundings:
         with pytest.raises(StudyError, match="results: cannot write to results"):
             check_surroundings(config)
         assert asked == [(Path("results"), os.W_OK)]
+
+    def test_a_model_that_cannot_be_prepared_is_named(self, config):
+        Path("somewhere/model.safetensors").unlink()
+        with pytest.raises(StudyError, match=r"^models\.small\.source\.path: somewhere has no \*\.safetensors"):
+            check_surroundings(config)
+        prepared = Path("results/models") / model_artifact("small", {"path": "somewhere"})
+        prepared.mkdir(parents=True)
+        check_surroundings(config)  # it is prepared already
+
+    def test_packages_are_not_looked_for_when_jobs_have_their_own(self, config):
+        config["models"]["small"]["source"] = {"package": "no-such-package", "file": "model.gguf"}
+        check_surroundings(config, packages=False)
+        with pytest.raises(StudyError, match=r"^models\.small\.source\.package: no-such-package is not installed"):
+            check_surroundings(config)
+
+    def test_a_hub_id_that_cannot_be_one(self, config):
+        config["models"]["small"]["source"] = {"hub": "a/b/c", "revision": "main"}
+        with pytest.raises(StudyError, match=r"^models\.small\.source\.hub: a/b/c is no hub id"):
+            check_surroundings(config)
+
+    @pytest.mark.parametrize(
+        ("section", "key", "good", "bad", "message"),
+        [
+            ("prompts", "context_lengths", [1024], [512, 1025], "1025 is beyond the 1024 tokens of small"),
+            ("ablation", "levels", [5, 10], [5, 21], "21 is more than the 20 heads of small"),
+        ],
+    )
+    @pytest.mark.parametrize("prepared", [True, False])
+    def test_what_a_model_is_too_small_for(self, config, section, key, good, bad, message, prepared):
+        if prepared:
+            target = Path("results/models") / model_artifact("small", {"path": "somewhere"})
+            target.parent.mkdir(parents=True)
+            Path("somewhere").rename(target)
+        config[section][key] = good
+        check_surroundings(config)
+        config[section][key] = bad
+        with pytest.raises(StudyError, match=rf"^{section}\.{key}: {message}; give"):
+            check_surroundings(config)
+
+    def test_a_model_that_does_not_tell_its_shape(self, config):
+        Path("somewhere/config.json").write_text("{}")
+        config["ablation"]["levels"] = [10**6]
+        check_surroundings(config)
 
 
 class TestModelArtifact:

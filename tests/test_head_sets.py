@@ -50,6 +50,11 @@ def sets():
     return choose()
 
 
+@pytest.fixture(scope="module")
+def whole():
+    return as_dict(choose(models=("small", "large")))
+
+
 @given(st.integers(0, 999), st.integers(0, 999))
 def test_names_round_trip(layer, head):
     assert parse_head(head_name(layer, head)) == (layer, head)
@@ -165,10 +170,6 @@ class TestControls:
 
 
 class TestOneSetDoesNotDependOnOthers:
-    @pytest.fixture(scope="class")
-    def whole(self):
-        return as_dict(choose(models=("small", "large")))
-
     @given(
         st.sets(st.sampled_from(METHODS), min_size=1),
         st.sets(st.sampled_from(QUESTIONS), min_size=1),
@@ -183,7 +184,9 @@ class TestOneSetDoesNotDependOnOthers:
         self, whole, methods, questions, lengths, levels, matched, unmatched, models
     ):
         draws = {"matched": matched, "unmatched": unmatched}
-        part = as_dict(choose(list(levels), draws, 1, methods=methods, questions=questions, lengths=lengths, models=models))
+        part = as_dict(
+            choose(list(levels), draws, 1, methods=methods, questions=questions, lengths=lengths, models=models)
+        )
         assert part.items() <= whole.items()
         configurations = len(models) * len(questions) * len(lengths)
         assert len(part) == configurations * (1 + len(methods) * len(levels) * (1 + matched + unmatched))

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from planted import planted_model
 
+from planted import planted_model
 from retrieval_heads.ablation import ablate_split
 from retrieval_heads.documents import make_documents
 from retrieval_heads.haystack import load_haystack
@@ -53,9 +53,7 @@ def study():
         planted.model, planted.tokenizer, usable(prompts, "train", "here"), methods, **GENERATION, min_recall=0.5
     )
     rankings = rank_heads(scores)
-    sets = choose_head_sets(
-        rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"]
-    )
+    sets = choose_head_sets(rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"])
     ablation = ablate_split(
         planted.model,
         planted.tokenizer,

@@ -10,8 +10,8 @@ import pytest
 from made_tables import METHODS, make_ablation, make_counts, make_rankings, make_study, no_collection  # noqa: F401
 from retrieval_heads import claims, effects, figures, overlap, report
 from retrieval_heads.claims import Outcome
-from retrieval_heads.errors import StudyError
 from retrieval_heads.declared import describe_methods
+from retrieval_heads.errors import StudyError
 from retrieval_heads.wording import estimate, listed, p_value, percent, points
 
 

@@ -1,18 +1,18 @@
 """The three methods on a shared prefill give what full eager matrices give, step by step."""
 
-import oracle
 import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import MODELS, Numbers, random_ids
 
+import oracle
 from retrieval_heads.method import Prompt, Reading, make_methods
 from retrieval_heads.methods.qrhead import QRHead
 from retrieval_heads.methods.summed_attention import SummedAttention
 from retrieval_heads.methods.wu24 import RetrievalHead
 from retrieval_heads.scoring import rouge1_recall, score_split
+from tiny_models import MODELS, Numbers, random_ids
 
 NEEDLE, ANSWER, CONTEXT = range(20, 66), range(50, 53), 70
 

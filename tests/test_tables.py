@@ -120,7 +120,9 @@ BAD = [  # what is changed, and what the message says of it
     pytest.param({"right": [None, True]}, r"right.* 1 (empty|null) value", id="truth that is null"),
     pytest.param({"value": [0.5, math.nan]}, r"value.* 1 (empty|null) value", id="NaN where null is not allowed"),
     pytest.param({"value": [0.5, math.inf]}, "column value of the samples table.*not finite", id="infinity"),
-    pytest.param({"spread": [-math.inf, None]}, "column spread of the samples table.*not finite", id="nullable infinity"),
+    pytest.param(
+        {"spread": [-math.inf, None]}, "column spread of the samples table.*not finite", id="nullable infinity"
+    ),
     pytest.param(
         {"name": "a", "part": 1, "draw": 0},
         "samples table has two rows for name = a, part = 1, draw = 0",
@@ -241,7 +243,9 @@ def test_parts_are_put_one_below_the_other(tmp_path):
 def test_keys_and_nullable_columns_are_columns(table):
     assert {*table.key, *table.nullable} <= set(table.columns)
     assert len(set(table.columns)) == len(table.columns)
-    assert [field.name for field in table.schema() if field.nullable] == [c for c in table.columns if c in table.nullable]
+    assert [field.name for field in table.schema() if field.nullable] == [
+        c for c in table.columns if c in table.nullable
+    ]
 
 
 def test_a_documents_table_has_two_nullable_columns_a_question():

@@ -11,8 +11,10 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 
+from retrieval_heads.declared import parameters
 from retrieval_heads.errors import StudyError
-from retrieval_heads.folder import names
+from retrieval_heads.folder import files, names
+from retrieval_heads.model_sources import source_module
 
 _HERE = Path(__file__).parent
 
@@ -53,8 +55,18 @@ def model_artifact(name: str, source: dict) -> str:
     return f"{name}-{digest}"
 
 
-def check_surroundings(config: dict) -> None:
-    """Check what a config names outside itself: folders, models that must be there, room to write."""
+def check_surroundings(config: dict, packages: bool = True) -> None:
+    """Check what a config names outside itself: folders, models, room to write.
+
+    Parameters
+    ----------
+    packages : whether jobs see the Python packages that this process sees, as they do without conda environments.
+
+    Raises
+    ------
+    StudyError
+        with the key that names what is missing or does not fit.
+    """
     for key, folder in (
         ("prompts.haystack", config["prompts"]["haystack"]),
         ("documents.templates", config["documents"]["templates"]),
@@ -65,6 +77,13 @@ def check_surroundings(config: dict) -> None:
     existing = next(path for path in (results, *results.resolve().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise StudyError(f"results: cannot write to {results}; choose another folder.")
+    for name, model in config["models"].items():
+        source = model["source"]
+        prepared = results / "models" / model_artifact(name, source)
+        if not prepared.is_dir() and (packages or "package" not in source):
+            source_module(source).check(source, f"models.{name}")
+        for folder in (prepared, Path(source.get("path", prepared))):
+            _check_model(config, name, folder)
 
 
 def _fill(value: object, rule: dict) -> None:
@@ -119,7 +138,31 @@ def _check_values(config: dict) -> None:
     for length in ablated_lengths(config):
         if length not in config["prompts"]["context_lengths"]:
             raise StudyError(
-                f"ablation.context_lengths: {length} is none of prompts.context_lengths, where heads are ranked; add it."
+                f"ablation.context_lengths: {length} is none of prompts.context_lengths; add it there, to rank its heads."
             )
     if (level := config["analysis"]["level"]) is not None and level not in config["ablation"]["levels"]:
         raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of ablation.levels.")
+    for name, given in config["methods"].items():
+        known = parameters(files("methods")[name])
+        for key in given:
+            if key not in known:
+                raise StudyError(f"methods.{name}.{key}: no such parameter; there are {', '.join(known) or 'none'}.")
+
+
+def _check_model(config: dict, name: str, folder: Path) -> None:
+    """Hold a study against the shape of a model, where a folder tells it already."""
+    if not (file := folder / "config.json").is_file():
+        return
+    shape = json.loads(file.read_text())
+    limit, heads = shape.get("max_position_embeddings"), shape.get("num_attention_heads")
+    for length in config["prompts"]["context_lengths"]:
+        if limit is not None and length > limit:
+            raise StudyError(
+                f"prompts.context_lengths: {length} is beyond the {limit} tokens of {name}; give shorter ones."
+            )
+    if heads is not None and (layers := shape.get("num_hidden_layers")) is not None:
+        for level in config["ablation"]["levels"]:
+            if level > heads * layers:
+                raise StudyError(
+                    f"ablation.levels: {level} is more than the {heads * layers} heads of {name}; give smaller levels."
+                )

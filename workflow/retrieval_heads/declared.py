@@ -46,3 +46,13 @@ def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
             if source in values
         }
     return described
+
+
+def parameters(path: Path) -> list[str]:
+    """The fields of the first class in a module that a config may set: annotated, and no ``ClassVar``."""
+    classes = (node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef))
+    return [
+        node.target.id
+        for node in next(classes).body
+        if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node.annotation)
+    ]

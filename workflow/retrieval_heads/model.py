@@ -7,19 +7,12 @@ out before any work whether that can succeed.
 
 import shutil
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from retrieval_heads import folder
 from retrieval_heads.errors import StudyError
-
-
-def source_module(source: dict) -> ModuleType:
-    """The file that handles a source."""
-    (kind,) = set(source) & set(folder.names("model_sources"))
-    return folder.module("model_sources", kind)
+from retrieval_heads.model_sources import source_module
 
 
 def prepare_model(source: dict, target: str | Path) -> None:

@@ -92,7 +92,7 @@ def setup(study: Study, tables: Tables) -> Section:
     """Models, methods, questions and settings."""
     config, grid = study.config, grids(tables["rankings"])
     models = [
-        [model, _source(config["models"].get(model)), f"{layers} × {heads} = {layers * heads:,}",
+        [study.label("model", model), _source(config["models"].get(model)), f"{layers} × {heads} = {layers * heads:,}",
          str(top_k_for(layers * heads, study.top_k))]
         for model in study.order("model", grid)
         for layers, heads in [grid[model]]
@@ -137,7 +137,7 @@ def heads(study: Study, tables: Tables) -> Section:
     leading = leading_heads(tables["rankings"], study.top_k)
     leading = leading[leading["place"] <= _LEADING]
     rows = [
-        [model, study.label("context_length", length), study.label("method", method),
+        [study.label("model", model), study.label("context_length", length), study.label("method", method),
          ", ".join(head_name(row.layer, row.head) for row in group.itertuples())]
         for (model, length, method), group in _in_order(study, leading, ["model", "context_length", "method"])
     ]  # fmt: skip
@@ -155,7 +155,7 @@ def ablation(study: Study, tables: Tables) -> Section:
     for (model, length, method), group in _in_order(study, effects, ["model", "context_length", "method"]):
         by_k = group.set_index("k")
         cells = [estimate(by_k.loc[k], "accuracy") if k in by_k.index else "" for k in levels]
-        names = [model, study.label("context_length", length), study.label("method", method)]
+        names = [study.label("model", model), study.label("context_length", length), study.label("method", method)]
         rows.append([*names, estimate(group.iloc[0], "baseline"), *cells])
     header = ["Model", "Context", "Method", "No cut", *(f"{k} cut" for k in levels)]
     curves = TableBlock(
@@ -199,7 +199,7 @@ def _dataset_counts(study: Study, counts: pd.DataFrame) -> TableBlock:
     for (model, length, question), group in _in_order(study, counts, ["model", "context_length", "question"]):
         used = group[group["status"] == "ok"].groupby("split")["prompts"].sum()
         left_out = group[group["status"] != "ok"].groupby("status")["prompts"].sum()
-        names = [model, study.label("context_length", length), study.label("question", question)]
+        names = [study.label("model", model), study.label("context_length", length), study.label("question", question)]
         why = "; ".join(f"{left_out[reason]} {reason}" for reason in reasons if reason in left_out)
         rows.append([*names, str(used.get("train", 0)), str(used.get("test", 0)), str(left_out.sum()), why])
     header = ["Model", "Context", "Question", "Train", "Test", "Left out", "Why"]
@@ -215,7 +215,7 @@ def _baseline(study: Study, effects: pd.DataFrame) -> TableBlock:
         values = [
             estimate(by_length.loc[length], "baseline") if length in by_length.index else "" for length in lengths
         ]
-        rows.append([model, study.label("question", question), *values])
+        rows.append([study.label("model", model), study.label("question", question), *values])
     header = ["Model", "Question", *(study.label("context_length", length) for length in lengths)]
     return TableBlock("baseline", "Accuracy with no head cut", header, rows, _last(len(lengths), header))
 
@@ -231,7 +231,7 @@ def _against_random(study: Study, tables: Tables) -> TableBlock:
         for _, row in group.sort_values("matching").iterrows():
             rows.append(
                 [
-                    model,
+                    study.label("model", model),
                     study.label("context_length", length),
                     study.label("method", method),
                     f"{_MATCHING[row['matching']]}, {row['draws']} drawn",

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 with job(snakemake):
     params, source = snakemake.params, snakemake.input
     prompts = usable(tables.read(source.prompts, tables.PROMPTS), "train", source.prompts)
-    model = load_model(source.model, params.dtype, params.device)
     methods = make_methods(params.methods)
+    model = load_model(source.model, params.dtype, params.device)
     scores, generations = score_split(model, load_tokenizer(source.model), prompts, methods, **params.generation)
     tables.write(scores, snakemake.output.scores, tables.SCORES)
     tables.write(generations, snakemake.output.generations, tables.GENERATIONS)

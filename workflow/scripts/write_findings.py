@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING
 
 from retrieval_heads import report
 from retrieval_heads.derived import read_tables
-from retrieval_heads.runtime import job, log
+from retrieval_heads.runtime import job
 from retrieval_heads.study import Study
 
 if TYPE_CHECKING:
@@ -18,4 +18,3 @@ with job(snakemake):
         report.save(report.table_page(findings, Path(path).stem), path)
     report.save(report.markdown(findings, folder.name), snakemake.output.markdown)
     report.save(report.html(findings, folder), snakemake.output.html)
-    log.info("the findings are in %s", snakemake.output.html)

