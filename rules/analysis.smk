@@ -6,10 +6,10 @@ rule collect_table:
         lambda wildcards: parts(wildcards.table),
     output:
         f"{OUT}/tables/{{table}}.parquet",
-    wildcard_constraints:
-        table="rankings|ablation",
     log:
         f"{OUT}/logs/collect_table/{{table}}.log",
+    wildcard_constraints:
+        table="rankings|ablation",
     conda:
         "../envs/analysis.yaml"
     params:

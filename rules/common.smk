@@ -13,14 +13,17 @@ from retrieval_heads.provenance import code_digest
 
 try:
     config = complete(config)
-    conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-    check_surroundings(config, packages=not conda)
+    in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    check_surroundings(config, packages=not in_conda)
 except StudyError as error:
     raise WorkflowError(str(error))
 
 OUT = f"{config['results']}/{config['study']}"
 MODELS = f"{config['results']}/models"
-ARTIFACTS = {model_artifact(name, entry["source"]): entry["source"] for name, entry in config["models"].items()}
+ARTIFACTS = {
+    model_artifact(name, entry["source"]): entry["source"]
+    for name, entry in config["models"].items()
+}
 
 
 wildcard_constraints:
@@ -35,13 +38,19 @@ def code(script, *more):
 
 def model_folder(wildcards):
     """Where the prepared model of a job lies."""
-    return f"{MODELS}/{model_artifact(wildcards.model, config['models'][wildcards.model]['source'])}"
+    return (
+        f"{MODELS}/{model_artifact(wildcards.model, config['models'][wildcards.model]['source'])}"
+    )
 
 
 def parts(stage):
     """The files of a stage that has one for each model and context length."""
-    lengths = ablated_lengths(config) if stage == "ablation" else config["prompts"]["context_lengths"]
-    return expand(f"{OUT}/{stage}/{{model}}/{{length}}.parquet", model=config["models"], length=lengths)
+    lengths = (
+        ablated_lengths(config) if stage == "ablation" else config["prompts"]["context_lengths"]
+    )
+    return expand(
+        f"{OUT}/{stage}/{{model}}/{{length}}.parquet", model=config["models"], length=lengths
+    )
 
 
 def dimensions():
@@ -56,4 +65,7 @@ def dimensions():
 
 def shown_config():
     """The parts of the config that a figure can show."""
-    return {key: config[key] for key in ("study", "seed", "models", "questions", "methods", "prompts", "analysis")}
+    return {
+        key: config[key]
+        for key in ("study", "seed", "models", "questions", "methods", "prompts", "analysis")
+    }

@@ -2,7 +2,9 @@
 
 from retrieval_heads.figures import declarations, drawable
 
-FIGURES = {name: figure for name, figure in declarations().items() if name in drawable(dimensions())}
+FIGURES = {
+    name: figure for name, figure in declarations().items() if name in drawable(dimensions())
+}
 
 for figure in FIGURES.values():
 

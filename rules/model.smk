@@ -1,10 +1,10 @@
 rule prepare_model:
     output:
         directory(f"{MODELS}/{{artifact}}"),
-    wildcard_constraints:
-        artifact="|".join(map(re.escape, ARTIFACTS)),
     log:
         f"{MODELS}/logs/{{artifact}}.log",
+    wildcard_constraints:
+        artifact="|".join(map(re.escape, ARTIFACTS)),
     cache: "omit-software"
     conda:
         "../envs/model.yaml"

@@ -14,7 +14,14 @@ rule write_findings:
     input:
         tables=expand(
             f"{OUT}/tables/{{table}}.parquet",
-            table=["rankings", "ablation_summary", "effects", "against_random", "overlap", "dataset_counts"],
+            table=[
+                "rankings",
+                "ablation_summary",
+                "effects",
+                "against_random",
+                "overlap",
+                "dataset_counts",
+            ],
         ),
         figures=expand(f"{OUT}/figures/{{figure}}.svg", figure=FIGURES),
         templates=sorted(map(str, Path(workflow.basedir, "report").rglob("*.*"))),

@@ -191,5 +191,5 @@ def test_the_model_is_left_as_it_was_even_after_an_error():
 def test_soft_capped_attention_is_refused_by_name():
     model = llama()
     model.config.attn_logit_softcapping = 50.0
-    with pytest.raises(StudyError, match="LlamaForCausalLM.*soft-capped"):
+    with pytest.raises(StudyError, match=r"LlamaForCausalLM.*soft-capped"):
         require_hookable(model)

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 
-from retrieval_heads.declared import parameters
+from retrieval_heads.declared import declared, parameters
 from retrieval_heads.errors import StudyError
 from retrieval_heads.folder import files, names
 from retrieval_heads.model_sources import source_module
@@ -34,9 +34,12 @@ def complete(config: dict) -> dict:
         with the key that is wrong and what to write instead.
     """
     config = copy.deepcopy(config)
+    _require_text_keys(config)
     _fill(config, schema())
+    # An unknown key comes first: the key it was meant for is then reported as missing.
     errors = sorted(
-        Draft202012Validator(schema()).iter_errors(config), key=lambda error: (list(error.path), error.message)
+        _Validator(schema()).iter_errors(config),
+        key=lambda error: (list(map(str, error.path)), error.validator != "additionalProperties", error.message),
     )
     if errors:
         raise StudyError(_sentence(errors[0]))
@@ -86,6 +89,21 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
             _check_model(config, name, folder)
 
 
+# JSON takes 512.0 for an integer; file names and ranges do not.
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
+
+
+def _require_text_keys(value: object, where: str = "") -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise StudyError(f"{where}{key}: YAML reads this key as no text; put it in quotes or rename it.")
+            _require_text_keys(item, f"{where}{key}.")
+
+
 def _fill(value: object, rule: dict) -> None:
     if isinstance(value, dict):
         for key, sub in rule.get("properties", {}).items():
@@ -121,10 +139,18 @@ def _check_values(config: dict) -> None:
     for name in config["methods"]:
         if name not in (known := names("methods")):
             raise StudyError(f"methods.{name}: no such method; there are {', '.join(known)}.")
-    reserved = {"doc_id", "split", "text", "source"}
+    if config["study"] == "models":
+        raise StudyError("study: models is the folder of prepared models; choose another name.")
+    reserved = {"doc_id", "split", "text", "source"} | {f"{key}_start" for key in config["questions"]}
     for key in config["questions"]:
         if key in reserved:
             raise StudyError(f"questions.{key}: this name is a column of the documents table; choose another.")
+    source = config["documents"]["source"]
+    facts = declared(files("documents")[source]).get("FACTS")
+    for key, question in config["questions"].items():
+        if facts is not None and facts.get(key) != question["type"]:
+            known = ", ".join(f"{fact} ({type})" for fact, type in facts.items())
+            raise StudyError(f"questions.{key}: the {source} of documents knows no such fact; it knows {known}.")
     for split in ("train", "test"):
         if config["documents"][split] == 0:
             raise StudyError(f"documents.{split}: the {split} split is empty; give at least 1 document.")
@@ -138,7 +164,8 @@ def _check_values(config: dict) -> None:
     for length in ablated_lengths(config):
         if length not in config["prompts"]["context_lengths"]:
             raise StudyError(
-                f"ablation.context_lengths: {length} is none of prompts.context_lengths; add it there, to rank its heads."
+                f"ablation.context_lengths: {length} is none of prompts.context_lengths; "
+                "add it there, to have its heads ranked."
             )
     if (level := config["analysis"]["level"]) is not None and level not in config["ablation"]["levels"]:
         raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of ablation.levels.")
@@ -153,7 +180,11 @@ def _check_model(config: dict, name: str, folder: Path) -> None:
     """Hold a study against the shape of a model, where a folder tells it already."""
     if not (file := folder / "config.json").is_file():
         return
-    shape = json.loads(file.read_text())
+    try:
+        shape = json.loads(file.read_text())
+    except ValueError as error:
+        raise StudyError(f"{file}: not valid JSON; get the model of {name} anew.") from error
+    shape = shape.get("text_config", shape)
     limit, heads = shape.get("max_position_embeddings"), shape.get("num_attention_heads")
     for length in config["prompts"]["context_lengths"]:
         if limit is not None and length > limit:

@@ -76,16 +76,21 @@ def draw_unmatched(top: Sequence[Head], shuffled: Sequence[Head]) -> list[Head]:
 
 
 def draw_matched(top: Sequence[Head], shuffled: Sequence[Head]) -> list[Head]:
-    """For each head of ``top``, in order, another one of the same layer, or of the nearest layer that has one left.
+    """For each head of ``top`` another one of its layer; where a layer has too few left, of the nearest that has more.
 
-    Of two layers equally near, the lower one is taken.
+    Every layer serves its own first. Of two equally near, the lower one is taken.
     """
     left: dict[int, list[Head]] = {}
     for head in shuffled:
         if head not in top:
             left.setdefault(head[0], []).append(head)
-    drawn = []
+    drawn, short = [], []
     for layer, _ in top:
+        if left.get(layer):
+            drawn.append(left[layer].pop(0))
+        else:
+            short.append(layer)
+    for layer in short:
         nearest = min((other for other in left if left[other]), key=lambda other: (abs(other - layer), other))
         drawn.append(left[nearest].pop(0))
     return drawn

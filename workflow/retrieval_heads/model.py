@@ -21,7 +21,11 @@ def prepare_model(source: dict, target: str | Path) -> None:
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    source_module(source).prepare(source, partial)
+    try:
+        source_module(source).prepare(source, partial)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     shutil.rmtree(target, ignore_errors=True)
     partial.replace(target)
 
@@ -39,8 +43,9 @@ def load_model(path: str | Path, dtype: str, device: str) -> PreTrainedModel:
     dtype : ``float32``, ``bfloat16`` or ``float16``.
     device : ``auto``, the best there is of cuda, mps and cpu, or any torch device.
     """
+    chosen = choose_device(device)  # before weights are read
     model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), attn_implementation="sdpa")
-    return model.to(choose_device(device)).eval()
+    return model.to(chosen).eval()
 
 
 def choose_device(device: str) -> torch.device:
@@ -49,7 +54,10 @@ def choose_device(device: str) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise StudyError(f"compute.device: {device} is asked for, but torch sees no GPU; set it to auto or cpu.")
-    return torch.device(device)
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise StudyError(f"compute.device: torch knows no device {device!r}; set it to auto or cpu.") from None
 
 
 def require_context(path: str | Path, model: str, context_length: int) -> None:

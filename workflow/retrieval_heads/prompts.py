@@ -112,7 +112,7 @@ class Builder:
         for question, settings in self.questions.items():
             row = dict.fromkeys(PROMPTS.columns)
             row |= {
-                "prompt_id": f"{document['doc_id']}/{question}/{self.context_length}/{depth:g}",
+                "prompt_id": f"{document['doc_id']}/{question}/{self.context_length}/{depth}",
                 "doc_id": document["doc_id"],
                 "split": document["split"],
                 "model": self.model,
@@ -189,8 +189,11 @@ def usable(prompts: pd.DataFrame, split: str, path: str) -> pd.DataFrame:
     """
     chosen = prompts[(prompts["split"] == split) & (prompts["status"] == OK)]
     if chosen.empty:
-        reasons = ", ".join(f"{count} × {reason}" for reason, count in prompts["status"].value_counts().items())
-        raise StudyError(f"{path}: no usable prompt in the {split} split ({reasons}); change documents or prompts.")
+        statuses = prompts.loc[prompts["split"] == split, "status"]
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in statuses.value_counts().items())
+        raise StudyError(
+            f"{path}: no usable prompt in the {split} split ({reasons or 'no document'}); change documents or prompts."
+        )
     return chosen.astype(dict.fromkeys(_POSITIONS, int))
 
 

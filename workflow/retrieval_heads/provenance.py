@@ -44,5 +44,7 @@ def _imports(file: Path) -> Iterable[Path]:
         package, *rest = name.split(".")
         if package == _PACKAGE:
             base = _ROOT.joinpath(*rest)
-            paths += [path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()]
+            # An import runs every package on the way to the module.
+            packages = [_ROOT.joinpath(*rest[:depth], "__init__.py") for depth in range(len(rest) + 1)]
+            paths += [path for path in (base.with_suffix(".py"), *packages) if path.is_file()]
     return tuple(paths)

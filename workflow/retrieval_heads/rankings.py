@@ -16,7 +16,9 @@ def rank_heads(scores: pd.DataFrame) -> pd.DataFrame:
     """
     configuration = ["model", "method", "question", "context_length"]
     ranked = (
-        scores.groupby([*configuration, "layer", "head"], sort=False)["score"]
+        # In one order, so that the last bit of a mean does not depend on the order of the rows.
+        scores.sort_values("prompt_id", kind="stable")
+        .groupby([*configuration, "layer", "head"], sort=False)["score"]
         .agg(score="mean", n_samples="count", score_sd="std")
         .reset_index()
         .sort_values([*configuration, "score", "layer", "head"], ascending=[True] * 4 + [False, True, True])

@@ -33,7 +33,8 @@ def job(snakemake) -> Iterator[None]:
         sys.exit(1)
     except Exception as error:
         logging.getLogger().exception("failed")
-        if not any(sign in str(error).lower() for sign in ("out of memory", "can't allocate memory")):
+        signs = ("out of memory", "can't allocate memory")
+        if not (isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)):
             raise
         log.error(
             "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config, "

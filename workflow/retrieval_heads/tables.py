@@ -30,9 +30,9 @@ class Table:
         """Names of the columns, in order."""
         return [name for name, _ in self.fields]
 
-    def schema(self) -> pa.Schema:
-        """The Arrow schema."""
-        return pa.schema([pa.field(name, type_, name in self.nullable) for name, type_ in self.fields])
+    def schema(self, strict: bool = True) -> pa.Schema:
+        """The Arrow schema; where it is not strict, every column may be null."""
+        return pa.schema([pa.field(name, type_, not strict or name in self.nullable) for name, type_ in self.fields])
 
 
 _text, _int, _float, _bool = pa.string(), pa.int32(), pa.float64(), pa.bool_()
@@ -229,13 +229,13 @@ def write(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
     if missing:
         raise StudyError(f"{path}: the {table.name} table lacks the columns {', '.join(missing)}.")
     try:
-        data = pa.Table.from_pandas(frame[table.columns], schema=table.schema(), preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        data = pa.Table.from_pandas(frame[table.columns], schema=table.schema(strict=False), preserve_index=False)
+    except (pa.ArrowException, ValueError, OverflowError) as error:
         raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
     _check(data, path, table)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    pq.write_table(data, partial, compression="zstd")
+    pq.write_table(data.cast(table.schema()), partial, compression="zstd")
     partial.replace(path)
 
 
@@ -258,8 +258,8 @@ def read(path: str | Path, table: Table) -> pd.DataFrame:
     if missing:
         raise StudyError(f"{path}: the {table.name} table lacks the columns {', '.join(missing)}.")
     try:
-        data = data.select(table.columns).cast(table.schema())
-    except (pa.ArrowInvalid, ValueError) as error:
+        data = data.select(table.columns).cast(table.schema(strict=False))
+    except (pa.ArrowException, ValueError) as error:
         raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
     _check(data, path, table)
     frame = data.to_pandas()

@@ -11,8 +11,10 @@ _FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 def check(source: dict, key: str) -> None:
     """Refuse an id that cannot be one; whether it exists is known when it is fetched."""
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source["hub"]):
-        raise StudyError(f"{key}.source.hub: {source['hub']} is no hub id; write owner/name.")
+    name = source["hub"]
+    well_formed = re.fullmatch(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", name, re.ASCII)
+    if not well_formed or len(name) > 96 or "--" in name or ".." in name or name.endswith((".git", "-", ".")):
+        raise StudyError(f"{key}.source.hub: {name} is no hub id; write owner/name.")
 
 
 def prepare(source: dict, folder: Path) -> None:
@@ -34,4 +36,5 @@ def prepare(source: dict, folder: Path) -> None:
         raise StudyError(
             f"{name} at {revision}: cannot be fetched from the hub and is not in the local cache."
         ) from error
+    local.check({"path": fetched}, f"models of hub {name}")
     local.prepare({"path": fetched}, folder)
