@@ -46,7 +46,7 @@ def drawn(tmp_path):
 
 @pytest.fixture
 def built(tables):
-    return report.build(STUDY, tables, figures.declarations(), {"torch": "2.13.0"})
+    return report.build(STUDY, tables, figures.declarations())
 
 
 class TestClaims:
@@ -159,7 +159,7 @@ class TestDocuments:
             assert f'id="{target}"' in page
 
     def test_is_the_same_each_time(self, built, drawn, tables):
-        again = report.build(STUDY, tables, figures.declarations(), {"torch": "2.13.0"})
+        again = report.build(STUDY, tables, figures.declarations())
         assert report.html(again, drawn) == report.html(built, drawn)
         assert report.markdown(again) == report.markdown(built)
 

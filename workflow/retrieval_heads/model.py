@@ -10,9 +10,13 @@ from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.model_sources import source_module
+
+# Bars of seconds would hide the workflow's own progress.
+transformers_logging.disable_progress_bar()
 
 
 def prepare_model(source: dict, target: str | Path) -> None:

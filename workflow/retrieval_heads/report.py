@@ -34,7 +34,7 @@ class Report:
     """Of each figure and table among its kind, by name."""
 
 
-def build(study: Study, tables: Tables, figures: Iterable[str], versions: Mapping[str, str] | None = None) -> Report:
+def build(study: Study, tables: Tables, figures: Iterable[str]) -> Report:
     """Put the findings together.
 
     Parameters
@@ -42,7 +42,6 @@ def build(study: Study, tables: Tables, figures: Iterable[str], versions: Mappin
     study : the study.
     tables : rankings, ablation_summary, effects, against_random, overlap and, where prompts were made, dataset_counts.
     figures : names of the figures that were drawn.
-    versions : software → version, to be told among the settings.
     """
     drawn = set(figures)
     sections = [section(study, tables) for section in SECTIONS]
@@ -50,7 +49,7 @@ def build(study: Study, tables: Tables, figures: Iterable[str], versions: Mappin
         replace(
             section,
             blocks=[
-                *(_with_versions(block, versions or {}) for block in section.blocks),
+                *section.blocks,
                 *(
                     FigureBlock(figure.name, figure.title)
                     for figure in declarations().values()
@@ -138,13 +137,6 @@ def save(text: str, path: str | Path) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
-
-
-def _with_versions(block: object, versions: Mapping[str, str]) -> object:
-    if isinstance(block, TableBlock) and block.name == "settings" and versions:
-        software = ", ".join(f"{name} {version}" for name, version in versions.items())
-        return replace(block, rows=[*block.rows, ["Software", software]])
-    return block
 
 
 def _environment(autoescape: bool, inline: Callable[[str], str]) -> Environment:
