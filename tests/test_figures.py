@@ -140,8 +140,8 @@ def test_heatmap_cells_are_mean_jaccards():
     figure = draw("method_head_overlap")
     pairs = tables_of("small")["overlap"]
     chosen = pairs[(pairs["dimension"] == "method") & (pairs["a"] == "summed_attention") & (pairs["b"] == "wu24")]
-    (image,) = figure.axes[0].images
-    assert image.get_array()[0, 0] == pytest.approx(chosen["jaccard"].mean())
+    (cells,) = figure.axes[0].collections
+    assert cells.get_array()[0, 0] == pytest.approx(chosen["jaccard"].mean())
 
 
 def test_layer_shares_add_up():

@@ -7,11 +7,12 @@ from textwrap import fill
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
+from matplotlib.collections import Collection
 from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.ticker import PercentFormatter
 
 from retrieval_heads.overlap import summarise
@@ -191,7 +192,7 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
     figure.legend([entries[label] for label in labels], labels, loc="outside upper center", ncols=columns)
 
 
-def heatmap(ax: Axes, overlap: pd.DataFrame, values: Sequence[object], labels: Sequence[str]) -> AxesImage:
+def heatmap(ax: Axes, overlap: pd.DataFrame, values: Sequence[object], labels: Sequence[str]) -> Collection:
     """Jaccard of each two values, the lower triangle: mean and range over what the pairs' configurations share.
 
     Parameters
@@ -201,28 +202,35 @@ def heatmap(ax: Axes, overlap: pd.DataFrame, values: Sequence[object], labels: S
     """
     cells = {tuple(sorted((row["a"], row["b"]))): row for _, row in summarise(overlap, ["a", "b"]).iterrows()}
     means = np.full((len(values) - 1, len(values) - 1), np.nan)
+    texts = np.full(means.shape, "", dtype=object)
     for i, j in zip(*np.tril_indices(len(values) - 1), strict=True):
         row = cells.get(tuple(sorted((str(values[j]), str(values[i + 1])))))
-        if row is None:
-            continue
-        means[i, j] = row["jaccard"]
-        colour = "white" if row["jaccard"] > 0.55 else INK
-        ax.text(j, i, f"{row['jaccard']:.2f}", ha="center", va="bottom", color=colour)
-        if row["pairs"] > 1:
-            spread = f"{row['lowest']:.2f}–{row['highest']:.2f}"
-            ax.text(j, i + 0.06, spread, ha="center", va="top", color=colour, fontsize=6.5)
-    image = ax.imshow(means, cmap=HEATMAP, vmin=0, vmax=1, aspect="auto")
+        if row is not None:
+            means[i, j] = row["jaccard"]
+            spread = f"\n{row['lowest']:.2f}–{row['highest']:.2f}" if row["pairs"] > 1 else ""
+            texts[i, j] = f"{row['jaccard']:.2f}{spread}"
+    seaborn.heatmap(
+        means,
+        ax=ax,
+        cmap=HEATMAP,
+        vmin=0,
+        vmax=1,
+        cbar=False,
+        linewidths=1,
+        annot=texts,
+        fmt="",
+        annot_kws={"fontsize": 7},
+        xticklabels=[wrap(label) for label in labels[:-1]],
+        yticklabels=[wrap(label) for label in labels[1:]],
+    )
     # Side by side, more than two labels would run into each other.
-    turn = 90 if len(labels) > 3 else 0
-    ax.set_xticks(range(len(labels) - 1), [wrap(label) for label in labels[:-1]], rotation=turn)
-    ax.set_yticks(range(len(labels) - 1), [wrap(label) for label in labels[1:]])
+    ax.tick_params(axis="x", rotation=90 if len(labels) > 3 else 0, length=0)
+    ax.tick_params(axis="y", rotation=0, length=0)
     ax.grid(False)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    return image
+    return ax.collections[0]
 
 
-def chance_bar(figure: Figure, image: AxesImage, axes: list[list[Axes]], chance: float) -> None:
+def chance_bar(figure: Figure, image: Collection, axes: list[list[Axes]], chance: float) -> None:
     """A colour bar of Jaccard with the chance level marked."""
     bar = figure.colorbar(image, ax=[ax for row in axes for ax in row], label="Jaccard", fraction=0.05, aspect=25)
     bar.outline.set_visible(False)
