@@ -24,6 +24,11 @@ ARTIFACTS = {
     model_artifact(name, entry["source"]): entry["source"]
     for name, entry in config["models"].items()
 }
+# What the model is asked, without what is only shown: a new label asks nothing anew.
+QUESTIONS = {
+    key: {name: question[name] for name in ("text", "type", "answer_prefix")}
+    for key, question in config["questions"].items()
+}
 
 
 wildcard_constraints:

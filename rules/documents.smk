@@ -9,7 +9,7 @@ rule write_documents:
         "../envs/analysis.yaml"
     params:
         documents=config["documents"],
-        questions=config["questions"],
+        questions=QUESTIONS,
         seed=config["seed"],
         code=code("write_documents.py"),
     script:

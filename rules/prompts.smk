@@ -12,7 +12,7 @@ rule build_prompts:
     params:
         # A length's prompts do not depend on which other lengths there are.
         prompts={key: value for key, value in config["prompts"].items() if key != "context_lengths"},
-        questions=config["questions"],
+        questions=QUESTIONS,
         seed=config["seed"],
         code=code("build_prompts.py"),
     script:

@@ -201,7 +201,14 @@ def test_analysis_code_runs_no_model(finished, changed):
     assert not {"prepare_model", "score_heads", "ablate_heads"} & set(stale)
 
 
-def test_a_question_keeps_the_model_and_a_template_makes_documents_anew(finished, changed):
+def test_a_label_asks_nothing_anew(finished, changed):
+    changed("config/tiny.yaml", "  inc_state:\n", "  inc_state:\n    label: State of incorporation\n")
+    stale = finished.stale()
+    assert stale["write_findings"] == 1
+    assert {name.partition("_")[0] for name in stale} == {"draw", "write"}
+
+
+def test_a_template_makes_documents_anew_and_keeps_the_model(finished, changed):
     changed("resources/documents/facts.yaml", "\n", "\n# a remark\n")
     stale = finished.stale()
     assert stale["write_documents"] == 1

@@ -60,7 +60,8 @@ def baseline_is_usable(tables: Mapping[str, pd.DataFrame], study: Study) -> list
     for model in study.order("model", effects["model"]):
         row = effects[effects["model"] == model].sort_values("prompts").iloc[-1]
         size = _size(row)
-        start = f"With no head cut, {model} answers {percent(row['baseline'])} of the test prompts correctly"
+        name = study.label("model", model)
+        start = f"With no head cut, {name} answers {percent(row['baseline'])} of the test prompts correctly"
         numbers = f"(95% interval {interval(row, 'baseline')}%; {size})"
         if row["baseline_low"] >= USABLE_BASELINE and not _too_few(row):
             outcome, end = Outcome.SUPPORTED, "which leaves a cut enough to take away"
@@ -88,7 +89,8 @@ def top_heads_matter_more_than_random(tables: Mapping[str, pd.DataFrame], study:
             random = controls[(controls["model"] == model) & (controls["method"] == method)]
             if top.empty or random.empty:
                 missing = "its top heads were not cut" if top.empty else "no random heads were cut beside its top ones"
-                sentence = f"Nothing can be said about the top {level} heads of {name} in {model}: {missing}."
+                where = f"{name} in {study.label('model', model)}"
+                sentence = f"Nothing can be said about the top {level} heads of {where}: {missing}."
                 found.append(Claim("top_heads_matter_more_than_random", Outcome.UNDECIDED, sentence))
                 continue
             # "layer" sorts before "none": the stricter control is the one to quote.
@@ -131,8 +133,9 @@ RULES: tuple[Callable[[Mapping[str, pd.DataFrame], Study], list[Claim]], ...] = 
 def _against_random(top: pd.Series, random: pd.Series, name: str, study: Study) -> Claim:
     k, layers = int(top["k"]), " of the same layers" if random["matching"] == "layer" else ""
     what = (
-        f"Cutting the top {k} heads of {name} in {top['model']} takes accuracy from {percent(top['baseline'])} to "
-        f"{percent(top['accuracy'])}, cutting {k} random heads{layers} to {percent(random['accuracy'])}"
+        f"Cutting the top {k} heads of {name} in {study.label('model', top['model'])} takes accuracy from "
+        f"{percent(top['baseline'])} to {percent(top['accuracy'])}, "
+        f"cutting {k} random heads{layers} to {percent(random['accuracy'])}"
     )
     p = p_value(random["p_holm"])
     numbers = f"95% interval {interval(random, 'difference')}; {f'Holm p {p}; ' if p else ''}{_size(random)}"

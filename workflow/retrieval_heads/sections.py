@@ -142,7 +142,7 @@ def heads(study: Study, tables: Tables) -> Section:
         for (model, length, method), group in _in_order(study, leading, ["model", "context_length", "method"])
     ]  # fmt: skip
     header = ["Model", "Context", "Method", f"First {_LEADING} heads"]
-    return Section("heads", "Top heads", [TableBlock("top_heads", "Top heads of each method", header, rows)])
+    return Section("heads", "Top heads", [_table("top_heads", "Top heads of each method", header, rows)])
 
 
 def ablation(study: Study, tables: Tables) -> Section:
@@ -158,7 +158,7 @@ def ablation(study: Study, tables: Tables) -> Section:
         names = [study.label("model", model), study.label("context_length", length), study.label("method", method)]
         rows.append([*names, estimate(group.iloc[0], "baseline"), *cells])
     header = ["Model", "Context", "Method", "No cut", *(f"{k} cut" for k in levels)]
-    curves = TableBlock(
+    curves = _table(
         "effects", "Accuracy with the top heads cut, all questions", header, rows, _last(len(levels) + 1, header)
     )
     return Section("ablation", "Ablation", [curves, _against_random(study, tables)])
@@ -193,6 +193,23 @@ def overlap(study: Study, tables: Tables) -> Section:
 SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (summary, setup, data, heads, ablation, overlap)
 
 
+def _table(
+    name: str, title: str, header: list[str], rows: list[list[str]], numeric: frozenset[int] = frozenset()
+) -> TableBlock:
+    """A table without the columns of a model or context length that is the same in all rows."""
+    same = {
+        i for i, column in enumerate(header) if column in ("Model", "Context") and len({row[i] for row in rows}) == 1
+    }
+    kept = [i for i in range(len(header)) if i not in same]
+    return TableBlock(
+        name,
+        title,
+        [header[i] for i in kept],
+        [[row[i] for i in kept] for row in rows],
+        frozenset(place for place, i in enumerate(kept) if i in numeric),
+    )
+
+
 def _dataset_counts(study: Study, counts: pd.DataFrame) -> TableBlock:
     reasons = sorted(set(counts["status"]) - {"ok"})
     rows = []
@@ -200,10 +217,10 @@ def _dataset_counts(study: Study, counts: pd.DataFrame) -> TableBlock:
         used = group[group["status"] == "ok"].groupby("split")["prompts"].sum()
         left_out = group[group["status"] != "ok"].groupby("status")["prompts"].sum()
         names = [study.label("model", model), study.label("context_length", length), study.label("question", question)]
-        why = "; ".join(f"{left_out[reason]} {reason}" for reason in reasons if reason in left_out)
+        why = "; ".join(f"{left_out[reason]} × {reason}" for reason in reasons if reason in left_out)
         rows.append([*names, str(used.get("train", 0)), str(used.get("test", 0)), str(left_out.sum()), why])
     header = ["Model", "Context", "Question", "Train", "Test", "Left out", "Why"]
-    return TableBlock("dataset_counts", "Prompts", header, rows, frozenset({3, 4, 5}))
+    return _table("dataset_counts", "Prompts", header, rows, frozenset({3, 4, 5}))
 
 
 def _baseline(study: Study, effects: pd.DataFrame) -> TableBlock:
@@ -217,7 +234,7 @@ def _baseline(study: Study, effects: pd.DataFrame) -> TableBlock:
         ]
         rows.append([study.label("model", model), study.label("question", question), *values])
     header = ["Model", "Question", *(study.label("context_length", length) for length in lengths)]
-    return TableBlock("baseline", "Accuracy with no head cut", header, rows, _last(len(lengths), header))
+    return _table("baseline", "Accuracy with no head cut", header, rows, _last(len(lengths), header))
 
 
 def _against_random(study: Study, tables: Tables) -> TableBlock:
@@ -243,7 +260,7 @@ def _against_random(study: Study, tables: Tables) -> TableBlock:
             )
     header = ["Model", "Context", "Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p"]
     title = f"Top {level} heads against as many random ones, all questions, in points of accuracy"
-    return TableBlock("against_random", title, header, rows, _last(4, header))
+    return _table("against_random", title, header, rows, _last(4, header))
 
 
 def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
