@@ -37,7 +37,8 @@ include: "rules/report.smk"
 
 
 onsuccess:
-    print(f"\nThe findings are in {Path(FINDINGS).resolve()}")
+    if Path(FINDINGS).is_file():
+        print(f"\nThe findings are in {Path(FINDINGS).resolve()}")
 
 
 rule all:

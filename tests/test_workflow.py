@@ -234,6 +234,8 @@ def test_one_seed_gives_the_same_tables_and_another_gives_others(finished):
 
 
 def test_an_interrupted_run_leaves_nothing_half_written_and_resumes(project):
+    config = project.path("config", "tiny.yaml")
+    config.write_text(config.read_text().replace("train: 3", "train: 40"))  # time enough to interrupt it
     target = "results/tiny/scores/planted/512.parquet"
     run = subprocess.Popen(
         [sys.executable, "-m", "snakemake", target, "--cores", "2", *TINY],

@@ -29,7 +29,8 @@ def ablate_split(
     **settings,
 ) -> pd.DataFrame:
     """The ablation table of all prompts; see :func:`ablate_prompts` for the parameters."""
-    groups = list(group_by_context(prompts))
+    # A question without training prompts has no ranking, and so no heads to cut.
+    groups = list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])]))
     return pd.concat(
         [
             ablate_prompts(model, tokenizer, group, head_sets, answer_types, **settings)
