@@ -134,7 +134,6 @@ def test_rows_fork_only_where_sets_differ():
     assert [len(parents) for parents in forks.parents] == [1, 2, 3]
     assert [rows.tolist() for rows in forks.row_of] == [[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 2]]
     assert forks.parents[2].tolist() == [0, 0, 1]
-    assert forks.row_layers() == 6
 
 
 def test_a_generation_ends_at_a_stop_string_and_where_it_is_enough():

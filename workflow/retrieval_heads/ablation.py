@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads.answers import is_settled, judge
+from retrieval_heads.errors import StudyError
 from retrieval_heads.head_sets import parse_head
 from retrieval_heads.inference import continue_prefix, head_grid, prefill, suffix_groups
 from retrieval_heads.prompts import group_by_context
@@ -72,6 +73,9 @@ def ablate_prompts(
     -------
     Rows of the ablation table, one for each prompt and head set.
     """
+    for value, known, key in ((mode, MODES, "mode"), (scope, SCOPES, "scope")):
+        if value not in known:
+            raise StudyError(f"ablation.{key}: {value} is not offered; write one of {', '.join(known)}.")
     jobs = group.merge(head_sets, on=["model", "question", "context_length"])
     layers, heads = head_grid(model)
     keep = torch.ones(len(jobs), layers, heads)

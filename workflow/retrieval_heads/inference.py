@@ -56,10 +56,6 @@ class Forks:
             forks.row_of.append(torch.tensor(here, device=keep.device))
         return forks
 
-    def row_layers(self) -> int:
-        """Rows summed over layers: what the context costs, in single-row layers."""
-        return sum(len(parents) for parents in self.parents)
-
 
 @dataclass(frozen=True)
 class Prefix:

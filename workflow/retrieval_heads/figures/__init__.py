@@ -7,14 +7,11 @@ on) and ``NEEDS`` (how many values of a dimension it takes to show anything), an
 
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 
+from retrieval_heads import folder
 from retrieval_heads.declared import declared
 from retrieval_heads.errors import StudyError
-
-_SHARED = {"__init__", "style"}
 
 
 @dataclass(frozen=True)
@@ -31,12 +28,10 @@ class Declaration:
 def declarations() -> dict[str, Declaration]:
     """All figures by name, without importing them."""
     found = {}
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.stem not in _SHARED:
+    for name, path in folder.files("figures").items():
+        if name != "style":  # what all figures share
             values = declared(path)
-            found[path.stem] = Declaration(
-                path.stem, values["TITLE"], values["SECTION"], values["TABLES"], values["NEEDS"]
-            )
+            found[name] = Declaration(name, values["TITLE"], values["SECTION"], values["TABLES"], values["NEEDS"])
     return found
 
 
@@ -64,4 +59,4 @@ def load(name: str) -> ModuleType:
     """
     if name not in declarations():
         raise StudyError(f"figures: there is no figure {name}; choose from {', '.join(declarations())}.")
-    return import_module(f"{__name__}.{name}")
+    return folder.module("figures", name)

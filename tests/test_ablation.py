@@ -1,0 +1,104 @@
+"""Every prompt is answered with every head set as if that were the only one, however they are batched."""
+
+import pandas as pd
+import pytest
+
+import oracle
+from retrieval_heads.ablation import ablate_split
+from retrieval_heads.errors import StudyError
+from retrieval_heads.head_sets import parse_head
+from retrieval_heads.tables import ABLATION, write
+from tiny_models import MODELS, Numbers, random_ids
+
+CONTEXT = 40
+SETTINGS = {"mode": "zero", "scope": "all", "max_new_tokens": 4, "stop": []}
+SETS = {
+    "q0": [("baseline", 0, []), ("method", 1, ["L1H2"]), ("random", 2, ["L0H3", "L1H2"]), ("method", 3, ["L2H0"])],
+    "q1": [("baseline", 0, []), ("method", 1, ["L0H0"]), ("random", 2, ["L2H1", "L2H2"])],
+}
+
+
+def head_sets():
+    rows = [
+        {"model": "tiny", "question": question, "context_length": 60, "source": source, "k": k, "heads": heads}
+        | {"method": "m" if k else None, "matching": "none" if source == "random" else None, "draw": None}
+        for question, sets in SETS.items()
+        for source, k, heads in sets
+    ]
+    return pd.DataFrame(rows)
+
+
+def prompts(questions=("q0", "q1"), documents=2):
+    rows = []
+    for document in range(documents):
+        context = random_ids(CONTEXT, seed=document)
+        for number, question in enumerate(questions):
+            rows.append(
+                {
+                    "prompt_id": f"{document}/{question}",
+                    "doc_id": str(document),
+                    "model": "tiny",
+                    "question": question,
+                    "context_length": 60,
+                    "depth": 0.5,
+                    "input_ids": context + random_ids(4 + 3 * number, seed=50 + number),
+                    "answer_start": 10,
+                    "answer_end": 12 + number,
+                    "suffix_start": CONTEXT,
+                    "answer": str(context[10]),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def ablate(model, table, **settings):
+    settings = {"batch_tokens": 10_000, "cache_tokens": 10_000, **SETTINGS, **settings}
+    return ablate_split(model, Numbers(), table, head_sets(), dict.fromkeys(SETS, "count"), **settings)
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+def test_each_row_is_what_the_model_with_zeroed_weights_gives(architecture, tmp_path):
+    model, table = MODELS[architecture](), prompts()
+    found = ablate(model, table)
+    write(found, tmp_path / "ablation.parquet", ABLATION)
+    assert len(found) == 2 * sum(map(len, SETS.values()))
+    for row in found.itertuples():
+        prompt = table[table["prompt_id"] == row.prompt_id].iloc[0]
+        heads = next(heads for source, k, heads in SETS[row.question] if (source, k) == (row.source, row.k))
+        cut = oracle.without_heads(model, [parse_head(head) for head in heads])
+        expected = oracle.generate(cut, prompt["input_ids"], 4)
+        # A generation may end as soon as the answer is settled.
+        tokens = [int(token) for token in row.generated.split()]
+        assert tokens == expected[: len(tokens)]
+        assert len(tokens) == len(expected) or row.correct
+        assert row.correct == (str(expected[0]) == prompt["answer"])
+        answer = prompt["input_ids"][prompt["answer_start"] : prompt["answer_end"]]
+        assert row.answer_logprob == pytest.approx(oracle.answer_logprob(cut, prompt["input_ids"], answer), abs=1e-3)
+    assert found["generated"].nunique() > 4, "the sets make no difference, so the test shows nothing"
+
+
+@pytest.mark.parametrize(("batch_tokens", "cache_tokens"), [(1, 1), (80, 10_000), (10_000, 120)])
+def test_batches_change_nothing(batch_tokens, cache_tokens):
+    model, table = MODELS["llama"](), prompts()
+    whole, parts = ablate(model, table), ablate(model, table, batch_tokens=batch_tokens, cache_tokens=cache_tokens)
+    exact = [name for name in ABLATION.columns if name != "answer_logprob"]
+    pd.testing.assert_frame_equal(whole[exact], parts[exact])
+    assert (whole["answer_logprob"] - parts["answer_logprob"]).abs().max() < 1e-4
+
+
+def test_a_question_changes_no_other():
+    model = MODELS["llama"]()
+    both, one = ablate(model, prompts()), ablate(model, prompts(questions=("q0",)))
+    of_both = both[both["question"] == "q0"].reset_index(drop=True)
+    assert of_both["generated"].tolist() == one["generated"].tolist()
+
+
+def test_a_question_without_head_sets_is_left_out():
+    found = ablate(MODELS["llama"](), prompts(questions=("q0", "unranked")))
+    assert set(found["question"]) == {"q0"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("mode", "mean"), ("scope", "suffix")])
+def test_what_is_not_offered_is_refused(key, value):
+    with pytest.raises(StudyError, match=rf"ablation\.{key}: {value} is not offered"):
+        ablate(MODELS["llama"](), prompts(), **{key: value})
