@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A config given on the command line stands alone: it is not merged into the default study.
-if "study" not in config:
+if "models" not in config:
 
     configfile: "config/config.yaml"
 

@@ -323,6 +323,8 @@ def test_every_study_dry_runs(project, config):
 
 def test_the_default_study_is_what_runs_without_a_config(project):
     assert "results/smollm2/findings.html" in project.snakemake("-n", "--quiet", "host")
+    said = project.snakemake("-n", "--quiet", "host", "--config", "study=mine")
+    assert "results/mine/findings.html" in said
 
 
 def test_a_dry_run_is_quick_enough_to_be_used(finished):
