@@ -244,6 +244,8 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_resumes(project):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # What is started in the background ignores an interrupt, unless told otherwise.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     for line in run.stdout:
         if "documents to score" in line:
