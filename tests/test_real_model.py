@@ -63,7 +63,7 @@ def test_its_rows_are_those_of_eager_attention(folder, prompts):
 
 
 def test_it_answers_and_fails_without_its_retrieval_heads(config, folder, prompts):
-    """Three heads that every method puts high; the study itself measures this on all questions and documents."""
+    """Seven heads from the top of its rankings; the study itself measures this on all questions and documents."""
     model, tokenizer = load_model(folder, "bfloat16", "cpu"), load_tokenizer(folder)
     keep = torch.ones(2, *head_grid(model))
     for layer, head in [(18, 6), (21, 8), (17, 3), (23, 2), (17, 4), (20, 6), (18, 7)]:

@@ -209,6 +209,7 @@ def heatmap(ax: Axes, overlap: pd.DataFrame, values: Sequence[object], labels: S
             means[i, j] = row["jaccard"]
             spread = f"\n{row['lowest']:.2f}–{row['highest']:.2f}" if row["pairs"] > 1 else ""
             texts[i, j] = f"{row['jaccard']:.2f}{spread}"
+    before = len(ax.texts)
     seaborn.heatmap(
         means,
         ax=ax,
@@ -223,6 +224,9 @@ def heatmap(ax: Axes, overlap: pd.DataFrame, values: Sequence[object], labels: S
         xticklabels=[wrap(label) for label in labels[:-1]],
         yticklabels=[wrap(label) for label in labels[1:]],
     )
+    # Seaborn turns to white text already on middle blues, where small digits are hard to read.
+    for text, mean in zip(ax.texts[before:], means[np.isfinite(means)], strict=True):
+        text.set_color("white" if mean > 0.55 else INK)
     # Side by side, more than two labels would run into each other.
     ax.tick_params(axis="x", rotation=90 if len(labels) > 3 else 0, length=0)
     ax.tick_params(axis="y", rotation=0, length=0)
