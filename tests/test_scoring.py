@@ -82,6 +82,12 @@ def test_all_methods_equal_the_slow_way_in_a_long_context():
     assert_equal_the_slow_way(MODELS["llama"](), table, "needle", max_new_tokens=2)
 
 
+def test_a_question_of_one_token_is_no_decoded_token():
+    # Under a sliding window it is a batch of its own, one token wide.
+    hits = assert_equal_the_slow_way(MODELS["mistral"](), prompts(suffix_lengths=(1, 4)), "needle", max_new_tokens=6)
+    assert hits > 0
+
+
 def test_every_head_has_a_score_for_every_method_and_prompt():
     methods = make_methods({"summed_attention": {}, "qrhead": {}})
     scores, generations = score_split(

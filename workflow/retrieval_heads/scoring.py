@@ -130,7 +130,8 @@ class _Readers:
         self.kept: dict[tuple[str, int, Reading], list[list[torch.Tensor]]] = {}
 
     def observe(self, call: AttentionCall, batch: Batch, members: list[int]) -> None:
-        decoding = call.query.shape[2] == 1
+        # The suffix comes directly after the context; what comes later is a generated token.
+        decoding = call.key.shape[2] - call.query.shape[2] > batch.context
         every_row = None if decoding else any(all_rows for m in self.methods for all_rows in m.reads.values())
         rows = call.rows(None if every_row else 1)
         for place, row in enumerate(batch.rows):
