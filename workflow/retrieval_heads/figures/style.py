@@ -1,6 +1,6 @@
 """The one visual language of all figures: colours, sizes, layout of panels, and how a figure is saved."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -15,6 +15,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from retrieval_heads.effects import at
 from retrieval_heads.overlap import summarise
 from retrieval_heads.study import Study
 
@@ -164,6 +165,43 @@ def random_band(ax: Axes, rows: pd.DataFrame) -> None:
     ax.plot(
         by_k.index.astype(float), by_k["mean"], line, color=colour, linewidth=1, label=CONTROLS[matching], zorder=1.5
     )
+
+
+def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str, line: str, height: float) -> Figure:
+    """Accuracy as heads are cut, all lengths together: panels of models × one dimension, a curve for each of another.
+
+    Parameters
+    ----------
+    tables : effects and against_random.
+    panel, line : ``question`` and ``method``, or the other way round. The random band is that of the panel's value:
+        for a question the controls of all methods, for a method those of all questions together.
+    height : of one row of panels, in inches.
+    """
+    effects = at(tables["effects"], pooled=["context_length"])
+    pooled = ["context_length"] if panel == "question" else ["question", "context_length"]
+    controls = at(tables["against_random"], pooled=pooled)
+    models, across = study.order("model", effects["model"]), study.order(panel, effects[panel])
+    lines, levels = study.order(line, effects[line]), sorted(effects["k"].unique())
+    look = {"method": method_style, "question": question_style}[line]
+    figure, axes = panels(
+        [study.label("model", model) for model in models],
+        [study.label(panel, value) for value in across],
+        height=height,
+    )
+    for i, model in enumerate(models):
+        for j, value in enumerate(across):
+            here = effects[(effects["model"] == model) & (effects[panel] == value)]
+            random = controls[(controls["model"] == model) & (controls[panel] == value)]
+            random_band(axes[i][j], control(random)[0])
+            for place, name in enumerate(lines):
+                rows = here[here[line] == name]
+                if not rows.empty:
+                    shift = (place - (len(lines) - 1) / 2) * max(levels) / 60
+                    curve(axes[i][j], rows, shift=shift, label=study.label(line, name), **look(study, name))
+    accuracy_axes(axes, levels)
+    figure.supxlabel("Heads cut")
+    figure.supylabel("Accuracy")
+    return figure
 
 
 def accuracy_axes(axes: list[list[Axes]], levels: Sequence[int]) -> None:
