@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, validators
 
-from retrieval_heads.declared import declared, parameters
+from retrieval_heads.declared import declared, require_parameters
 from retrieval_heads.errors import StudyError
 from retrieval_heads.folder import files, names
 from retrieval_heads.model_sources import source_module
@@ -170,10 +170,7 @@ def _check_values(config: dict) -> None:
     if (level := config["analysis"]["level"]) is not None and level not in config["ablation"]["levels"]:
         raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of ablation.levels.")
     for name, given in config["methods"].items():
-        known = parameters(files("methods")[name])
-        for key in given:
-            if key not in known:
-                raise StudyError(f"methods.{name}.{key}: no such parameter; there are {', '.join(known) or 'none'}.")
+        require_parameters(name, given)
 
 
 def _check_model(config: dict, name: str, folder: Path) -> None:

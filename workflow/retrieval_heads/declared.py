@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from retrieval_heads import folder
+from retrieval_heads.errors import StudyError
 
 
 def declared(path: Path) -> dict[str, object]:
@@ -48,11 +49,22 @@ def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
     return described
 
 
-def parameters(path: Path) -> list[str]:
-    """The fields of the first class in a module that a config may set: annotated, and no ``ClassVar``."""
-    classes = (node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef))
-    return [
+def require_parameters(method: str, given: Iterable[str]) -> None:
+    """Refuse values for parameters that a method does not have.
+
+    Its parameters are the fields of the class in its file: what is annotated there, and no ``ClassVar``.
+
+    Raises
+    ------
+    StudyError
+        with the key in the config.
+    """
+    module = ast.parse(folder.files("methods")[method].read_text(encoding="utf-8"))
+    known = [
         node.target.id
-        for node in next(classes).body
+        for node in next(node for node in module.body if isinstance(node, ast.ClassDef)).body
         if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node.annotation)
     ]
+    for key in given:
+        if key not in known:
+            raise StudyError(f"methods.{method}.{key}: no such parameter; there are {', '.join(known) or 'none'}.")

@@ -38,13 +38,13 @@ class Forks:
     def of(cls, keep: Tensor) -> "Forks":
         """Forks for ``keep`` of shape (N, L, H)."""
         sets, layers, _ = keep.shape
-        row = [0] * sets
+        row, values = [0] * sets, keep.cpu().numpy()
         forks = cls([], [], [])
         for layer in range(layers):
             rows: dict[tuple[int, bytes], int] = {}
             parents, first, here = [], [], []
             for index in range(sets):
-                key = (row[index], keep[index, layer].cpu().numpy().tobytes())
+                key = (row[index], values[index, layer].tobytes())
                 if key not in rows:
                     rows[key] = len(rows)
                     parents.append(row[index])

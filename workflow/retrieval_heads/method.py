@@ -1,14 +1,14 @@
 """What a head-scoring method is. Each is a file in ``methods/``, named as in a study's config."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
 from torch import Tensor
 
 from retrieval_heads import folder
-from retrieval_heads.errors import StudyError
+from retrieval_heads.declared import require_parameters
 
 
 class Reading(StrEnum):
@@ -92,8 +92,5 @@ def _make(name: str, parameters: dict) -> HeadScorer:
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, HeadScorer) and value.__module__ == module.__name__
     )
-    known = [field.name for field in fields(method)]
-    for key in parameters:
-        if key not in known:
-            raise StudyError(f"methods.{name}.{key}: no such parameter; there are {', '.join(known) or 'none'}.")
+    require_parameters(name, parameters)
     return method(**parameters)
