@@ -25,12 +25,22 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
-include: "rules/documents.smk"
-include: "rules/model.smk"
-include: "rules/prompts.smk"
-include: "rules/scores.smk"
-include: "rules/rankings.smk"
-include: "rules/ablation.smk"
+
+
+if config["published"]:
+
+    include: "rules/published.smk"
+
+else:
+
+    include: "rules/documents.smk"
+    include: "rules/model.smk"
+    include: "rules/prompts.smk"
+    include: "rules/scores.smk"
+    include: "rules/rankings.smk"
+    include: "rules/ablation.smk"
+
+
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"

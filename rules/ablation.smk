@@ -40,3 +40,35 @@ rule ablate_heads:
         code=code("ablate_heads.py"),
     script:
         "../workflow/scripts/ablate_heads.py"
+
+
+rule collect_table:
+    input:
+        lambda wildcards: parts(wildcards.table),
+    output:
+        f"{OUT}/tables/{{table}}.parquet",
+    log:
+        f"{OUT}/logs/collect_table/{{table}}.log",
+    wildcard_constraints:
+        table="rankings|ablation",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        code=code("collect_table.py"),
+    script:
+        "../workflow/scripts/collect_table.py"
+
+
+rule summarise_ablation:
+    input:
+        f"{OUT}/tables/ablation.parquet",
+    output:
+        f"{OUT}/tables/ablation_summary.parquet",
+    log:
+        f"{OUT}/logs/summarise_ablation.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        code=code("summarise_ablation.py"),
+    script:
+        "../workflow/scripts/summarise_ablation.py"

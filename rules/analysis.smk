@@ -1,61 +1,47 @@
-# From here on a study is two tables, rankings and ablation, wherever they came from.
-
-
-rule collect_table:
-    input:
-        lambda wildcards: parts(wildcards.table),
-    output:
-        f"{OUT}/tables/{{table}}.parquet",
-    log:
-        f"{OUT}/logs/collect_table/{{table}}.log",
-    wildcard_constraints:
-        table="rankings|ablation",
-    conda:
-        "../envs/analysis.yaml"
-    params:
-        code=code("collect_table.py"),
-    script:
-        "../workflow/scripts/collect_table.py"
-
-
-rule count_prompts:
-    input:
-        parts("prompts"),
-    output:
-        f"{OUT}/tables/dataset_counts.parquet",
-    log:
-        f"{OUT}/logs/count_prompts.log",
-    conda:
-        "../envs/analysis.yaml"
-    params:
-        code=code("count_prompts.py"),
-    script:
-        "../workflow/scripts/count_prompts.py"
+# From here on a study is two tables, rankings and what ablation did, wherever they came from.
 
 
 rule measure_overlap:
     input:
         f"{OUT}/tables/rankings.parquet",
     output:
-        f"{OUT}/tables/overlap.parquet",
+        overlap=f"{OUT}/tables/overlap.parquet",
+        unions=f"{OUT}/tables/unions.parquet",
     log:
         f"{OUT}/logs/measure_overlap.log",
     conda:
         "../envs/analysis.yaml"
     params:
         top_k=config["analysis"]["top_k"],
+        categories=CATEGORIES,
         code=code("measure_overlap.py"),
     script:
         "../workflow/scripts/measure_overlap.py"
 
 
+rule profile_heads:
+    input:
+        f"{OUT}/tables/rankings.parquet",
+    output:
+        f"{OUT}/tables/profiles.parquet",
+    log:
+        f"{OUT}/logs/profile_heads.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        top_k=config["analysis"]["top_k"],
+        code=code("profile_heads.py"),
+    script:
+        "../workflow/scripts/profile_heads.py"
+
+
 rule estimate_effects:
     input:
-        f"{OUT}/tables/ablation.parquet",
+        f"{OUT}/tables/{ABLATED}.parquet",
     output:
-        ablation_summary=f"{OUT}/tables/ablation_summary.parquet",
         effects=f"{OUT}/tables/effects.parquet",
         against_random=f"{OUT}/tables/against_random.parquet",
+        steps=f"{OUT}/tables/steps.parquet",
     log:
         f"{OUT}/logs/estimate_effects.log",
     conda:
@@ -66,3 +52,41 @@ rule estimate_effects:
         code=code("estimate_effects.py"),
     script:
         "../workflow/scripts/estimate_effects.py"
+
+
+rule average_drops:
+    input:
+        f"{OUT}/tables/{ABLATED}.parquet",
+    output:
+        f"{OUT}/tables/mean_drops.parquet",
+    log:
+        f"{OUT}/logs/average_drops.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        seed=config["seed"],
+        resamples=config["analysis"]["resamples"],
+        categories=CATEGORIES,
+        code=code("average_drops.py"),
+    script:
+        "../workflow/scripts/average_drops.py"
+
+
+rule test_hypotheses:
+    input:
+        expand(
+            f"{OUT}/tables/{{table}}.parquet",
+            table=["rankings", "overlap", "profiles", ABLATED, *NOISE],
+        ),
+    output:
+        f"{OUT}/tables/tests.parquet",
+    log:
+        f"{OUT}/logs/test_hypotheses.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        config=shown_config(),
+        methods=describe_methods(config["methods"]),
+        code=code("test_hypotheses.py"),
+    script:
+        "../workflow/scripts/test_hypotheses.py"

@@ -7,7 +7,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from retrieval_heads import folder
 from retrieval_heads.config import ablated_lengths, check_surroundings, complete, model_artifact
-from retrieval_heads.declared import describe_methods
+from retrieval_heads.declared import describe_methods, report_tables
 from retrieval_heads.errors import StudyError
 from retrieval_heads.provenance import code_digest
 
@@ -20,15 +20,11 @@ except StudyError as error:
 
 OUT = f"{config['results']}/{config['study']}"
 MODELS = f"{config['results']}/models"
-ARTIFACTS = {
-    model_artifact(name, entry["source"]): entry["source"]
-    for name, entry in config["models"].items()
-}
-# What the model is asked, without what is only shown: a new label asks nothing anew.
-QUESTIONS = {
-    key: {name: question[name] for name in ("text", "type", "answer_prefix")}
-    for key, question in config["questions"].items()
-}
+# Where analysis begins: answers to single prompts, or, in published results, counts of them.
+ABLATED = "ablation_summary" if config["published"] else "ablation"
+# How far rankings depend on the documents can be seen where scores of single prompts are known.
+NOISE = ["reliability"] if not config["published"] and config["analysis"]["split_halves"] else []
+CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
 
 
 wildcard_constraints:
@@ -59,12 +55,17 @@ def parts(stage):
 
 
 def dimensions():
-    """The study's values of each dimension."""
+    """The study's values of each dimension, and what else a figure or table may need to have something to show."""
+    lengths = config["prompts"]["context_lengths"]
     return {
         "model": list(config["models"]),
         "method": list(config["methods"]),
         "question": list(config["questions"]),
-        "context_length": config["prompts"]["context_lengths"],
+        "context_length": lengths,
+        "category": sorted(set(CATEGORIES.values())),
+        "ablated_length": lengths if config["published"] else ablated_lengths(config),
+        "documents": [] if config["published"] else ["train", "test"],
+        "split_halves": list(range(config["analysis"]["split_halves"])) if NOISE else [],
     }
 
 
@@ -72,5 +73,14 @@ def shown_config():
     """The parts of the config that a figure can show."""
     return {
         key: config[key]
-        for key in ("study", "seed", "models", "questions", "methods", "prompts", "analysis")
+        for key in (
+            "study",
+            "seed",
+            "models",
+            "questions",
+            "methods",
+            "prompts",
+            "analysis",
+            "published",
+        )
     }

@@ -1,3 +1,10 @@
+# What the model is asked, without what is only shown: a new label asks nothing anew.
+QUESTIONS = {
+    key: {name: question[name] for name in ("text", "type", "answer_prefix")}
+    for key, question in config["questions"].items()
+}
+
+
 rule write_documents:
     input:
         templates=sorted(map(str, Path(config["documents"]["templates"]).glob("*.yaml"))),

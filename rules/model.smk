@@ -1,3 +1,9 @@
+ARTIFACTS = {
+    model_artifact(name, entry["source"]): entry["source"]
+    for name, entry in config["models"].items()
+}
+
+
 rule prepare_model:
     output:
         directory(f"{MODELS}/{{artifact}}"),

@@ -17,3 +17,18 @@ rule build_prompts:
         code=code("build_prompts.py"),
     script:
         "../workflow/scripts/build_prompts.py"
+
+
+rule count_prompts:
+    input:
+        parts("prompts"),
+    output:
+        f"{OUT}/tables/dataset_counts.parquet",
+    log:
+        f"{OUT}/logs/count_prompts.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        code=code("count_prompts.py"),
+    script:
+        "../workflow/scripts/count_prompts.py"

@@ -1,13 +1,5 @@
 FINDINGS = f"{OUT}/findings.html"
-SHOWN_TABLES = {
-    "dataset_counts": "Prompts",
-    "baseline": "Accuracy with no head cut",
-    "top_heads": "Top heads of each method",
-    "effects": "Accuracy with the top heads cut",
-    "against_random": "Top heads against random ones",
-    "overlap": "Overlap along each dimension",
-    "overlap_pairs": "Overlap of each pair of values",
-}
+SHOWN_TABLES = report_tables(dimensions())
 
 
 rule write_findings:
@@ -17,10 +9,16 @@ rule write_findings:
             table=[
                 "rankings",
                 "ablation_summary",
+                "overlap",
+                "unions",
+                "profiles",
                 "effects",
                 "against_random",
-                "overlap",
-                "dataset_counts",
+                "steps",
+                "mean_drops",
+                "tests",
+                *NOISE,
+                *([] if config["published"] else ["dataset_counts"]),
             ],
         ),
         figures=expand(f"{OUT}/figures/{{figure}}.svg", figure=FIGURES),
@@ -31,6 +29,12 @@ rule write_findings:
             caption="../report/captions/findings.rst",
             category="Findings",
             labels={"page": "All findings"},
+        ),
+        map=report(
+            f"{OUT}/pages/head_map.html",
+            caption="../report/captions/head_map.rst",
+            category="Findings",
+            labels={"page": "Map of all heads"},
         ),
         markdown=f"{OUT}/FINDINGS.md",
         tables=[

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrieval_heads import drops, effects, hypotheses, overlap, profiles
 from retrieval_heads.study import Study
 
 
@@ -152,6 +153,38 @@ def make_counts(study):
         )
     ]
     return pd.DataFrame(rows, columns=["model", "question", "context_length", "split", "status", "prompts"])
+
+
+def make_reliability(study, seed=0, splits=3):
+    rng = np.random.default_rng(seed)
+    rows = []
+    for model, method, question, length in _configurations(study):
+        for split in range(splits):
+            agreement = dict(zip(("jaccard", "rbo", "spearman"), rng.uniform(0.6, 0.9, 3), strict=True))
+            names = {"model": model, "method": method, "question": question, "context_length": length}
+            rows.append({**names, "split": split, "documents": 12, "k": 4, **agreement})
+    return pd.DataFrame(rows)
+
+
+def analyse(study, rankings, results, reliability=None):
+    """All tables of the analysis, from rankings and from the ablation or ablation_summary table."""
+    found = effects.of(results, study.seed, study.resamples)
+    measured = drops.of(results, study.seed, study.resamples)
+    tables = {
+        "rankings": rankings,
+        "ablation_summary": effects.summarise(results) if "doc_id" in results else results,
+        "overlap": overlap.pairwise(rankings, study.top_k),
+        "unions": overlap.unions(rankings, study.categories, study.top_k),
+        "profiles": profiles.profile_heads(rankings, study.top_k),
+        "effects": found.effects,
+        "against_random": found.against_random,
+        "steps": found.steps,
+        "mean_drops": drops.mean_drops(measured, study.categories),
+    }
+    tables["tests"] = hypotheses.hypotheses(
+        study, rankings, tables["overlap"], tables["profiles"], measured, reliability
+    )
+    return tables if reliability is None else {**tables, "reliability": reliability}
 
 
 def _configurations(study):

@@ -23,13 +23,20 @@ LEAST = {
     "questions": {"hq_state": {"text": "Where?", "type": "state"}},
     "prompts": {"context_lengths": [512, 1024]},
 }
+PUBLISHED = {
+    "study": "published",
+    "published": {"folder": "somewhere"},
+    "models": {"small": {}},
+    "questions": {"hq_state": {"text": "Where?", "type": "state"}},
+    "prompts": {"context_lengths": [512, 1024]},
+}
 SHAPE = {"max_position_embeddings": 1024, "num_hidden_layers": 5, "num_attention_heads": 4}
 QUESTION = {"text": "What?", "type": "text"}
 
 
-def change(key, value):
+def change(key, value, config=LEAST):
     """The least config with the value of a dotted key put in; ``...`` takes the key away."""
-    config = copy.deepcopy(LEAST)
+    config = copy.deepcopy(config)
     *path, last = key.split(".") if isinstance(key, str) else key
     inner = config
     for part in path:
@@ -94,12 +101,15 @@ class TestReadyMadeStudies:
         config = complete(yaml.safe_load(path.read_text()))
         assert config["study"]
         assert make_methods(config["methods"])
-        assert set(ablated_lengths(config)) <= set(config["prompts"]["context_lengths"])
+        assert config["published"] or set(ablated_lengths(config)) <= set(config["prompts"]["context_lengths"])
 
     def test_the_folders_that_it_names_are_there(self, path, monkeypatch, tmp_path):
         monkeypatch.chdir(ROOT)
         config = complete(yaml.safe_load(path.read_text()))
-        config["models"] = {}
+        if not config["published"]:
+            config["models"] = {}
+        elif not Path(folder := config["published"]["folder"]).is_dir():
+            pytest.skip(f"needs {folder}, which is no part of the project")
         check_surroundings(config | {"results": str(tmp_path)})
 
 
@@ -123,6 +133,7 @@ BAD = [  # key, its value, what the message says
     ("prompts.context_lengths", ..., r"prompts\.context_lengths: this key is missing from the config"),
     ("questions.hq_state.type", ..., r"questions\.hq_state\.type: this key is missing from the config"),
     ("models.small.source", ..., r"models\.small\.source: this key is missing from the config"),
+    ("documents", ..., "documents: this key is missing from the config"),
     # values of another type, or beyond their bounds
     ("seed", "one", "seed: 'one' is not of type 'integer'"),
     ("seed", True, "seed: True is not of type 'integer'"),
@@ -145,6 +156,10 @@ BAD = [  # key, its value, what the message says
     ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of"),
     ("ablation.levels", [0], r"ablation\.levels\.0: 0 is less than the minimum"),
     ("analysis.alpha", 0, r"analysis\.alpha: 0 is less than or equal to"),
+    ("analysis.consensus_k", 0, r"analysis\.consensus_k: 0 is less than the minimum"),
+    ("analysis.specialist_k", 1.5, r"analysis\.specialist_k: 1\.5 is not of type 'integer', 'null'"),
+    ("analysis.split_halves", -1, r"analysis\.split_halves: -1 is less than the minimum"),
+    ("analysis.split_halves", None, r"analysis\.split_halves: None is not of type 'integer'"),
     # names that would be no names
     ("models", {8: {"source": {"path": "x"}}}, "models.*8"),
     ("questions", {2020: QUESTION}, "questions.*2020"),
@@ -205,6 +220,10 @@ def test_what_is_no_config_at_all_is_refused(config):
         ("ablation.context_lengths", [1024]),
         ("ablation.random_draws", {"matched": 0, "unmatched": 0}),
         ("analysis.level", 10),
+        ("analysis.consensus_k", 1),
+        ("analysis.specialist_k", None),
+        ("analysis.split_halves", 0),
+        ("published", None),
         ("models.small.source", {"hub": "a/b", "revision": "main"}),
         ("models.small.source", {"package": "a", "file": "b.gguf"}),
         ("questions.other_start", QUESTION),
@@ -212,6 +231,91 @@ def test_what_is_no_config_at_all_is_refused(config):
 )
 def test_values_at_the_edge_are_taken(key, value):
     assert complete(change(key, value))
+
+
+class TestPublished:
+    def test_no_key_that_has_no_meaning_is_filled_in(self):
+        config = complete(PUBLISHED)
+        assert config["published"] == {"folder": "somewhere", "names": {}}
+        assert config["models"] == {"small": {}}
+        assert config["prompts"] == {"context_lengths": [512, 1024]}
+        assert "answer_prefix" not in config["questions"]["hq_state"]
+        assert not {"documents", "generation", "ablation", "compute"} & set(config)
+        assert config["analysis"]["level"] is None
+        assert list(config["methods"]) == ["summed_attention", "wu24", "qrhead"]
+
+    def test_completing_twice_is_completing_once(self):
+        once = complete(PUBLISHED)
+        assert complete(once) == once
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("documents", {"train": 2, "test": 1}),
+            ("generation", {}),
+            ("ablation.levels", [5]),
+            ("compute.device", "cpu"),
+            ("models.small.source", {"path": "x"}),
+            ("models.small.dtype", "float32"),
+            ("questions.hq_state.answer_prefix", " It is in"),
+            ("prompts.depths", [0.5]),
+            ("prompts.haystack", "resources/haystack"),
+            ("prompts.suffix_budget", 64),
+            ("prompts.question", "{question}"),
+            ("prompts.answer", "Answer:"),
+            ("prompts.null_question", "N/A"),
+            ("prompts.chat_template", False),
+            ("methods.wu24.span", "answer"),
+        ],
+    )
+    def test_a_key_without_meaning_is_refused(self, key, value):
+        section = key.partition(".")[0]
+        shown = section if section in ("ablation", "compute") else key  # a section as a whole
+        with pytest.raises(StudyError, match=f"^{shown}: this key has no meaning where results are published; take"):
+            complete(change(key, value, PUBLISHED))
+
+    @pytest.mark.parametrize(
+        ("key", "value", "message"),
+        [
+            ("published", "somewhere", "published: 'somewhere' is not of type 'object', 'null'"),
+            ("published", {}, r"published\.folder: this key is missing from the config"),
+            ("published.folder", 1, r"published\.folder: 1 is not of type 'string'"),
+            ("published.folder", "", r"published\.folder: ''"),
+            ("published.names", {"small": "a/b"}, r"published\.names\.small: 'a/b' does not match"),
+            ("published.names", {"small": ".."}, r"published\.names\.small: '\.\.' does not match"),
+            ("published.names", {"small": 8}, r"published\.names\.small: 8 is not of type 'string'"),
+            ("published.names", {"big": "8b"}, r"published\.names\.big: this config has no such method, model or"),
+            (
+                "published.names",
+                {"wu24": "qrhead"},
+                r"published\.names: wu24 and qrhead of methods would both be read from qrhead; give each its own",
+            ),
+            ("models.small.label", 8, r"models\.small\.label: 8 is not of type 'string'"),
+            ("methods.magic", {}, r"methods\.magic: no such method; there are"),
+            ("models.small.sorce", {}, r"models\.small\.sorce: no such key in the config"),
+        ],
+    )
+    def test_bad_values_are_refused_with_their_key(self, key, value, message):
+        with pytest.raises(StudyError, match=f"^{message}"):
+            complete(change(key, value, PUBLISHED))
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("analysis.level", 7),  # levels come from the results
+            ("prompts.context_lengths", [10]),
+            ("questions.split", QUESTION),
+            ("published.names", {"small": "8b", "wu24": "copying", "hq_state": "hq state", "qrhead": "wu24"}),
+            ("models.small.label", "Small"),
+        ],
+    )
+    def test_values_that_fit_are_taken(self, key, value):
+        assert complete(change(key, value, PUBLISHED))
+
+    def test_its_folder_is_looked_at_and_no_other(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(StudyError, match=r"^published\.folder: there is no folder somewhere/rankings"):
+            check_surroundings(complete(PUBLISHED))
 
 
 def test_ablation_is_at_every_length_unless_it_says_where():

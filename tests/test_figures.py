@@ -7,8 +7,15 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from made_tables import make_ablation, make_rankings, make_study, no_collection  # noqa: F401
-from retrieval_heads import effects, figures, overlap
+from made_tables import (
+    analyse,
+    make_ablation,
+    make_rankings,
+    make_reliability,
+    make_study,
+    no_collection,  # noqa: F401
+)
+from retrieval_heads import derived, figures
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import style
 
@@ -20,14 +27,7 @@ STUDIES = {
 
 
 def make_tables(study):
-    rankings = make_rankings(study)
-    effect, control = effects.from_rows(make_ablation(study), seed=1, resamples=50)
-    return {
-        "rankings": rankings,
-        "overlap": overlap.pairwise(rankings),
-        "effects": effect,
-        "against_random": control,
-    }
+    return analyse(study, make_rankings(study), make_ablation(study), make_reliability(study))
 
 
 @cache
@@ -42,6 +42,8 @@ def values(study):
         "method": study.methods,
         "question": config["questions"],
         "context_length": config["prompts"]["context_lengths"],
+        "category": set(study.categories.values()),
+        "split_halves": [0, 1, 2],
     }
 
 
@@ -103,7 +105,7 @@ def test_an_unknown_figure_is_refused():
 
 def test_curves_hold_the_tables_values():
     figure = draw("figure8_option_a_by_question")
-    rows = effects.at(tables_of("small")["effects"], pooled=["context_length"], method="wu24", question="inc_state")
+    rows = derived.at(tables_of("small")["effects"], pooled=["context_length"], method="wu24", question="inc_state")
     (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "Wu24"]
     line = bars.lines[0]
     assert line.get_ydata().tolist() == [rows["baseline"].iloc[0], *rows.sort_values("k")["accuracy"]]
@@ -113,7 +115,7 @@ def test_curves_hold_the_tables_values():
 
 def test_band_reaches_over_the_controls_intervals():
     figure = draw("figure8_option_a_by_question")
-    rows = effects.at(
+    rows = derived.at(
         tables_of("small")["against_random"], pooled=["context_length"], question="inc_state", matching="layer"
     )
     (band,) = figure.axes[0].collections[:1]
@@ -132,7 +134,7 @@ def test_bars_are_the_drops_and_come_for_all_questions_too():
     figure = draw("accuracy_drop_summary")
     (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "QRHead" and len(bars) == 5]
     frame = tables_of("small")["effects"]
-    last = effects.at(frame, pooled=("question", "context_length"), method="qrhead", k=20).iloc[0]
+    last = derived.at(frame, pooled=("question", "context_length"), method="qrhead", k=20).iloc[0]
     assert bars[-1].get_height() == last["drop"]
 
 

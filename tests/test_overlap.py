@@ -1,41 +1,11 @@
-from itertools import combinations
-
+import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from made_tables import make_ablation, make_counts, make_rankings, make_study
 from retrieval_heads import effects, overlap, tables
 from retrieval_heads.analysis import dataset_counts, gaps, leading_heads
 from retrieval_heads.errors import StudyError
-
-heads = st.sets(st.integers(0, 9), min_size=1)
-
-
-def test_jaccard_by_hand():
-    assert overlap.jaccard({1, 2, 3}, {2, 3, 4}) == 0.5
-    assert overlap.jaccard({1}, {2}) == 0
-    assert pd.isna(overlap.jaccard(set(), set()))
-
-
-@given(heads, heads)
-def test_jaccard_is_symmetric_and_one_only_for_equal_sets(a, b):
-    assert overlap.jaccard(a, b) == overlap.jaccard(b, a)
-    assert 0 <= overlap.jaccard(a, b) <= 1
-    assert (overlap.jaccard(a, b) == 1) == (a == b)
-
-
-@given(st.integers(1, 7), st.data())
-def test_expected_jaccard_is_the_mean_over_all_pairs_of_sets(n, data):
-    a, b = data.draw(st.integers(1, n)), data.draw(st.integers(1, n))
-    every = [overlap.jaccard(x, y) for x in combinations(range(n), a) for y in combinations(range(n), b)]
-    assert overlap.expected_jaccard(n, a, b) == pytest.approx(sum(every) / len(every))
-
-
-def test_chance_of_sharing_by_hand():
-    assert overlap.chance_of_sharing(4, 2, 2, 2) == pytest.approx(1 / 6)
-    assert overlap.chance_of_sharing(4, 2, 2, 0) == 1
 
 
 @pytest.mark.parametrize(("model_heads", "k"), [(1024, 50), (270, 13), (4, 1), (1, 1)])
@@ -90,30 +60,120 @@ def test_one_configuration_has_no_pairs():
     assert pairs.empty and list(pairs.columns) == tables.OVERLAP.columns
 
 
-def test_significance_matches_the_sets_behind_a_pair():
-    study = make_study()
-    rankings = make_rankings(study, 10, 8)
-    pairs = overlap.pairwise(rankings)
-    row = pairs.iloc[0]
-    same = (rankings["question"] == row["question"]) & (rankings["context_length"] == row["context_length"])
-    a, b = (
-        set(
-            rankings[same & (rankings["method"] == row[end]) & (rankings["rank"] <= 4)][["layer", "head"]].itertuples(
-                index=False
-            )
-        )
-        for end in "ab"
+def ranking(method, order, **names):
+    """A ranking of heads in layer 0, best first."""
+    at = {"model": "m", "question": "q", "context_length": 8, **names}
+    rows = [
+        {**at, "method": method, "layer": 0, "head": head, "score": -rank, "rank": rank, "n_samples": 3}
+        for rank, head in enumerate(order, start=1)
+    ]
+    return pd.DataFrame(rows).assign(score_sd=0.1)[tables.RANKINGS.columns]
+
+
+def rankings_of(**orders):
+    return pd.concat([ranking(method, order) for method, order in orders.items()], ignore_index=True)
+
+
+class TestPairsByHand:
+    def test_p_is_the_chance_that_random_sets_share_so_many(self):
+        (row,) = overlap.pairwise(rankings_of(x=[0, 1, 2, 3], y=[1, 0, 3, 2]), top_k=2).to_dict("records")
+        assert row["jaccard"] == 1
+        assert row["p"] == pytest.approx(1 / 6)  # one of the six sets of two
+
+    def test_rank_biased_overlap_gives_the_first_k_places_most_weight(self):
+        (row,) = overlap.pairwise(rankings_of(x=[0, 1, 2, 3], y=[1, 0, 3, 2]), top_k=2).to_dict("records")
+        # k = 2: persistence 1/2, weights 1/2, 1/4, 1/8 and the rest; agreement 0, 1, 2/3, 1, 1, …
+        assert row["rbo"] == pytest.approx(1 / 4 + 1 / 8 * 2 / 3 + 1 / 8)
+        # By chance d² / 4 of the first d.
+        assert row["rbo_chance"] == pytest.approx(1 / 2 * 1 / 4 + 1 / 4 * 2 / 4 + 1 / 8 * 3 / 4 + 1 / 8)
+        assert overlap.persistence_for(50) == pytest.approx(0.98)
+        assert 0 < overlap.persistence_for(1) < 1
+
+    def test_spearman_with_heads_that_are_not_listed(self):
+        rankings = rankings_of(x=[0, 1, 2, 3], y=[1, 0])
+        (row,) = overlap.pairwise(rankings, top_k=2).to_dict("records")
+        # Heads 2 and 3 share rank 3.5 in y.
+        assert row["spearman"] == pytest.approx(np.corrcoef([1, 2, 3, 4], [2, 1, 3.5, 3.5])[0, 1])
+
+    def test_a_ranking_with_fewer_heads_than_k_has_its_own_chance_level(self):
+        (row,) = overlap.pairwise(rankings_of(x=[0, 1, 2, 3], y=[1]), top_k=2).to_dict("records")
+        assert row["k"] == 2 and row["jaccard"] == 1 / 2
+        assert row["chance"] == pytest.approx(1 / 2 * 1 / 2)  # head 1 is in a random pair half of the time
+        assert row["p"] == pytest.approx(1 / 2)
+        assert row["rbo"] == 0 and row["rbo_chance"] == pytest.approx(1 / 4)  # to depth 1: y's first is not x's
+
+    def test_independent_rankings_agree_as_by_chance(self):
+        pairs = overlap.pairwise(make_rankings(make_study(lengths=(1, 2, 3)), 12, 10, shared=0.0))
+        summary = overlap.summarise(pairs.assign(every="all"), ["every"]).iloc[0]
+        assert summary["jaccard"] == pytest.approx(summary["chance"], abs=0.02)
+        assert summary["rbo"] == pytest.approx(summary["rbo_chance"], abs=0.02)
+        assert summary["spearman"] == pytest.approx(0, abs=0.02)
+        assert (pairs["p"] < 0.05).mean() < 0.1
+
+
+def test_summary_by_hand():
+    pairs = overlap.pairwise(
+        pd.concat(
+            [ranking("x", [0, 1, 2, 3]), ranking("y", [0, 1, 3, 2]), ranking("z", [3, 2, 1, 0])], ignore_index=True
+        ),
+        top_k=2,
     )
-    expected = overlap.chance_of_sharing(80, 4, 4, len(a & b))
-    assert overlap.significance(pairs, rankings).iloc[0] == pytest.approx(expected)
+    (row,) = overlap.summarise(pairs, ["dimension"]).to_dict("records")
+    assert row["pairs"] == 3 and (row["lowest"], row["highest"]) == (0, 1)
+    assert row["jaccard"] == pytest.approx(1 / 3)
+    assert row["sd"] == pytest.approx(np.std([1, 0, 0]))
 
 
-def test_significance_where_a_ranking_lists_few_heads():
-    rankings = make_rankings(make_study(lengths=(512,)), 10, 8)
-    short = rankings[(rankings["method"] != "wu24") | (rankings["rank"] <= 2)]
-    pairs = overlap.pairwise(short)
-    assert overlap.significance(pairs, short).between(0, 1).all()
-    assert pairs.loc[pairs["method"] == "wu24", "chance"].max() < pairs.loc[pairs["method"] == "qrhead", "chance"].min()
+class TestUnions:
+    def test_by_hand(self):
+        rankings = pd.concat(
+            [
+                ranking("x", [0, 1, 2, 3], question="p"),
+                ranking("x", [1, 2, 3, 0], question="q"),
+                ranking("y", [3, 2, 1, 0], question="p"),
+                ranking("y", [3, 2, 0, 1], question="q"),
+            ],
+            ignore_index=True,
+        )
+        found = overlap.unions(rankings, {"p": "one", "q": "other"}, top_k=2).set_index("dimension")
+        method, question = found.loc["method"], found.loc["question"]
+        assert (method["a"], method["b"], method["grid"], method["k"]) == ("x", "y", "1 × 4", 2)
+        # x names 0, 1, 2 and y names 2, 3; question p names all four, q names 1, 2, 3.
+        assert (method["heads_a"], method["heads_b"], method["jaccard"]) == (3, 2, 1 / 4)
+        assert (question["heads_a"], question["heads_b"], question["jaccard"]) == (4, 3, 3 / 4)
+        assert found.loc["category", "jaccard"] == 3 / 4
+        # Three of four and two of four share one head or two, half of the time each.
+        assert method["chance"] == pytest.approx((1 / 4 + 2 / 3) / 2)
+
+    def test_categories_join_all_their_questions(self):
+        rankings = pd.concat(
+            [ranking("x", [head, 9], question=question) for question, head in zip("abc", range(3), strict=True)]
+        )
+        found = overlap.unions(rankings, {"a": "one", "b": "one", "c": "other"}, top_k=2)
+        (row,) = found[found["dimension"] == "category"].to_dict("records")
+        assert (row["heads_a"], row["heads_b"]) == (3, 2)
+
+    def test_models_are_joined_only_where_their_grids_are_equal(self, tmp_path):
+        rankings = pd.concat(
+            [make_rankings(make_study(models=("a", "c")), 6, 4), make_rankings(make_study(models=("b",)), 3, 8)]
+        )
+        found = overlap.unions(rankings, make_study().categories)
+        assert set(found["grid"]) == {"6 × 4", "3 × 8"}
+        assert (
+            found.groupby("grid")["dimension"].value_counts().unstack().to_dict("records")
+            == [{"category": 1, "method": 3, "question": 6}] * 2
+        )
+        tables.write(found, tmp_path / "unions.parquet", tables.UNIONS)
+
+
+def test_a_table_with_holes_fits_its_schema(tmp_path):
+    rankings = make_rankings(make_study(models=("a", "b"), lengths=(512, 1024)), 10, 8)
+    hole = (rankings["method"] == "wu24") & (rankings["model"] == "b")
+    short = (rankings["method"] == "wu24") & (rankings["rank"] > 2)
+    pairs = overlap.pairwise(rankings[~hole & ~short])
+    tables.write(pairs, tmp_path / "overlap.parquet", tables.OVERLAP)
+    assert set(pairs.loc[pairs["method"] == "wu24", "dimension"]) == {"question", "context_length"}
+    assert overlap.pairwise(rankings.iloc[:0]).empty and overlap.unions(rankings.iloc[:0], {}).empty
 
 
 def test_leading_heads_prefer_what_more_questions_share():
@@ -143,7 +203,14 @@ def test_gaps_are_named():
     assert gaps(study, rankings, summary) == []
     hole = (rankings["method"] == "qrhead") & (rankings["question"] == "inc_year") & (rankings["context_length"] == 512)
     few = (rankings["method"] == "wu24") & (rankings["rank"] > 20)
-    assert gaps(study, rankings[~hole & ~few], summary[summary["question"] != "hq_state"]) == [
-        "QRHead ranked no heads for year of incorporation at 512 tokens in a.",
-        "Wu24 lists only 20 of the 24 heads of a.",
+    found = gaps(study, rankings[~hole & ~few], summary[summary["question"] != "hq_state"])
+    assert found[0] == "QRHead ranked no heads for year of incorporation at 512 tokens in a."
+    assert found[-1] == "Wu24 lists only 20 of the 24 heads of a."
+    assert "Wu24 was not ablated for headquarters state at 512 tokens in a." in found
+    assert "QRHead has no random heads beside it for headquarters state at 1,024 tokens in a." in found
+    # What was not ablated: three methods at two lengths, with the random heads beside them.
+    assert len(found) == 2 + 2 * 3 * 2
+    uncut = (summary["source"] == "baseline") & (summary["question"] == "hq_state") & (summary["context_length"] == 512)
+    assert gaps(study, rankings, summary[~uncut]) == [
+        "There is no uncut baseline for headquarters state at 512 tokens in a."
     ]

@@ -5,6 +5,7 @@ from itertools import product
 
 import pandas as pd
 
+from retrieval_heads.drops import CELL
 from retrieval_heads.overlap import grids, incomparable_models, top_heads
 from retrieval_heads.study import DIMENSIONS, Study
 from retrieval_heads.tables import DATASET_COUNTS
@@ -41,23 +42,44 @@ def leading_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
 
 
 def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
-    """What is missing, a sentence each: rankings, ablations, heads in a ranking, comparisons between models."""
+    """What is missing of what the config asks for, a sentence each.
+
+    Rankings, ablations, baselines and random heads beside them, heads in a ranking, comparisons between models.
+    """
+    ablated = (study.config.get("ablation") or {}).get("context_lengths") or study.asked("context_length")
+    cut = {source: summary[summary["source"] == source] for source in ("baseline", "method", "random")}
+    incomparable = [
+        f"The heads of {study.label('model', a)} and {study.label('model', b)} are not compared: their grids differ."
+        for a, b in incomparable_models(rankings)
+    ]
     return [
-        *_missing(study, rankings, "ranked no heads"),
-        *_missing(study, summary[summary["source"] == "method"], "was not ablated"),
+        *_missing(study, rankings, "ranked no heads", study.asked("context_length")),
+        *_missing(study, cut["method"], "was not ablated", ablated),
+        *(_missing(study, cut["random"], "has no random heads beside it", ablated) if len(cut["random"]) else []),
+        *_no_baseline(study, cut["method"], cut["baseline"]),
         *_partial(study, rankings),
-        *(f"The heads of {a} and {b} are not compared: their grids differ." for a, b in incomparable_models(rankings)),
+        *incomparable,
     ]
 
 
-def _missing(study: Study, frame: pd.DataFrame, what: str) -> list[str]:
+def _missing(study: Study, frame: pd.DataFrame, what: str, lengths: list[int]) -> list[str]:
     present = set(frame[list(DIMENSIONS)].itertuples(index=False, name=None))
-    expected = product(*(study.order(dimension, frame[dimension]) for dimension in DIMENSIONS))
+    values = [lengths if dimension == "context_length" else study.asked(dimension) for dimension in DIMENSIONS]
+    absent = [configuration for configuration in product(*values) if configuration not in present]
     return [
         f"{study.label('method', method)} {what} for {study.label('question', question).lower()} "
-        f"at {study.label('context_length', length)} in {model}."
-        for model, method, question, length in expected
-        if (model, method, question, length) not in present
+        f"at {study.label('context_length', length)} in {study.label('model', model)}."
+        for model, method, question, length in absent
+    ]
+
+
+def _no_baseline(study: Study, cut: pd.DataFrame, baseline: pd.DataFrame) -> list[str]:
+    known = set(baseline[CELL].itertuples(index=False, name=None))
+    return [
+        f"There is no uncut baseline for {study.label('question', question).lower()} "
+        f"at {study.label('context_length', length)} in {study.label('model', model)}."
+        for model, question, length in cut[CELL].drop_duplicates().itertuples(index=False, name=None)
+        if (model, question, length) not in known
     ]
 
 
@@ -70,6 +92,7 @@ def _partial(study: Study, rankings: pd.DataFrame) -> list[str]:
                 few, many = f"{sizes.min():,}", f"{sizes.max():,}"
                 count = few if few == many else f"{few} to {many}"
                 sentences.append(
-                    f"{study.label('method', method)} lists only {count} of the {layers * heads:,} heads of {model}."
+                    f"{study.label('method', method)} lists only {count} of the {layers * heads:,} heads of "
+                    f"{study.label('model', model)}."
                 )
     return sentences

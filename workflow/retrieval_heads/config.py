@@ -35,7 +35,6 @@ def complete(config: dict) -> dict:
     """
     config = copy.deepcopy(config)
     _require_text_keys(config)
-    _fill(config, schema())
     # An unknown key comes first: the key it was meant for is then reported as missing.
     errors = sorted(
         _Validator(schema()).iter_errors(config),
@@ -43,7 +42,10 @@ def complete(config: dict) -> dict:
     )
     if errors:
         raise StudyError(_sentence(errors[0]))
+    _fill(config, schema(), schema()["else"] if config.get("published") else {})
     _check_values(config)
+    if not config["published"]:
+        _check_model_values(config)
     return config
 
 
@@ -59,7 +61,7 @@ def model_artifact(name: str, source: dict) -> str:
 
 
 def check_surroundings(config: dict, packages: bool = True) -> None:
-    """Check what a config names outside itself: documents, folders, models, room to write.
+    """Check what a config names outside itself: documents, folders, models, published results, room to write.
 
     Parameters
     ----------
@@ -70,6 +72,16 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
     StudyError
         with the key that names what is missing or does not fit.
     """
+    results = Path(config["results"])
+    existing = next(path for path in (results, *results.resolve().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise StudyError(f"results: cannot write to {results}; choose another folder.")
+    if config["published"]:
+        # Imported here, as it imports pandas, which no other study needs outside its jobs.
+        from retrieval_heads import published
+
+        published.check(config)
+        return
     for key, folder in (
         ("prompts.haystack", config["prompts"]["haystack"]),
         ("documents.templates", config["documents"]["templates"]),
@@ -82,10 +94,6 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         if facts is not None and facts.get(key) != question["type"]:
             known = ", ".join(f"{fact} ({type})" for fact, type in facts.items())
             raise StudyError(f"questions.{key}: the {source} of documents knows no such fact; it knows {known}.")
-    results = Path(config["results"])
-    existing = next(path for path in (results, *results.resolve().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise StudyError(f"results: cannot write to {results}; choose another folder.")
     for name, model in config["models"].items():
         source = model["source"]
         prepared = results / "models" / model_artifact(name, source)
@@ -110,16 +118,20 @@ def _require_text_keys(value: object, where: str = "") -> None:
             _require_text_keys(item, f"{where}{key}.")
 
 
-def _fill(value: object, rule: dict) -> None:
+def _fill(value: object, rule: dict, more: dict) -> None:
+    """Fill in a schema's defaults, but for keys that a further schema of the same shape forbids."""
     if isinstance(value, dict):
         for key, sub in rule.get("properties", {}).items():
+            more_sub = more.get("properties", {}).get(key, {})
+            if "not" in more_sub:
+                continue
             if "default" in sub:
                 value.setdefault(key, copy.deepcopy(sub["default"]))
             if key in value:
-                _fill(value[key], sub)
+                _fill(value[key], sub, more_sub)
         if isinstance(extra := rule.get("additionalProperties"), dict):
             for item in value.values():
-                _fill(item, extra)
+                _fill(item, extra, more.get("additionalProperties", {}))
 
 
 def _sentence(error) -> str:
@@ -138,6 +150,8 @@ def _sentence(error) -> str:
             "{" + ", ".join(f"{key}: …" for key in form["required"]) + "}" for form in error.validator_value
         )
         return f"{where}: {error.instance} is no source of models; write one of {forms}."
+    if error.validator == "not":
+        return f"{where}: this key has no meaning where results are published; take it out."
     return f"{where or 'config'}: {error.message}; see config/README.md for what it may be."
 
 
@@ -147,6 +161,30 @@ def _check_values(config: dict) -> None:
             raise StudyError(f"methods.{name}: no such method; there are {', '.join(known)}.")
     if config["study"] == "models":
         raise StudyError("study: models is the folder of prepared models; choose another name.")
+    for name, given in config["methods"].items():
+        require_parameters(name, given)
+    if config["published"]:
+        _check_published_names(config)
+
+
+def _check_published_names(config: dict) -> None:
+    sections, given = ("methods", "models", "questions"), config["published"]["names"]
+    for name in given:
+        if not any(name in config[section] for section in sections):
+            raise StudyError(
+                f"published.names.{name}: this config has no such method, model or question; correct the name."
+            )
+    for section in sections:
+        first = {}
+        for name in config[section]:
+            if (other := first.setdefault(folder := given.get(name, name), name)) != name:
+                raise StudyError(
+                    f"published.names: {other} and {name} of {section} would both be read from {folder}; "
+                    "give each its own."
+                )
+
+
+def _check_model_values(config: dict) -> None:
     reserved = {"doc_id", "split", "text", "source"} | {f"{key}_start" for key in config["questions"]}
     for key in config["questions"]:
         if key in reserved:
@@ -169,8 +207,6 @@ def _check_values(config: dict) -> None:
             )
     if (level := config["analysis"]["level"]) is not None and level not in config["ablation"]["levels"]:
         raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of ablation.levels.")
-    for name, given in config["methods"].items():
-        require_parameters(name, given)
 
 
 def _check_model(config: dict, name: str, folder: Path) -> None:

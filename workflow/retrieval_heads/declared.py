@@ -5,7 +5,7 @@ that have neither a plotting library nor torch.
 """
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 
 from retrieval_heads import folder
@@ -68,3 +68,23 @@ def require_parameters(method: str, given: Iterable[str]) -> None:
     for key in given:
         if key not in known:
             raise StudyError(f"methods.{method}.{key}: no such parameter; there are {', '.join(known) or 'none'}.")
+
+
+def report_tables(values: Mapping[str, Sized]) -> dict[str, str]:
+    """Name → title of the tables of the findings that have something to show, as the sections' files declare them.
+
+    Parameters
+    ----------
+    values : the study's values of each dimension.
+    """
+    found = {}
+    for path in folder.files("sections").values():
+        for name, table in declared(path).get("TABLES", {}).items():
+            if meets(table["needs"], values):
+                found[name] = table["title"]
+    return found
+
+
+def meets(needs: Mapping[str, int], values: Mapping[str, Sized]) -> bool:
+    """Whether a study has as many values of each dimension as something needs to show anything."""
+    return all(len(values[dimension]) >= count for dimension, count in needs.items())

@@ -6,79 +6,36 @@ weighs more.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import product
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import (
     Estimate,
     bootstrap_mean,
     bootstrap_weights,
-    exact_paired_test,
+    fisher,
     holm,
     newcombe,
+    paired_test,
     wilson,
 )
-from retrieval_heads.tables import ABLATION_SUMMARY, Table
+from retrieval_heads.tables import ABLATION_SUMMARY, AGAINST_RANDOM, EFFECTS, STEPS, Table
 
-_text, _int, _float = pa.string(), pa.int32(), pa.float64()
 _CELL = ("model", "question", "context_length", "mode", "scope")
 _SET = ("source", "method", "matching", "draw", "k")
 _POOLINGS = ((), ("question",), ("context_length",), ("question", "context_length"))
-_ROW = (
-    ("model", _text),
-    ("question", _text),
-    ("context_length", _int),
-    ("mode", _text),
-    ("scope", _text),
-    ("method", _text),
-    ("k", _int),
-)
 
 
-def _estimate(name: str) -> tuple[tuple[str, pa.DataType], ...]:
-    return ((name, _float), (f"{name}_low", _float), (f"{name}_high", _float))
+class Effects(NamedTuple):
+    """What cutting heads does, as tables."""
 
-
-EFFECTS = Table(
-    "effects",
-    (
-        *_ROW,
-        *_estimate("baseline"),
-        *_estimate("accuracy"),
-        *_estimate("drop"),
-        ("p", _float),
-        ("p_holm", _float),
-        ("prompts", _int),
-        ("documents", _int),
-    ),
-    key=tuple(name for name, _ in _ROW),
-    # A pooled row has no question or length of its own; counts alone give neither documents nor a paired test.
-    nullable=frozenset({"question", "context_length", "p", "p_holm", "documents"}),
-)
-"""A method's top k heads cut: accuracy, drop from the baseline, and the paired test of the drop."""
-
-AGAINST_RANDOM = Table(
-    "against_random",
-    (
-        *_ROW,
-        ("matching", _text),
-        ("draws", _int),
-        *_estimate("accuracy"),
-        *_estimate("drop"),
-        *_estimate("difference"),
-        ("p", _float),
-        ("p_holm", _float),
-        ("prompts", _int),
-        ("documents", _int),
-    ),
-    key=(*(name for name, _ in _ROW), "matching"),
-    nullable=frozenset({"question", "context_length", "p", "p_holm", "documents"}),
-)
-"""As many random heads cut, averaged over draws: accuracy, drop, and how much more the top k cost (difference)."""
+    effects: pd.DataFrame
+    against_random: pd.DataFrame
+    steps: pd.DataFrame
 
 
 def summarise(ablation: pd.DataFrame) -> pd.DataFrame:
@@ -90,11 +47,16 @@ def summarise(ablation: pd.DataFrame) -> pd.DataFrame:
     return summary[ABLATION_SUMMARY.columns].astype({"draw": "Int64"})
 
 
-def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> tuple[pd.DataFrame, pd.DataFrame]:
+def of(results: pd.DataFrame, seed: int, resamples: int = 2000) -> Effects:
+    """Effects from the ablation table or, where only counts are known, from the ablation_summary table."""
+    return from_rows(results, seed, resamples) if "doc_id" in results else from_counts(results)
+
+
+def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effects:
     """Effects from one row per prompt.
 
     Intervals come from a bootstrap over documents in which ablated, baseline and random outcomes of a document are
-    drawn together; tests are exact and paired (:func:`~retrieval_heads.statistics.exact_paired_test`). A comparison
+    drawn together; tests are paired (:func:`~retrieval_heads.statistics.paired_test`). A comparison
     uses the prompts that have every outcome it needs. P values are corrected (Holm) over all rows of the same pooling,
     and of the same matching.
 
@@ -106,19 +68,19 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> tuple
 
     Returns
     -------
-    The effects table and the against_random table.
+    The tables effects, against_random and steps.
     """
     # Columns that name a head set cannot have nulls.
     named = {name: ablation[name].astype(object).where(ablation[name].notna(), "") for name in ("method", "matching")}
     draw = ablation["draw"].astype(float).fillna(-1).astype(int)
     rows = ablation.assign(**named, draw=draw, correct=ablation["correct"].astype(int))
-    effects, controls = [], []
+    effects, controls, steps = [], [], []
     for cell, group in _cells(rows):
         outcomes = group.set_index(["doc_id", "prompt_id", *_SET])["correct"].unstack(list(_SET))
         sets = _Sets(outcomes.columns)
         if sets.baseline not in outcomes:
             continue
-        paired = _Paired(outcomes, resamples, generator(seed, "bootstrap", *cell.values()))
+        paired = _Paired(outcomes, resamples, seed, tuple(cell.values()))
         for method, k in sets.cuts:
             row, top = {**cell, "method": method, "k": k}, sets.top(method, k)
             effects.append({**row, **paired.effect(sets.baseline, top)})
@@ -126,11 +88,16 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> tuple
                 draws = sets.draws(method, k, matching)
                 control = paired.control(sets.baseline, top, draws)
                 controls.append({**row, "matching": matching, "draws": len(draws), **control})
-    return _finish(effects, controls)
+        for method in sets.methods:
+            for before, k in pairwise([0, *sets.levels(method)]):
+                former = sets.top(method, before) if before else sets.baseline
+                row = {**cell, "method": method, "k": k, "k_before": before}
+                steps.append({**row, **paired.step(former, sets.top(method, k))})
+    return _finish(effects, controls, steps)
 
 
-def from_counts(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Effects where only counts are known, such as published results: Wilson and Newcombe intervals, no tests.
+def from_counts(summary: pd.DataFrame) -> Effects:
+    """Effects where only counts are known, such as published results: Wilson and Newcombe intervals, no paired tests.
 
     Parameters
     ----------
@@ -138,7 +105,8 @@ def from_counts(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Returns
     -------
-    The effects table and the against_random table, with p, p_holm and documents null.
+    The tables effects, against_random and steps. Documents are null, and so is p, but for a step within one
+    configuration, where it is Fisher's: for what is pooled, prompts of a document would count as independent.
     """
     cell = list(_CELL)
     baseline = summary[summary["source"] == "baseline"][[*cell, "correct", "total"]]
@@ -176,7 +144,21 @@ def from_counts(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
                 "prompts": n,
             }
         )
-    return _finish(effects, controls)
+    uncut = both.assign(k=0, correct=both["correct_baseline"], total=both["total_baseline"])
+    levels = pd.concat([uncut.drop_duplicates([*cell, "method"]), both])
+    steps = []
+    for where, group in _cells(levels, ["method"]):
+        counts = group.pivot(index=cell, columns="k", values=["correct", "total"])
+        for before, k in pairwise(sorted(group["k"].unique())):
+            # Configurations that were measured at both levels.
+            known = counts[[("correct", k), ("total", k), ("correct", before), ("total", before)]].dropna()
+            if known.empty:
+                continue
+            hits = [int(n) for n in known.sum()]
+            p = fisher(*hits) if where["question"] is not None and where["context_length"] is not None else np.nan
+            row = {**where, "k": k, "k_before": before, **_columns("change", newcombe(*hits))}
+            steps.append({**row, "p": p, "prompts": hits[1]})
+    return _finish(effects, controls, steps)
 
 
 class _Sets:
@@ -190,6 +172,13 @@ class _Sets:
     @property
     def cuts(self) -> list[tuple[str, int]]:
         return [(method, k) for source, method, _, _, k in self._columns if source == "method"]
+
+    @property
+    def methods(self) -> list[str]:
+        return sorted({method for method, _ in self.cuts})
+
+    def levels(self, method: str) -> list[int]:
+        return sorted(k for name, k in self.cuts if name == method)
 
     def top(self, method: str, k: int) -> tuple:
         return ("method", method, "", -1, k)
@@ -209,11 +198,12 @@ class _Paired:
     outcomes : 1 for a right answer, else 0 (NaN: not measured), a row per (doc_id, prompt_id), a column per head set.
     """
 
-    def __init__(self, outcomes: pd.DataFrame, resamples: int, rng: np.random.Generator):
+    def __init__(self, outcomes: pd.DataFrame, resamples: int, seed: int, cell: tuple):
         self._outcomes = dict(zip(outcomes.columns, outcomes.to_numpy(float).T, strict=True))
         documents = pd.factorize(outcomes.index.get_level_values("doc_id"), sort=True)[0]
         self._membership = np.eye(documents.max() + 1)[documents].T  # (documents, prompts)
-        self._weights = bootstrap_weights(len(self._membership), resamples, rng)
+        self._weights = bootstrap_weights(len(self._membership), resamples, generator(seed, "bootstrap", *cell))
+        self._key = (seed, "paired_test", *cell)
 
     def effect(self, baseline: tuple, top: tuple) -> dict:
         counts, before, after = self._by_document(baseline, top)
@@ -221,7 +211,7 @@ class _Paired:
             **_columns("baseline", bootstrap_mean(before, counts, self._weights)),
             **_columns("accuracy", bootstrap_mean(after, counts, self._weights)),
             **_columns("drop", bootstrap_mean(before - after, counts, self._weights, (-1.0, 1.0))),
-            "p": exact_paired_test(after, before),
+            "p": self._test(after, before, counts),
             **_size(counts),
         }
 
@@ -232,9 +222,21 @@ class _Paired:
             **_columns("accuracy", bootstrap_mean(random, counts, self._weights)),
             **_columns("drop", bootstrap_mean(before - random, counts, self._weights, (-1.0, 1.0))),
             **_columns("difference", bootstrap_mean(random - after, counts, self._weights, (-1.0, 1.0))),
-            "p": exact_paired_test(after, each),
+            "p": self._test(after, np.array(each), counts),
             **_size(counts),
         }
+
+    def step(self, before: tuple, after: tuple) -> dict:
+        counts, former, latter = self._by_document(before, after)
+        return {
+            **_columns("change", bootstrap_mean(latter - former, counts, self._weights, (-1.0, 1.0))),
+            "p": self._test(latter, former, counts),
+            **_size(counts),
+        }
+
+    def _test(self, one: np.ndarray, others: np.ndarray, counts: np.ndarray) -> float:
+        # Each test draws anew from the same seed, so that none depends on what was tested before it.
+        return paired_test(one, others, counts, generator(*self._key))
 
     def _by_document(self, *names: tuple) -> np.ndarray:
         """Prompts measured under all these sets, then the right answers under each; shape (1 + sets, documents)."""
@@ -259,8 +261,8 @@ def _columns(name: str, estimate: Estimate) -> dict[str, float]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), estimate, strict=True))
 
 
-def _finish(effects: list[dict], controls: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return _corrected(effects, EFFECTS), _corrected(controls, AGAINST_RANDOM)
+def _finish(effects: list[dict], controls: list[dict], steps: list[dict]) -> Effects:
+    return Effects(_corrected(effects, EFFECTS), _corrected(controls, AGAINST_RANDOM), _corrected(steps, STEPS))
 
 
 def _corrected(rows: list[dict], table: Table) -> pd.DataFrame:
@@ -271,15 +273,4 @@ def _corrected(rows: list[dict], table: Table) -> pd.DataFrame:
     frame["p"] = frame["p"].astype(float)
     for _, members in frame.groupby(family):
         frame.loc[members.index, "p_holm"] = holm(members["p"])
-    integers = {name: "Int64" for name, type_ in table.fields if type_ == _int}
-    return frame.astype({**integers, "p_holm": float})
-
-
-def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:
-    """The rows of effects or against_random with these values, pooled over exactly these of question and length."""
-    chosen = pd.Series(True, index=frame.index)
-    for name, pool in product(("question", "context_length"), (tuple(pooled),)):
-        chosen &= frame[name].isna() == (name in pool)
-    for name, value in values.items():
-        chosen &= frame[name] == value
-    return frame[chosen.astype(bool)]
+    return frame.astype({**dict.fromkeys(table.integers, "Int64"), "p_holm": float})

@@ -1,42 +1,23 @@
-"""How much the top heads of two rankings have in common, beside what two random sets would have in common."""
+"""How much the rankings of two configurations agree, beside what two random ones would."""
 
-from collections.abc import Collection, Hashable
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import hypergeom
 
-from retrieval_heads.errors import StudyError
-from retrieval_heads.study import DIMENSIONS
-from retrieval_heads.tables import OVERLAP
-
-SHARE_OF_HEADS = 50 / 1024
-"""The default size of a top set, as a share of the model's heads: the top 50 of Llama-3-8B's 1,024."""
-
-
-def jaccard(a: Collection[Hashable], b: Collection[Hashable]) -> float:
-    """|a ∩ b| / |a ∪ b|; NaN where both are empty."""
-    a, b = set(a), set(b)
-    return len(a & b) / len(a | b) if a | b else float("nan")
-
-
-@cache
-def expected_jaccard(heads: int, a: int, b: int) -> float:
-    """The mean Jaccard of two independent random sets of a and b among a number of heads.
-
-    Exact: the sets share i heads with hypergeometric probability, and then have Jaccard i / (a + b − i).
-    """
-    if a + b == 0:
-        return float("nan")
-    shared = np.arange(max(0, a + b - heads), min(a, b) + 1)
-    return float(np.sum(hypergeom.pmf(shared, heads, a, b) * shared / (a + b - shared)))
-
-
-def chance_of_sharing(heads: int, a: int, b: int, shared: int) -> float:
-    """The probability that two random sets of a and b heads share at least so many (one-sided hypergeometric test)."""
-    return float(hypergeom.sf(shared - 1, heads, a, b))
+from retrieval_heads.agreement import (
+    chance_of_sharing,
+    expected_jaccard,
+    expected_rank_biased_overlap,
+    jaccard,
+    rank_biased_overlap,
+    spearman,
+)
+from retrieval_heads.study import DIMENSIONS, SHARE_OF_HEADS, share_of
+from retrieval_heads.tables import OVERLAP, UNIONS
 
 
 def grids(rankings: pd.DataFrame) -> dict[str, tuple[int, int]]:
@@ -45,18 +26,26 @@ def grids(rankings: pd.DataFrame) -> dict[str, tuple[int, int]]:
     return {model: (int(row["layer"]), int(row["head"])) for model, row in highest.iterrows()}
 
 
+def grid_names(frame: pd.DataFrame, rankings: pd.DataFrame) -> pd.Series:
+    """For each row of a frame, its model's grid of heads in words: ``32 × 32``. Equal grids can be compared."""
+    names = {model: f"{layers} × {heads}" for model, (layers, heads) in grids(rankings).items()}
+    return frame["model"].map(names)
+
+
 def top_k_for(heads: int, top_k: int | None = None) -> int:
-    """The size of a top set in a model with so many heads.
+    """The size of a top set in a model with so many heads: ``analysis.top_k`` of the config, else a share of them.
 
     Raises
     ------
     StudyError
         when the config asks for more heads than the model has.
     """
-    k = top_k if top_k is not None else max(1, round(SHARE_OF_HEADS * heads))
-    if k > heads:
-        raise StudyError(f"analysis.top_k: {k} is more than the {heads} heads of the model; choose a smaller number.")
-    return k
+    return share_of(heads, SHARE_OF_HEADS, top_k, "top_k")
+
+
+def persistence_for(k: int) -> float:
+    """The persistence of rank-biased overlap that gives the first k places the most weight."""
+    return 1 - 1 / max(k, 2)
 
 
 def top_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
@@ -69,8 +58,49 @@ def top_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
     return rankings.assign(k=k)[rankings["rank"] <= k]
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """One ranking, ready to be compared with others of the same grid of heads.
+
+    Parameters
+    ----------
+    ranks : head (layer × heads per layer + head) → rank from 1. It may list only some heads.
+    heads : how many heads the model has.
+    k : the size of the top set.
+    """
+
+    ranks: Mapping[int, int]
+    heads: int
+    k: int
+
+    @cached_property
+    def top(self) -> frozenset[int]:
+        """The first k heads, or what the ranking lists of them."""
+        return frozenset(head for head, rank in self.ranks.items() if rank <= self.k)
+
+    @cached_property
+    def all_ranks(self) -> np.ndarray:
+        """Rank of every head, shape (N,); heads that are not listed share the mean of the ranks that are left."""
+        listed = len(self.ranks)
+        every = np.full(self.heads, (listed + 1 + self.heads) / 2)
+        every[list(self.ranks)] = list(self.ranks.values())
+        return every
+
+    def compare(self, other: "Ranking") -> dict[str, float]:
+        """Jaccard of the top sets with its chance level and p value, rank-biased overlap, Spearman's correlation."""
+        sizes, persistence = (len(self.top), len(other.top)), persistence_for(self.k)
+        return {
+            "jaccard": jaccard(self.top, other.top),
+            "chance": expected_jaccard(self.heads, *sizes),
+            "p": chance_of_sharing(self.heads, *sizes, len(self.top & other.top)),
+            "rbo": rank_biased_overlap(self.ranks, other.ranks, persistence),
+            "rbo_chance": expected_rank_biased_overlap(self.heads, min(len(self.ranks), len(other.ranks)), persistence),
+            "spearman": spearman(self.all_ranks, other.all_ranks),
+        }
+
+
 def pairwise(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
-    """Jaccard of the top sets of every two configurations that differ in exactly one dimension.
+    """Agreement of every two configurations that differ in exactly one dimension.
 
     Parameters
     ----------
@@ -79,52 +109,75 @@ def pairwise(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
 
     Returns
     -------
-    The overlap table. Models are compared only where their grids of heads are equal (see :func:`incomparable_models`).
+    The overlap table; its p is one-sided and not corrected. Models are compared only where their grids of heads are
+    equal (see :func:`incomparable_models`).
     """
     grid = grids(rankings)
-    sets = {
-        configuration: frozenset(zip(group["layer"], group["head"], strict=True))
-        for configuration, group in top_heads(rankings, top_k).groupby(list(DIMENSIONS), sort=False)
-    }
+    each = {}
+    for configuration, group in rankings.groupby(list(DIMENSIONS), sort=False):
+        layers, heads = grid[configuration[0]]
+        ranks = dict(zip(group["layer"] * heads + group["head"], group["rank"], strict=True))
+        each[configuration] = Ranking(ranks, layers * heads, top_k_for(layers * heads, top_k))
     rows = []
-    for dimension in DIMENSIONS:
-        for a, b in _pairs(sorted(sets), dimension):
-            if grid[a[0]] != grid[b[0]]:
-                continue
-            layers, heads = grid[a[0]]
-            at = DIMENSIONS.index(dimension)
-            rows.append(
-                {
-                    **dict(zip(DIMENSIONS, a, strict=True)),
-                    dimension: None,
-                    "dimension": dimension,
-                    "a": str(a[at]),
-                    "b": str(b[at]),
-                    "k": top_k_for(layers * heads, top_k),
-                    "jaccard": jaccard(sets[a], sets[b]),
-                    "chance": expected_jaccard(layers * heads, len(sets[a]), len(sets[b])),
-                }
-            )
+    for at, dimension in enumerate(DIMENSIONS):
+        for a, b in _pairs(sorted(each), dimension):
+            if grid[a[0]] == grid[b[0]]:
+                rows.append(
+                    {
+                        **dict(zip(DIMENSIONS, a, strict=True)),
+                        dimension: None,
+                        "dimension": dimension,
+                        "a": str(a[at]),
+                        "b": str(b[at]),
+                        "k": each[a].k,
+                        **each[a].compare(each[b]),
+                    }
+                )
     frame = pd.DataFrame(rows, columns=OVERLAP.columns)
     return frame.astype({"context_length": "Int64"})
 
 
-def significance(overlap: pd.DataFrame, rankings: pd.DataFrame) -> pd.Series:
-    """For each pair, the chance that random sets share as many heads: a one-sided p, not corrected."""
-    grid = grids(rankings)
-    listed = rankings.groupby(list(DIMENSIONS)).size()
+def unions(rankings: pd.DataFrame, categories: Mapping[str, str], top_k: int | None = None) -> pd.DataFrame:
+    """Jaccard of the heads in the top set of any configuration, for each two methods, questions and categories.
 
-    def p(row: pd.Series) -> float:
-        ends = [
-            tuple(row[dimension] if dimension != row["dimension"] else end for dimension in DIMENSIONS)
-            for end in _ends(row)
-        ]
-        a, b = (min(int(row["k"]), int(listed[end])) for end in ends)
-        layers, heads = grid[ends[0][0]]
-        shared = round(row["jaccard"] * (a + b) / (1 + row["jaccard"]))
-        return chance_of_sharing(layers * heads, a, b, shared)
+    The more configurations there are, the larger such unions grow, and the more they share by chance alone.
 
-    return pd.Series([p(row) for _, row in overlap.iterrows()], index=overlap.index, dtype=float)
+    Parameters
+    ----------
+    rankings : the rankings table.
+    categories : question → category.
+    top_k : the size of a top set.
+
+    Returns
+    -------
+    The unions table: a row for each two values; models with equal grids are taken together.
+    """
+    top = top_heads(rankings, top_k)
+    top = top.assign(grid=grid_names(top, rankings), category=top["question"].map(categories))
+    rows = []
+    for grid, group in top.groupby("grid"):
+        heads = int(np.prod([int(side) for side in grid.split(" × ")]))
+        for dimension in ("method", "question", "category"):
+            sets = {
+                value: frozenset(zip(rows_["layer"], rows_["head"], strict=True))
+                for value, rows_ in group.groupby(dimension)
+            }
+            for a, b in combinations(sorted(sets), 2):
+                sizes = len(sets[a]), len(sets[b])
+                rows.append(
+                    {
+                        "grid": grid,
+                        "dimension": dimension,
+                        "a": a,
+                        "b": b,
+                        "k": group["k"].iloc[0],
+                        "heads_a": sizes[0],
+                        "heads_b": sizes[1],
+                        "jaccard": jaccard(sets[a], sets[b]),
+                        "chance": expected_jaccard(heads, *sizes),
+                    }
+                )
+    return pd.DataFrame(rows, columns=UNIONS.columns)
 
 
 def incomparable_models(rankings: pd.DataFrame) -> list[tuple[str, str]]:
@@ -134,15 +187,19 @@ def incomparable_models(rankings: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def summarise(overlap: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Mean, lowest and highest Jaccard, number of pairs and mean chance level, for each value of the given columns."""
+    """For each value of the given columns: Jaccard (mean, population sd, extremes), RBO, Spearman, chance levels."""
     return (
         overlap.groupby(by, sort=False, dropna=False)
         .agg(
             jaccard=("jaccard", "mean"),
+            sd=("jaccard", lambda values: values.std(ddof=0)),
             lowest=("jaccard", "min"),
             highest=("jaccard", "max"),
             pairs=("jaccard", "size"),
             chance=("chance", "mean"),
+            rbo=("rbo", "mean"),
+            rbo_chance=("rbo_chance", "mean"),
+            spearman=("spearman", "mean"),
         )
         .reset_index()
     )
@@ -154,9 +211,3 @@ def _pairs(configurations: list[tuple], dimension: str) -> list[tuple[tuple, tup
     for configuration in configurations:
         siblings.setdefault(configuration[:at] + configuration[at + 1 :], []).append(configuration)
     return [pair for group in siblings.values() for pair in combinations(group, 2)]
-
-
-def _ends(row: pd.Series) -> tuple:
-    """The two values a pair differs in, as the rankings table has them."""
-    ends = (row["a"], row["b"])
-    return tuple(int(end) for end in ends) if row["dimension"] == "context_length" else ends

@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,15 +10,20 @@ from types import SimpleNamespace
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from retrieval_heads import head_map
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import declarations
-from retrieval_heads.sections import SECTIONS, FigureBlock, Paragraph, Section, TableBlock, Tables
+from retrieval_heads.sections import SECTIONS, FigureBlock, MapBlock, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.study import Study
+from retrieval_heads.wording import listed
 
 TEMPLATES = Path(__file__).parents[2] / "report"
-"""Templates, style sheet and captions."""
+"""Templates, style sheet, scripts and captions."""
 
-_ARXIV = re.compile(r"arXiv[: ](\d{4}\.\d{4,5})")
+_REFERENCE = r"\{(?:figure|table):\w+\}"
+_ONLY_REFERENCES = re.compile(rf"( ?)\(({_REFERENCE}(?:(?:, | and ){_REFERENCE})*)\)")
+_LINK = re.compile(rf"({_REFERENCE}|arXiv[: ]\d{{4}}\.\d{{4,5}})")
+_KINDS = {TableBlock: "table", FigureBlock: "figure"}
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,11 @@ class Report:
     captions: Mapping[str, str]
     """Of each figure and table, by name; plain text."""
 
-    numbers: Mapping[str, int]
-    """Of each figure and table among its kind, by name."""
+    labels: Mapping[str, str]
+    """How each figure and table is called, by what texts refer to it with: ``figure:NAME`` → Figure 3."""
+
+    heads: Mapping[str, list]
+    """What the map of all heads shows (see :func:`retrieval_heads.head_map.data`)."""
 
 
 def build(study: Study, tables: Tables, figures: Iterable[str]) -> Report:
@@ -43,28 +51,26 @@ def build(study: Study, tables: Tables, figures: Iterable[str]) -> Report:
     tables : rankings, ablation_summary, effects, against_random, overlap and, where prompts were made, dataset_counts.
     figures : names of the figures that were drawn.
     """
-    drawn = set(figures)
+    drawn = [figure for figure in declarations().values() if figure.name in set(figures)]
     sections = [section(study, tables) for section in SECTIONS]
     sections = [
         replace(
             section,
             blocks=[
                 *section.blocks,
-                *(
-                    FigureBlock(figure.name, figure.title)
-                    for figure in declarations().values()
-                    if figure.name in drawn and figure.section == section.key
-                ),
+                *(FigureBlock(figure.name, figure.title) for figure in drawn if figure.section == section.key),
             ],
         )
         for section in sections
     ]
-    numbers = {}
-    for kind in (TableBlock, FigureBlock):
-        named = [block.name for section in sections for block in section.blocks if isinstance(block, kind)]
-        numbers.update({name: number for number, name in enumerate(named, start=1)})
-    captions = {name: caption(name, study.config) for name in numbers}
-    return Report(f"Retrieval heads: {study.name}", sections, captions, numbers)
+    sections.append(_index(sections))
+    captions, labels = {}, {}
+    for kind, word in _KINDS.items():
+        for number, block in enumerate(_blocks(sections, kind), start=1):
+            captions[block.name] = caption(block.name, study.config)
+            labels[f"{word}:{block.name}"] = f"{word.capitalize()} {number}"
+    heads = head_map.data(study, tables["rankings"])
+    return Report(f"Retrieval heads: {study.name}", sections, captions, labels, heads)
 
 
 def caption(name: str, config: Mapping) -> str:
@@ -82,6 +88,24 @@ def caption(name: str, config: Mapping) -> str:
     return " ".join(text.split())
 
 
+def referring(text: str, labels: Mapping[str, str]) -> str:
+    """A text without its references to what is not shown.
+
+    Parentheses that hold nothing but references, as in ``({figure:a}, {table:b})``, keep those that are shown, and go
+    when none is. Any other reference to what is not shown goes by itself, with the space before it; so what may be
+    missing belongs into parentheses.
+    """
+
+    def kept(match: re.Match) -> str:
+        shown = [reference for reference in re.findall(_REFERENCE, match[2]) if reference[1:-1] in labels]
+        return f"{match[1]}({listed(shown)})" if shown else ""
+
+    def one(match: re.Match) -> str:
+        return match[0] if match[0].strip()[1:-1] in labels else ""
+
+    return re.sub(rf" ?{_REFERENCE}", one, _ONLY_REFERENCES.sub(kept, text))
+
+
 def markdown(report: Report, figures: str = "figures") -> str:
     """The findings as Markdown.
 
@@ -89,8 +113,13 @@ def markdown(report: Report, figures: str = "figures") -> str:
     ----------
     figures : the folder with the figures' PNG files, as seen from the Markdown file.
     """
-    environment = _environment(autoescape=False, inline=_markdown_inline)
-    environment.filters["cell"] = lambda text: _markdown_inline(text).replace("|", "\\|").replace("\n", " ")
+
+    def inline(text: str) -> str:
+        return "".join(_pieces(text, report.labels, _markdown_text, "[{}]({})".format))
+
+    environment = _environment(autoescape=False, inline=inline)
+    environment.filters["cell"] = lambda text: inline(text).replace("|", "\\|").replace("\n", " ")
+    environment.filters["anchor"] = _anchor
     return environment.get_template("findings.md.j2").render(report=report, figures=figures)
 
 
@@ -106,28 +135,37 @@ def html(report: Report, figures: str | Path) -> str:
     StudyError
         when a figure's file is missing.
     """
-    style = (TEMPLATES / "findings.css").read_text(encoding="utf-8")
-    environment = _environment(autoescape=True, inline=_html_inline)
-    environment.filters["data_uri"] = lambda name: _data_uri(Path(figures) / f"{name}.svg")
-    return environment.get_template("findings.html.j2").render(report=report, style=Markup(style))
+
+    def inline(text: str) -> Markup:
+        link = Markup('<a href="{1}">{0}</a>').format
+        return Markup().join(_pieces(text, report.labels, escape, link))
+
+    environment = _environment(autoescape=True, inline=inline)
+    environment.globals["image"] = lambda name: _image(Path(figures) / f"{name}.svg")
+    style, script = (Markup((TEMPLATES / f"findings.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
+    has_map = any(_blocks(report.sections, MapBlock))
+    map_scripts = head_map.scripts(report.heads) if has_map else ""
+    template = environment.get_template("findings.html.j2")
+    return template.render(report=report, style=style, script=script, map_scripts=map_scripts)
 
 
 def table_names(report: Report) -> list[str]:
     """The tables that the findings show."""
-    return [block.name for section in report.sections for block in section.blocks if isinstance(block, TableBlock)]
+    return [block.name for block in _blocks(report.sections, TableBlock)]
 
 
 def table_page(report: Report, name: str) -> str:
     """One of the findings' tables as a page of its own, for the workflow's report."""
-    blocks = [
-        block
-        for section in report.sections
-        for block in section.blocks
-        if isinstance(block, TableBlock) and block.name == name
-    ]
+    blocks = [block for block in _blocks(report.sections, TableBlock) if block.name == name]
     title = blocks[0].title if blocks else name
     blocks = blocks or [Paragraph("This study has nothing to show in this table.")]
-    return html(replace(report, title=title, sections=[Section(name, "", blocks)]), ".")
+    return _page(report, title, blocks)
+
+
+def map_page(report: Report) -> str:
+    """The map of all heads as a page of its own, for the workflow's report."""
+    (section,) = (section for section in report.sections if any(_blocks([section], MapBlock)))
+    return _page(report, section.title, [block for block in section.blocks if isinstance(block, Paragraph | MapBlock)])
 
 
 def save(text: str, path: str | Path) -> None:
@@ -137,6 +175,30 @@ def save(text: str, path: str | Path) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def _index(sections: Iterable[Section]) -> Section:
+    """Where each figure is."""
+    rows = [
+        [f"{{figure:{block.name}}}", block.title, section.title, f"{block.name}.png, {block.name}.svg"]
+        for section in sections
+        for block in _blocks([section], FigureBlock)
+    ]
+    if not rows:
+        return Section("figures", [Paragraph("No figure was drawn.")])
+    header = ["Figure", "What it shows", "Section", "Files in figures/"]
+    return Section("figures", [TableBlock("figure_index", "All figures", header, rows)])
+
+
+def _blocks(sections: Iterable[Section], kind: type) -> Iterator:
+    return (block for section in sections for block in section.blocks if isinstance(block, kind))
+
+
+def _page(report: Report, title: str, blocks: list) -> str:
+    """A page with these blocks alone, which so refers to nothing else."""
+    shown = {f"{_KINDS[type(block)]}:{block.name}" for block in blocks if type(block) in _KINDS}
+    labels = {key: label for key, label in report.labels.items() if key in shown}
+    return html(replace(report, title=title, sections=[Section("page", blocks)], labels=labels), ".")
 
 
 def _environment(autoescape: bool, inline: Callable[[str], str]) -> Environment:
@@ -153,15 +215,36 @@ def _environment(autoescape: bool, inline: Callable[[str], str]) -> Environment:
     return environment
 
 
-def _markdown_inline(text: str) -> str:
-    return _ARXIV.sub(r"[arXiv \1](https://arxiv.org/abs/\1)", re.sub(r"([\\`*_<\[\]])", r"\\\1", str(text)))
+def _pieces(
+    text: str, labels: Mapping[str, str], plain: Callable[[str], str], link: Callable[[str, str], str]
+) -> Iterator[str]:
+    """A text's plain parts and its links (references, and papers), each as a format writes them."""
+    for place, piece in enumerate(_LINK.split(referring(str(text), labels))):
+        if place % 2 == 0:
+            yield plain(piece)
+        elif piece.startswith("{"):
+            yield link(labels[piece[1:-1]], "#" + piece[1:-1].replace(":", "-"))
+        else:
+            number = piece.removeprefix("arXiv")[1:]
+            yield link(f"arXiv {number}", f"https://arxiv.org/abs/{number}")
 
 
-def _html_inline(text: str) -> Markup:
-    return Markup(_ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">arXiv \1</a>', str(escape(text))))
+def _markdown_text(text: str) -> str:
+    return re.sub(r"([\\`*_<\[\]])", r"\\\1", text)
 
 
-def _data_uri(path: Path) -> str:
+def _anchor(title: str) -> str:
+    """The anchor of a Markdown heading, as it is made where the repository is shown."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def _image(path: Path) -> SimpleNamespace:
+    """A figure's address, which is its whole content, and its width in inches where the file gives one."""
     if not path.is_file():
         raise StudyError(f"{path}: no such figure; run the rule that draws it.")
-    return f"data:image/svg+xml;base64,{b64encode(path.read_bytes()).decode()}"
+    content = path.read_bytes()
+    width = re.search(rb'<svg[^>]*\swidth="([\d.]+)pt"', content)
+    return SimpleNamespace(
+        address=f"data:image/svg+xml;base64,{b64encode(content).decode()}",
+        inches=round(float(width[1]) / 72, 2) if width else None,
+    )

@@ -1,5 +1,6 @@
 """What every job does around its work: a log, progress with an estimate, one clear sentence when it fails."""
 
+import gc
 import logging
 import sys
 import time
@@ -26,6 +27,8 @@ def job(snakemake) -> Iterator[None]:
     logging.captureWarnings(True)
     log.setLevel(logging.INFO)
     log.addHandler(screen)
+    # What is loaded by now stays: statsmodels would have it searched for garbage at each of many corrections.
+    gc.freeze()
     try:
         yield
     except StudyError as error:

@@ -1,14 +1,20 @@
 """Intervals and tests. Documents are the units: prompts made from one document are not independent of each other."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import bootstrap, fisher_exact, friedmanchisquare, permutation_test, wilcoxon
+from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 LEVEL = 0.95
 """The level of every interval."""
+
+PERMUTATIONS = 9999
+"""Relabelings drawn where there are too many to try them all; p cannot be below 2 / 10,000 then."""
 
 
 class Estimate(NamedTuple):
@@ -49,33 +55,165 @@ def bootstrap_mean(
     drawn = weights @ counts
     resampled = (weights @ sums)[drawn > 0] / drawn[drawn > 0]
     low, high = (float(bound) for bound in np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+    return widened(Estimate(value, low, high), seen, bounds)
+
+
+def widened(estimate: Estimate, prompts: int, bounds: tuple[float, float]) -> Estimate:
+    """An interval that holds its value, with some width where the bootstrap gave none (see :func:`bootstrap_mean`)."""
+    value, low, high = estimate
     if np.isclose(low, high):
-        _, share = proportion_confint(0, seen, alpha=1 - LEVEL, method="beta")
+        _, share = proportion_confint(0, prompts, alpha=1 - LEVEL, method="beta")
         low, high = value - share * (value - bounds[0]), value + share * (bounds[1] - value)
     return Estimate(value, min(low, value), max(high, value))
 
 
-def exact_paired_test(one: np.ndarray, others: np.ndarray) -> float:
-    """Does one condition get more, or fewer, prompts right than others tried on the same documents? Two-sided exact p.
+def paired_test(one: np.ndarray, others: np.ndarray, prompts: np.ndarray, rng: np.random.Generator) -> float:
+    """Does one condition get more, or fewer, prompts right than others tried on the same documents? Two-sided p.
 
-    If the conditions were alike, then within each document any of them could have been called ``one``. The p value is
-    the share of these relabelings, over all documents, with a total at least as extreme, doubled from the smaller tail.
-    It is what ``scipy.stats.permutation_test(permutation_type="samples")`` estimates by drawing relabelings. With a
-    single other condition and one prompt per document it is the exact McNemar test; with several, such as random draws,
-    it uses them all in one test.
+    With one prompt in every document and a single other condition it is the exact McNemar test. Several prompts of a
+    document are not independent, and several draws of random heads belong into one test; then it is the permutation
+    test over documents: if the conditions were alike, within each document any of them could have been called ``one``.
 
     Parameters
     ----------
     one : right answers of each document under the condition tested, shape (D,), integers.
     others : the same under the other conditions, shape (C, D).
+    prompts : prompts of each document, shape (D,).
+    rng : draws relabelings where they are too many to try all.
     """
-    one, others = np.asarray(one, dtype=int), np.atleast_2d(np.asarray(others, dtype=int))
-    total = np.ones(1)
-    for values in np.vstack([one, others]).T:
-        total = np.convolve(total, np.bincount(values) / len(values))
-    observed = int(one.sum())
-    tail = min(total[: observed + 1].sum(), total[observed:].sum())
-    return float(min(1.0, 2 * tail))
+    used = prompts > 0
+    one, others = np.asarray(one, dtype=int)[used], np.atleast_2d(np.asarray(others, dtype=int))[:, used]
+    if (others == one).all():
+        return 1.0
+    if len(others) == 1 and (prompts[used] == 1).all():
+        table = np.histogram2d(one, others[0], bins=2, range=[[0, 1], [0, 1]])[0]
+        return float(mcnemar(table, exact=True).pvalue)
+    if len(one) < 2:
+        return 1.0
+    found = permutation_test(
+        (one, *others),
+        lambda tested, *_, axis: np.sum(tested, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=PERMUTATIONS,
+        # So many relabelings at once that they take some 100 MB.
+        batch=max(1, 10**6 // ((1 + len(others)) * len(one))),
+        rng=rng,
+    )
+    return float(found.pvalue)
+
+
+class Comparison(NamedTuple):
+    """The result of a named test."""
+
+    test: str
+    statistic: float
+    p: float
+    effect: str
+    effect_size: float
+
+
+def signed_rank(differences: np.ndarray) -> Comparison:
+    """Wilcoxon's signed-rank test of paired differences, with the matched-pairs rank-biserial correlation.
+
+    The correlation is the share of the rank sum on the positive side minus that on the negative (Kerby 2014): 1 where
+    every difference is above 0.
+
+    Parameters
+    ----------
+    differences : of independent units, shape (N,).
+    """
+    # Sums of decimal fractions differ in their last bits; equal differences must tie.
+    values = np.round(np.asarray(differences, dtype=float), 12)
+    values = values[values != 0]
+    if not len(values):
+        return Comparison("Wilcoxon signed-rank", 0.0, 1.0, "rank-biserial correlation", 0.0)
+    ranks = pd.Series(abs(values)).rank().to_numpy()
+    up, down = float(ranks[values > 0].sum()), float(ranks[values < 0].sum())
+    tied = len(set(abs(values))) < len(values)
+    if tied and len(values) <= 13:
+        # As wilcoxon does it, but fast: all signs that the differences could have.
+        signed = (np.sign(values) * ranks,)
+        p = permutation_test(signed, np.sum, permutation_type="samples", vectorized=True, n_resamples=np.inf).pvalue
+    else:
+        p = wilcoxon(values, method="exact" if len(values) <= 50 and not tied else "auto").pvalue
+    effect = (up - down) / float(ranks.sum())
+    return Comparison("Wilcoxon signed-rank", min(up, down), float(p), "rank-biserial correlation", effect)
+
+
+def friedman(values: np.ndarray) -> Comparison:
+    """Friedman's test of three or more conditions on the same units, with Kendall's W (0: no agreement, 1: full).
+
+    Parameters
+    ----------
+    values : shape (N units, C conditions).
+    """
+    values = np.round(np.asarray(values, dtype=float), 12)
+    if (values == values[:, :1]).all():
+        return Comparison("Friedman", 0.0, 1.0, "Kendall's W", 0.0)
+    found = friedmanchisquare(*values.T)
+    return Comparison(
+        "Friedman",
+        float(found.statistic),
+        float(found.pvalue),
+        "Kendall's W",
+        float(found.statistic / (values.shape[0] * (values.shape[1] - 1))),
+    )
+
+
+def exchange_test(
+    values: np.ndarray, statistic: Callable[[np.ndarray], float], effect: str, rng: np.random.Generator
+) -> Comparison:
+    """Is a statistic larger than if the conditions were exchangeable within each block? One-sided permutation test.
+
+    Parameters
+    ----------
+    values : shape (C conditions, N blocks, …): whatever belongs to a condition in a block is exchanged as a whole.
+    statistic : of an array of that shape.
+    effect : what the statistic is; the effect size is how much larger it is than on average by chance.
+    rng : draws relabelings where they are too many to try all.
+    """
+    conditions, blocks = values.shape[:2]
+    places = np.arange(conditions * blocks).reshape(conditions, blocks)
+    flat = values.reshape(conditions * blocks, *values.shape[2:])
+    return _permuted(tuple(places), lambda *labels: statistic(flat[np.array(labels)]), "samples", effect, rng)
+
+
+def pairing_test(
+    values: np.ndarray, statistic: Callable[[np.ndarray], float], effect: str, rng: np.random.Generator
+) -> Comparison:
+    """Is a statistic larger than if each condition's values lay at random on the items? One-sided permutation test.
+
+    Parameters
+    ----------
+    values : shape (C conditions, N items).
+    statistic, effect, rng : as in :func:`exchange_test`.
+    """
+    return _permuted(tuple(values), lambda *rows: statistic(np.array(rows)), "pairings", effect, rng)
+
+
+def _permuted(
+    data: tuple, statistic: Callable[..., float], kind: str, effect: str, rng: np.random.Generator
+) -> Comparison:
+    if len(data[0]) < 2:
+        # Nothing can be exchanged: every relabeling is the one there is.
+        return Comparison("permutation", float(statistic(*data)), 1.0, f"{effect} beyond chance", 0.0)
+    found = permutation_test(
+        data, statistic, permutation_type=kind, vectorized=False, n_resamples=999, alternative="greater", rng=rng
+    )
+    beyond = float(found.statistic - np.mean(found.null_distribution))
+    return Comparison("permutation", float(found.statistic), float(found.pvalue), f"{effect} beyond chance", beyond)
+
+
+def mean_interval(values: np.ndarray, resamples: int, rng: np.random.Generator) -> Estimate:
+    """The mean of independent units with its percentile bootstrap interval; NaN ends for fewer than two units."""
+    value = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(value, np.nan, np.nan)
+    ends = bootstrap(
+        (values,), np.mean, n_resamples=resamples, confidence_level=LEVEL, method="percentile", rng=rng
+    ).confidence_interval
+    return Estimate(value, float(ends.low), float(ends.high))
 
 
 def holm(p: pd.Series) -> pd.Series:
@@ -103,3 +241,30 @@ def newcombe(correct_a: float, total_a: int, correct_b: float, total_b: int) -> 
         correct_a, total_a, correct_b, total_b, method="newcomb", compare="diff", alpha=1 - LEVEL
     )
     return Estimate(correct_a / total_a - correct_b / total_b, float(low), float(high))
+
+
+def fisher(correct_a: int, total_a: int, correct_b: int, total_b: int) -> float:
+    """Fisher's exact test of two proportions, where only counts are known.
+
+    Like :func:`newcombe` it takes them as independent.
+    """
+    return float(fisher_exact([[correct_a, total_a - correct_a], [correct_b, total_b - correct_b]]).pvalue)
+
+
+def mean_of_intervals(values: np.ndarray, lows: np.ndarray, highs: np.ndarray, groups: np.ndarray) -> Estimate:
+    """The mean of several estimates with its interval, from the interval of each.
+
+    Estimates of one group rest on the same prompts: their ends are averaged, as if they were fully dependent, which is
+    never too narrow. Groups are taken as independent, and their distances squared and added (Newcombe 1998; Zou and
+    Donner 2008, Statistics in Medicine 27: MOVER).
+
+    Parameters
+    ----------
+    values, lows, highs : shape (N,).
+    groups : labels of the groups, shape (N,).
+    """
+    members = pd.DataFrame({"below": values - lows, "above": highs - values}).groupby(np.asarray(groups))
+    apart = members.sum() / len(values)
+    below, above = np.sqrt((apart**2).sum())
+    value = float(np.mean(values))
+    return Estimate(value, value - float(below), value + float(above))

@@ -10,6 +10,9 @@ from retrieval_heads.errors import StudyError
 DIMENSIONS = ("model", "method", "question", "context_length")
 """What tells one configuration from another; the columns that rankings and ablation share."""
 
+SHARE_OF_HEADS = 50 / 1024
+"""The default size of a top set, as a share of the model's heads: the top 50 of Llama-3-8B's 1,024."""
+
 
 @dataclass(frozen=True)
 class Study:
@@ -43,6 +46,33 @@ class Study:
         """How many heads of a ranking count as its top; None for a share of the model's heads."""
         return self._analysis.get("top_k")
 
+    def top_k_of(self, heads: int) -> int:
+        """How many heads of a ranking count as its top, in a model with so many heads."""
+        return share_of(heads, SHARE_OF_HEADS, self.top_k, "top_k")
+
+    def consensus_k(self, heads: int) -> int:
+        """Mean rank up to which a head counts as agreed on by a method, in a model with so many heads."""
+        return share_of(heads, 100 / 1024, self._analysis.get("consensus_k"), "consensus_k")
+
+    def specialist_k(self, heads: int) -> int:
+        """Mean rank beyond which a head counts as unimportant for a question, in a model with so many heads."""
+        return share_of(heads, 200 / 1024, self._analysis.get("specialist_k"), "specialist_k")
+
+    @property
+    def split_halves(self) -> int:
+        """How many times the training documents are split into halves, to see how far their rankings agree."""
+        return self._analysis.get("split_halves", 10)
+
+    @property
+    def published(self) -> Mapping:
+        """Where published results come from; empty for a study of a model."""
+        return self.config.get("published") or {}
+
+    @property
+    def categories(self) -> dict[str, str]:
+        """Question → category, such as numerical."""
+        return {name: entry.get("category", "other") for name, entry in self.config["questions"].items()}
+
     @property
     def resamples(self) -> int:
         """Bootstrap resamples of the documents."""
@@ -75,8 +105,9 @@ class Study:
 
     def order(self, dimension: str, values: Iterable) -> list:
         """The distinct values that are there, in the config's order; unknown ones after them, sorted."""
+        values = values.unique() if isinstance(values, pd.Series) else values  # tables repeat them thousands of times
         found = {value for value in values if pd.notna(value)}
-        known = [value for value in self._known(dimension) if value in found]
+        known = [value for value in self.asked(dimension) if value in found]
         return known + sorted(found.difference(known))
 
     def label(self, dimension: str, value: object) -> str:
@@ -89,10 +120,29 @@ class Study:
             return entry["label"]
         return str(value) if dimension == "model" else _spoken(str(value))
 
-    def _known(self, dimension: str) -> list:
+    def asked(self, dimension: str) -> list:
+        """The values that the config names, in its order."""
         if dimension == "context_length":
             return sorted(self.config.get("prompts", {}).get("context_lengths") or [])
+        if dimension == "category":
+            return list(dict.fromkeys(self.categories.values()))
         return list(self.methods if dimension == "method" else self.config.get(f"{dimension}s") or [])
+
+
+def share_of(heads: int, share: float, given: int | None, key: str) -> int:
+    """A number of heads, or a rank, that the config gives, or else a share of the model's heads.
+
+    Raises
+    ------
+    StudyError
+        when the config asks for more than the model has.
+    """
+    number = given if given is not None else max(1, round(share * heads))
+    if number > heads:
+        raise StudyError(
+            f"analysis.{key}: {number} is more than the {heads} heads of the model; choose a smaller number."
+        )
+    return number
 
 
 def _spoken(name: str) -> str:

@@ -30,6 +30,11 @@ class Table:
         """Names of the columns, in order."""
         return [name for name, _ in self.fields]
 
+    @property
+    def integers(self) -> list[str]:
+        """Names of the columns that hold whole numbers."""
+        return [name for name, type_ in self.fields if pa.types.is_integer(type_)]
+
     def schema(self, strict: bool = True) -> pa.Schema:
         """The Arrow schema; where it is not strict, every column may be null."""
         return pa.schema([pa.field(name, type_, not strict or name in self.nullable) for name, type_ in self.fields])
@@ -184,11 +189,166 @@ OVERLAP = Table(
         ("k", _int),
         ("jaccard", _float),
         ("chance", _float),
+        ("p", _float),
+        ("rbo", _float),
+        ("rbo_chance", _float),
+        ("spearman", _float),
     ),
     key=("dimension", "a", "b", "model", "method", "question", "context_length"),
-    # The dimension along which a pair differs has no single value.
-    nullable=frozenset({"model", "method", "question", "context_length"}),
+    # The dimension along which a pair differs has no single value; a model with one head has no rank correlation.
+    nullable=frozenset({"model", "method", "question", "context_length", "spearman"}),
 )
+
+UNIONS = Table(
+    "unions",
+    (
+        ("grid", _text),
+        ("dimension", _text),
+        ("a", _text),
+        ("b", _text),
+        ("k", _int),
+        ("heads_a", _int),
+        ("heads_b", _int),
+        ("jaccard", _float),
+        ("chance", _float),
+    ),
+    key=("grid", "dimension", "a", "b"),
+)
+
+PROFILES = Table(
+    "profiles",
+    (
+        ("grid", _text),
+        ("method", _text),
+        ("dimension", _text),
+        ("value", _text),
+        ("layer", _int),
+        ("head", _int),
+        ("mean_rank", _float),
+        ("sd_rank", _float),
+        ("best_rank", _int),
+        ("worst_rank", _int),
+        ("top_share", _float),
+        ("listed", _int),
+        ("configurations", _int),
+    ),
+    key=("grid", "method", "dimension", "value", "layer", "head"),
+)
+
+RELIABILITY = Table(
+    "reliability",
+    (
+        ("model", _text),
+        ("method", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("split", _int),
+        ("documents", _int),
+        ("k", _int),
+        ("jaccard", _float),
+        ("rbo", _float),
+        ("spearman", _float),
+    ),
+    key=("model", "method", "question", "context_length", "split"),
+    nullable=frozenset({"spearman"}),
+)
+
+
+def _estimate(name: str) -> tuple[tuple[str, pa.DataType], ...]:
+    """A value and the ends of its 95% interval."""
+    return ((name, _float), (f"{name}_low", _float), (f"{name}_high", _float))
+
+
+# A method's top k heads cut, in one configuration or pooled: a pooled row has no question or length of its own.
+_CUT = (
+    ("model", _text),
+    ("question", _text),
+    ("context_length", _int),
+    ("mode", _text),
+    ("scope", _text),
+    ("method", _text),
+    ("k", _int),
+)
+_TESTED = (("p", _float), ("p_holm", _float), ("prompts", _int), ("documents", _int))
+# Counts alone give neither documents nor a paired test.
+_CUT_NULLABLE = frozenset({"question", "context_length", "p", "p_holm", "documents"})
+
+EFFECTS = Table(
+    "effects",
+    (*_CUT, *_estimate("baseline"), *_estimate("accuracy"), *_estimate("drop"), *_TESTED),
+    key=tuple(name for name, _ in _CUT),
+    nullable=_CUT_NULLABLE,
+)
+"""A method's top k heads cut: accuracy, drop from the baseline, and the paired test of the drop."""
+
+AGAINST_RANDOM = Table(
+    "against_random",
+    (
+        *_CUT,
+        ("matching", _text),
+        ("draws", _int),
+        *_estimate("accuracy"),
+        *_estimate("drop"),
+        *_estimate("difference"),
+        *_TESTED,
+    ),
+    key=(*(name for name, _ in _CUT), "matching"),
+    nullable=_CUT_NULLABLE,
+)
+"""As many random heads cut, averaged over draws: accuracy, drop, and how much more the top k cost (difference)."""
+
+STEPS = Table(
+    "steps",
+    (*_CUT, ("k_before", _int), *_estimate("change"), *_TESTED),
+    key=tuple(name for name, _ in _CUT),
+    nullable=_CUT_NULLABLE,
+)
+"""From one level of a method's top heads (k_before) to the next (k): the change of accuracy. Above 0 is a recovery."""
+
+MEAN_DROPS = Table(
+    "mean_drops",
+    (
+        ("grouping", _text),
+        ("value", _text),
+        ("k", _int),
+        ("source", _text),
+        ("matching", _text),
+        *_estimate("drop"),
+        ("drop_sd", _float),
+        ("configurations", _int),
+    ),
+    key=("grouping", "value", "k", "source", "matching"),
+    nullable=frozenset({"k", "matching"}),
+)
+"""Mean drop over configurations of equal weight, by the value of a dimension; k null: over all levels."""
+
+TESTS = Table(
+    "tests",
+    (
+        ("subject", _text),
+        ("dimension", _text),
+        ("grid", _text),
+        ("a", _text),
+        ("b", _text),
+        ("method", _text),
+        ("k", _int),
+        ("test", _text),
+        ("unit", _text),
+        ("units", _int),
+        ("statistic", _float),
+        ("p", _float),
+        ("p_holm", _float),
+        ("effect", _text),
+        ("effect_size", _float),
+        *_estimate("difference"),
+    ),
+    key=("subject", "dimension", "a", "b", "method", "k"),
+    nullable=frozenset(
+        {"grid", "a", "b", "method", "k", "effect_size", "difference", "difference_low", "difference_high"}
+    ),
+)
+"""Named tests with their effect sizes: what is compared (a against b, or all values of a dimension) and over what."""
+
 
 DATASET_COUNTS = Table(
     "dataset_counts",
@@ -264,8 +424,7 @@ def read(path: str | Path, table: Table) -> pd.DataFrame:
     _check(data, path, table)
     frame = data.to_pandas()
     # Whole numbers stay whole where a column has empty values.
-    whole = [name for name, type_ in table.fields if pa.types.is_integer(type_) and name in table.nullable]
-    return frame.astype(dict.fromkeys(whole, "Int32"))
+    return frame.astype(dict.fromkeys(table.nullable.intersection(table.integers), "Int32"))
 
 
 def read_all(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:

@@ -3,6 +3,10 @@
 import math
 from collections.abc import Mapping
 
+import pandas as pd
+
+from retrieval_heads.study import Study
+
 
 def percent(share: float) -> str:
     """A share as a percentage: 42.6%."""
@@ -12,6 +16,36 @@ def percent(share: float) -> str:
 def points(difference: float) -> str:
     """A difference of shares in percentage points: −3.1."""
     return _number(100 * difference)
+
+
+def change(difference: float) -> str:
+    """A difference of shares in percentage points, with its sign: +3.1."""
+    return points(difference) if round(100 * difference, 1) <= 0 else f"+{points(difference)}"
+
+
+def decimal(value: float) -> str:
+    """A number such as a correlation: −0.123."""
+    return f"{round(value, 3) + 0:.3f}".replace("-", "−")
+
+
+def hundredths(value: float) -> str:
+    """A number such as an effect size: −0.12."""
+    return f"{round(value, 2) + 0:.2f}".replace("-", "−")
+
+
+def plain(row: Mapping, name: str) -> str:
+    """The ends of an interval of such a number."""
+    return f"{decimal(row[f'{name}_low'])} to {decimal(row[f'{name}_high'])}"
+
+
+def place(study: Study, row: Mapping) -> str:
+    """Where a row belongs: Year of incorporation at 4,096 tokens in Llama-3-8B. What is pooled is left out."""
+    words = [
+        f"{before}{study.label(name, row[name])}"
+        for before, name in (("", "question"), ("at ", "context_length"), ("in ", "model"))
+        if pd.notna(row[name])
+    ]
+    return " ".join(words)
 
 
 def estimate(row: Mapping, name: str, unit: str = "%") -> str:

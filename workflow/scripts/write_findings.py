@@ -16,5 +16,6 @@ with job(snakemake):
     folder = figures[0].parent
     for path in snakemake.output.tables:
         report.save(report.table_page(findings, Path(path).stem), path)
+    report.save(report.map_page(findings), snakemake.output.map)
     report.save(report.markdown(findings, folder.name), snakemake.output.markdown)
     report.save(report.html(findings, folder), snakemake.output.html)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from retrieval_heads import folder
-from retrieval_heads.declared import declared
+from retrieval_heads.declared import declared, meets
 from retrieval_heads.errors import StudyError
 
 
@@ -42,11 +42,7 @@ def drawable(values: Mapping[str, Sized]) -> list[str]:
     ----------
     values : the study's values of each dimension (model, method, question, context_length).
     """
-    return [
-        name
-        for name, figure in declarations().items()
-        if all(len(values[dimension]) >= count for dimension, count in figure.needs.items())
-    ]
+    return [name for name, figure in declarations().items() if meets(figure.needs, values)]
 
 
 def load(name: str) -> ModuleType:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from retrieval_heads.effects import at
+from retrieval_heads.derived import at
 from retrieval_heads.figures import style
 from retrieval_heads.study import Study
 
@@ -34,17 +34,10 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             offset = (place - (len(methods) - 1) / 2) * width
             look = style.method_style(study, method)
             rows = _by_question(effects, model, method, questions)
-            ax.bar(
-                rows["at"] + offset,
-                rows["drop"],
-                0.92 * width,
-                color=look["color"],
-                label=study.label("method", method),
-            )
-            _interval(ax, rows, offset - width / 5, color=style.INK)
+            name = {"label": study.label("method", method)}
+            ax.bar(rows["at"] + offset, rows["drop"], 0.92 * width, color=style.tint(look["color"], 0.45), **name)
+            _interval(ax, rows, offset - width / 5, elinewidth=1.2, **look, **name)
             random = _by_question(controls, model, method, questions)
-            # White under grey keeps a diamond readable on a bar and on the page.
-            _interval(ax, random, offset + width / 5, color="white", linewidth=2.6, zorder=3)
             _interval(
                 ax,
                 random,
@@ -65,7 +58,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         )
         ax.tick_params(axis="x", length=0)
         ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
-    figure.supylabel(f"Drop of accuracy with {level} heads cut (points)")
+    figure.supylabel(f"Drop with {level} heads cut (points)")
     style.legend(figure)
     return figure
 
@@ -82,5 +75,5 @@ def _by_question(frame: pd.DataFrame, model: str, method: str, questions: list[s
 
 
 def _interval(ax, rows: pd.DataFrame, offset: float, **look) -> None:
-    ends = [rows["drop"] - rows["drop_low"], rows["drop_high"] - rows["drop"]]
+    ends = style.arms(rows["drop"], rows["drop_low"], rows["drop_high"])
     ax.errorbar(rows["at"] + offset, rows["drop"], yerr=ends, **{"linestyle": "none", "elinewidth": 0.9, **look})

@@ -1,13 +1,14 @@
 """Every method on every question, with both kinds of random control."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from retrieval_heads.effects import at
+from retrieval_heads.derived import at
 from retrieval_heads.figures import style
 from retrieval_heads.study import Study
 
@@ -15,6 +16,8 @@ TITLE = "Accuracy as heads are cut, every method and question"
 SECTION = "ablation"
 TABLES = ("effects", "against_random")
 NEEDS = {}
+
+_DASHES = ["-", (0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (2.5, 1.2)), (0, (1, 1))]
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
@@ -24,14 +27,22 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     models, methods = study.order("model", pooled["model"]), study.order("method", pooled["method"])
     questions, levels = study.order("question", pooled["question"]), sorted(pooled["k"].unique())
     lengths = study.order("context_length", single["context_length"])
-    rows = [(model, method) for model in models for method in methods]
-    names = [[study.label("method", method), *([model] if len(models) > 1 else [])] for model, method in rows]
+    found = set(zip(pooled["model"], pooled["method"], strict=True))
+    rows = [(model, method) for model in models for method in methods if (model, method) in found]
+    names = [study.label("method", method) if len(methods) > 1 else "" for _, method in rows]
     figure, axes = style.panels(
-        ["\n".join(name) for name in names],
+        names,
         [study.label("question", question) for question in questions],
-        height=1.3 if len(rows) > 1 else 2.0,
+        height=1.3 if len(methods) > 1 else 2.0,
     )
-    tints = dict(zip(lengths, np.linspace(0.15, 0.65, len(lengths)), strict=True)) if len(lengths) > 1 else {}
+    if len(models) > 1:
+        figure.get_layout_engine().set(rect=(0, 0, 0.97, 1))
+        for model in models:
+            of_model = [line[-1] for line, row in zip(axes, rows, strict=True) if row[0] == model]
+            _beside(of_model, study.label("model", model))
+    tints = np.linspace(0.1, 0.6, len(lengths))
+    thin = {length: (tints[place], _DASHES[place % len(_DASHES)]) for place, length in enumerate(lengths)}
+    thin = thin if len(lengths) > 1 else {}
     for i, (model, method) in enumerate(rows):
         look = style.method_style(study, method)
         for j, question in enumerate(questions):
@@ -39,20 +50,32 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             random = _rows(controls, where)
             for matching in ("none", "layer"):
                 style.random_band(ax, random[random["matching"] == matching])
-            for length, share in tints.items():
-                if not (thin := _rows(single, {**where, "context_length": length})).empty:
-                    ax.plot(*style.from_baseline(thin), color=style.tint(look["color"], share), linewidth=0.8)
+            for length, (share, dashes) in thin.items():
+                if not (of_length := _rows(single, {**where, "context_length": length})).empty:
+                    x, y = style.from_baseline(of_length)
+                    ax.plot(x, y, color=style.tint(look["color"], share), linestyle=dashes, linewidth=0.8)
             if not (thick := _rows(pooled, where)).empty:
                 style.curve(ax, thick, label=study.label("method", method), **look)
     style.accuracy_axes(axes, levels)
     figure.supxlabel("Heads cut")
     figure.supylabel("Accuracy")
     keys = {
-        study.label("context_length", length): Line2D([], [], color=style.tint(style.INK, share), linewidth=0.8)
-        for length, share in tints.items()
+        study.label("context_length", length): Line2D(
+            [], [], color=style.tint(style.INK, share), linestyle=dashes, linewidth=0.8
+        )
+        for length, (share, dashes) in thin.items()
     }
     style.legend(figure, **keys)
     return figure
+
+
+def _beside(axes: Sequence[Axes], label: str) -> None:
+    """Names several panels below each other, at the right end of the figure."""
+    middle = axes[(len(axes) - 1) // 2]
+    place = {"xy": (0.985, 0.5 if len(axes) % 2 else -0.1), "xycoords": ("figure fraction", "axes fraction")}
+    name = middle.annotate(label, **place, rotation=270, ha="center", va="center", fontsize=8.5, weight="bold")
+    # It may be longer than a panel, and would pull the rows apart.
+    name.set_in_layout(False)
 
 
 def _rows(frame: pd.DataFrame, values: Mapping[str, object]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from retrieval_heads.overlap import grids, top_heads
 from retrieval_heads.study import Study
 
 TITLE = "Layers of the top heads, by method"
-SECTION = "heads"
+SECTION = "layers"
 TABLES = ("rankings",)
 NEEDS = {}
 
@@ -26,20 +26,23 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         [study.label("method", method) for method in methods],
         [study.label("model", model) for model in models],
         height=1.25,
-        sharex="col",
+        sharex=len(methods) > 1 and "col",  # models may differ in their layers
     )
     for i, method in enumerate(methods):
         for j, model in enumerate(models):
             layers, _ = grid[model]
             shares = layer_shares(top[(top["model"] == model) & (top["method"] == method)], layers)
-            ax, look = axes[i][j], style.method_style(study, method)
+            ax, look, name = axes[i][j], style.method_style(study, method), study.label("method", method)
             if len(shares):
                 mean, low, high = shares.mean(axis=0), shares.min(axis=0), shares.max(axis=0)
-                ax.bar(range(layers), mean, 0.8, color=look["color"], label=study.label("method", method))
-                ax.vlines(range(layers), low, high, color=style.INK, linewidth=0.7)
+                ax.bar(range(layers), mean, 0.8, color=look["color"], label=name if len(methods) == 1 else None)
+                ax.vlines(range(layers), low, high, color=style.INK, linewidth=0.8, label="Lowest to highest")
+            else:
+                ax.text(0.5, 0.5, f"No ranking by {name}", transform=ax.transAxes, ha="center", va="center")
             ax.axhline(1 / layers, color=style.RANDOM, linestyle="--", linewidth=1, label="Spread evenly over layers")
             ax.set_xlim(-0.8, layers - 0.2)
             ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+            ax.yaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
             ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.supxlabel("Layer")
     figure.supylabel("Share of the top heads")

@@ -7,16 +7,13 @@ from textwrap import fill
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
-from matplotlib.collections import Collection
 from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from retrieval_heads.effects import at
-from retrieval_heads.overlap import summarise
+from retrieval_heads.derived import at
 from retrieval_heads.study import Study
 
 WIDTH = 7.2
@@ -25,6 +22,8 @@ WIDTH = 7.2
 # Okabe and Ito's colours, which readers with any kind of colour vision tell apart. Methods and questions take them from
 # opposite ends, so that a colour of a method is not seen to mean a question.
 _OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+# Of Tol's muted scheme, as safe, so that a model's colour is seen to mean neither a method nor a question.
+_TOL_MUTED = ["#332288", "#CC6677", "#999933", "#44AA99", "#882255", "#88CCEE", "#117733"]
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 INK, RANDOM, FAINT = "#222222", "#7A7A7A", "#DDDDDD"
 HEATMAP = "Blues"
@@ -74,6 +73,25 @@ def question_style(study: Study, question: str) -> dict[str, str]:
     return _style(study.order("question", [*study.config["questions"], question]).index(question), _OKABE_ITO[::-1])
 
 
+def model_style(study: Study, model: str) -> dict[str, str]:
+    """Colour and marker of a model."""
+    return _style(study.order("model", [*(study.config.get("models") or {}), model]).index(model), _TOL_MUTED)
+
+
+def category_style(study: Study, category: str) -> dict[str, str]:
+    """Colour and marker of a category of questions."""
+    place = study.order("category", [*study.categories.values(), category]).index(category)
+    return _style(place, _TOL_MUTED[4::-1])
+
+
+def ordered_style(place: int, count: int) -> dict[str, object]:
+    """Colour and marker of one of several ordered values, such as lengths: from dark to light."""
+    return {
+        "color": mpl.colormaps["copper"](0.1 + 0.85 * place / max(count - 1, 1)),
+        "marker": _style(place, "k")["marker"],
+    }
+
+
 def _style(place: int, colours: Sequence[str]) -> dict[str, str]:
     return {"color": colours[place % len(colours)], "marker": _MARKERS[place % len(_MARKERS)]}
 
@@ -103,6 +121,7 @@ def panels(
     axes = [list(grid.flat[: len(columns)])] if broken else grid.tolist()
     for unused in grid.flat[len(columns) :] if broken else []:
         unused.remove()
+        grid[-2, -1].tick_params(labelbottom=True)
     for ax, column in zip(axes[0], columns, strict=True):
         ax.set_title(wrap(column, 88 // n_columns) if len(columns) > 1 else "")
     for line, row in zip(axes, rows, strict=True):
@@ -124,7 +143,12 @@ def curve(ax: Axes, rows: pd.DataFrame, shift: float = 0.0, **look) -> ErrorbarC
     """
     k, value = from_baseline(rows)
     low, high = (from_baseline(rows, end)[1] for end in ("_low", "_high"))
-    return ax.errorbar(k + shift, value, yerr=[value - low, high - value], elinewidth=0.8, **look)
+    return ax.errorbar(k + shift, value, yerr=arms(value, low, high), elinewidth=0.8, **look)
+
+
+def arms(value, low, high) -> np.ndarray:
+    """How far intervals reach down and up from their values; not below 0, where rounding puts an end past its value."""
+    return np.maximum([np.subtract(value, low), np.subtract(high, value)], 0)
 
 
 def from_baseline(rows: pd.DataFrame, end: str = "") -> tuple[np.ndarray, np.ndarray]:
@@ -148,22 +172,32 @@ def random_band(ax: Axes, rows: pd.DataFrame) -> None:
     """
     if rows.empty:
         return
-    matching = rows["matching"].iloc[0]
     by_k = rows.groupby("k").agg(low=("accuracy_low", "min"), high=("accuracy_high", "max"), mean=("accuracy", "mean"))
-    line, hatch = ("-", None) if matching == "layer" else ("--", "////")
-    colour = RANDOM if matching == "layer" else tint(RANDOM, 0.35)
+    band(ax, by_k.index.astype(float), by_k["low"], by_k["mean"], by_k["high"], rows["matching"].iloc[0])
+
+
+def band(ax: Axes, x: Sequence[float], low, mean, high, matching: str) -> None:
+    """The look of random heads: an interval in grey, or hatched where they are of any layer, and the mean as a line."""
+    of_layer = matching == "layer"
     ax.fill_between(
-        by_k.index.astype(float),
-        by_k["low"],
-        by_k["high"],
-        facecolor=tint(RANDOM, 0.72) if matching == "layer" else "none",
-        edgecolor=tint(RANDOM, 0.55),
-        hatch=hatch,
+        x,
+        low,
+        high,
+        facecolor=tint(RANDOM, 0.72) if of_layer else "none",
+        edgecolor=tint(RANDOM, 0.62),
+        hatch=None if of_layer else "////",
         linewidth=0,
         zorder=1,
+        label=CONTROLS[matching],
     )
     ax.plot(
-        by_k.index.astype(float), by_k["mean"], line, color=colour, linewidth=1, label=CONTROLS[matching], zorder=1.5
+        x,
+        mean,
+        "-" if of_layer else "--",
+        color=RANDOM if of_layer else tint(RANDOM, 0.35),
+        linewidth=1,
+        label=CONTROLS[matching],
+        zorder=1.5,
     )
 
 
@@ -206,11 +240,11 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
 
 def accuracy_axes(axes: list[list[Axes]], levels: Sequence[int]) -> None:
     """Accuracy from 0 to 100%, and a tick at 0 and at each level that has room for one."""
-    ticks = [0]
+    ticks, apart = [0], max(levels) * max(1 / 8, len(axes[0]) / 25)
     for level in sorted(levels):
-        if level - ticks[-1] >= max(levels) / 8 or level == max(levels):
+        if level - ticks[-1] >= apart or level == max(levels):
             ticks.append(level)
-    if len(ticks) > 2 and ticks[-1] - ticks[-2] < max(levels) / 8:
+    if len(ticks) > 2 and ticks[-1] - ticks[-2] < apart:
         del ticks[-2]
     for ax in (ax for row in axes for ax in row):
         ax.set_ylim(-0.04, 1.04)
@@ -219,75 +253,32 @@ def accuracy_axes(axes: list[list[Axes]], levels: Sequence[int]) -> None:
 
 
 def legend(figure: Figure, columns: int = 4, **handles) -> None:
-    """One legend above all panels, each entry once; random controls come last."""
+    """One legend above all panels, each entry once; random controls come last.
+
+    What shares a label in a panel, such as a line and its band, is drawn as one key.
+    """
     entries = {}
     for ax in figure.axes:
+        found = {}
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
+            found.setdefault(label, []).append(handle)
+        for label, keys in found.items():
+            entries.setdefault(label, tuple(keys))
     entries.update(handles)
     labels = sorted(entries, key=lambda label: label in CONTROLS.values())
-    columns = min(columns, len(labels))
+    columns, width = min(columns, len(labels)), figure.get_figwidth()
+    # By the width of a letter, and that of a key with the space around it.
+    while columns > 1 and sum(0.5 + 0.06 * max(map(len, part)) for part in np.array_split(labels, columns)) > width:
+        columns -= 1
     figure.legend([entries[label] for label in labels], labels, loc="outside upper center", ncols=columns)
 
 
-def heatmap(ax: Axes, overlap: pd.DataFrame, values: Sequence[object], labels: Sequence[str]) -> Collection:
-    """Jaccard of each two values, the lower triangle: mean and range over what the pairs' configurations share.
-
-    Parameters
-    ----------
-    overlap : rows of the overlap table that differ in one dimension.
-    values, labels : that dimension's values, and how to write them.
-    """
-    cells = {tuple(sorted((row["a"], row["b"]))): row for _, row in summarise(overlap, ["a", "b"]).iterrows()}
-    means = np.full((len(values) - 1, len(values) - 1), np.nan)
-    texts = np.full(means.shape, "", dtype=object)
-    for i, j in zip(*np.tril_indices(len(values) - 1), strict=True):
-        row = cells.get(tuple(sorted((str(values[j]), str(values[i + 1])))))
-        if row is not None:
-            means[i, j] = row["jaccard"]
-            spread = f"\n{row['lowest']:.2f}–{row['highest']:.2f}" if row["pairs"] > 1 else ""
-            texts[i, j] = f"{row['jaccard']:.2f}{spread}"
-    before = len(ax.texts)
-    seaborn.heatmap(
-        means,
-        ax=ax,
-        cmap=HEATMAP,
-        vmin=0,
-        vmax=1,
-        cbar=False,
-        linewidths=1,
-        annot=texts,
-        fmt="",
-        annot_kws={"fontsize": 7},
-        xticklabels=[wrap(label) for label in labels[:-1]],
-        yticklabels=[wrap(label) for label in labels[1:]],
-    )
-    # Seaborn turns to white text already on middle blues, where small digits are hard to read.
-    for text, mean in zip(ax.texts[before:], means[np.isfinite(means)], strict=True):
-        text.set_color("white" if mean > 0.55 else INK)
-    # Side by side, more than two labels would run into each other.
-    ax.tick_params(axis="x", rotation=90 if len(labels) > 3 else 0, length=0)
-    ax.tick_params(axis="y", rotation=0, length=0)
-    ax.grid(False)
-    return ax.collections[0]
-
-
-def chance_bar(figure: Figure, image: Collection, axes: list[list[Axes]], chance: float) -> None:
-    """A colour bar of Jaccard with the chance level marked."""
-    bar = figure.colorbar(image, ax=[ax for row in axes for ax in row], label="Jaccard", fraction=0.05, aspect=25)
-    bar.outline.set_visible(False)
-    bar.ax.axhline(chance, color=_OKABE_ITO[1], linewidth=1.6)
-    bar.ax.annotate(
-        f"chance\n{chance:.3f}",
-        (0, chance),
-        xycoords=("axes fraction", "data"),
-        xytext=(-3, 0),
-        textcoords="offset points",
-        ha="right",
-        va="center",
-        color=_OKABE_ITO[1],
-        fontsize=7,
-    )
+def note(text: str) -> Figure:
+    """A small figure that says in one sentence why there is nothing to show."""
+    lines = wrap(text, 56)
+    figure = Figure(figsize=(WIDTH / 2, 0.3 + 0.16 * (lines.count("\n") + 1)))
+    figure.text(0.5, 0.5, lines, ha="center", va="center", color=INK, linespacing=1.3)
+    return figure
 
 
 def wrap(label: str, width: int = 11) -> str:

@@ -1,0 +1,27 @@
+# In place of all stages from documents to ablation: results that others published.
+
+from retrieval_heads import published
+
+# All that is read of the config: a new label converts nothing anew.
+ASKED_OF_PUBLISHED = {
+    "published": config["published"],
+    **{section: list(config[section]) for section in ("methods", "models", "questions")},
+    "prompts": config["prompts"],
+}
+
+
+rule convert_published:
+    input:
+        published.files(ASKED_OF_PUBLISHED),
+    output:
+        rankings=f"{OUT}/tables/rankings.parquet",
+        ablation_summary=f"{OUT}/tables/ablation_summary.parquet",
+    log:
+        f"{OUT}/logs/convert_published.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        config=ASKED_OF_PUBLISHED,
+        code=code("convert_published.py"),
+    script:
+        "../workflow/scripts/convert_published.py"

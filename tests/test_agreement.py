@@ -1,0 +1,122 @@
+from itertools import combinations, permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import rankdata
+
+from retrieval_heads.agreement import (
+    chance_of_sharing,
+    expected_jaccard,
+    expected_rank_biased_overlap,
+    jaccard,
+    rank_biased_overlap,
+    spearman,
+)
+
+sets = st.sets(st.integers(0, 9), min_size=1)
+orders = st.permutations(range(8)).flatmap(lambda order: st.integers(1, 8).map(lambda n: order[:n]))
+persistences = st.sampled_from([0.5, 0.9, 0.98])
+
+
+def ranks(order):
+    return {item: rank for rank, item in enumerate(order, start=1)}
+
+
+class TestJaccard:
+    def test_by_hand(self):
+        assert jaccard({1, 2, 3}, {2, 3, 4}) == 0.5
+        assert jaccard({1}, {2}) == 0
+        assert np.isnan(jaccard(set(), set()))
+
+    @given(sets, sets)
+    def test_is_symmetric_and_one_only_for_equal_sets(self, a, b):
+        assert jaccard(a, b) == jaccard(b, a)
+        assert 0 <= jaccard(a, b) <= 1
+        assert (jaccard(a, b) == 1) == (a == b)
+
+    @given(st.integers(1, 7), st.data())
+    def test_expected_is_the_mean_over_all_pairs_of_sets(self, n, data):
+        a, b = data.draw(st.integers(1, n)), data.draw(st.integers(1, n))
+        every = [jaccard(x, y) for x in combinations(range(n), a) for y in combinations(range(n), b)]
+        assert expected_jaccard(n, a, b) == pytest.approx(sum(every) / len(every))
+
+    def test_nothing_is_expected_of_nothing(self):
+        assert np.isnan(expected_jaccard(5, 0, 0))
+
+    def test_chance_of_sharing_by_hand(self):
+        assert chance_of_sharing(4, 2, 2, 2) == pytest.approx(1 / 6)
+        assert chance_of_sharing(4, 2, 2, 0) == 1
+
+
+def defined(a, b, persistence, terms=4000):
+    """Webber et al. 2010, equation 4, term by term; from the shorter one's end on, the agreement stays as it is there.
+
+    Two orders, best first, as lists.
+    """
+    depth = min(len(a), len(b))
+    agreement = [len(set(a[:d]) & set(b[:d])) / d for d in range(1, depth + 1)]
+    agreement += [agreement[-1]] * (terms - depth)
+    return (1 - persistence) * sum(persistence**place * agreement[place] for place in range(terms))
+
+
+class TestRankBiasedOverlap:
+    @given(orders, orders, persistences)
+    @settings(max_examples=60, deadline=None)
+    def test_equals_its_definition(self, a, b, persistence):
+        assert rank_biased_overlap(ranks(a), ranks(b), persistence) == pytest.approx(defined(a, b, persistence))
+
+    def test_by_hand(self):
+        # Agreement 0, 1, 1, …: all but the first place's weight, 1 − p.
+        assert rank_biased_overlap(ranks("ab"), ranks("ba"), 0.9) == pytest.approx(0.9)
+        # Agreement 1, 1/2, 1/2, …
+        assert rank_biased_overlap(ranks("ab"), ranks("ac"), 0.9) == pytest.approx(0.1 + 0.9 / 2)
+        assert rank_biased_overlap(ranks("ab"), ranks("cd"), 0.9) == 0
+        assert np.isnan(rank_biased_overlap({}, ranks("a"), 0.9))
+
+    @given(orders, orders, persistences)
+    def test_is_symmetric_and_between_0_and_1(self, a, b, persistence):
+        found = rank_biased_overlap(ranks(a), ranks(b), persistence)
+        assert found == pytest.approx(rank_biased_overlap(ranks(b), ranks(a), persistence))
+        assert -1e-12 <= found <= 1 + 1e-12
+
+    @given(orders, persistences)
+    def test_of_equal_rankings_is_one(self, order, persistence):
+        assert rank_biased_overlap(ranks(order), ranks(order), persistence) == pytest.approx(1)
+
+    def test_the_first_places_count_most(self):
+        order = list(range(20))
+        early, late = [1, 0, *order[2:]], [*order[:18], 19, 18]
+        assert rank_biased_overlap(ranks(order), ranks(early), 0.9) < rank_biased_overlap(
+            ranks(order), ranks(late), 0.9
+        )
+
+    @pytest.mark.parametrize(("n", "depth"), [(1, 1), (4, 4), (5, 3), (5, 1)])
+    def test_expected_is_the_mean_over_all_orders(self, n, depth):
+        # By symmetry one of the two may stay as it is.
+        every = [
+            rank_biased_overlap(ranks(range(depth)), ranks(other[:depth]), 0.8) for other in permutations(range(n))
+        ]
+        assert expected_rank_biased_overlap(n, depth, 0.8) == pytest.approx(np.mean(every))
+
+
+class TestSpearman:
+    def test_by_hand_without_ties(self):
+        # 1 − 6 Σd² / (n (n² − 1)), d = 1, 1, 0, 0.
+        assert spearman(np.array([1, 2, 3, 4]), np.array([2, 1, 3, 4])) == pytest.approx(1 - 6 * 2 / (4 * 15))
+
+    def test_unlisted_heads_are_tied(self):
+        a, b = np.array([1, 2, 3.5, 3.5]), np.array([1, 2, 3, 4])
+        assert spearman(a, b) == pytest.approx(np.corrcoef(a, b)[0, 1])
+
+    @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12))
+    def test_is_pearsons_correlation_of_mean_ranks(self, pairs):
+        a, b = np.array(pairs, dtype=float).T
+        if np.ptp(a) and np.ptp(b):
+            assert spearman(a, b) == pytest.approx(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+        else:
+            assert np.isnan(spearman(a, b))
+
+    def test_one_item_has_none(self):
+        assert np.isnan(spearman(np.array([1]), np.array([1])))

@@ -1,0 +1,348 @@
+"""Each rule, driven to each of its outcomes by made tables."""
+
+import pandas as pd
+import pytest
+
+from made_tables import (
+    METHODS,
+    analyse,
+    make_ablation,
+    make_rankings,
+    make_reliability,
+    make_study,
+    no_collection,  # noqa: F401
+)
+from retrieval_heads import claims, effects, hypotheses, overlap, profiles, tables
+from retrieval_heads.claims import Outcome, cutting, ranking
+
+SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
+BRIEF = make_study(methods=("summed_attention", "qrhead"), questions=("inc_year", "hq_state"), levels=[20])
+STUDY = make_study(levels=(20,))
+TWO_MODELS = make_study(models=("small", "large"), levels=(20,))
+LENGTHS = make_study(lengths=(512, 1024, 2048), levels=(20,))
+
+
+def one(rule, found, study):
+    """The claim of a rule that makes one, or several of the same outcome."""
+    made = rule(found, study)
+    assert made and len({claim.outcome for claim in made}) == 1
+    assert all(claim.sentence.endswith(".") and "nan" not in claim.sentence.lower().split() for claim in made)
+    return made[0]
+
+
+def result(subject, dimension, a=None, b=None, **values):
+    """A tests table with one row: 12 units, p 0.001, a difference of 0.2 from 0.1 to 0.3."""
+    row = dict.fromkeys(tables.TESTS.columns) | {
+        "subject": subject, "dimension": dimension, "a": a, "b": b, "test": "Wilcoxon signed-rank", "unit": "document",
+        "units": 12, "statistic": 1.0, "p": 0.001, "p_holm": 0.001, "effect": "rank-biserial correlation",
+        "effect_size": 0.9, "difference": 0.2, "difference_low": 0.1, "difference_high": 0.3,
+    }  # fmt: skip
+    return pd.DataFrame([row | values], columns=tables.TESTS.columns)
+
+
+UNSURE = {"p": 0.4, "p_holm": 0.4, "difference": 0.02, "difference_low": -0.2, "difference_high": 0.3}
+NONE = {"p": 0.4, "p_holm": 0.4, "difference": 0.001, "difference_low": -0.01, "difference_high": 0.01}
+REVERSED = {"difference": -0.2, "difference_low": -0.3, "difference_high": -0.1}
+
+
+@pytest.fixture(scope="module")
+def made():
+    return analyse(STUDY, make_rankings(STUDY, 10, 8), make_ablation(STUDY), make_reliability(STUDY))
+
+
+@pytest.fixture(scope="module")
+def alike():
+    """Rankings that are the same for every method."""
+    rankings = make_rankings(STUDY, 10, 8, shared=100.0)
+    return pd.concat([rankings[rankings["method"] == "wu24"].assign(method=name) for name in METHODS])
+
+
+@pytest.fixture(scope="module")
+def apart(alike):
+    """Rankings of three methods, none of whose top heads is another's."""
+    shift = alike["method"].map({name: place for place, name in enumerate(METHODS)}) * 20
+    return alike.assign(rank=(alike["rank"] - 1 + shift) % 80 + 1)
+
+
+class TestCutting:
+    def tables(self, study=BRIEF, **ablation):
+        found = effects.from_rows(make_ablation(study, **ablation), seed=1, resamples=200)
+        return {"effects": found.effects, "against_random": found.against_random, "steps": found.steps}
+
+    def test_baseline(self):
+        rule = cutting.baseline_is_usable
+        assert one(rule, self.tables(), BRIEF).outcome is SUPPORTED
+        low = one(rule, self.tables(baseline=0.15), BRIEF)
+        assert low.outcome is CONTRADICTED and "too few for a cut to show" in low.sentence
+        assert one(rule, self.tables(documents=3), BRIEF).outcome is UNDECIDED
+
+    def test_every_question(self):
+        rule, made = cutting.every_question_is_answered, self.tables()
+        high = made["effects"].assign(baseline=0.9, baseline_low=0.8, baseline_high=0.95)
+        assert one(rule, {"effects": high}, BRIEF).outcome is SUPPORTED
+        weak = high.copy()
+        here = (weak["question"] == "hq_state") & (weak["context_length"] == 1024)
+        weak.loc[here, ["baseline", "baseline_low", "baseline_high"]] = [0.2, 0.1, 0.3]
+        found = one(rule, {"effects": weak}, BRIEF)
+        assert found.outcome is CONTRADICTED
+        assert "In 1 of 4 cells" in found.sentence
+        assert "Headquarters state at 1,024 tokens in small (20.0%)" in found.sentence
+        unsure = high.assign(baseline_low=0.4)
+        assert one(rule, {"effects": unsure}, BRIEF).outcome is UNDECIDED
+
+    def test_top_heads_against_random(self):
+        rule = cutting.top_heads_matter_more_than_random
+        found = one(rule, self.tables(top=lambda method, k: 0.2), BRIEF)
+        assert found.outcome is SUPPORTED
+        assert "Cutting the top 20 heads of Summed attention in small takes accuracy from" in found.sentence
+        assert "random heads of the same layers" in found.sentence and "Holm p < 0.001" in found.sentence
+        same = one(rule, self.tables(top=lambda method, k: 1.1, random=1.1, documents=40), BRIEF)
+        assert same.outcome is CONTRADICTED and "do not cost 5.0 points more" in same.sentence
+        worse = one(rule, self.tables(top=lambda method, k: 0.9, random=0.2), BRIEF)
+        assert worse.outcome is CONTRADICTED
+        few = one(rule, self.tables(top=lambda method, k: 0.2, documents=5), BRIEF)
+        assert few.outcome is UNDECIDED and "too few documents" in few.sentence
+        wide = self.tables()
+        unclear = {"difference": 0.05, "difference_low": -0.02, "difference_high": 0.12, "p_holm": 0.3}
+        wide["against_random"] = wide["against_random"].assign(**unclear)
+        wide = one(rule, wide, BRIEF)
+        assert wide.outcome is UNDECIDED and "not significant" in wide.sentence
+
+    def test_top_heads_without_a_control(self):
+        found = self.tables()
+        found["against_random"] = found["against_random"].iloc[:0]
+        made = one(cutting.top_heads_matter_more_than_random, found, BRIEF)
+        assert made.outcome is UNDECIDED and "no random heads were cut" in made.sentence
+
+    def test_from_counts_the_test_is_over_configurations(self):
+        rows = make_ablation(STUDY, top=lambda method, k: 0.2)
+        made = analyse(STUDY, make_rankings(STUDY), effects.summarise(rows))
+        found = one(cutting.top_heads_matter_more_than_random, made, STUDY)
+        assert found.outcome is SUPPORTED
+        assert "Wilcoxon signed-rank test over 8 configurations" in found.sentence and "80 prompts)" in found.sentence
+        without = {**made, "tests": made["tests"].iloc[:0]}
+        assert one(cutting.top_heads_matter_more_than_random, without, STUDY).outcome is UNDECIDED
+
+    @pytest.mark.parametrize(
+        ("rule", "dimension", "a", "b", "study"),
+        [
+            (cutting.questions_cost_differently, "question", "inc_year", "hq_state", BRIEF),
+            (cutting.categories_cost_differently, "category", "numerical", "categorical", BRIEF),
+            (cutting.methods_cost_differently, "method", "summed_attention", "qrhead", BRIEF),
+            (cutting.models_cost_differently, "model", "small", "large", TWO_MODELS),
+            (cutting.lengths_cost_differently, "context_length", "512", "1024", BRIEF),
+        ],
+    )
+    def test_costs(self, rule, dimension, a, b, study):
+        drops = pd.DataFrame(
+            [
+                {"grouping": dimension, "value": value, "k": 20, "source": "method", "matching": None, "drop": drop,
+                 "drop_low": drop - 0.1, "drop_high": drop + 0.1, "drop_sd": 0.1, "configurations": 4}
+                for value, drop in ((a, 0.5), (b, 0.3))
+            ]
+        )  # fmt: skip
+        made = self.tables() | {"mean_drops": drops}
+
+        def outcome(**values):
+            row = result(hypotheses.DROP, dimension, a, b, k=20, **values)
+            return one(rule, {**made, "tests": row}, study)
+
+        found = outcome()
+        assert found.outcome is SUPPORTED
+        assert f"{study.label(dimension, a)} 50.0 (40.0 to 60.0)" in found.sentence
+        assert "Wilcoxon signed-rank test over 12 documents, Holm p = 0.001, rank-biserial correlation 0.90" in (
+            found.sentence
+        )
+        assert outcome(**NONE).outcome is CONTRADICTED
+        assert outcome(**UNSURE).outcome is UNDECIDED
+        assert outcome(units=4).outcome is UNDECIDED
+        alone = {**made, "tests": result(hypotheses.DROP, dimension, a, b, k=20), "mean_drops": drops.iloc[:1]}
+        assert rule(alone, study) == []
+
+    def test_single_pairs_are_named_where_all_differ(self):
+        every = result(hypotheses.DROP, "method", k=20, test="Friedman", effect="Kendall's W")
+        pair = result(hypotheses.DROP, "method", "summed_attention", "qrhead", k=20)
+        drops = pd.DataFrame(
+            {"grouping": "method", "value": list(METHODS), "k": 20, "source": "method", "matching": None, "drop": 0.4,
+             "drop_low": 0.3, "drop_high": 0.5, "drop_sd": 0.1, "configurations": 4}
+        )  # fmt: skip
+        made = self.tables() | {"mean_drops": drops, "tests": pd.concat([every, pair])}
+        found = one(cutting.methods_cost_differently, made, STUDY)
+        assert "of single pairs, Summed attention against QRHead (+20.0 points, 10.0 to 30.0; Holm p = 0.001)" in (
+            found.sentence
+        )
+
+    def test_recovery(self):
+        rule, study = cutting.deeper_cuts_cost_more, make_study(methods=("wu24",), questions=("hq_state",))
+        steps = self.tables(study)["steps"].assign(change=-0.1, change_low=-0.2, change_high=0.01, p_holm=0.2)
+        assert one(rule, {"steps": steps}, study).outcome is SUPPORTED
+        risen = steps.copy()
+        here = (risen["k"] == 20) & (risen["context_length"] == 1024) & (risen["question"] == "hq_state")
+        risen.loc[here, ["change", "change_low", "change_high", "p_holm"]] = [0.5, 0.3, 0.7, 0.001]
+        found = one(rule, {"steps": risen}, study)
+        assert found.outcome is CONTRADICTED
+        assert "+50.0 points (30.0 to 70.0) from 10 to 20 heads of Wu24 for Headquarters state at 1,024 tokens" in (
+            found.sentence
+        )
+        risen.loc[here, "p_holm"] = 0.5
+        assert one(rule, {"steps": risen}, study).outcome is UNDECIDED
+
+
+class TestRanking:
+    def overlaps(self, rankings):
+        return {"rankings": rankings, "overlap": overlap.pairwise(rankings)}
+
+    def test_shared(self, alike, apart):
+        rule = ranking.methods_agree
+        assert one(rule, self.overlaps(alike), STUDY).outcome is SUPPORTED
+        found = one(rule, self.overlaps(apart), STUDY)
+        assert found.outcome is CONTRADICTED and "only in their method agree no more than chance" in found.sentence
+        small = make_rankings(STUDY, 2, 2, shared=100.0)  # one head of four: nothing can be significant
+        assert UNDECIDED in {claim.outcome for claim in ranking.top_heads_are_shared(self.overlaps(small), STUDY)}
+
+    def test_noise(self, made):
+        rule = ranking.methods_differ_beyond_noise
+        pairs = made["overlap"]
+        pairs = pairs[(pairs["dimension"] == "method") & (pairs["a"] == "summed_attention") & (pairs["b"] == "wu24")]
+
+        def outcome(**values):
+            row = result(hypotheses.NOISE, "method", "summed_attention", "wu24", **values)
+            return one(rule, {"overlap": pairs, "tests": row}, STUDY)
+
+        less = outcome(**REVERSED)
+        assert less.outcome is SUPPORTED and "which is 0.200 (0.100 to 0.300) below" in less.sentence
+        assert outcome().outcome is CONTRADICTED
+        assert outcome(**UNSURE).outcome is UNDECIDED
+        nothing = one(rule, {"overlap": pairs, "tests": result("other", "method")}, STUDY)
+        assert nothing.outcome is UNDECIDED and "no rankings from halves" in nothing.sentence
+
+    @pytest.mark.parametrize(
+        ("rule", "subject"),
+        [
+            (ranking.categories_share_heads, hypotheses.HEAD_OVERLAP),
+            (ranking.categories_share_layers, hypotheses.LAYER_OVERLAP),
+        ],
+    )
+    def test_categories(self, rule, subject, made):
+        def outcome(**values):
+            row = result(subject, "category", "within", "between", **values)
+            return one(rule, {"unions": made["unions"], "tests": row}, STUDY)
+
+        assert "is 0.200 higher (95% interval of the difference 0.100 to 0.300" in outcome().sentence
+        assert outcome().outcome is SUPPORTED
+        lower = outcome(**REVERSED)
+        assert lower.outcome is CONTRADICTED and "is 0.200 lower" in lower.sentence
+        assert outcome(**NONE).outcome is CONTRADICTED
+        assert outcome(**UNSURE).outcome is UNDECIDED
+
+    def test_unions_are_told_with_their_chance(self, made):
+        found = ranking.categories_share_heads(made, STUDY)
+        assert "Unions of the top heads over all configurations are larger" in found[0].sentence
+        assert "between categorical and numerical" in found[0].sentence
+
+    def test_consensus(self, alike, apart, made):
+        rule = ranking.all_methods_agree_on_heads
+
+        def outcome(rankings, p=0.001):
+            row = result(hypotheses.CONSENSUS, "method", grid="10 × 8", statistic=5.0, effect_size=4.5, p=p)
+            return one(rule, {"profiles": profiles.profile_heads(rankings), "tests": row}, STUDY)
+
+        same = outcome(alike)
+        assert same.outcome is SUPPORTED and "chance gives 0.50 on average" in same.sentence
+        best = alike[alike["rank"] == 1].iloc[0]
+        assert f"L{best['layer']}H{best['head']}" in same.sentence
+        assert outcome(alike, p=0.3).outcome is UNDECIDED
+        none = outcome(apart)
+        assert none.outcome is CONTRADICTED and "No head of 80 has a mean rank below 8" in none.sentence
+
+    def test_specialists(self, alike):
+        study = make_study(methods=("wu24",), levels=(20,))
+        same = alike[alike["method"] == "wu24"]
+        turned = same.assign(rank=(same["rank"] - 1 + 40 * (same["question"] == "hq_state")) % 80 + 1)
+
+        def outcome(rankings, **values):
+            row = result(
+                hypotheses.SPECIALISTS, "question", grid="10 × 8", method="wu24", statistic=4.0, effect_size=2.5, **values
+            )  # fmt: skip
+            made = {"profiles": profiles.profile_heads(rankings), "tests": row}
+            return one(ranking.questions_have_specialists, made, study)
+
+        found = outcome(turned)
+        assert found.outcome is SUPPORTED and "Wu24 gives 3 heads a mean rank below 4" in found.sentence
+        assert "beyond 16 for the others; exchanging the questions at random gives 1.5" in found.sentence
+        assert outcome(same).outcome is CONTRADICTED
+        assert outcome(turned, p=0.4).outcome is UNDECIDED
+        made = {"profiles": profiles.profile_heads(turned), "tests": result("other", "question")}
+        single = one(ranking.questions_have_specialists, made, study)
+        assert single.outcome is UNDECIDED and "allows no test" in single.sentence
+
+    def test_models(self):
+        pairs = overlap.pairwise(make_rankings(TWO_MODELS))
+
+        def outcome(p, effect=30.0):
+            row = result(
+                hypotheses.MODEL_RANKS, "model", "small", "large", method="wu24", statistic=40.0, effect_size=effect,
+                p=p, p_holm=p, units=20,
+            )  # fmt: skip
+            return one(ranking.models_rank_heads_differently, {"overlap": pairs, "tests": row}, TWO_MODELS)
+
+        found = outcome(0.001)
+        assert found.outcome is SUPPORTED and "differs by 40.0 places on average" in found.sentence
+        assert "exchanging the models at random gives 10.0" in found.sentence
+        assert outcome(0.5).outcome is UNDECIDED
+        assert outcome(0.5, effect=0.0).outcome is CONTRADICTED
+
+    def test_gaps(self, made):
+        def outcome(**values):
+            row = result(hypotheses.SCORE_GAP, "method", "summed_attention", "wu24", **values)
+            return one(ranking.first_heads_stand_out_differently, {"rankings": made["rankings"], "tests": row}, STUDY)
+
+        assert outcome().outcome is SUPPORTED
+        assert outcome(**NONE).outcome is CONTRADICTED
+        assert outcome(**UNSURE).outcome is UNDECIDED
+        assert outcome(units=3).outcome is UNDECIDED
+
+    def test_break(self):
+        pairs = overlap.pairwise(make_rankings(LENGTHS))
+
+        def outcome(first, second, **values):
+            rows = [
+                result(
+                    hypotheses.LENGTH_BREAK, "context_length", a, b, method="wu24", difference=difference,
+                    difference_low=difference - 0.05, difference_high=difference + 0.05, **values,
+                )
+                for a, b, difference in (("512", "1024", first), ("1024", "2048", second))
+            ]  # fmt: skip
+            return one(ranking.rankings_break_between_lengths, {"overlap": pairs, "tests": pd.concat(rows)}, LENGTHS)
+
+        found = outcome(0.5, -0.5)
+        assert found.outcome is SUPPORTED and "change between 1,024 and 2,048 tokens more" in found.sentence
+        assert outcome(0.05, -0.05).outcome is CONTRADICTED
+        assert outcome(0.5, -0.5, p_holm=0.2).outcome is UNDECIDED
+        assert outcome(0.5, -0.5, units=4).outcome is UNDECIDED
+
+    def test_enough_prompts(self, made):
+        rule, rankings = ranking.top_heads_rest_on_enough_prompts, made["rankings"]
+        assert one(rule, {**made, "rankings": rankings}, STUDY).outcome is SUPPORTED
+        few = rankings.assign(n_samples=rankings["n_samples"].where(rankings["rank"] != 2, 1))
+        found = one(rule, {**made, "rankings": few}, STUDY)
+        assert found.outcome is CONTRADICTED and "at rank 2 on 1 prompt" in found.sentence
+        assert one(rule, {**made, "rankings": rankings.assign(n_samples=3)}, STUDY).outcome is UNDECIDED
+
+
+def test_all_rules_speak_and_none_twice():
+    made = analyse(
+        TWO_MODELS, make_rankings(TWO_MODELS, 10, 8), make_ablation(TWO_MODELS), make_reliability(TWO_MODELS)
+    )
+    found = claims.claims(made, TWO_MODELS)
+    rules = {rule.__name__ for section in claims.RULES.values() for rule in section}
+    assert rules - {claim.rule for claim in found} == {"rankings_break_between_lengths"}  # it takes three lengths
+    assert len({claim.sentence for claim in found}) == len(found)
+
+
+def test_signs_of_trouble_are_told(made):
+    assert claims.warnings(made, STUDY) == [
+        claim for rule, sign in claims.CAUTIONS.items() for claim in rule(made, STUDY) if claim.outcome is sign
+    ]
+    few = made["rankings"].assign(n_samples=made["rankings"]["n_samples"].where(made["rankings"]["rank"] != 2, 1))
+    assert any("at rank 2 on 1 prompt" in claim.sentence for claim in claims.warnings({**made, "rankings": few}, STUDY))

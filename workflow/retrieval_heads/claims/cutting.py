@@ -1,0 +1,243 @@
+"""What the report says of accuracy with heads cut."""
+
+import pandas as pd
+
+from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide, in_words, of_tests
+from retrieval_heads.derived import at
+from retrieval_heads.hypotheses import AGAINST_RANDOM, DROP
+from retrieval_heads.study import Study
+from retrieval_heads.wording import change, count, interval, listed, p_value, percent, place, points
+
+USABLE_BASELINE = 0.5
+"""The unablated accuracy from which on a cut has enough right answers to take away."""
+
+_POOLED = ("question", "context_length")
+
+
+def baseline_is_usable(tables: Tables, study: Study) -> list[Claim]:
+    """Uncut, the model is right often enough for a cut to show."""
+    found = []
+    effects = at(tables["effects"], pooled=_POOLED)
+    for model in study.order("model", effects["model"]):
+        row = effects[effects["model"] == model].sort_values("prompts").iloc[-1]
+        name = study.label("model", model)
+        start = f"With no head cut, {name} answers {percent(row['baseline'])} of the test prompts correctly"
+        numbers = f"(95% interval {interval(row, 'baseline')}%; {_size(row)})"
+        if row["baseline_low"] >= USABLE_BASELINE and not _too_few(row):
+            outcome, end = Outcome.SUPPORTED, "which leaves a cut enough to take away"
+        elif row["baseline_high"] < USABLE_BASELINE and not _too_few(row):
+            outcome, end = Outcome.CONTRADICTED, "too few for a cut to show what a head does"
+        else:
+            outcome = Outcome.UNDECIDED
+            end = f"which does not tell whether it can answer {percent(USABLE_BASELINE)} of such prompts"
+        statement = f"{name} answers enough test prompts for a cut to show"
+        found.append(Claim("baseline_is_usable", statement, outcome, f"{start} {numbers}, {end}."))
+    return found
+
+
+def every_question_is_answered(tables: Tables, study: Study) -> list[Claim]:
+    """Uncut, the model answers at least half of the prompts of every question at every length."""
+    cells = at(tables["effects"]).drop_duplicates(["model", "question", "context_length"])
+    if cells.empty:
+        return []
+    weak = cells[cells["baseline_high"] < USABLE_BASELINE].sort_values("baseline", kind="stable")
+    unsure = cells[(cells["baseline_low"] < USABLE_BASELINE) & (cells["baseline_high"] >= USABLE_BASELINE)]
+    statement = f"The uncut model answers at least {percent(USABLE_BASELINE)} of each question's prompts at each length"
+    worst = cells.sort_values("baseline", kind="stable").iloc[0]
+    lowest = f"{percent(worst['baseline'])} ({interval(worst, 'baseline')}%) for {place(study, worst)}"
+    if len(weak):
+        outcome = Outcome.CONTRADICTED
+        named = listed([f"{place(study, row)} ({percent(row['baseline'])})" for _, row in weak.head(4).iterrows()])
+        more = f", and {len(weak) - 4} more" if len(weak) > 4 else ""
+        sentence = (
+            f"In {len(weak)} of {count(len(cells), 'cell')} the uncut model is right less than half of the time, so "
+            "that "
+            f"little is left for a cut to take: {named}{more}."
+        )
+    elif len(unsure):
+        outcome = Outcome.UNDECIDED
+        sentence = (
+            f"In {len(unsure)} of {count(len(cells), 'cell')} it is open whether the uncut model is right at least "
+            "half "
+            f"of the time; the lowest accuracy is {lowest}."
+        )
+    else:
+        outcome = Outcome.SUPPORTED
+        sentence = (
+            f"In each of {count(len(cells), 'cell')} of question, length and model the uncut model is right more than "
+            f"half of the time; the lowest accuracy is {lowest}."
+        )
+    return [Claim("every_question_is_answered", statement, outcome, sentence)]
+
+
+def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Claim]:
+    """Cutting a method's top heads costs more than cutting as many random ones (of the same layers, if drawn)."""
+    if tables["effects"].empty:
+        return []
+    level = study.level(tables["effects"])
+    effects = at(tables["effects"], pooled=_POOLED, k=level)
+    controls = at(tables["against_random"], pooled=_POOLED, k=level)
+    found = []
+    for model in study.order("model", tables["effects"]["model"]):
+        for method in study.order("method", tables["effects"]["method"]):
+            name, where = study.label("method", method), study.label("model", model)
+            statement = f"The top {level} heads of {name} matter more than random ones in {where}"
+            top = effects[(effects["model"] == model) & (effects["method"] == method)]
+            random = controls[(controls["model"] == model) & (controls["method"] == method)]
+            if top.empty or random.empty:
+                missing = "its top heads were not cut" if top.empty else "no random heads were cut beside its top ones"
+                sentence = f"Nothing can be said about the top {level} heads of {name} in {where}: {missing}."
+                outcome = Outcome.UNDECIDED
+            else:
+                # "layer" sorts before "none": the stricter control is the one to quote.
+                outcome, sentence = _against_random(
+                    tables, top.iloc[0], random.sort_values("matching").iloc[0], name, study
+                )
+            found.append(Claim("top_heads_matter_more_than_random", statement, outcome, sentence))
+    return found
+
+
+def _against_random(tables: Tables, top: pd.Series, random: pd.Series, name: str, study: Study) -> tuple[Outcome, str]:
+    k, layers = int(top["k"]), " of the same layers" if random["matching"] == "layer" else ""
+    what = (
+        f"Cutting the top {k} heads of {name} in {study.label('model', top['model'])} takes accuracy from "
+        f"{percent(top['baseline'])} to {percent(top['accuracy'])}, "
+        f"cutting {k} random heads{layers} to {percent(random['accuracy'])}"
+    )
+    if pd.isna(random["p_holm"]):  # counts alone: the test is over configurations
+        same = {"a": random["matching"], "b": random["model"], "method": random["method"], "k": k}
+        tests = of_tests(tables, AGAINST_RANDOM, **same)
+        test = tests.iloc[0] if len(tests) else None
+        outcome = Outcome.UNDECIDED if test is None else decide(test, study)
+        p = "" if test is None else f"{in_words(test)}; "
+        few = test is None or test["units"] < MIN_UNITS
+    else:
+        outcome, p, few = decide(random, study, units="documents"), f"Holm p {p_value(random['p_holm'])}; ", False
+    few = few or _too_few(random)
+    difference = (
+        f"{points(random['difference'])} points (95% interval {interval(random, 'difference')}; {p}{_size(random)})"
+    )
+    matters = f"{points(study.smallest_effect)} points"
+    verdict = {
+        Outcome.SUPPORTED: f"the top heads cost more, by {difference}",
+        Outcome.CONTRADICTED: f"the top heads do not cost {matters} more: the difference is {difference}",
+        Outcome.UNDECIDED: f"the difference of {difference} is not significant, nor is one of {matters} ruled out",
+    }[outcome]
+    if outcome is Outcome.UNDECIDED and few:
+        verdict = f"the difference of {difference} comes from too few documents for a test"
+    return outcome, f"{what}; {verdict}."
+
+
+def questions_cost_differently(tables: Tables, study: Study) -> list[Claim]:
+    """Q1: the same cut costs more accuracy for some questions than for others."""
+    return _costs_differ(tables, study, "questions_cost_differently", "question", "questions")
+
+
+def categories_cost_differently(tables: Tables, study: Study) -> list[Claim]:
+    """Q3: the same cut costs more for some categories of questions."""
+    return _costs_differ(tables, study, "categories_cost_differently", "category", "categories of questions")
+
+
+def methods_cost_differently(tables: Tables, study: Study) -> list[Claim]:
+    """The top heads of some methods cost more than those of others."""
+    return _costs_differ(tables, study, "methods_cost_differently", "method", "methods' top heads")
+
+
+def models_cost_differently(tables: Tables, study: Study) -> list[Claim]:
+    """The same cut costs more in some models."""
+    return _costs_differ(tables, study, "models_cost_differently", "model", "models")
+
+
+def lengths_cost_differently(tables: Tables, study: Study) -> list[Claim]:
+    """The same cut costs more at some context lengths."""
+    return _costs_differ(tables, study, "lengths_cost_differently", "context_length", "context lengths")
+
+
+def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, what: str) -> list[Claim]:
+    if tables["effects"].empty:
+        return []
+    level = study.level(tables["effects"])
+    means = tables["mean_drops"]
+    means = means[(means["grouping"] == dimension) & (means["source"] == "method") & (means["k"] == level)]
+    if len(means) < 2:
+        return []
+    statement = f"Cutting the top {level} heads costs more accuracy for some {what} than for others"
+    means = means.set_index("value").loc[[str(value) for value in study.order(dimension, _typed(dimension, means))]]
+    numbers = listed(
+        [
+            f"{study.label(dimension, value)} {points(row['drop'])} ({interval(row, 'drop')})"
+            for value, row in means.iterrows()
+        ]
+    )
+    tests = of_tests(tables, DROP, dimension=dimension, k=level)
+    pairs = tests[tests["a"].notna()]
+    every = tests[tests["a"].isna()]
+    whole = (every if len(every) else pairs).iloc[0] if len(tests) else None
+    start = f"With the top {level} heads cut, the mean drop in points (95% interval) is {numbers}"
+    if whole is None or whole["units"] < MIN_UNITS:
+        outcome = Outcome.UNDECIDED
+        end = "there are too few units for a test"
+    elif whole["p_holm"] < study.alpha:
+        outcome = Outcome.SUPPORTED
+        end = f"they differ ({in_words(whole)})"
+    elif (pairs[["difference_low", "difference_high"]].abs() < study.smallest_effect).all(axis=None):
+        outcome = Outcome.CONTRADICTED
+        end = f"no two differ by {points(study.smallest_effect)} points or more ({in_words(whole)})"
+    else:
+        outcome = Outcome.UNDECIDED
+        matters = f"{points(study.smallest_effect)} points"
+        end = f"no difference is found ({in_words(whole)}), nor is one of {matters} ruled out"
+    apart = pairs[(pairs["p_holm"] < study.alpha) & (pairs["units"] >= MIN_UNITS)]
+    if len(every) and outcome is Outcome.SUPPORTED:
+        named = [
+            f"{study.label(dimension, row['a'])} against {study.label(dimension, row['b'])} "
+            f"({change(row['difference'])} points, {interval(row, 'difference')}; Holm p {p_value(row['p_holm'])})"
+            for _, row in apart.head(3).iterrows()
+        ]
+        end += f"; of single pairs, {listed(named)}" if named else "; no single pair does after correction"
+    return [Claim(rule, statement, outcome, f"{start}; {end}.")]
+
+
+def deeper_cuts_cost_more(tables: Tables, study: Study) -> list[Claim]:
+    """Accuracy falls, or stays, with each further head that is cut."""
+    steps = at(tables["steps"])
+    if steps.empty:
+        return []
+    statement = "Accuracy never recovers when more heads are cut"
+    rising = steps[steps["change"] > 0].sort_values(["change", "k"], ascending=[False, True], kind="stable")
+    beyond = rising[rising["p_holm"] < study.alpha]
+    start = f"Of {count(len(steps), 'step')} from one number of heads to the next, {len(rising)} raise accuracy"
+    if len(beyond):
+        outcome = Outcome.CONTRADICTED
+        named = listed([_recovery(study, row) for _, row in beyond.head(3).iterrows()])
+        end = f"{len(beyond)} of them significantly (Holm over all steps), most of all {named}"
+    elif (steps["change_high"] < study.smallest_effect).all():
+        outcome = Outcome.SUPPORTED
+        end = f"none by {points(study.smallest_effect)} points, as their intervals show"
+    else:
+        outcome = Outcome.UNDECIDED
+        most = f", the largest {_recovery(study, rising.iloc[0])}" if len(rising) else ""
+        end = f"none significantly (Holm over all steps), nor is a recovery ruled out{most}"
+    return [Claim("deeper_cuts_cost_more", statement, outcome, f"{start}; {end}.")]
+
+
+def _recovery(study: Study, row: pd.Series) -> str:
+    return (
+        f"{change(row['change'])} points ({interval(row, 'change')}) from {int(row['k_before'])} to {int(row['k'])} "
+        f"heads of {study.label('method', row['method'])} for {place(study, row)}"
+    )
+
+
+def _typed(dimension: str, means: pd.DataFrame) -> list:
+    return [int(value) for value in means["value"]] if dimension == "context_length" else list(means["value"])
+
+
+def _too_few(row: pd.Series) -> bool:
+    # Counts alone do not tell how many documents there were; then the prompts stand in for them.
+    units = row["documents"] if pd.notna(row["documents"]) else row["prompts"]
+    return bool(units < MIN_UNITS)
+
+
+def _size(row: pd.Series) -> str:
+    prompts = count(row["prompts"], "prompt")
+    return f"{prompts} from {count(row['documents'], 'document')}" if pd.notna(row["documents"]) else prompts

@@ -1,0 +1,71 @@
+"""What a claim is, and how results decide it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from retrieval_heads.study import Study
+from retrieval_heads.wording import count, hundredths, p_value
+
+Tables = Mapping[str, pd.DataFrame]
+
+MIN_UNITS = 6
+"""With fewer documents (or other units) than this, even a loss in every one has p > 0.05 in an exact paired test."""
+
+
+class Outcome(StrEnum):
+    """What the data say about a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "not enough data"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, its outcome, and the sentence that says so with its numbers."""
+
+    rule: str
+    statement: str
+    outcome: Outcome
+    sentence: str
+
+
+def decide(row: Mapping, study: Study, name: str = "difference", units: str = "units") -> Outcome:
+    """Is a difference above 0?
+
+    Supported takes a significant result in that direction (where there is no test: an interval above 0). Contradicted
+    takes a significant result the other way, or an interval that rules out the smallest effect that matters.
+
+    Parameters
+    ----------
+    row : has the difference under ``name`` with its interval, ``p_holm``, and the number of units.
+    units : the column that counts them; where it is empty, prompts stand in for documents.
+    """
+    number = row[units] if pd.notna(row[units]) else row["prompts"]
+    if number < MIN_UNITS or pd.isna(row[f"{name}_low"]):
+        return Outcome.UNDECIDED
+    tested = pd.notna(row["p_holm"])
+    significant = row["p_holm"] < study.alpha if tested else row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0
+    if significant and row[name] > 0:
+        return Outcome.SUPPORTED
+    if significant or row[f"{name}_high"] < study.smallest_effect:
+        return Outcome.CONTRADICTED
+    return Outcome.UNDECIDED
+
+
+def of_tests(tables: Tables, subject: str, **values: object) -> pd.DataFrame:
+    """Rows of the tests table about a subject with these values; None stands for empty."""
+    rows = tables["tests"]
+    rows = rows[rows["subject"] == subject]
+    for name, value in values.items():
+        rows = rows[rows[name].isna() if value is None else rows[name].eq(value).fillna(False)]
+    return rows
+
+
+def in_words(row: Mapping) -> str:
+    """A test's result for the parentheses of a sentence: name, units, corrected p, effect size."""
+    effect = "" if pd.isna(row["effect_size"]) else f", {row['effect']} {hundredths(row['effect_size'])}"
+    return f"{row['test']} test over {count(row['units'], row['unit'])}, Holm p {p_value(row['p_holm'])}{effect}"

@@ -1,0 +1,342 @@
+"""What the report says of rankings: what they share, and what tells them apart."""
+
+import numpy as np
+import pandas as pd
+
+from retrieval_heads import hypotheses, profiles
+from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide, in_words, of_tests
+from retrieval_heads.head_sets import head_name
+from retrieval_heads.overlap import summarise
+from retrieval_heads.statistics import holm
+from retrieval_heads.study import DIMENSIONS, Study
+from retrieval_heads.wording import count, decimal, listed, p_value, percent, plain
+
+BREAK = 0.2
+"""A fall of the Jaccard between two neighbouring lengths, against the other neighbours, that is no gradual change."""
+
+
+def top_heads_are_shared(tables: Tables, study: Study) -> list[Claim]:
+    """Rankings that differ in one dimension have more top heads in common than chance gives; a claim per dimension."""
+    return [_shared(tables, study, dimension) for dimension in DIMENSIONS if _pairs(tables, dimension).size]
+
+
+def methods_agree(tables: Tables, study: Study) -> list[Claim]:
+    """The methods have more top heads in common than chance gives."""
+    return [_shared(tables, study, "method")] if _pairs(tables, "method").size else []
+
+
+def _pairs(tables: Tables, dimension: str) -> pd.DataFrame:
+    return tables["overlap"][tables["overlap"]["dimension"] == dimension]
+
+
+def _shared(tables: Tables, study: Study, dimension: str) -> Claim:
+    pairs = _pairs(tables, dimension)
+    significant = int((holm(pairs["p"]) < study.alpha).sum())
+    row = summarise(pairs, ["dimension"]).iloc[0]
+    numbers = (
+        f"mean Jaccard {row['jaccard']:.3f} of the top heads (from {row['lowest']:.3f} to {row['highest']:.3f}), where "
+        f"chance gives {row['chance']:.3f}; rank-biased overlap {row['rbo']:.3f}, where chance gives "
+        f"{row['rbo_chance']:.3f}; {significant} of {count(len(pairs), 'pair')} beyond chance (hypergeometric test, "
+        "Holm)"
+    )
+    if row["jaccard"] <= row["chance"]:
+        outcome, verdict = Outcome.CONTRADICTED, "agree no more than chance"
+    elif significant > len(pairs) / 2:
+        outcome, verdict = Outcome.SUPPORTED, "agree more than chance"
+    else:
+        outcome, verdict = Outcome.UNDECIDED, "are not shown to agree more than chance in most pairs"
+    what = f"Rankings that differ only in their {dimension.replace('_', ' ')}"
+    statement = f"{what} agree more than chance"
+    return Claim("top_heads_are_shared", statement, outcome, f"{what} {verdict}: {numbers}.")
+
+
+def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
+    """Two methods agree less than each agrees with itself on the other half of the documents."""
+    found = []
+    pairs = summarise(_pairs(tables, "method"), ["a", "b"])
+    for _, pair in pairs.iterrows():
+        a, b = study.order("method", [pair["a"], pair["b"]])
+        names = f"{study.label('method', a)} and {study.label('method', b)}"
+        statement = f"{names} disagree beyond noise"
+        rows = of_tests(tables, hypotheses.NOISE)
+        rows = rows[rows["a"].isin([a, b]) & rows["b"].isin([a, b])]
+        if rows.empty:
+            sentence = (
+                f"How much of the disagreement of {names} (mean Jaccard {pair['jaccard']:.3f}) is noise cannot be "
+                "told: "
+                "there are no rankings from halves of the documents."
+            )
+            found.append(Claim("methods_differ_beyond_noise", statement, Outcome.UNDECIDED, sentence))
+            continue
+        row = rows.iloc[0]
+        # The other way round: how much less than its own reliability a method agrees with another.
+        turned = row.to_dict() | {
+            "difference": -row["difference"],
+            "difference_low": -row["difference_high"],
+            "difference_high": -row["difference_low"],
+        }
+        outcome = decide(turned, study)
+        verdict = {
+            Outcome.SUPPORTED: "they disagree beyond noise",
+            Outcome.CONTRADICTED: "they disagree no more than noise makes them",
+            Outcome.UNDECIDED: "this does not tell their disagreement from noise",
+        }[outcome]
+        sentence = (
+            f"The top heads of {names} have a mean Jaccard of {pair['jaccard']:.3f}, which is "
+            f"{decimal(turned['difference'])} ({plain(turned, 'difference')}) below that of two halves of the "
+            "documents under "
+            f"one method; {verdict} ({in_words(row)})."
+        )
+        found.append(Claim("methods_differ_beyond_noise", statement, outcome, sentence))
+    return found
+
+
+def categories_share_heads(tables: Tables, study: Study) -> list[Claim]:
+    """Q2: questions of one category share more heads than questions of two."""
+    claims = _within_and_between(
+        tables, study, hypotheses.HEAD_OVERLAP, "categories_share_heads", "share more top heads", "Jaccard of top heads"
+    )
+    unions = tables["unions"]
+    category = study.categories
+    pairs = unions[unions["dimension"] == "question"]
+    same = pairs[pairs["a"].map(category) == pairs["b"].map(category)]
+    between = unions[unions["dimension"] == "category"]
+    if claims and len(same) and len(between):
+        said = [
+            f"within {category[row['a']]} {percent(row['jaccard'])}"
+            for _, row in same.sort_values("jaccard").iterrows()
+        ] + [f"between {row['a']} and {row['b']} {percent(row['jaccard'])}" for _, row in between.iterrows()]
+        chance = f"{percent(pd.concat([same, between])['chance'].min())} to {percent(between['chance'].max())}"
+        sentence = (
+            f"{claims[0].sentence} Unions of the top heads over all configurations are larger, and share more by "
+            "chance "
+            f"alone ({chance}): {listed(said)}."
+        )
+        claims[0] = Claim(claims[0].rule, claims[0].statement, claims[0].outcome, sentence)
+    return claims
+
+
+def categories_share_layers(tables: Tables, study: Study) -> list[Claim]:
+    """Q4: questions of one category find their heads in the same layers more than questions of two."""
+    return _within_and_between(
+        tables,
+        study,
+        hypotheses.LAYER_OVERLAP,
+        "categories_share_layers",
+        "have their top heads in the same layers more",
+        "overlap of layers",
+    )
+
+
+def _within_and_between(tables: Tables, study: Study, subject: str, rule: str, does: str, measure: str) -> list[Claim]:
+    found = []
+    for _, row in of_tests(tables, subject, dimension="category").iterrows():
+        kind = "the same category" if row["a"] == "within" else f"the category {row['a']}"
+        outcome = decide(row, study)
+        verdict = {
+            Outcome.SUPPORTED: f"Questions of {kind} {does} than questions of different ones",
+            Outcome.CONTRADICTED: f"Questions of {kind} do not {does} than questions of different ones",
+            Outcome.UNDECIDED: f"It is open whether questions of {kind} {does} than questions of different ones",
+        }[outcome]
+        way = "higher" if row["difference"] >= 0 else "lower"
+        numbers = (
+            f"the mean {measure} is {decimal(abs(row['difference']))} {way} (95% interval of the difference "
+            f"{plain(row, 'difference')}; {in_words(row)})"
+        )
+        sentence = f"{verdict}: {numbers}."
+        statement = f"Questions of {kind} {does} than questions of different ones"
+        found.append(Claim(rule, statement, outcome, sentence))
+    return found
+
+
+def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
+    """All methods rank some heads high, and more than chance would have it."""
+    found = []
+    every = profiles.of(tables["profiles"])
+    for _, row in of_tests(tables, hypotheses.CONSENSUS).iterrows():
+        group = every[every["grid"] == row["grid"]]
+        total = int(np.prod([int(side) for side in row["grid"].split(" × ")]))
+        k = study.consensus_k(total)
+        heads = profiles.consensus(group, k)
+        names = listed([head_name(*head) for head in heads.index[:8]])
+        names += f" and {len(heads) - 8} more" if len(heads) > 8 else ""
+        methods = count(group["method"].nunique(), "method")
+        expected = row["statistic"] - row["effect_size"]
+        chance = f"chance gives {expected:.2f} on average (permutation test, p {p_value(row['p'])})"
+        statement = f"All methods agree on more heads than chance would have it (mean rank below {k})"
+        if not len(heads):
+            outcome = Outcome.CONTRADICTED
+            sentence = f"No head of {total:,} has a mean rank below {k} under each of {methods}; {chance}."
+        else:
+            outcome = Outcome.SUPPORTED if row["p"] < study.alpha else Outcome.UNDECIDED
+            sentence = (
+                f"{count(len(heads), 'head')} of {total:,} ({percent(len(heads) / total)}) "
+                f"{'has' if len(heads) == 1 else 'have'} a mean rank below {k} under each of {methods}: {names}; "
+                f"{chance}."
+            )
+        found.append(Claim("all_methods_agree_on_heads", statement, outcome, sentence))
+    return found
+
+
+def questions_have_specialists(tables: Tables, study: Study) -> list[Claim]:
+    """There are heads that matter to one question alone, more than chance would have it; a claim per method."""
+    found = []
+    by_question = profiles.of(tables["profiles"], "question")
+    for method in study.order("method", by_question["method"]):
+        for grid, group in by_question[by_question["method"] == method].groupby("grid"):
+            if group["value"].nunique() < 2:
+                continue
+            total = int(np.prod([int(side) for side in grid.split(" × ")]))
+            within, beyond = study.top_k_of(total), study.specialist_k(total)
+            name, number = study.label("method", method), len(profiles.specialists(group, within, beyond))
+            what = f"a mean rank below {within} for one question and beyond {beyond} for the others"
+            tests = of_tests(tables, hypotheses.SPECIALISTS, method=method, grid=grid)
+            if number == 0:
+                outcome, sentence = Outcome.CONTRADICTED, f"{name} gives no head {what}."
+            elif tests.empty:
+                outcome = Outcome.UNDECIDED
+                sentence = f"{name} gives {count(number, 'head')} {what}; a single ranking per question allows no test."
+            else:
+                row = tests.iloc[0]
+                expected = row["statistic"] - row["effect_size"]
+                outcome = Outcome.SUPPORTED if row["p"] < study.alpha else Outcome.UNDECIDED
+                sentence = (
+                    f"{name} gives {count(number, 'head')} {what}; exchanging the questions at random gives "
+                    f"{expected:.1f} (permutation test, p {p_value(row['p'])})."
+                )
+            statement = f"{name} finds heads that matter to one question alone"
+            found.append(Claim("questions_have_specialists", statement, outcome, sentence))
+    return found
+
+
+def models_rank_heads_differently(tables: Tables, study: Study) -> list[Claim]:
+    """Two models rank heads differently, beyond what exchanging their rankings at random would give."""
+    found = []
+    agreement = _pairs(tables, "model")
+    tests = of_tests(tables, hypotheses.MODEL_RANKS)
+    for method in study.order("method", tests["method"]):
+        for _, row in tests[tests["method"] == method].iterrows():
+            names = f"{study.label('model', row['a'])} and {study.label('model', row['b'])}"
+            name = study.label("method", method)
+            both = agreement[agreement["method"] == method]
+            both = both[both["a"].isin([row["a"], row["b"]]) & both["b"].isin([row["a"], row["b"]])]
+            if row["p_holm"] < study.alpha:
+                outcome, verdict = Outcome.SUPPORTED, "rank heads differently"
+            elif row["effect_size"] <= 0:
+                outcome, verdict = Outcome.CONTRADICTED, "rank heads no more differently than chance"
+            else:
+                outcome, verdict = Outcome.UNDECIDED, "are not shown to rank heads differently"
+            expected = row["statistic"] - row["effect_size"]
+            sentence = (
+                f"Under {name}, {names} {verdict}: a head's mean rank differs by {row['statistic']:.1f} places on "
+                "average, "
+                f"where exchanging the models at random gives {expected:.1f} (permutation test, Holm p "
+                f"{p_value(row['p_holm'])}); of the top heads they share a mean Jaccard of "
+                f"{both['jaccard'].mean():.3f}."
+            )
+            statement = f"{names} rank heads differently under {name}"
+            found.append(Claim("models_rank_heads_differently", statement, outcome, sentence))
+    return found
+
+
+def first_heads_stand_out_differently(tables: Tables, study: Study) -> list[Claim]:
+    """The first head of some methods stands further above the second than that of others."""
+    tests = of_tests(tables, hypotheses.SCORE_GAP)
+    if tests.empty:
+        return []
+    gaps = hypotheses.score_gaps(tables["rankings"]).groupby("method")["gap"].mean()
+    numbers = listed(
+        [f"{study.label('method', method)} {percent(gaps[method])}" for method in study.order("method", gaps.index)]
+    )
+    every, pairs = tests[tests["a"].isna()], tests[tests["a"].notna()]
+    whole = (every if len(every) else pairs).iloc[0]
+    statement = "In some methods the first head stands further above the second than in others"
+    start = f"The first head's score is above the second's by, on average, {numbers}"
+    if whole["units"] < MIN_UNITS:
+        outcome, end = Outcome.UNDECIDED, "there are too few configurations for a test"
+    elif whole["p_holm"] < study.alpha:
+        outcome, end = Outcome.SUPPORTED, f"the methods differ ({in_words(whole)})"
+    elif (pairs[["difference_low", "difference_high"]].abs() < study.smallest_effect).all(axis=None):
+        outcome, end = Outcome.CONTRADICTED, f"the methods do not differ by more ({in_words(whole)})"
+    else:
+        outcome, end = Outcome.UNDECIDED, f"no difference is found ({in_words(whole)})"
+    return [Claim("first_heads_stand_out_differently", statement, outcome, f"{start}; {end}.")]
+
+
+def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
+    """The top heads change between two neighbouring lengths far more than between the others; a claim per method."""
+    found = []
+    tests = of_tests(tables, hypotheses.LENGTH_BREAK)
+    pairs = _pairs(tables, "context_length")
+    for method in study.order("method", tests["method"]):
+        rows = tests[tests["method"] == method]
+        name = study.label("method", method)
+        statement = f"The top heads of {name} break between two neighbouring lengths"
+        worst = rows.sort_values("difference", kind="stable").iloc[0]
+        here = pairs[pairs["method"] == method]
+        mean = {
+            (a, b): here[(here["a"].isin([a, b])) & (here["b"].isin([a, b]))]["jaccard"].mean()
+            for a, b in zip(rows["a"], rows["b"], strict=True)
+        }
+        at = (worst["a"], worst["b"])
+        others = listed([f"{mean[pair]:.2f} from {_span(pair)}" for pair in mean if pair != at])
+        numbers = f"mean Jaccard {mean[at]:.2f} from {_span(at)} tokens, but {others}"
+        if worst["units"] < MIN_UNITS:
+            outcome, sentence = Outcome.UNDECIDED, f"Neighbouring lengths under {name}: {numbers}; too few for a test."
+        elif worst["p_holm"] < study.alpha and worst["difference"] <= -BREAK:
+            outcome = Outcome.SUPPORTED
+            sentence = (
+                f"The top heads of {name} change between {_span(at, ' and ')} tokens more than between other "
+                "neighbouring "
+                f"lengths: {numbers} ({in_words(worst)}). Whatever changed there, other than the length, should be "
+                "looked "
+                "for before such rankings are compared across it."
+            )
+        elif (rows["difference_low"] > -BREAK).all():
+            outcome = Outcome.CONTRADICTED
+            sentence = f"The top heads of {name} do not break between lengths: {numbers}."
+        else:
+            outcome = Outcome.UNDECIDED
+            sentence = f"No break is shown in the top heads of {name}, nor ruled out: {numbers} ({in_words(worst)})."
+        found.append(Claim("rankings_break_between_lengths", statement, outcome, sentence))
+    return found
+
+
+def _span(pair: tuple[str, str], between: str = " to ") -> str:
+    return between.join(f"{int(length):,}" for length in pair)
+
+
+def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim]:
+    """The scores of all top heads are means over most of the prompts; a claim per method."""
+    found = []
+    rankings = tables["rankings"]
+    most = rankings.groupby(list(DIMENSIONS))["n_samples"].transform("max")
+    sizes = tables["overlap"]["k"].max() if len(tables["overlap"]) else None
+    top = rankings[rankings["rank"] <= (sizes if sizes is not None and pd.notna(sizes) else rankings["rank"].max())]
+    few = top[top["n_samples"] < most[top.index] / 2]
+    for method in study.order("method", rankings["method"]):
+        name = study.label("method", method)
+        ours, weak = top[top["method"] == method], few[few["method"] == method]
+        statement = f"The top heads of {name} are scored on at least half of the prompts"
+        samples = most[ours.index].max()
+        if samples < MIN_UNITS:
+            outcome = Outcome.UNDECIDED
+            sentence = f"Under {name} no head was scored on more than {count(samples, 'prompt')}, too few for a mean."
+        elif len(weak):
+            outcome = Outcome.CONTRADICTED
+            least = weak.sort_values(["n_samples", "rank"], kind="stable").iloc[0]
+            sentence = (
+                f"Under {name}, {percent(len(weak) / len(ours))} of the top heads are scored on fewer than half of the "
+                f"prompts that the best-covered head has, for instance {head_name(least['layer'], least['head'])} at "
+                "rank "
+                f"{int(least['rank'])} on {count(least['n_samples'], 'prompt')} "
+                f"({study.label('question', least['question'])}, "
+                f"{study.label('context_length', least['context_length'])}, {study.label('model', least['model'])}); "
+                "such "
+                "ranks are noise as much as signal."
+            )
+        else:
+            outcome = Outcome.SUPPORTED
+            sentence = f"Under {name} every top head is scored on at least half of up to {count(samples, 'prompt')}."
+        found.append(Claim("top_heads_rest_on_enough_prompts", statement, outcome, sentence))
+    return found

@@ -1,0 +1,187 @@
+"""What the figures of single heads share: lists of heads, panel by panel, with their ranks on a log axis."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMethodFormatter
+
+from retrieval_heads import profiles
+from retrieval_heads.figures import style
+from retrieval_heads.head_sets import head_name
+from retrieval_heads.study import Study
+
+Head = tuple[int, int]
+
+RARE = "Listed in fewer than half of the rankings"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Models whose heads can be matched, for they have as many layers with as many heads."""
+
+    name: str
+    layers: int
+    per_layer: int
+    models: str
+    """Their labels."""
+
+    @property
+    def heads(self) -> int:
+        """How many there are in a model."""
+        return self.layers * self.per_layer
+
+
+def grids(table: pd.DataFrame, study: Study) -> list[Grid]:
+    """The grids of the profiles table, in the order of the study's models."""
+    names = profiles.of(table, "model").drop_duplicates("value").set_index("value")["grid"]
+    models: dict[str, list[str]] = {}
+    for model in study.order("model", names.index):
+        models.setdefault(names[model], []).append(study.label("model", model))
+    return [Grid(name, *map(int, name.split(" × ")), ", ".join(labels)) for name, labels in models.items()]
+
+
+def each_method(
+    table: pd.DataFrame, study: Study, dimension: str = profiles.ALL
+) -> Iterator[tuple[Grid, str, str, pd.DataFrame]]:
+    """For each grid and method: grid, method, what to call the two in a title, and their rows of one dimension."""
+    found = grids(table, study)
+    for grid in found:
+        rows = profiles.of(table, dimension, grid=grid.name)
+        for method in study.order("method", rows["method"]):
+            label = study.label("method", method) + (f" ({grid.models})" if len(found) > 1 else "")
+            yield grid, method, label, rows[rows["method"] == method]
+
+
+def panels(
+    titles: Sequence[str], lists: Sequence[Sequence[Head]], columns: int = 3, row: float = 0.17, pad: float = 12
+) -> tuple[Figure, list[Axes]]:
+    """A panel for each list of heads, their names from top to bottom.
+
+    Parameters
+    ----------
+    columns : panels side by side, at most.
+    row : height of a head's line in inches.
+    pad : points between a panel and its title, which thresholds and columns of numbers write into.
+    """
+    columns = min(columns, len(lists))
+    starts = range(0, len(lists), columns)
+    tall = [max(2, *map(len, lists[start : start + columns])) for start in starts]
+    figure = Figure(figsize=(style.WIDTH, row * sum(tall) + 0.55 * len(tall) + 0.55), layout="constrained")
+    cells = figure.add_gridspec(len(tall), columns, height_ratios=tall)
+    axes = []
+    for i, (title, heads) in enumerate(zip(titles, lists, strict=True)):
+        ax = figure.add_subplot(cells[i // columns, i % columns])
+        ax.set_title(style.wrap(title, {1: 100, 2: 46}.get(columns, 29)), pad=pad)
+        ax.set_yticks(range(len(heads)), [head_name(*head) for head in heads])
+        ax.set_ylim(tall[i // columns] - 0.4, -0.6)
+        # A panel ends with its list, though its neighbour's be longer.
+        ax.spines["bottom"].set_position(("data", len(heads) - 0.4))
+        ax.spines["left"].set_bounds(-0.6, len(heads) - 0.4)
+        ax.tick_params(axis="y", length=0)
+        axes.append(ax)
+    return figure, axes
+
+
+def rank_axis(ax: Axes, heads: int, thresholds: Sequence[int] = ()) -> None:
+    """Ranks on a log axis, and thresholds as broken lines with their numbers above."""
+    ax.set_xscale("log")
+    ax.set_xlim(0.8, 1.25 * heads)
+    # Of three panels side by side, each has room for the numbers of two and a half powers of ten, or for the powers.
+    steps = (1,) if heads > 500 and ax.get_gridspec().ncols > 2 else (1, 3)
+    ticks = [step * 10**power for power in range(len(str(heads))) for step in steps if step * 10**power <= heads]
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    # Two numbers stand outside the space between their lines, which can be narrow.
+    sides = {1: ("center",), 2: ("right", "left")}.get(len(thresholds), ())
+    for threshold, side in zip(thresholds, sides, strict=True):
+        _line(ax, threshold, zorder=0.5)
+        ax.annotate(
+            f"{threshold:,}",
+            (threshold, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=({"right": 3, "left": -3, "center": 0}[side], 2),
+            textcoords="offset points",
+            ha=side,
+            fontsize=7,
+            color=style.RANDOM,
+        )
+
+
+def _line(ax: Axes, x: float, **options) -> None:
+    """A broken line down to the end of a panel's list."""
+    ax.plot([x, x], [-0.6, len(ax.get_yticks()) - 0.4], "--", color=style.RANDOM, linewidth=1, **options)
+
+
+def dots(
+    ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: Mapping[str, str], shift: float = 0, **options
+) -> None:
+    """The mean rank of each head on its line, hollow where fewer than half of the configurations list it.
+
+    Parameters
+    ----------
+    rows : of the profiles table, one for each head at most.
+    shift : moves the dots up or down, by a share of a line.
+    options : passed on to ``Axes.plot``.
+    """
+    rows = rows.set_index(["layer", "head"]).reindex(pd.MultiIndex.from_tuples(heads))
+    rare = (2 * rows["listed"] < rows["configurations"]).to_numpy()
+    y = np.arange(len(heads)) + shift
+    ax.plot(rows["mean_rank"].mask(rare), y, linestyle="none", **look, **options)
+    ax.plot(rows["mean_rank"].where(rare), y, linestyle="none", markerfacecolor="white", **look)
+
+
+def ranges(ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: Mapping[str, str], shift: float = 0) -> None:
+    """A thin line from the best to the worst rank of each head."""
+    rows = rows.set_index(["layer", "head"]).reindex(pd.MultiIndex.from_tuples(heads))
+    y = np.arange(len(heads)) + shift
+    ax.hlines(y, rows["best_rank"], rows["worst_rank"], color=style.tint(look["color"], 0.5), linewidth=0.8, zorder=1)
+
+
+def shifts(count: int) -> np.ndarray:
+    """Where on a head's line each of so many values stands, so that none hides another."""
+    return np.linspace(-0.27, 0.27, count) if count > 1 else np.zeros(1)
+
+
+def column(ax: Axes, texts: Sequence[str], header: str) -> None:
+    """Numbers at the right of a panel, one for each head, under a header."""
+    for y, text in [(-0.6, header), *enumerate(texts)]:
+        ax.annotate(
+            text,
+            (1, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 2 if y < 0 else 0),
+            textcoords="offset points",
+            va="bottom" if y < 0 else "center",
+            fontsize=7,
+        )
+
+
+def rare_key(figure: Figure) -> dict[str, Line2D]:
+    """The legend's entry for hollow dots, where there are some."""
+    lines = [line for ax in figure.axes for line in ax.lines if line.get_markerfacecolor() == "white"]
+    if not any(np.isfinite(np.asarray(line.get_xdata(), dtype=float)).any() for line in lines):
+        return {}
+    return {RARE: Line2D([], [], linestyle="none", marker="o", color=style.INK, markerfacecolor="white")}
+
+
+def legend(figure: Figure, **handles) -> None:
+    """A legend above all panels, in as many columns as its labels have room for."""
+    labels = {label for ax in figure.axes for label in ax.get_legend_handles_labels()[1]} | set(handles)
+    style.legend(figure, columns=max(1, int(108 / (max(map(len, labels)) + 7))), **handles)
+
+
+def chance_line(ax: Axes, chance: float) -> None:
+    """Shares from 0 to 100%, and the share that a head has if top sets are drawn by lot."""
+    _line(ax, chance, label="Top sets drawn by lot")
+    ax.set_xlim(0, 1)
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.grid(False)
+    shares = (0, 0.25, 0.5, 0.75, 1)
+    ax.vlines(shares, -0.6, len(ax.get_yticks()) - 0.4, color=style.FAINT, linewidth=0.5, zorder=0)
+    ax.set_xticks(shares)

@@ -1,0 +1,248 @@
+"""What the figures about overlap share: their pairs of values, heatmaps of Jaccard, and strips of single pairs."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import seaborn
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MultipleLocator
+
+from retrieval_heads.figures import style
+from retrieval_heads.study import Study
+
+MEASURES = {"jaccard": "Jaccard", "rbo": "Rank-biased overlap", "spearman": "Spearman's correlation"}
+"""What the overlap table measures of two rankings, and how to write it."""
+
+_CHANCE_MARK = "#D55E00"
+CHANCE = {"color": style.RANDOM, "linestyle": (0, (3, 1.5)), "linewidth": 1.2, "label": "Chance"}
+_LAST = ("Mean", "Union", "Chance")
+_FRAME = {"facecolor": "none", "edgecolor": style.INK, "linewidth": 1.3}
+_CHARACTER, _NUMBER, _RANGE, _OWN = 0.06, 0.24, 0.49, 0.6
+"""The width in inches of a character of a label, and of a cell that holds a number, a range, a chance level."""
+
+
+def values_of(study: Study, dimension: str, pairs: pd.DataFrame) -> list:
+    """The values that pairs are made of, in the study's order."""
+    found = {*pairs["a"], *pairs["b"]}
+    return study.order(dimension, map(int, found) if dimension == "context_length" else found)
+
+
+def each_pair(study: Study, dimension: str, pairs: pd.DataFrame) -> Iterator[tuple[object, object, pd.DataFrame]]:
+    """Every two values that were compared, in the study's order, with their rows."""
+    rows = {frozenset(key): group for key, group in pairs.groupby(["a", "b"])}
+    for a, b in combinations(values_of(study, dimension, pairs), 2):
+        if (key := frozenset((str(a), str(b)))) in rows:
+            yield a, b, rows[key]
+
+
+def by_category(study: Study, questions: Sequence[str]) -> list[str]:
+    """Questions with those of one category side by side, in the order in which categories first come."""
+    categories = [study.categories.get(question) for question in questions]
+    return sorted(questions, key=lambda question: categories.index(study.categories.get(question)))
+
+
+def same_category(study: Study, questions: Sequence[str]) -> set[frozenset[str]]:
+    """Every two questions of one category; none where there is only one category."""
+    category = study.categories
+    if len({category.get(question) for question in questions}) < 2:
+        return set()
+    return {frozenset(pair) for pair in combinations(questions, 2) if len({category.get(one) for one in pair}) == 1}
+
+
+def chance(pairs: pd.DataFrame, measure: str) -> float:
+    """The mean of a measure for random rankings: 0 for a correlation."""
+    if measure == "spearman":
+        return 0.0
+    return pairs["chance" if measure == "jaccard" else f"{measure}_chance"].mean()
+
+
+def cell_width(width: float, columns: int, cells: int) -> float:
+    """About how wide a heatmap's cell will be in a figure of this width, beside labels and colour bar, in inches."""
+    return 0.62 * width / columns / cells
+
+
+def heatmap(
+    ax: Axes,
+    pairs: pd.DataFrame,
+    values: Sequence[object],
+    labels: Sequence[str],
+    framed: Collection[frozenset[str]] = (),
+    own_chance: bool = False,
+) -> ScalarMappable:
+    """Jaccard of each two values, the lower triangle: the mean over rows, and below it their range if there is room.
+
+    Parameters
+    ----------
+    pairs : rows of the overlap or the unions table, of one dimension.
+    values, labels : that dimension's values, and how to write them.
+    framed : pairs of values to draw a frame around.
+    own_chance : write the chance level of each cell in place of the range.
+    """
+    cells = {
+        frozenset(key): rows.agg({"jaccard": ["mean", "min", "max"], "chance": ["mean"]})
+        for key, rows in pairs.groupby(["a", "b"])
+    }
+    side = len(values) - 1
+    width = cell_width(ax.figure.get_figwidth(), ax.get_subplotspec().get_gridspec().ncols, side)
+    means = np.full((side, side), np.nan)
+    texts = np.full(means.shape, "", dtype=object)
+    for i, j in zip(*np.tril_indices(side), strict=True):
+        key = frozenset((str(values[j]), str(values[i + 1])))
+        if key not in cells:
+            continue
+        mean, low, high = cells[key].loc[["mean", "min", "max"], "jaccard"]
+        means[i, j] = mean
+        texts[i, j] = f"{mean:.2f}" if width > _NUMBER else ""
+        if own_chance and width > _OWN:
+            texts[i, j] += f"\nchance {cells[key].loc['mean', 'chance']:.2f}"
+        elif not own_chance and width > _RANGE and high > low:
+            texts[i, j] += f"\n{low:.2f}–{high:.2f}"
+        if key in framed:
+            # Drawn within the cell, for the edge of the panel would cut the frame of an outer one in half.
+            ax.add_patch(Rectangle((j + 0.015, i + 0.015), 0.97, 0.97, zorder=3, **_FRAME))
+    before = len(ax.texts)
+    names = [style.wrap(label) for label in labels]
+    seaborn.heatmap(
+        means,
+        ax=ax,
+        cmap=style.HEATMAP,
+        vmin=0,
+        vmax=1,
+        cbar=False,
+        linewidths=1,
+        annot=texts,
+        fmt="",
+        annot_kws={"fontsize": 7},
+        xticklabels=names[:-1],
+        yticklabels=names[1:],
+    )
+    # Seaborn turns to white text already on middle blues, where small digits are hard to read.
+    for text, mean in zip(ax.texts[before:], means[np.isfinite(means)], strict=True):
+        text.set_color("white" if mean > 0.55 else style.INK)
+    # Side by side, labels wider than a cell would run into each other.
+    longest = max(len(line) for name in names[:-1] for line in name.splitlines())
+    ax.tick_params(axis="x", rotation=90 if longest * _CHARACTER > width - 0.05 else 0, length=0)
+    ax.tick_params(axis="y", rotation=0, length=0)
+    ax.grid(False)
+    return next(image for image in ax.collections if image.get_array() is not None)
+
+
+def chance_bar(
+    figure: Figure, image: ScalarMappable, axes: list[list[Axes]], single: float, unions: float | None = None
+) -> None:
+    """A colour bar of Jaccard with the chance level marked: of single rankings, and of unions where they are shown."""
+    bar = figure.colorbar(image, ax=[ax for row in axes for ax in row], label="Jaccard", fraction=0.05, aspect=25)
+    bar.outline.set_visible(False)
+    # With two, the lower one's name hangs from its mark and the higher one's stands on its own, however close they are.
+    marks = [("chance", single, "center" if unions is None else "top")]
+    marks += [] if unions is None else [("chance,\nunions", unions, "bottom")]
+    for name, level, hangs in marks:
+        bar.ax.axhline(level, color=_CHANCE_MARK, linewidth=1.6)
+        bar.ax.annotate(
+            f"{name}\n{level:.3f}",
+            (0, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va=hangs,
+            color=_CHANCE_MARK,
+            fontsize=7,
+        )
+
+
+def keys(study: Study, dimension: str, values: Sequence[str]) -> dict[str, Line2D]:
+    """The legend's entries for methods, questions or models, all of them, wherever in the figure each is drawn."""
+    look = {"method": style.method_style, "question": style.question_style, "model": style.model_style}[dimension]
+    return {study.label(dimension, value): Line2D([], [], linestyle="none", **look(study, value)) for value in values}
+
+
+def union_title(grid: str, alone: bool) -> str:
+    """The title of a heatmap of unions, with its grid of heads where there are several."""
+    return "Union over all rankings" + ("" if alone else f",\n{grid} heads".replace(" ", "\N{NO-BREAK SPACE}"))
+
+
+def frame_key() -> dict[str, Patch]:
+    """The legend's entry for cells that are framed."""
+    return {"Two questions of one category": Patch(**_FRAME)}
+
+
+def legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
+    """One legend above all panels: these entries, then what the panels have, in as many columns as fit."""
+    entries = dict(handles)
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    labels = sorted(entries, key=lambda label: [label.startswith(word) for word in reversed(_LAST)])
+    columns = int(figure.get_figwidth() / (max(map(len, labels)) * _CHARACTER + 0.5))
+    columns = min(max(columns, 1), len(labels))
+    figure.legend([entries[label] for label in labels], labels, loc="outside upper center", ncols=columns)
+
+
+def beside(mean: float, low: float, high: float) -> list[list[float]]:
+    """How far an interval reaches below and above its mean, which rounding can put outside of it."""
+    return [[max(0.0, mean - low)], [max(0.0, high - mean)]]
+
+
+def chance_line(ax: Axes, level: float) -> None:
+    """A chance level across a panel."""
+    ax.axhline(level, **CHANCE, zorder=1)
+
+
+def spread(number: int, width: float) -> np.ndarray:
+    """Steps aside for dots that would hide each other, the same at every drawing, shape (number,)."""
+    return ((np.arange(number) * 0.618034) % 1 - 0.5) * width if number > 1 else np.zeros(number)
+
+
+def strips(
+    axes: Sequence[Axes], rows: Mapping[str, tuple[pd.DataFrame, Mapping[str, str]]], pairs: pd.DataFrame
+) -> None:
+    """Rows of single pairs, a panel for each measure: every pair a dot, mean and standard deviation, and chance.
+
+    Parameters
+    ----------
+    axes : a panel for each of ``MEASURES``.
+    rows : name → rows that have the measures, and colour and marker of their mean.
+    pairs : the rows of the overlap table whose chance level to draw, for a row that has none of its own.
+    """
+    for ax, (measure, title) in zip(axes, MEASURES.items(), strict=True):
+        for place, (frame, look) in enumerate(rows.values()):
+            _strip(ax, place, frame[measure].dropna().to_numpy(), look)
+            own = frame if "chance" in frame else pairs
+            if len(own):
+                ends = [place - 0.42, place + 0.46]
+                ax.plot([chance(own, measure)] * 2, ends, zorder=3, **CHANCE)
+        ax.set_title(title)
+        ax.set_yticks(range(len(rows)), list(rows))
+        ax.set_ylim(len(rows) - 0.46, -0.54)
+        low, high = ax.get_xlim()
+        ax.set_xlim(min(-0.04, low), max(1.04, high))
+        ax.xaxis.set_major_locator(MultipleLocator(0.25 if low > -0.3 else 0.5))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="x")
+        ax.grid(False, axis="y")
+
+
+def strip_key() -> dict[str, Line2D]:
+    """The legend's entries for dots and means of strips, whatever their colours."""
+    dot = Line2D([], [], color=style.tint(style.INK, 0.6), marker="o", markersize=3, linestyle="none")
+    return {"One pair of rankings": dot, "Mean ± standard deviation": Line2D([], [], color=style.INK, marker="o")}
+
+
+def _strip(ax: Axes, place: int, values: np.ndarray, look: Mapping[str, str]) -> None:
+    if not len(values):
+        return
+    mean, sd = values.mean(), values.std()
+    dots = {"markersize": 3, "markeredgewidth": 0, "color": style.tint(look["color"], 0.6)}
+    ax.plot(values, place + 0.14 + spread(len(values), 0.44), "o", **dots)
+    ax.errorbar(mean, place + 0.14, xerr=sd, capsize=2, elinewidth=1.1, zorder=4, **look)
+    numbers = f"{mean:.2f} ± {sd:.2f}".replace("-", "−")
+    ax.text(0.99, place - 0.3, numbers, transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=7)

@@ -1,0 +1,55 @@
+"""The heads that every method ranks high, and those that come closest to it."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from retrieval_heads import profiles
+from retrieval_heads.figures import _heads, style
+from retrieval_heads.study import Study
+
+TITLE = "Heads that all methods agree on, and the nearest misses"
+SECTION = "consensus"
+TABLES = ("profiles",)
+NEEDS = {"method": 2}
+
+_AGREED, _MISSES = 20, 8
+
+
+def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """Heads by their worst method, those that agree above those that do not; a dot and a range for each method."""
+    titles, lists, sources = [], [], []
+    grids = _heads.grids(tables["profiles"], study)
+    for grid in grids:
+        rows = profiles.of(tables["profiles"], grid=grid.name)
+        ranks = profiles.mean_ranks(rows, "method")
+        if ranks.shape[1] < 2 or ranks.empty:
+            continue
+        k = study.consensus_k(grid.heads)
+        agreed = profiles.consensus(rows, k)
+        by_worst = ranks.max(axis=1).sort_values(kind="stable").index
+        count = len(agreed) or "No"
+        name = f"{count} {'head' if count == 1 else 'heads'} below rank {k:,} with every method"
+        parts = {
+            name + (f", the first {_AGREED}" if len(agreed) > _AGREED else ""): agreed.index[:_AGREED],
+            "Nearest misses" if len(agreed) else f"{name}; nearest misses": by_worst[len(agreed) :][:_MISSES],
+        }
+        for title, heads in parts.items():
+            if len(heads):
+                titles.append(f"{grid.models}: {title}" if len(grids) > 1 else title)
+                lists.append(list(heads))
+                sources.append((grid, rows, k))
+    if not lists:
+        return style.note("No head is ranked by every method, so there is none that they could agree on.")
+    methods = study.order("method", tables["profiles"]["method"])
+    figure, axes = _heads.panels(titles, lists, columns=1, row=max(0.2, 0.085 * len(methods)))
+    for ax, heads, (grid, rows, k) in zip(axes, lists, sources, strict=True):
+        for method, shift in zip(methods, _heads.shifts(len(methods)), strict=True):
+            of_method, look = rows[rows["method"] == method], style.method_style(study, method)
+            _heads.ranges(ax, of_method, heads, look, shift)
+            _heads.dots(ax, of_method, heads, look, shift, label=study.label("method", method))
+        _heads.rank_axis(ax, grid.heads, [k])
+    figure.supxlabel("Mean rank, and best to worst rank")
+    _heads.legend(figure, **_heads.rare_key(figure))
+    return figure

@@ -1,0 +1,48 @@
+"""How much the ranks of heads change from one configuration to another."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from retrieval_heads import profiles
+from retrieval_heads.figures import _heads, style
+from retrieval_heads.overlap import grid_names
+from retrieval_heads.study import Study
+
+TITLE = "The most volatile heads, and the most stable of the top heads"
+SECTION = "volatility"
+TABLES = ("rankings", "profiles")
+NEEDS = {}
+
+_HEADS = 6
+
+
+def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """Methods × (most volatile, most stable of the top): every rank of a head, their mean, range and deviation."""
+    rankings = tables["rankings"].assign(grid=grid_names(tables["rankings"], tables["rankings"]))
+    panels = []
+    for grid, method, label, rows in _heads.each_method(tables["profiles"], study):
+        if (rows["configurations"] > 1).all():
+            ranks = rankings[(rankings["grid"] == grid.name) & (rankings["method"] == method)]
+            panels.append((f"{label}: most volatile", profiles.volatile(rows).head(_HEADS), grid, method, ranks))
+            stable = profiles.stable(rows, study.top_k_of(grid.heads)).head(_HEADS)
+            panels.append((f"{label}: most stable top heads", stable, grid, method, ranks))
+    panels = [panel for panel in panels if len(panel[1])]
+    if not panels:
+        return style.note("Each method has ranked the heads once only, so there is no spread of ranks to show.")
+    lists = [list(zip(shown["layer"], shown["head"], strict=True)) for _, shown, *_ in panels]
+    figure, axes = _heads.panels([title for title, *_ in panels], lists, columns=2)
+    for ax, heads, (_, shown, grid, method, ranks) in zip(axes, lists, panels, strict=True):
+        look = style.method_style(study, method)
+        _heads.ranges(ax, shown, heads, look)
+        at = {head: y for y, head in enumerate(heads)}
+        each = ranks.assign(y=[at.get(head, np.nan) for head in zip(ranks["layer"], ranks["head"], strict=True)])
+        each = each.dropna(subset="y")
+        ax.plot(each["rank"], each["y"], "|", color=look["color"], markersize=5, markeredgewidth=0.6, alpha=0.6)
+        _heads.dots(ax, shown, heads, {**look, "markersize": 5.5, "markeredgecolor": "white"})
+        _heads.rank_axis(ax, grid.heads)
+        _heads.column(ax, [f"{sd:,.0f}" if sd >= 10 else f"{sd:.1f}" for sd in shown["sd_rank"]], "sd")
+    figure.supxlabel("Rank in each configuration (strokes) and mean rank")
+    return figure

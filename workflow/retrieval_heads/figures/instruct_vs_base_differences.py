@@ -1,0 +1,55 @@
+"""Heads that two models with equal grids of heads use differently."""
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from retrieval_heads import profiles
+from retrieval_heads.figures import _heads, style
+from retrieval_heads.study import Study
+
+TITLE = "Heads whose rank differs most between two models"
+SECTION = "model_differences"
+TABLES = ("profiles",)
+NEEDS = {"model": 2}
+
+_HEADS = 10
+
+
+def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """A panel per method: the heads that differ most, their mean rank in each of the two models, and the difference."""
+    ranked = profiles.of(tables["profiles"], "model")
+    models = study.order("model", ranked["value"])
+    for pair in combinations(models, 2):
+        panels = list(_panels(tables["profiles"], study, pair, named=len(models) > 2))
+        if panels:
+            return _draw(study, pair, panels)
+    return style.note("No two models have equal grids of heads and differ in the rank of one that matters.")
+
+
+def _panels(table: pd.DataFrame, study: Study, pair: tuple[str, str], named: bool):
+    names = " and ".join(study.label("model", model) for model in pair)
+    for grid, method, _, rows in _heads.each_method(table, study, "model"):
+        if set(pair) <= set(rows["value"]):
+            k = study.specialist_k(grid.heads)
+            found = profiles.differences(rows, *pair, k)
+            found = found[found["difference"] != 0].head(_HEADS)
+            if len(found):
+                yield study.label("method", method) + (f": {names}" if named else ""), found, grid, rows, k
+
+
+def _draw(study: Study, pair: tuple[str, str], panels: list) -> Figure:
+    figure, axes = _heads.panels([title for title, *_ in panels], [list(found.index) for _, found, *_ in panels])
+    for ax, (_, found, grid, rows, k) in zip(axes, panels, strict=True):
+        heads = list(found.index)
+        ax.hlines(range(len(heads)), found["rank_a"], found["rank_b"], color=style.RANDOM, linewidth=1, zorder=1)
+        for model in pair:
+            of_model, label = rows[rows["value"] == model], study.label("model", model)
+            _heads.dots(ax, of_model, heads, style.model_style(study, model), label=label)
+        _heads.rank_axis(ax, grid.heads, [k])
+        _heads.column(ax, [f"{change:+,.0f}".replace("-", "−") for change in found["difference"]], "diff.")
+    figure.supxlabel("Mean rank")
+    _heads.legend(figure, **_heads.rare_key(figure))
+    return figure

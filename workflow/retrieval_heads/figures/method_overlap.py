@@ -1,0 +1,46 @@
+"""How far each two methods agree as the context grows, by three measures."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from retrieval_heads.figures import _overlap, style
+from retrieval_heads.study import Study
+
+TITLE = "Agreement of each two methods, by context length"
+SECTION = "agreement"
+TABLES = ("overlap",)
+NEEDS = {"method": 2}
+
+
+def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """A row per pair of methods, a panel per measure: every configuration a dot, the mean as a line, and chance."""
+    overlap = tables["overlap"][tables["overlap"]["dimension"] == "method"]
+    if overlap.empty:
+        return style.note("No two methods ranked the heads of the same model for the same question and context length.")
+    pairs = list(_overlap.each_pair(study, "method", overlap))
+    names = [f"{study.label('method', a)} – {study.label('method', b)}" for a, b, _ in pairs]
+    lengths, models = study.order("context_length", overlap["context_length"]), study.order("model", overlap["model"])
+    ticks = [f"{length:,}" for length in lengths]
+    figure, axes = style.panels(names, list(_overlap.MEASURES.values()), height=1.35, sharey="col")
+    for line, (_, _, rows) in zip(axes, pairs, strict=True):
+        for ax, measure in zip(line, _overlap.MEASURES, strict=True):
+            for i, model in enumerate(models):
+                aside = 0.6 * (i - (len(models) - 1) / 2) / len(models)
+                for place, length in enumerate(lengths):
+                    here = rows[(rows["model"] == model) & (rows["context_length"] == length)]
+                    x = place + aside + _overlap.spread(len(here), 0.4 / len(models))
+                    look = {**style.model_style(study, model), "markersize": 3.2, "alpha": 0.8, "linestyle": "none"}
+                    ax.plot(x, here[measure], **look)
+            means = rows.groupby("context_length")[measure].mean().reindex(lengths)
+            ax.plot(range(len(lengths)), means, "_-", color=style.INK, linewidth=1.1, markersize=9, label="Mean")
+            _overlap.chance_line(ax, _overlap.chance(rows, measure))
+            ax.set_xticks(range(len(lengths)), ticks, rotation=90 if sum(map(len, ticks)) > 24 else 0)
+            ax.set_xlim(-0.5, len(lengths) - 0.5)
+    for ax, measure in zip(axes[0], _overlap.MEASURES, strict=True):
+        if measure != "spearman":
+            ax.set_ylim(bottom=-0.04 * ax.get_ylim()[1])  # not through dots at 0
+    figure.supxlabel("Context length (tokens)")
+    _overlap.legend(figure, _overlap.keys(study, "model", models))
+    return figure

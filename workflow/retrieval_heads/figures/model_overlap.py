@@ -1,0 +1,72 @@
+"""How far the models use the same heads."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from retrieval_heads.figures import _overlap, style
+from retrieval_heads.study import Study
+
+TITLE = "Overlap of the top heads of each two models"
+SECTION = "overlap"
+TABLES = ("overlap",)
+NEEDS = {"model": 2}
+
+_MOST_PAIRS = 3
+_ALL = ""
+
+
+def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """A panel per pair of models, methods side by side at each question; of many models, a heatmap per method."""
+    overlap = tables["overlap"][tables["overlap"]["dimension"] == "model"]
+    if overlap.empty:
+        return style.note(
+            "No two models can be compared head by head: their grids of heads differ, or they share no ranking's "
+            "method, question and context length."
+        )
+    pairs = list(_overlap.each_pair(study, "model", overlap))
+    if len(pairs) > _MOST_PAIRS:
+        return _heatmaps(overlap, study)
+    names = [f"{study.label('model', a)} and {study.label('model', b)}" for a, b, _ in pairs]
+    figure, axes = style.panels(names, [""], height=2.3)
+    methods, questions = study.order("method", overlap["method"]), study.order("question", overlap["question"])
+    for line, name, (_, _, rows) in zip(axes, names, pairs, strict=True):
+        _by_question(line[0], rows, methods, questions, study)
+        line[0].set_title(name)  # also where there is one pair alone
+        _overlap.chance_line(line[0], rows["chance"].mean())
+    figure.supylabel("Jaccard")
+    _overlap.legend(figure, _overlap.keys(study, "method", methods))
+    return figure
+
+
+def _by_question(ax: Axes, rows: pd.DataFrame, methods: list[str], questions: list[str], study: Study) -> None:
+    """Mean and range over lengths of each method at each question, and over all questions."""
+    groups = [*questions, _ALL] if len(questions) > 1 else questions
+    for place, method in enumerate(methods):
+        look = {**style.method_style(study, method), "linestyle": "none", "elinewidth": 0.9, "capsize": 2}
+        for at, question in enumerate(groups):
+            chosen = rows["method"] == method
+            values = rows.loc[chosen if question == _ALL else chosen & (rows["question"] == question), "jaccard"]
+            if len(values):
+                x, mean = at + 0.18 * (place - (len(methods) - 1) / 2), values.mean()
+                ax.errorbar(x, mean, yerr=_overlap.beside(mean, values.min(), values.max()), **look)
+    if _ALL in groups:
+        ax.axvline(len(groups) - 1.5, color=style.FAINT, linewidth=0.8)
+    names = [style.wrap(study.label("question", question) if question else "All questions") for question in groups]
+    ax.set_xticks(range(len(groups)), names)
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlim(-0.5, len(groups) - 0.5)
+    ax.set_ylim(-0.04, 1.04)
+
+
+def _heatmaps(overlap: pd.DataFrame, study: Study) -> Figure:
+    models, methods = _overlap.values_of(study, "model", overlap), study.order("method", overlap["method"])
+    height = max(1.8, 0.45 * (len(models) - 1) + 0.8)
+    figure, axes = style.panels([""], [study.label("method", method) for method in methods], height=height)
+    labels = [study.label("model", model) for model in models]
+    for ax, method in zip(axes[0], methods, strict=True):
+        image = _overlap.heatmap(ax, overlap[overlap["method"] == method], models, labels)
+    _overlap.chance_bar(figure, image, axes, overlap["chance"].mean())
+    return figure

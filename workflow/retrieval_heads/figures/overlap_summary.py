@@ -1,0 +1,40 @@
+"""How far two rankings agree that differ in one thing alone, for each such thing."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from retrieval_heads.figures import _overlap, style
+from retrieval_heads.study import Study
+
+TITLE = "Overlap of two rankings, by what they differ in"
+SECTION = "overlap"
+TABLES = ("overlap",)
+NEEDS = {}
+
+_DIMENSIONS = {
+    "question": "Question",
+    "context_length": "Context length",
+    "model": "Model",
+    "method": "Method",
+}
+_LOOK = {"color": style.INK, "marker": "o"}
+
+
+def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """A panel per measure and a strip per dimension: every pair a dot, mean and standard deviation, and chance."""
+    overlap = tables["overlap"]
+    rows = {}
+    for dimension, name in _DIMENSIONS.items():
+        pairs = overlap[overlap["dimension"] == dimension]
+        if len(pairs):
+            rows[f"{name}\n{len(pairs):,} pair{'s' if len(pairs) > 1 else ''}"] = pairs, _LOOK
+    if not rows:
+        return style.note("No two rankings of this study differ in one dimension alone, so that none can be compared.")
+    figure = Figure(figsize=(style.WIDTH, max(0.55 * len(rows) + 0.7, 1.6)), layout="constrained")
+    axes = figure.subplots(1, len(_overlap.MEASURES), sharey=True)
+    _overlap.strips(axes, rows, overlap)
+    axes[0].set_ylabel("The two rankings\ndiffer in")
+    _overlap.legend(figure, _overlap.strip_key())
+    return figure

@@ -1,0 +1,129 @@
+"""How far questions of one category use the same heads, beside questions of different categories."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from retrieval_heads.figures import _overlap, style
+from retrieval_heads.hypotheses import HEAD_OVERLAP
+from retrieval_heads.seeds import generator
+from retrieval_heads.statistics import mean_interval
+from retrieval_heads.study import Study
+from retrieval_heads.wording import p_value
+
+TITLE = "Overlap of the top heads within and between categories"
+SECTION = "q2"
+TABLES = ("overlap", "unions", "tests")
+NEEDS = {"category": 2}
+
+_BETWEEN, _WITHIN = "", "within"
+_FEWEST = 3
+_MEAN = {"elinewidth": 1, "markeredgecolor": "white", "markeredgewidth": 0.6, "zorder": 4}
+_CONFIGURATION = ["model", "method", "context_length"]
+
+
+def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """Left, within against between categories, a dot per configuration; right, each category, and the unions."""
+    pairs = _with_category(tables["overlap"], study)
+    within = study.order("category", pairs.loc[pairs["category"] != _BETWEEN, "category"])
+    if not within:
+        return style.note("No category has two questions whose rankings could be compared.")
+    if not (pairs["category"] == _BETWEEN).any():
+        return style.note("No two questions of different categories were ranked in the same configuration.")
+    figure = Figure(figsize=(style.WIDTH, 3.3), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1, 1.15])
+    tests = tables["tests"]
+    tests = tests[(tests["subject"] == HEAD_OVERLAP) & (tests["dimension"] == "category")].set_index("a")
+    _against(left, pairs, tests, study)
+    _each(right, pairs, [*within, _BETWEEN], tests, study)
+    _unions(right, tables["unions"], [*within, _BETWEEN], study)
+    _overlap.legend(figure, _overlap.keys(study, "method", study.order("method", pairs["method"])))
+    return figure
+
+
+def _with_category(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Pairs of questions with the category that both belong to."""
+    pairs = table[table["dimension"] == "question"]
+    a, b = (pairs[end].map(study.categories) for end in ("a", "b"))
+    return pairs.assign(category=a.where(a == b, _BETWEEN))
+
+
+def _against(ax: Axes, pairs: pd.DataFrame, tests: pd.DataFrame, study: Study) -> None:
+    """Mean Jaccard within categories against that between them, and the mean of each method with its intervals."""
+    same = pairs["category"] != _BETWEEN
+    means = pairs.assign(same=same).groupby([*_CONFIGURATION, "same"])["jaccard"].mean().unstack("same")
+    means = means.reindex(columns=[False, True]).dropna()
+    for method in study.order("method", means.index.get_level_values("method")):
+        look = style.method_style(study, method)
+        rows = means.xs(method, level="method")
+        faint = {**look, "color": style.tint(look["color"], 0.55), "markersize": 3.5}
+        ax.plot(rows[False], rows[True], linestyle="none", **faint)
+        x, y = (_mean(rows[kind], study, "against", method, kind) for kind in (False, True))
+        look = {**look, **_MEAN, "markersize": 6.5}
+        ax.errorbar(x[0], y[0], xerr=x[1], yerr=y[1], **look)
+    end = min(1.04, means.to_numpy().max() + 0.08) if len(means) else 1.04
+    ax.plot([-0.04, end], [-0.04, end], color=style.RANDOM, linewidth=0.8)
+    level = pairs["chance"].mean()
+    _overlap.chance_line(ax, level)
+    ax.plot([level, level], [-0.04, end], **_overlap.CHANCE)
+    ax.set(xlim=(-0.04, end), ylim=(-0.04, end), aspect="equal", title=_tested(tests))
+    ax.set(xlabel="Jaccard between categories", ylabel="Jaccard within categories")
+    ax.grid(axis="x")
+
+
+def _each(ax: Axes, pairs: pd.DataFrame, kinds: Sequence[str], tests: pd.DataFrame, study: Study) -> None:
+    """The mean Jaccard of each configuration within each category and between them, methods side by side."""
+    means = pairs.groupby([*_CONFIGURATION, "category"])["jaccard"].mean().reset_index()
+    methods = study.order("method", means["method"])
+    for place, kind in enumerate(kinds):
+        for step, method in zip(_steps(len(methods)), methods, strict=True):
+            values = means.loc[(means["category"] == kind) & (means["method"] == method), "jaccard"]
+            if values.empty:
+                continue
+            look = style.method_style(study, method)
+            faint = {**look, "color": style.tint(look["color"], 0.55), "markersize": 3}
+            ax.plot(place + step + _overlap.spread(len(values), 0.07), values, linestyle="none", **faint)
+            mean, ends = _mean(values, study, "each", method, kind)
+            ax.errorbar(place + step, mean, yerr=ends, **look, **_MEAN, markersize=5.5)
+    _overlap.chance_line(ax, pairs["chance"].mean())
+    names = ["Between\ncategories" if kind == _BETWEEN else f"Within\n{style.wrap(kind)}" for kind in kinds]
+    tested = [f"\np {p_value(tests.loc[kind, 'p_holm'])}" if kind in tests.index else "" for kind in kinds]
+    ax.set_xticks(range(len(kinds)), [name + p for name, p in zip(names, tested, strict=True)])
+    ax.tick_params(axis="x", length=0)
+    ax.set(xlim=(-0.5, len(kinds) - 0.5), ylim=(-0.04, 1.04), ylabel="Jaccard")
+
+
+def _unions(ax: Axes, unions: pd.DataFrame, kinds: Sequence[str], study: Study) -> None:
+    """The Jaccard of unions over all rankings, each with its chance level: of two questions, and of two categories."""
+    questions, categories = _with_category(unions, study), unions[unions["dimension"] == "category"]
+    marks = [(place, questions[questions["category"] == kind], "*", "Union, two questions")
+             for place, kind in enumerate(kinds)]  # fmt: skip
+    marks.append((len(kinds) - 0.88, categories, "h", "Union, two categories"))
+    for place, rows, marker, label in marks:
+        x = place + 0.32 + _overlap.spread(len(rows), 0.12)
+        ax.plot(x, rows["jaccard"], marker, markersize=6, color="white", markeredgecolor=style.INK, label=label)
+        ax.plot(x, rows["chance"], "_", markersize=7, markeredgewidth=1.2, color=style.RANDOM, label="Chance of unions")
+
+
+def _mean(values: pd.Series, study: Study, *key: object) -> tuple[float, list[list[float]]]:
+    """The mean, and how far the ends of its 95% interval are from it; too few configurations have no interval."""
+    if len(values) < _FEWEST:
+        return values.mean(), [[0.0], [0.0]]
+    mean = mean_interval(values.to_numpy(), study.resamples, generator(study.seed, "q2_categories", *key))
+    return mean.value, _overlap.beside(mean.value, mean.low, mean.high)
+
+
+def _tested(tests: pd.DataFrame) -> str:
+    """The test of the difference, in two lines; nothing where there were too few configurations."""
+    if _WITHIN not in tests.index:
+        return ""
+    row = tests.loc[_WITHIN]
+    difference, low, high = (f"{row[f'difference{end}']:.3f}".replace("-", "−") for end in ("", "_low", "_high"))
+    return f"Within − between: {difference} [{low}, {high}]\n{row['test']}: p {p_value(row['p_holm'])}"
+
+
+def _steps(number: int) -> np.ndarray:
+    return np.linspace(-0.28, 0.16, number) if number > 1 else np.array([-0.06])

@@ -1,0 +1,49 @@
+"""Heads that matter to one question and hardly to the others."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from retrieval_heads import profiles
+from retrieval_heads.figures import _heads, style
+from retrieval_heads.study import Study
+
+TITLE = "Heads that specialise in one question"
+SECTION = "specialists"
+TABLES = ("profiles",)
+NEEDS = {"question": 2}
+
+_HEADS = 12
+
+
+def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """A panel per method that has specialists: their mean rank for each question."""
+    panels, without = [], []
+    for grid, _, label, rows in _heads.each_method(tables["profiles"], study, "question"):
+        limits = [study.top_k_of(grid.heads), study.specialist_k(grid.heads)]
+        found = profiles.specialists(rows, *limits)
+        shown = list(found.index[:_HEADS])
+        count = f"{len(shown)} of {len(found)}" if len(found) > len(shown) else len(found)
+        count = f"{count} {'head' if len(found) == 1 else 'heads'}"
+        if shown:
+            panels.append((f"{label}: {count}", shown, grid, rows, limits))
+        else:
+            without.append(label)
+    if not panels:
+        return style.note(
+            "No method ranks a head among the top for one question and, on average, far below for the others."
+        )
+    figure, axes = _heads.panels([title for title, *_ in panels], [heads for _, heads, *_ in panels], row=0.19)
+    for ax, (_, heads, grid, rows, limits) in zip(axes, panels, strict=True):
+        ranks = profiles.mean_ranks(rows, "value").loc[heads]
+        ax.hlines(range(len(heads)), ranks.min(axis=1), ranks.max(axis=1), color=style.FAINT, linewidth=2, zorder=1)
+        questions = study.order("question", rows["value"])
+        for question, shift in zip(questions, _heads.shifts(len(questions)) / 2, strict=True):
+            of_question, look = rows[rows["value"] == question], style.question_style(study, question)
+            _heads.dots(ax, of_question, heads, look, shift, label=study.label("question", question))
+        _heads.rank_axis(ax, grid.heads, limits)
+    none = f"No specialists: {', '.join(without)}"
+    figure.supxlabel("Mean rank" + (f"\n{style.wrap(none, 100)}" if without else ""))
+    _heads.legend(figure, **_heads.rare_key(figure))
+    return figure

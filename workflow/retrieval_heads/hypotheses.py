@@ -1,0 +1,306 @@
+"""What a study asks of its results, each question answered by a named test with an effect size.
+
+Units of the tests are documents where outcomes are known prompt by prompt. Elsewhere they are configurations, or groups
+of configurations that were measured on the same prompts; these still share documents, so that such a p value is too
+small rather than too large.
+"""
+
+from collections.abc import Iterator
+from itertools import combinations, pairwise, product
+
+import numpy as np
+import pandas as pd
+
+from retrieval_heads import profiles
+from retrieval_heads.drops import CELL, Drops
+from retrieval_heads.overlap import grid_names, grids, top_heads
+from retrieval_heads.seeds import generator
+from retrieval_heads.statistics import (
+    Comparison,
+    exchange_test,
+    friedman,
+    holm,
+    mean_interval,
+    pairing_test,
+    signed_rank,
+)
+from retrieval_heads.study import DIMENSIONS, Study
+from retrieval_heads.tables import TESTS
+
+DROP = "drop of accuracy"
+AGAINST_RANDOM = "top against random"
+HEAD_OVERLAP = "overlap of heads"
+LAYER_OVERLAP = "overlap of layers"
+SPECIALISTS = "question specialists"
+MODEL_RANKS = "ranks in two models"
+CONSENSUS = "consensus of methods"
+SCORE_GAP = "score gap"
+LENGTH_BREAK = "break between lengths"
+NOISE = "methods against noise"
+
+
+def hypotheses(
+    study: Study,
+    rankings: pd.DataFrame,
+    overlap: pd.DataFrame,
+    heads: pd.DataFrame,
+    drops: Drops,
+    reliability: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """All tests that the study's data allow.
+
+    Parameters
+    ----------
+    study : the study.
+    rankings, overlap : the tables of these names.
+    heads : the profiles table.
+    drops : the drop of each configuration.
+    reliability : the reliability table, where scores of single prompts are known.
+
+    Returns
+    -------
+    The tests table. P values are corrected (Holm) over the tests of the same subject, dimension, level and method; a
+    test of all values together is no part of the family of pairs.
+    """
+    shares = layer_overlap(rankings, study.top_k)
+    found = [
+        *_drops(study, drops),
+        *_against_random(study, drops),
+        *_within_and_between(study, HEAD_OVERLAP, overlap[overlap["dimension"] == "question"]),
+        *_within_and_between(study, LAYER_OVERLAP, shares),
+        *_of_whole_rankings(study, rankings),
+        *_consensus(study, heads),
+        *_gaps(study, rankings),
+        *_breaks(study, overlap),
+        *_noise(study, overlap, reliability),
+    ]
+    frame = pd.DataFrame(found, columns=TESTS.columns)
+    family = [*(frame[name] for name in ("subject", "dimension", "k", "method")), frame["a"].isna()]
+    for _, members in frame.groupby(family, dropna=False):
+        frame.loc[members.index, "p_holm"] = holm(members["p"].astype(float))
+    return frame.astype({"k": "Int64", "units": int, "p_holm": float})
+
+
+def layer_overlap(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
+    """How far the top heads for each two questions lie in the same layers: 1 − their total variation distance.
+
+    Returns
+    -------
+    model, method, context_length, a, b and jaccard (the overlap of the layers' shares, from 0 to 1; so called as it is
+    compared in the way that the Jaccard of heads is).
+    """
+    top = top_heads(rankings, top_k)
+    layers = top.groupby([*DIMENSIONS, "layer"]).size().unstack("layer", fill_value=0)
+    shares = layers.div(layers.sum(axis=1), axis=0)
+    rows = []
+    by = [dimension for dimension in DIMENSIONS if dimension != "question"]
+    for configuration, group in shares.groupby(by):
+        for a, b in combinations(sorted(group.index.get_level_values("question")), 2):
+            one, other = (group.xs(question, level="question").iloc[0] for question in (a, b))
+            rows.append((*configuration, a, b, float(np.minimum(one, other).sum())))
+    return pd.DataFrame(rows, columns=[*by, "a", "b", "jaccard"])
+
+
+def score_gaps(rankings: pd.DataFrame) -> pd.DataFrame:
+    """How far the first head of each ranking stands above the second: (score 1 − score 2) / score 1, as ``gap``.
+
+    A ranking whose first score is not above 0, or that lists a single head, has none.
+    """
+    scores = (
+        rankings[rankings["rank"] <= 2]
+        .pivot(index=list(DIMENSIONS), columns="rank", values="score")
+        .reindex(columns=[1, 2])
+    )
+    scores = scores[scores[1] > 0].dropna()
+    return ((scores[1] - scores[2]) / scores[1]).rename("gap").reset_index()
+
+
+def _drops(study: Study, drops: Drops) -> Iterator[dict]:
+    """Does the same cut cost as much for every question, category, method, model and length?"""
+    units = drops.units[drops.units["source"] == "method"]
+    units = units.assign(category=units["question"].map(study.categories))
+    for k in (None, *sorted(units["k"].unique())):
+        rows = units if k is None else units[units["k"] == k]
+        for dimension in ("question", "category", "method", "model", "context_length"):
+            values, unit = _blocks(rows, dimension)
+            order = study.order(dimension, values.columns)
+            if len(order) > 2 and len(values) > 1:
+                yield _row(DROP, dimension, friedman(values[order].to_numpy()), unit, len(values), k=k)
+            for a, b in combinations(order, 2):
+                difference = (values[a] - values[b]).to_numpy()
+                yield from _paired(study, DROP, dimension, difference, unit, a=str(a), b=str(b), k=k)
+
+
+def _against_random(study: Study, drops: Drops) -> Iterator[dict]:
+    """Do the top heads of a method cost more than random ones (a), in all models together and in each (b)?"""
+    rows = drops.units[drops.units["source"] == "difference"]
+    for (matching, k), group in rows.groupby(["matching", "k"]):
+        for model, method in product(
+            (None, *study.order("model", group["model"])), study.order("method", group["method"])
+        ):
+            chosen = (group["method"] == method) & (True if model is None else group["model"] == model)
+            values, unit = _blocks(group[chosen], "method")
+            if method in values:
+                names = {"a": matching, "b": model, "method": method, "k": k}
+                yield from _paired(study, AGAINST_RANDOM, "method", values[method].to_numpy(), unit, **names)
+
+
+def _within_and_between(study: Study, subject: str, pairs: pd.DataFrame) -> Iterator[dict]:
+    """Do questions of one category agree more than questions of two?"""
+    a, b = (pairs[end].map(study.categories) for end in ("a", "b"))
+    by = ["model", "method", "context_length"]
+    between = pairs[a != b].groupby(by)["jaccard"].mean()
+    groups = {"within": a == b, **{category: (a == category) & (b == category) for category in sorted(set(a) | set(b))}}
+    for name, chosen in groups.items():
+        difference = (pairs[chosen].groupby(by)["jaccard"].mean() - between).dropna().to_numpy()
+        yield from _paired(study, subject, "category", difference, "ranking group", a=name, b="between")
+
+
+def _of_whole_rankings(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
+    """Are there heads for one question alone, and do two models rank heads differently, beyond what chance makes of it?
+
+    Whole rankings are exchanged, between questions or between models, within whatever else they share. Specialists are
+    those of :func:`~retrieval_heads.profiles.specialists`.
+    """
+    grid = grids(rankings)
+    named = grid_names(rankings, rankings)
+    for (name, method), group in rankings.groupby([named, "method"], sort=True):
+        layers, heads = grid[group["model"].iloc[0]]
+        within, beyond = study.top_k_of(layers * heads), study.specialist_k(layers * heads)
+
+        def count(ranks: np.ndarray, within: int = within, beyond: int = beyond) -> float:
+            with np.errstate(invalid="ignore"):
+                means = np.nansum(ranks, axis=1) / (~np.isnan(ranks)).sum(axis=1)
+            best = means.min(axis=0)
+            others = (means.sum(axis=0) - best) / (len(means) - 1)
+            return float(((best < within) & (others > beyond)).sum())
+
+        ranks = _by_head(group, heads, layers * heads)
+        values, questions = _exchangeable(ranks, "question")
+        if len(questions) > 1 and values.shape[1] > 1:
+            key = generator(study.seed, "specialists", name, method)
+            result = exchange_test(values, count, "heads", key)
+            yield _row(SPECIALISTS, "question", result, "ranking group", values.shape[1], grid=name, method=method)
+        models = study.order("model", group["model"])
+        filled = _filled(ranks)
+        for a, b in combinations(models, 2):
+            values, _ = _exchangeable(filled[filled.index.get_level_values("model").isin([a, b])], "model")
+            if len(values) == 2 and values.shape[1] > 1:
+                key = generator(study.seed, "model_ranks", a, b, method)
+                result = exchange_test(values, _mean_distance, "places", key)
+                yield _row(MODEL_RANKS, "model", result, "ranking group", values.shape[1], a=a, b=b, method=method)
+
+
+def _consensus(study: Study, heads: pd.DataFrame) -> Iterator[dict]:
+    """Do all methods agree on more heads than if each put its own anywhere?"""
+    every = profiles.of(heads)
+    for name, group in every.groupby("grid"):
+        total = int(np.prod([int(side) for side in name.split(" × ")]))
+        ranks = group.pivot(index=["layer", "head"], columns="method", values="mean_rank")
+        if ranks.shape[1] > 1:
+            within = np.zeros((ranks.shape[1], total))
+            within[:, : len(ranks)] = (ranks < study.consensus_k(total)).to_numpy().T
+            key = generator(study.seed, "consensus", name)
+            result = pairing_test(within, lambda rows: float(rows.prod(axis=0).sum()), "heads", key)
+            yield _row(CONSENSUS, "method", result, "head", total, grid=name)
+
+
+def _gaps(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
+    """Does the first head of some methods stand further above the second than of others?"""
+    values = score_gaps(rankings).pivot(index=CELL, columns="method", values="gap").dropna()
+    order = study.order("method", values.columns)
+    if len(order) > 2 and len(values) > 1:
+        yield _row(SCORE_GAP, "method", friedman(values[order].to_numpy()), "configuration", len(values))
+    for a, b in combinations(order, 2):
+        difference = (values[a] - values[b]).to_numpy()
+        yield from _paired(study, SCORE_GAP, "method", difference, "configuration", a=a, b=b)
+
+
+def _breaks(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
+    """Do rankings change between two neighbouring lengths more than between the other neighbours?"""
+    pairs = overlap[overlap["dimension"] == "context_length"]
+    lengths = sorted({int(length) for length in [*pairs["a"], *pairs["b"]]})
+    if len(lengths) < 3:
+        return
+    ends = [frozenset((int(a), int(b))) for a, b in zip(pairs["a"], pairs["b"], strict=True)]
+    neighbours = {frozenset(pair): pair for pair in pairwise(lengths)}
+    pairs = pairs.assign(pair=[neighbours.get(end) for end in ends]).dropna(subset="pair")
+    for method, group in pairs.groupby("method"):
+        values = group.pivot(index=["model", "question"], columns="pair", values="jaccard").dropna()
+        for pair in values.columns if values.shape[1] > 1 else ():
+            difference = (values[pair] - values.drop(columns=[pair]).mean(axis=1)).to_numpy()
+            a, b = map(str, pair)
+            yield from _paired(
+                study, LENGTH_BREAK, "context_length", difference, "ranking group", a=a, b=b, method=method
+            )
+
+
+def _noise(study: Study, overlap: pd.DataFrame, reliability: pd.DataFrame | None) -> Iterator[dict]:
+    """Do two methods agree less than each agrees with itself on other documents?"""
+    if reliability is None or reliability.empty:
+        return
+    noise = reliability.groupby([*CELL, "method"])["jaccard"].mean().unstack("method")
+    pairs = overlap[overlap["dimension"] == "method"]
+    for (a, b), group in pairs.groupby(["a", "b"]):
+        if {a, b} <= set(noise.columns):
+            own = noise[[a, b]].reindex(pd.MultiIndex.from_frame(group[CELL])).to_numpy().mean(axis=1)
+            difference = group["jaccard"].to_numpy() - own
+            known = difference[~np.isnan(difference)]
+            yield from _paired(study, NOISE, "method", known, "configuration", a=a, b=b)
+
+
+def _blocks(rows: pd.DataFrame, dimension: str) -> tuple[pd.DataFrame, str]:
+    """Mean drop of each value of a dimension in each unit that has them all, shape (units, values).
+
+    What else tells drops apart is the same for all values: a mean is over those settings alone that have them all.
+    """
+    named = "question" if dimension == "category" else dimension
+    cell = [name for name in CELL if name != named]
+    if "doc_id" in rows:
+        index, unit = ["doc_id"], "document"
+    else:
+        index, unit = cell, "configuration" if cell == CELL else "configuration group"
+    setting = list(dict.fromkeys([*index, *cell, *(name for name in ("method", "k") if name != named)]))
+    whole = rows.pivot_table(index=setting, columns=dimension, values="drop", aggfunc="mean").dropna()
+    return whole.groupby(level=index).mean(), unit
+
+
+def _by_head(group: pd.DataFrame, per_layer: int, heads: int) -> pd.DataFrame:
+    """Rankings × all heads: the ranks, NaN where a ranking does not list a head."""
+    place = group["layer"] * per_layer + group["head"]
+    ranks = group.assign(place=place).pivot(index=CELL, columns="place", values="rank")
+    return ranks.reindex(columns=range(heads)).astype(float)
+
+
+def _filled(ranks: pd.DataFrame) -> pd.DataFrame:
+    """Heads that a ranking does not list share the mean of the ranks that are left."""
+    return ranks.apply(lambda row: row.fillna((row.count() + 1 + len(row)) / 2), axis=1)
+
+
+def _exchangeable(ranks: pd.DataFrame, dimension: str) -> tuple[np.ndarray, list]:
+    """Ranks of each value of a dimension in each block that has them all, shape (values, blocks, heads)."""
+    values = sorted(set(ranks.index.get_level_values(dimension)))
+    block = [name for name in CELL if name != dimension]
+    complete = [group.droplevel(block) for _, group in ranks.groupby(block) if len(group) == len(values)]
+    stacked = [group.loc[values].to_numpy() for group in complete]
+    return np.array(stacked).reshape(len(stacked), len(values), ranks.shape[1]).swapaxes(0, 1), values
+
+
+def _mean_distance(ranks: np.ndarray) -> float:
+    means = ranks.mean(axis=1)
+    return float(np.abs(means[0] - means[1]).mean())
+
+
+def _paired(
+    study: Study, subject: str, dimension: str, difference: np.ndarray, unit: str, **names: object
+) -> Iterator[dict]:
+    if len(difference) > 1:
+        rng = generator(study.seed, "hypotheses", subject, dimension, *map(str, names.values()))
+        mean = mean_interval(difference, study.resamples, rng)
+        row = _row(subject, dimension, signed_rank(difference), unit, len(difference), **names)
+        yield row | {"difference": mean.value, "difference_low": mean.low, "difference_high": mean.high}
+
+
+def _row(subject: str, dimension: str, result: Comparison, unit: str, units: int, **names: object) -> dict:
+    row = dict.fromkeys(TESTS.columns) | {"subject": subject, "dimension": dimension, "unit": unit, "units": units}
+    return row | names | result._asdict()

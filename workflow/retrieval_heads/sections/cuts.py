@@ -1,0 +1,167 @@
+"""What cutting heads does to accuracy: against random heads, by model and by context length."""
+
+import pandas as pd
+
+from retrieval_heads.derived import at
+from retrieval_heads.hypotheses import AGAINST_RANDOM, DROP
+from retrieval_heads.sections.blocks import Paragraph, Section, TableBlock, Tables
+from retrieval_heads.sections.parts import (
+    MATCHING,
+    drops_by_level,
+    findings,
+    in_order,
+    mean_drops,
+    only_one,
+    paired_tests,
+    table,
+)
+from retrieval_heads.study import Study
+from retrieval_heads.wording import estimate, p_value
+
+TABLES = {
+    "ablation_drops": {"title": "Mean drop against random heads, by method", "needs": {}},
+    "against_random": {"title": "Top heads against random ones", "needs": {}},
+    "effects": {"title": "Accuracy with the top heads cut", "needs": {}},
+    "recoveries": {"title": "Where a deeper cut raised accuracy most", "needs": {}},
+    "model_drops": {"title": "Mean drop of accuracy by model", "needs": {"model": 2}},
+    "model_tests": {"title": "Differences between models in the drop", "needs": {"model": 2}},
+    "length_drops": {"title": "Mean drop of accuracy by context length", "needs": {"ablated_length": 2}},
+    "length_tests": {"title": "Differences between context lengths in the drop", "needs": {"ablated_length": 2}},
+}
+
+_NONE_CUT = Paragraph("No top heads were cut beside an uncut baseline.")
+_RECOVERIES = 10
+
+
+def ablation(study: Study, tables: Tables) -> Section:
+    """What cutting the top heads does, against random heads."""
+    if tables["effects"].empty:
+        return Section("ablation", [_NONE_CUT])
+    return Section(
+        "ablation",
+        [
+            *findings("ablation", study, tables),
+            *_by_method(study, tables),
+            *_against_random(study, tables),
+            *_curves(study, tables["effects"]),
+            *_recoveries(study, tables["steps"]),
+        ],
+    )
+
+
+def models(study: Study, tables: Tables) -> Section:
+    """Whether a cut costs more in one model than in another."""
+    return Section("models", _compared(study, tables, "models", "model", "model", "a cut cannot cost more in another"))
+
+
+def lengths(study: Study, tables: Tables) -> Section:
+    """Whether a cut costs more at some lengths."""
+    cut = at(tables["effects"])["context_length"]
+    none = only_one(study, "context_length", cut, "the effect of the length on ablation is not known")
+    return Section("lengths", none if len(cut) and none else _compared(
+        study, tables, "lengths", "context_length", "length", "the effect of the length is not known"
+    ))  # fmt: skip
+
+
+def _compared(study: Study, tables: Tables, key: str, dimension: str, name: str, why: str) -> list:
+    if tables["effects"].empty:
+        return [_NONE_CUT]
+    if none := only_one(study, dimension, mean_drops(study, tables, dimension)["value"], why):
+        return none
+    level = study.level(tables["effects"])
+    tests = tables["tests"]
+    tests = tests[(tests["subject"] == DROP) & (tests["dimension"] == dimension) & tests["k"].eq(level).fillna(False)]
+    title = f"Mean drop of accuracy by {dimension.replace('_', ' ')}, in points"
+    return [
+        *findings(key, study, tables),
+        *drops_by_level(study, tables, dimension, f"{name}_drops", title),
+        *paired_tests(
+            study, tests, dimension, f"{name}_tests", f"Differences with the top {level} heads cut, in points"
+        ),
+    ]
+
+
+def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
+    level = study.level(tables["effects"])
+    means = mean_drops(study, tables, "method")
+    means = means[means["k"].eq(level).fillna(False)]
+    tests = tables["tests"]
+    tests = tests[(tests["subject"] == AGAINST_RANDOM) & tests["k"].eq(level).fillna(False) & tests["b"].isna()]
+    rows = []
+    for method in study.order("method", means["value"]):
+        here = means[means["value"] == method]
+        top = here[here["source"] == "method"].iloc[0]
+        for kind in ("layer", "none"):
+            of_kind = here[here["matching"] == kind]
+            test = tests[(tests["method"] == method) & (tests["a"] == kind)]
+            if len(of_kind):
+                random, more = (of_kind[of_kind["source"] == source].iloc[0] for source in ("random", "difference"))
+                p = p_value(test.iloc[0]["p_holm"]).removeprefix("= ") if len(test) else ""
+                effect = f"{test.iloc[0]['effect_size']:.2f}".replace("-", "−") if len(test) else ""
+                names = [study.label("method", method), MATCHING[kind]]
+                numbers = [estimate(row, "drop", "") for row in (top, random, more)]
+                rows.append([*names, *numbers, p, effect, str(top["configurations"])])
+    header = ["Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p", "Effect size", "n"]
+    title = f"Mean drop with {level} heads cut, by method, in points"
+    return table("ablation_drops", title, header, rows, 6)
+
+
+def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
+    level = study.level(tables["effects"])
+    controls = at(tables["against_random"], pooled=["question"], k=level)
+    accuracy = at(tables["effects"], pooled=["question"], k=level)
+    accuracy = accuracy.set_index(["model", "context_length", "method"])
+    rows = []
+    for key, group in in_order(study, controls, ["model", "context_length", "method"]):
+        model, length, method = key
+        for _, row in group.sort_values("matching").iterrows():
+            rows.append(
+                [
+                    study.label("model", model),
+                    study.label("context_length", length),
+                    study.label("method", method),
+                    f"{MATCHING[row['matching']]}, {row['draws']} drawn",
+                    estimate(accuracy.loc[key], "drop", ""),
+                    estimate(row, "drop", ""),
+                    estimate(row, "difference", ""),
+                    p_value(row["p_holm"]).removeprefix("= "),
+                ]
+            )
+    header = ["Model", "Context", "Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p"]
+    if all(not row[-1] for row in rows):  # counts alone allow no paired test
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    title = f"Top {level} heads against as many random ones, all questions, in points of accuracy"
+    return table("against_random", title, header, rows, len(header) - 4)
+
+
+def _curves(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
+    pooled = at(effects, pooled=["question"])
+    levels = sorted(pooled["k"].unique())
+    rows = []
+    for (model, length, method), group in in_order(study, pooled, ["model", "context_length", "method"]):
+        by_k = group.set_index("k")
+        cells = [estimate(by_k.loc[k], "accuracy") if k in by_k.index else "" for k in levels]
+        names = [study.label("model", model), study.label("context_length", length), study.label("method", method)]
+        rows.append([*names, estimate(group.iloc[0], "baseline"), *cells])
+    header = ["Model", "Context", "Method", "No cut", *(f"{k} cut" for k in levels)]
+    return table("effects", "Accuracy with the top heads cut, all questions", header, rows, len(levels) + 1)
+
+
+def _recoveries(study: Study, steps: pd.DataFrame) -> list[TableBlock]:
+    """The steps to a deeper cut after which accuracy is higher, the largest first."""
+    single = at(steps)
+    rising = single[single["change"] > 0].sort_values(["change", "k"], ascending=[False, True], kind="stable")
+    rows = [
+        [
+            study.label("model", row["model"]),
+            study.label("context_length", row["context_length"]),
+            study.label("method", row["method"]),
+            study.label("question", row["question"]),
+            f"{row['k_before']} to {row['k']}",
+            estimate(row, "change", ""),
+            p_value(row["p_holm"]).removeprefix("= "),
+        ]
+        for _, row in rising.head(_RECOVERIES).iterrows()
+    ]
+    header = ["Model", "Context", "Method", "Question", "Heads cut", "Change", "Holm p"]
+    return table("recoveries", "Where a deeper cut raised accuracy most, in points", header, rows, 2)

@@ -1,0 +1,148 @@
+"""Parts that several sections are built from."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from retrieval_heads.claims import about
+from retrieval_heads.sections.blocks import Findings, Paragraph, TableBlock, Tables
+from retrieval_heads.study import Study
+from retrieval_heads.wording import estimate, listed, p_value
+
+DIMENSION = {
+    "model": "Model",
+    "method": "Method",
+    "question": "Question",
+    "category": "Category",
+    "context_length": "Context",
+}
+"""How a dimension heads a column."""
+
+PLURAL = {
+    "model": "models",
+    "method": "methods",
+    "question": "questions",
+    "category": "categories of questions",
+    "context_length": "context lengths",
+}
+
+MATCHING = {"layer": "the same layers", "none": "any layer"}
+"""Where random heads were drawn from."""
+
+
+def findings(key: str, study: Study, tables: Tables) -> list[Findings]:
+    """The claims of a section, as a list of one block or none."""
+    found = about(key, tables, study)
+    return [Findings(found)] if found else []
+
+
+def only_one(study: Study, dimension: str, values: Iterable, what: str) -> list[Paragraph]:
+    """A line that says so if a dimension has fewer than two values, and so nothing to compare."""
+    order = study.order(dimension, values)
+    if len(order) > 1:
+        return []
+    there = f"only {study.label(dimension, order[0])}" if order else f"no {PLURAL[dimension]}"
+    return [Paragraph(f"There is {there} in these results, so {what}.")]
+
+
+def table(name: str, title: str, header: list[str], rows: list[list[str]], numbers: int = 0) -> list[TableBlock]:
+    """A table as a list of one block, or of none where it has no rows.
+
+    Columns of a model, context or grid that is the same in all rows are left out.
+
+    Parameters
+    ----------
+    numbers : how many of the last columns hold numbers.
+    """
+    same = {
+        i
+        for i, column in enumerate(header)
+        if column in ("Model", "Context", "Grid") and len({row[i] for row in rows}) == 1
+    }
+    kept = [i for i in range(len(header)) if i not in same]
+    numeric = frozenset(range(len(header) - numbers, len(header)))
+    block = TableBlock(
+        name,
+        title,
+        [header[i] for i in kept],
+        [[row[i] for i in kept] for row in rows],
+        frozenset(place for place, i in enumerate(kept) if i in numeric),
+    )
+    return [block] if rows else []
+
+
+def in_order(study: Study, frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    """Groups in the study's order of each dimension."""
+    places = {name: {value: i for i, value in enumerate(study.order(name, frame[name]))} for name in by}
+    groups = {key: group for key, group in frame.groupby(by)}
+    for key in sorted(groups, key=lambda key: [places[name][value] for name, value in zip(by, key, strict=True)]):
+        yield key, groups[key]
+
+
+def heads_of(grid: str) -> int:
+    """The number of heads in a grid such as ``32 × 32``."""
+    return int(np.prod([int(side) for side in grid.split(" × ")]))
+
+
+def mean_drops(study: Study, tables: Tables, dimension: str) -> pd.DataFrame:
+    """Rows of the mean_drops table about a dimension, its values as they are elsewhere."""
+    rows = tables["mean_drops"]
+    rows = rows[rows["grouping"] == dimension]
+    return rows.assign(value=rows["value"].astype(int)) if dimension == "context_length" else rows
+
+
+def drops_by_level(study: Study, tables: Tables, dimension: str, name: str, title: str) -> list[TableBlock]:
+    """Mean drop of each value of a dimension at each level, and of random heads beside it."""
+    rows, levels = mean_drops(study, tables, dimension), []
+    levels = [*sorted(rows["k"].dropna().unique()), None]
+    lines = []
+    for value in study.order(dimension, rows["value"]):
+        of_value = rows[rows["value"] == value]
+        for source, matching, heads in (
+            ("method", None, "top heads"),
+            *(("random", kind, f"random, {MATCHING[kind]}") for kind in ("layer", "none")),
+        ):
+            here = of_value[(of_value["source"] == source)]
+            here = here[here["matching"].isna() if matching is None else here["matching"] == matching]
+            if len(here):
+                cells = [here[here["k"].isna() if k is None else here["k"].eq(k).fillna(False)] for k in levels]
+                lines.append(
+                    [
+                        study.label(dimension, value),
+                        heads,
+                        *(estimate(cell.iloc[0], "drop", "") if len(cell) else "" for cell in cells),
+                        f"{100 * cells[-1].iloc[0]['drop_sd']:.1f}",
+                        str(here["configurations"].max()),
+                    ]
+                )
+    # A column that is always the same is dropped by its heading; the dimension itself has several values here.
+    header = [f"{DIMENSION[dimension]} ", "Heads cut", *(f"{k} cut" for k in levels[:-1]), "All levels", "SD", "n"]
+    return table(name, title, header, lines, len(levels) + 2)
+
+
+def paired_tests(study: Study, tests: pd.DataFrame, dimension: str, name: str, title: str) -> list[TableBlock]:
+    """Named tests about the drop along one dimension, each pair of values and all together."""
+    lines = []
+    for _, row in tests.iterrows():
+        every = pd.isna(row["a"])
+        compared = "all" if every else " − ".join(study.label(dimension, row[end]) for end in ("a", "b"))
+        lines.append(
+            [
+                compared,
+                "" if every else estimate(row, "difference", ""),
+                f"{row['test']}, {row['units']} {row['unit']}s",
+                p_value(row["p"]).removeprefix("= "),
+                p_value(row["p_holm"]).removeprefix("= "),
+                f"{row['effect_size']:.2f}".replace("-", "−"),
+                row["effect"],
+            ]
+        )
+    header = ["Compared", "Difference", "Test", "p", "Holm p", "Effect size", "Measure"]
+    found = table(name, title, header, lines)
+    return [TableBlock(b.name, b.title, b.header, b.rows, frozenset({1, 3, 4, 5})) for b in found]
+
+
+def sentence(study: Study, dimension: str, values: Iterable) -> str:
+    """The values of a dimension in a sentence."""
+    return listed([study.label(dimension, value) for value in study.order(dimension, values)])

@@ -1,0 +1,131 @@
+"""What was studied: models, methods, questions, settings, prompts, and how the uncut model does."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from retrieval_heads.analysis import gaps
+from retrieval_heads.derived import at
+from retrieval_heads.overlap import grids, top_k_for
+from retrieval_heads.sections.blocks import Items, Paragraph, Section, TableBlock, Tables
+from retrieval_heads.sections.parts import MATCHING, findings, in_order, sentence, table
+from retrieval_heads.study import Study
+from retrieval_heads.wording import estimate, listed
+
+TABLES = {
+    "models": {"title": "Models", "needs": {}},
+    "methods": {"title": "Methods", "needs": {}},
+    "questions": {"title": "Questions", "needs": {}},
+    "settings": {"title": "Settings", "needs": {}},
+    "dataset_counts": {"title": "Prompts", "needs": {"documents": 1}},
+    "baseline": {"title": "Accuracy with no head cut", "needs": {}},
+}
+
+
+def setup(study: Study, tables: Tables) -> Section:
+    """Models, methods, questions and settings."""
+    config, grid = study.config, grids(tables["rankings"])
+    models = [
+        [study.label("model", model), _source(study, model), f"{layers} × {heads} = {layers * heads:,}",
+         str(top_k_for(layers * heads, study.top_k))]
+        for model in study.order("model", grid)
+        for layers, heads in [grid[model]]
+    ]  # fmt: skip
+    methods = [
+        [study.label("method", method), about.get("definition", ""), about.get("paper", "")]
+        for method in study.order("method", tables["rankings"]["method"])
+        for about in [study.methods.get(method, {})]
+    ]
+    questions = [
+        [study.label("question", question), about.get("text", ""), about.get("type", ""), about.get("category", "")]
+        for question in study.order("question", tables["rankings"]["question"])
+        for about in [config["questions"].get(question, {})]
+    ]
+    settings = [[name, value] for name, value in _settings(study, tables) if value]
+    blocks: list[TableBlock | Paragraph] = [
+        TableBlock(
+            "models", "Models", ["Models", "Source", "Heads (layers × heads)", "Top heads"], models, frozenset({3})
+        ),
+        TableBlock("methods", "Methods", ["Method", "What it measures", "Source"], methods),
+    ]
+    if study.published:
+        blocks.append(
+            Paragraph(
+                "The rankings were made elsewhere: the table above says what each method measures by its definition, "
+                "which "
+                "is not to say that the published scores were computed in just that way."
+            )
+        )
+    blocks += [
+        TableBlock("questions", "Questions", ["Question", "As asked", "Answer", "Category"], questions),
+        TableBlock("settings", "Settings", ["Setting", "Value"], settings),
+    ]
+    return Section("setup", blocks)
+
+
+def data(study: Study, tables: Tables) -> Section:
+    """How many prompts there are, which were left out, what is missing, and how the uncut model does."""
+    blocks = findings("data", study, tables)
+    if (counts := tables.get("dataset_counts")) is not None:
+        blocks += _dataset_counts(study, counts)
+    missing = gaps(study, tables["rankings"], tables["ablation_summary"])
+    blocks.append(Paragraph("What is missing:" if missing else "No configuration of the study is missing."))
+    blocks += [Items(missing)] if missing else []
+    return Section("data", [*blocks, *_baseline(study, tables["effects"])])
+
+
+def _dataset_counts(study: Study, counts: pd.DataFrame) -> list[TableBlock]:
+    reasons = sorted(set(counts["status"]) - {"ok"})
+    rows = []
+    for (model, length, question), group in in_order(study, counts, ["model", "context_length", "question"]):
+        used = group[group["status"] == "ok"].groupby("split")["prompts"].sum()
+        left_out = group[group["status"] != "ok"].groupby("status")["prompts"].sum()
+        names = [study.label("model", model), study.label("context_length", length), study.label("question", question)]
+        why = "; ".join(f"{left_out[reason]} × {reason}" for reason in reasons if reason in left_out)
+        rows.append([*names, why, str(used.get("train", 0)), str(used.get("test", 0)), str(left_out.sum())])
+    header = ["Model", "Context", "Question", "Why left out", "Train", "Test", "Left out"]
+    return table("dataset_counts", "Prompts", header, rows, 3)
+
+
+def _baseline(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
+    cells = at(effects)
+    lengths = study.order("context_length", cells["context_length"])
+    rows = []
+    for (model, question), group in in_order(study, cells, ["model", "question"]):
+        by_length = group.drop_duplicates("context_length").set_index("context_length")
+        values = [
+            estimate(by_length.loc[length], "baseline") if length in by_length.index else "" for length in lengths
+        ]
+        rows.append([study.label("model", model), study.label("question", question), *values])
+    header = ["Model", "Question", *(study.label("context_length", length) for length in lengths)]
+    return table("baseline", "Accuracy with no head cut", header, rows, len(lengths))
+
+
+def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
+    config = study.config
+    controls = tables["against_random"]
+    draws = controls.groupby("matching")["draws"].max() if len(controls) else {}
+    bootstrap = tables["effects"]["documents"].notna().any()
+    documents = config.get("documents") or {}
+    rankings = tables["rankings"]
+    return [
+        ("Study", study.name),
+        ("Published results", str(study.published.get("folder", ""))),
+        ("Seed", str(study.seed)),
+        ("Documents", ", ".join(f"{key} {value}" for key, value in documents.items())),
+        ("Context lengths", sentence(study, "context_length", rankings["context_length"])),
+        ("Heads cut", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
+        ("Random draws", ", ".join(f"{number} of {MATCHING[kind]}" for kind, number in draws.items())),
+        ("Way of cutting", listed(sorted(set(tables["effects"]["mode"])))),
+        ("Tokens it acts on", listed(sorted(set(tables["effects"]["scope"])))),
+        ("Bootstrap resamples", f"{study.resamples:,}" if bootstrap else ""),
+        ("Level of tests", f"{study.alpha:g}"),
+        ("Smallest effect that matters", f"{study.smallest_effect:g}"),
+    ]
+
+
+def _source(study: Study, model: str) -> str:
+    source = (study.config["models"].get(model) or {}).get("source")
+    if isinstance(source, Mapping):
+        return ", ".join(f"{key} {value}" for key, value in source.items())
+    return "published results" if study.published else ""

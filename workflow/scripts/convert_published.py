@@ -1,0 +1,12 @@
+from typing import TYPE_CHECKING
+
+from retrieval_heads import published, tables
+from retrieval_heads.runtime import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    rankings, ablation_summary = published.convert(snakemake.params.config)
+    tables.write(rankings, snakemake.output.rankings, tables.RANKINGS)
+    tables.write(ablation_summary, snakemake.output.ablation_summary, tables.ABLATION_SUMMARY)
