@@ -12,7 +12,7 @@ from made_tables import (
     make_study,
     no_collection,  # noqa: F401
 )
-from retrieval_heads import claims, effects, hypotheses, overlap, profiles, tables
+from retrieval_heads import claims, derived, effects, hypotheses, overlap, profiles
 from retrieval_heads.claims import Outcome, cutting, ranking
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
@@ -32,12 +32,12 @@ def one(rule, found, study):
 
 def result(subject, dimension, a=None, b=None, **values):
     """A tests table with one row: 12 units, p 0.001, a difference of 0.2 from 0.1 to 0.3."""
-    row = dict.fromkeys(tables.TESTS.columns) | {
+    row = dict.fromkeys(derived.TESTS.columns) | {
         "subject": subject, "dimension": dimension, "a": a, "b": b, "test": "Wilcoxon signed-rank", "unit": "document",
         "units": 12, "statistic": 1.0, "p": 0.001, "p_holm": 0.001, "effect": "rank-biserial correlation",
         "effect_size": 0.9, "difference": 0.2, "difference_low": 0.1, "difference_high": 0.3,
     }  # fmt: skip
-    return pd.DataFrame([row | values], columns=tables.TESTS.columns)
+    return pd.DataFrame([row | values], columns=derived.TESTS.columns)
 
 
 UNSURE = {"p": 0.4, "p_holm": 0.4, "difference": 0.02, "difference_low": -0.2, "difference_high": 0.3}
@@ -261,9 +261,8 @@ class TestRanking:
         turned = same.assign(rank=(same["rank"] - 1 + 40 * (same["question"] == "hq_state")) % 80 + 1)
 
         def outcome(rankings, **values):
-            row = result(
-                hypotheses.SPECIALISTS, "question", grid="10 × 8", method="wu24", statistic=4.0, effect_size=2.5, **values
-            )  # fmt: skip
+            same = {"grid": "10 × 8", "method": "wu24", "statistic": 4.0, "effect_size": 2.5}
+            row = result(hypotheses.SPECIALISTS, "question", **same, **values)
             made = {"profiles": profiles.profile_heads(rankings), "tests": row}
             return one(ranking.questions_have_specialists, made, study)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval_heads import effects, folder, tables
+from retrieval_heads import derived, folder, tables
 from retrieval_heads.config import schema
 from retrieval_heads.method import HeadScorer
 
@@ -143,7 +143,7 @@ def test_an_undocumented_key_is_noticed(place):
 
 def all_tables():
     found = [
-        value for module in (tables, effects) for value in vars(module).values() if isinstance(value, tables.Table)
+        value for module in (tables, derived) for value in vars(module).values() if isinstance(value, tables.Table)
     ]
     return {table.name: table for table in [tables.documents_table([QUESTION]), *found]}
 

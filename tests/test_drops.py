@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from made_tables import make_ablation, make_study
-from retrieval_heads import drops, effects, tables
+from retrieval_heads import derived, drops, effects, tables
 from retrieval_heads.statistics import newcombe
 
 KEY = ["grouping", "value", "k", "source", "matching"]
@@ -52,16 +52,16 @@ def test_intervals_hold_their_means_and_tables_fit_their_schema(made, request, t
     means = request.getfixturevalue(made)
     assert (means["drop_low"] <= means["drop"]).all() and (means["drop"] <= means["drop_high"]).all()
     assert (means["drop_low"] < means["drop_high"]).all()
-    tables.write(means, tmp_path / "mean_drops.parquet", tables.MEAN_DROPS)
-    read = tables.read(tmp_path / "mean_drops.parquet", tables.MEAN_DROPS)
+    tables.write(means, tmp_path / "mean_drops.parquet", derived.MEAN_DROPS)
+    read = tables.read(tmp_path / "mean_drops.parquet", derived.MEAN_DROPS)
     assert len(read) == len(means) and read["k"].isna().sum() == means["k"].isna().sum() > 0
 
 
 def test_a_table_read_from_disk_gives_the_same(study, ablation, by_rows, by_counts, tmp_path):
     tables.write(ablation, tmp_path / "ablation.parquet", tables.ABLATION)
-    tables.write(effects.summarise(ablation), tmp_path / "summary.parquet", tables.ABLATION_SUMMARY)
+    tables.write(effects.summarise(ablation), tmp_path / "summary.parquet", derived.ABLATION_SUMMARY)
     rows = means_of(study, tables.read(tmp_path / "ablation.parquet", tables.ABLATION))
-    counts = means_of(study, tables.read(tmp_path / "summary.parquet", tables.ABLATION_SUMMARY))
+    counts = means_of(study, tables.read(tmp_path / "summary.parquet", derived.ABLATION_SUMMARY))
     pd.testing.assert_frame_equal(rows, by_rows)
     pd.testing.assert_frame_equal(counts, by_counts)
 
@@ -185,7 +185,7 @@ class TestHoles:
 
     def test_nothing_cut(self, study, ablation, summarised):
         means = self.means(study, ablation[ablation["source"] == "baseline"], summarised)
-        assert means.empty and list(means.columns) == tables.MEAN_DROPS.columns
+        assert means.empty and list(means.columns) == derived.MEAN_DROPS.columns
 
     def test_one_document(self, study, ablation, summarised):
         means = self.means(study, ablation[ablation["doc_id"] == "doc0"], summarised)

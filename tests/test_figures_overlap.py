@@ -6,9 +6,9 @@ import pytest
 
 from made_tables import make_rankings, make_reliability, make_study, no_collection  # noqa: F401
 from retrieval_heads import figures, hypotheses, overlap
+from retrieval_heads.derived import TESTS
 from retrieval_heads.figures import _overlap
 from retrieval_heads.statistics import mean_interval
-from retrieval_heads.tables import TESTS
 from retrieval_heads.wording import p_value
 
 STUDIES = {

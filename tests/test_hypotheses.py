@@ -12,7 +12,7 @@ from made_tables import (
     make_study,
     no_collection,  # noqa: F401
 )
-from retrieval_heads import drops, effects, hypotheses, overlap, profiles, tables
+from retrieval_heads import derived, drops, effects, hypotheses, overlap, profiles, tables
 from retrieval_heads.statistics import holm
 
 KEY = ["subject", "dimension", "grid", "a", "b", "method", "k"]
@@ -59,8 +59,8 @@ def tests(study, rankings, ablation):
 
 class TestTable:
     def test_fits_its_schema(self, tests, tmp_path):
-        tables.write(tests, tmp_path / "tests.parquet", tables.TESTS)
-        assert len(tables.read(tmp_path / "tests.parquet", tables.TESTS)) == len(tests)
+        tables.write(tests, tmp_path / "tests.parquet", derived.TESTS)
+        assert len(tables.read(tmp_path / "tests.parquet", derived.TESTS)) == len(tests)
         assert tests["p"].between(0, 1).all() and (tests["p_holm"] >= tests["p"]).all()
 
     def test_every_subject_is_there(self, tests):
@@ -82,6 +82,13 @@ class TestTable:
         assert pairs["p_holm"].tolist() == pytest.approx(holm(pairs["p"]).tolist())
         every = one(tests, hypotheses.DROP, dimension="question", k=10, a=None)
         assert every["p_holm"] == every["p"]
+
+    def test_a_single_model_is_not_corrected_for_all_models_together(self):
+        study = make_study(lengths=(512,), levels=(5,))
+        found = of(run(study, make_rankings(study), make_ablation(study)), hypotheses.AGAINST_RANDOM, method="wu24")
+        together, alone = (found[found["b"].isna() == every].set_index("a") for every in (True, False))
+        pd.testing.assert_series_equal(together["p_holm"], alone["p_holm"])
+        assert together["p_holm"].tolist() == pytest.approx(holm(together["p"]).tolist())
 
     def test_the_same_data_give_the_same_table(self, tests, study, rankings, ablation):
         shuffled = run(
@@ -166,7 +173,7 @@ def made_pairs(value, lengths=(1, 2, 3, 4), seed=0):
     rng = np.random.default_rng(seed)
     rows = [
         {
-            **dict.fromkeys(tables.OVERLAP.columns),
+            **dict.fromkeys(derived.OVERLAP.columns),
             "dimension": "context_length",
             "a": str(a),
             "b": str(b),

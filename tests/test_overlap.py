@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from made_tables import make_ablation, make_counts, make_rankings, make_study
-from retrieval_heads import effects, overlap, tables
+from retrieval_heads import derived, effects, overlap, tables
 from retrieval_heads.analysis import dataset_counts, gaps, leading_heads
 from retrieval_heads.errors import StudyError
 
@@ -39,8 +39,8 @@ def test_values_by_hand(tmp_path):
         for rank, head in enumerate(order, start=1)
     ]
     pairs = overlap.pairwise(pd.DataFrame(rows, columns=tables.RANKINGS.columns), top_k=2)
-    tables.write(pairs, tmp_path / "overlap.parquet", tables.OVERLAP)
-    (row,) = tables.read(tmp_path / "overlap.parquet", tables.OVERLAP).to_dict("records")
+    tables.write(pairs, tmp_path / "overlap.parquet", derived.OVERLAP)
+    (row,) = tables.read(tmp_path / "overlap.parquet", derived.OVERLAP).to_dict("records")
     assert (row["dimension"], row["a"], row["b"], row["k"]) == ("method", "x", "y", 2)
     assert row["jaccard"] == pytest.approx(1 / 3)
     assert row["chance"] == pytest.approx((4 * (1 / 3) + 1) / 6)
@@ -57,7 +57,7 @@ def test_models_with_other_grids_are_not_compared():
 def test_one_configuration_has_no_pairs():
     study = make_study(methods=("wu24",), questions=("hq_state",), lengths=(8,))
     pairs = overlap.pairwise(make_rankings(study))
-    assert pairs.empty and list(pairs.columns) == tables.OVERLAP.columns
+    assert pairs.empty and list(pairs.columns) == derived.OVERLAP.columns
 
 
 def ranking(method, order, **names):
@@ -163,7 +163,7 @@ class TestUnions:
             found.groupby("grid")["dimension"].value_counts().unstack().to_dict("records")
             == [{"category": 1, "method": 3, "question": 6}] * 2
         )
-        tables.write(found, tmp_path / "unions.parquet", tables.UNIONS)
+        tables.write(found, tmp_path / "unions.parquet", derived.UNIONS)
 
 
 def test_a_table_with_holes_fits_its_schema(tmp_path):
@@ -171,7 +171,7 @@ def test_a_table_with_holes_fits_its_schema(tmp_path):
     hole = (rankings["method"] == "wu24") & (rankings["model"] == "b")
     short = (rankings["method"] == "wu24") & (rankings["rank"] > 2)
     pairs = overlap.pairwise(rankings[~hole & ~short])
-    tables.write(pairs, tmp_path / "overlap.parquet", tables.OVERLAP)
+    tables.write(pairs, tmp_path / "overlap.parquet", derived.OVERLAP)
     assert set(pairs.loc[pairs["method"] == "wu24", "dimension"]) == {"question", "context_length"}
     assert overlap.pairwise(rankings.iloc[:0]).empty and overlap.unions(rankings.iloc[:0], {}).empty
 
@@ -193,7 +193,7 @@ def test_dataset_counts():
     )
     counts = dataset_counts([prompts.iloc[:1], prompts.iloc[1:]])
     assert dict(zip(counts["status"], counts["prompts"], strict=True)) == {"ok": 2, "cut": 1}
-    assert set(make_counts(make_study()).columns) == set(tables.DATASET_COUNTS.columns)
+    assert set(make_counts(make_study()).columns) == set(derived.DATASET_COUNTS.columns)
 
 
 def test_gaps_are_named():

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from made_tables import make_rankings, make_study
-from retrieval_heads import overlap, profiles, tables
+from retrieval_heads import derived, overlap, profiles, tables
 
 
 def rankings_of(orders):
@@ -72,7 +72,7 @@ class TestProfile:
             [make_rankings(make_study(models=("a",)), 6, 4), make_rankings(make_study(models=("b",)), 3, 8)]
         )
         found = profiles.profile_heads(rankings, 2)
-        tables.write(found, tmp_path / "profiles.parquet", tables.PROFILES)
+        tables.write(found, tmp_path / "profiles.parquet", derived.PROFILES)
         assert profiles.of(found).groupby("grid")["configurations"].unique().map(list).to_dict() == {
             "3 × 8": [8],
             "6 × 4": [8],
@@ -81,7 +81,7 @@ class TestProfile:
         assert shares.tolist() == pytest.approx([2.0] * 6)
 
     def test_nothing_gives_nothing(self):
-        assert list(profiles.profile_heads(BY_HAND.iloc[:0]).columns) == tables.PROFILES.columns
+        assert list(profiles.profile_heads(BY_HAND.iloc[:0]).columns) == derived.PROFILES.columns
 
 
 class TestConsensus:

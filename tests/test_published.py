@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrieval_heads import effects, published, tables
+from retrieval_heads import derived, effects, published, tables
 from retrieval_heads.config import complete
 from retrieval_heads.errors import StudyError
 from test_workflow import Project
@@ -134,11 +134,11 @@ class TestConversion:
 
     def test_both_are_tables_that_effects_can_be_estimated_from(self, config, tmp_path):
         rankings, summary = published.convert(config)
-        for frame, table in ((rankings, tables.RANKINGS), (summary, tables.ABLATION_SUMMARY)):
+        for frame, table in ((rankings, tables.RANKINGS), (summary, derived.ABLATION_SUMMARY)):
             path = tmp_path / f"{table.name}.parquet"
             tables.write(frame, path, table)
             pd.testing.assert_frame_equal(tables.read(path, table), frame, check_dtype=False)
-        found = effects.from_counts(tables.read(path, tables.ABLATION_SUMMARY)).effects
+        found = effects.from_counts(tables.read(path, derived.ABLATION_SUMMARY)).effects
         cell = found[found["question"].eq("place") & found["context_length"].eq(512) & found["method"].eq("wu24")]
         assert cell.set_index("k")["drop"].round(9).to_dict() == {1: 0.3, 2: 0.9}
 

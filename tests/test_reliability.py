@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval_heads import tables
+from retrieval_heads import derived, tables
 from retrieval_heads.agreement import jaccard
 from retrieval_heads.rankings import rank_heads
 from retrieval_heads.reliability import split_half
@@ -34,7 +34,7 @@ def test_halves_of_equal_documents_agree_fully(tmp_path):
     assert len(found) == 2 * 2 * 3
     assert found[["jaccard", "rbo", "spearman"]].to_numpy() == pytest.approx(1)
     assert set(found["documents"]) == {DOCUMENTS} and set(found["k"]) == {1}
-    tables.write(found, tmp_path / "reliability.parquet", tables.RELIABILITY)
+    tables.write(found, tmp_path / "reliability.parquet", derived.RELIABILITY)
 
 
 def test_noise_lowers_agreement():
@@ -98,5 +98,5 @@ def test_where_a_half_has_no_scores_there_is_no_row():
 def test_nothing_scored_gives_nothing():
     scores, documents = make_scores(documents=1)
     for empty in (split_half(scores, documents, 2, 0), split_half(scores.iloc[:0], documents, 2, 0)):
-        assert empty.empty and list(empty.columns) == tables.RELIABILITY.columns
+        assert empty.empty and list(empty.columns) == derived.RELIABILITY.columns
     assert split_half(*make_scores(), splits=0, seed=0).empty

@@ -9,8 +9,8 @@ from scipy.stats import binom, permutation_test, wilcoxon
 from statsmodels.stats.contingency_tables import mcnemar
 
 from made_tables import make_ablation, make_study, no_collection  # noqa: F401
-from retrieval_heads import effects, statistics, tables
-from retrieval_heads.derived import at
+from retrieval_heads import derived, effects, statistics, tables
+from retrieval_heads.derived import AGAINST_RANDOM, EFFECTS, STEPS, at
 from retrieval_heads.errors import StudyError
 from retrieval_heads.statistics import (
     bootstrap_mean,
@@ -28,7 +28,6 @@ from retrieval_heads.statistics import (
     widened,
     wilson,
 )
-from retrieval_heads.tables import AGAINST_RANDOM, EFFECTS, STEPS
 
 ALL = ("question", "context_length")
 MADE = (EFFECTS, AGAINST_RANDOM, STEPS)
@@ -378,7 +377,7 @@ class TestEffects:
 
     def test_tables_fit_their_schemas(self, both, ablation, tmp_path):
         summary = effects.summarise(ablation)
-        for frame, table in zip((*both, summary), (*MADE, tables.ABLATION_SUMMARY), strict=True):
+        for frame, table in zip((*both, summary), (*MADE, derived.ABLATION_SUMMARY), strict=True):
             tables.write(frame, tmp_path / table.name, table)
             assert len(tables.read(tmp_path / table.name, table)) == len(frame)
 
@@ -403,8 +402,8 @@ class TestEffects:
 
     def test_counts_give_the_same_values(self, both, ablation, tmp_path):
         path = tmp_path / "summary.parquet"
-        tables.write(effects.summarise(ablation), path, tables.ABLATION_SUMMARY)
-        counted = effects.from_counts(tables.read(path, tables.ABLATION_SUMMARY))
+        tables.write(effects.summarise(ablation), path, derived.ABLATION_SUMMARY)
+        counted = effects.from_counts(tables.read(path, derived.ABLATION_SUMMARY))
         values = (("accuracy", "drop"), ("accuracy", "drop", "difference"), ("change", "k_before"))
         for one, other, table, names in zip(counted, both, MADE, values, strict=True):
             merged = one.merge(other, on=list(table.key), how="outer", suffixes=("", "_rows"))

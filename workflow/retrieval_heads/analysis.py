@@ -5,10 +5,10 @@ from itertools import product
 
 import pandas as pd
 
+from retrieval_heads.derived import DATASET_COUNTS
 from retrieval_heads.drops import CELL
 from retrieval_heads.overlap import grids, incomparable_models, top_heads
 from retrieval_heads.study import DIMENSIONS, Study
-from retrieval_heads.tables import DATASET_COUNTS
 
 
 def dataset_counts(prompts: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -1,28 +1,240 @@
-"""Reading the tables that figures and report are made from, by their files' names, and choosing rows of them."""
+"""The tables of the analysis, which figures and report are made from: their schemas, reading them, choosing rows.
+
+They are described for readers in ``docs/tables.md``.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from retrieval_heads import tables
+from retrieval_heads.tables import HEAD_SET, HEAD_SET_NULLABLE, Table
+
+_text, _int, _float = pa.string(), pa.int32(), pa.float64()
+
+ABLATION_SUMMARY = Table(
+    "ablation_summary",
+    (
+        ("model", _text),
+        ("question", _text),
+        ("context_length", _int),
+        *HEAD_SET,
+        ("mode", _text),
+        ("scope", _text),
+        ("accuracy", _float),
+        ("correct", _int),
+        ("total", _int),
+    ),
+    key=("model", "question", "context_length", *(name for name, _ in HEAD_SET), "mode", "scope"),
+    nullable=HEAD_SET_NULLABLE,
+)
+
+OVERLAP = Table(
+    "overlap",
+    (
+        ("dimension", _text),
+        ("a", _text),
+        ("b", _text),
+        ("model", _text),
+        ("method", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("k", _int),
+        ("jaccard", _float),
+        ("chance", _float),
+        ("p", _float),
+        ("rbo", _float),
+        ("rbo_chance", _float),
+        ("spearman", _float),
+    ),
+    key=("dimension", "a", "b", "model", "method", "question", "context_length"),
+    # The dimension along which a pair differs has no single value; a model with one head has no rank correlation.
+    nullable=frozenset({"model", "method", "question", "context_length", "spearman"}),
+)
+
+UNIONS = Table(
+    "unions",
+    (
+        ("grid", _text),
+        ("dimension", _text),
+        ("a", _text),
+        ("b", _text),
+        ("k", _int),
+        ("heads_a", _int),
+        ("heads_b", _int),
+        ("jaccard", _float),
+        ("chance", _float),
+    ),
+    key=("grid", "dimension", "a", "b"),
+)
+
+PROFILES = Table(
+    "profiles",
+    (
+        ("grid", _text),
+        ("method", _text),
+        ("dimension", _text),
+        ("value", _text),
+        ("layer", _int),
+        ("head", _int),
+        ("mean_rank", _float),
+        ("sd_rank", _float),
+        ("best_rank", _int),
+        ("worst_rank", _int),
+        ("top_share", _float),
+        ("listed", _int),
+        ("configurations", _int),
+    ),
+    key=("grid", "method", "dimension", "value", "layer", "head"),
+)
+
+RELIABILITY = Table(
+    "reliability",
+    (
+        ("model", _text),
+        ("method", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("split", _int),
+        ("documents", _int),
+        ("k", _int),
+        ("jaccard", _float),
+        ("rbo", _float),
+        ("spearman", _float),
+    ),
+    key=("model", "method", "question", "context_length", "split"),
+    nullable=frozenset({"spearman"}),
+)
+
+
+def _estimate(name: str) -> tuple[tuple[str, pa.DataType], ...]:
+    """A value and the ends of its 95% interval."""
+    return ((name, _float), (f"{name}_low", _float), (f"{name}_high", _float))
+
+
+# A method's top k heads cut, in one configuration or pooled: a pooled row has no question or length of its own.
+_CUT = (
+    ("model", _text),
+    ("question", _text),
+    ("context_length", _int),
+    ("mode", _text),
+    ("scope", _text),
+    ("method", _text),
+    ("k", _int),
+)
+_TESTED = (("p", _float), ("p_holm", _float), ("prompts", _int), ("documents", _int))
+# Counts alone give neither documents nor a paired test.
+_CUT_NULLABLE = frozenset({"question", "context_length", "p", "p_holm", "documents"})
+
+EFFECTS = Table(
+    "effects",
+    (*_CUT, *_estimate("baseline"), *_estimate("accuracy"), *_estimate("drop"), *_TESTED),
+    key=tuple(name for name, _ in _CUT),
+    nullable=_CUT_NULLABLE,
+)
+"""A method's top k heads cut: accuracy, drop from the baseline, and the paired test of the drop."""
+
+AGAINST_RANDOM = Table(
+    "against_random",
+    (
+        *_CUT,
+        ("matching", _text),
+        ("draws", _int),
+        *_estimate("accuracy"),
+        *_estimate("drop"),
+        *_estimate("difference"),
+        *_TESTED,
+    ),
+    key=(*(name for name, _ in _CUT), "matching"),
+    nullable=_CUT_NULLABLE,
+)
+"""As many random heads cut, averaged over draws: accuracy, drop, and how much more the top k cost (difference)."""
+
+STEPS = Table(
+    "steps",
+    (*_CUT, ("k_before", _int), *_estimate("change"), *_TESTED),
+    key=tuple(name for name, _ in _CUT),
+    nullable=_CUT_NULLABLE,
+)
+"""From one level of a method's top heads (k_before) to the next (k): the change of accuracy. Above 0 is a recovery."""
+
+MEAN_DROPS = Table(
+    "mean_drops",
+    (
+        ("grouping", _text),
+        ("value", _text),
+        ("k", _int),
+        ("source", _text),
+        ("matching", _text),
+        *_estimate("drop"),
+        ("drop_sd", _float),
+        ("configurations", _int),
+    ),
+    key=("grouping", "value", "k", "source", "matching"),
+    nullable=frozenset({"k", "matching"}),
+)
+"""Mean drop over configurations of equal weight, by the value of a dimension; k null: over all levels."""
+
+TESTS = Table(
+    "tests",
+    (
+        ("subject", _text),
+        ("dimension", _text),
+        ("grid", _text),
+        ("a", _text),
+        ("b", _text),
+        ("method", _text),
+        ("k", _int),
+        ("test", _text),
+        ("unit", _text),
+        ("units", _int),
+        ("statistic", _float),
+        ("p", _float),
+        ("p_holm", _float),
+        ("effect", _text),
+        ("effect_size", _float),
+        *_estimate("difference"),
+    ),
+    key=("subject", "dimension", "grid", "a", "b", "method", "k"),
+    nullable=frozenset(
+        {"grid", "a", "b", "method", "k", "effect_size", "difference", "difference_low", "difference_high"}
+    ),
+)
+"""Named tests with their effect sizes: what is compared (a against b, or all values of a dimension) and over what."""
+
+
+DATASET_COUNTS = Table(
+    "dataset_counts",
+    (
+        ("model", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("split", _text),
+        ("status", _text),
+        ("prompts", _int),
+    ),
+    key=("model", "question", "context_length", "split", "status"),
+)
+
 
 _TABLES = {
     table.name: table
     for table in (
         tables.RANKINGS,
         tables.ABLATION,
-        tables.ABLATION_SUMMARY,
-        tables.OVERLAP,
-        tables.UNIONS,
-        tables.PROFILES,
-        tables.RELIABILITY,
-        tables.EFFECTS,
-        tables.AGAINST_RANDOM,
-        tables.STEPS,
-        tables.MEAN_DROPS,
-        tables.TESTS,
-        tables.DATASET_COUNTS,
+        ABLATION_SUMMARY,
+        OVERLAP,
+        UNIONS,
+        PROFILES,
+        RELIABILITY,
+        EFFECTS,
+        AGAINST_RANDOM,
+        STEPS,
+        MEAN_DROPS,
+        TESTS,
+        DATASET_COUNTS,
     )
 }
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from retrieval_heads.derived import MEAN_DROPS
 from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import LEVEL, Estimate, bootstrap_weights, mean_of_intervals, newcombe, widened
-from retrieval_heads.tables import MEAN_DROPS
 
 CELL = ["model", "question", "context_length"]
 """What prompts belong to."""

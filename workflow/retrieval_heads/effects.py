@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from retrieval_heads.derived import ABLATION_SUMMARY, AGAINST_RANDOM, EFFECTS, STEPS
 from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import (
     Estimate,
@@ -23,7 +24,7 @@ from retrieval_heads.statistics import (
     paired_test,
     wilson,
 )
-from retrieval_heads.tables import ABLATION_SUMMARY, AGAINST_RANDOM, EFFECTS, STEPS, Table
+from retrieval_heads.tables import Table
 
 _CELL = ("model", "question", "context_length", "mode", "scope")
 _SET = ("source", "method", "matching", "draw", "k")

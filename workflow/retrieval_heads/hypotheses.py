@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from retrieval_heads import profiles
+from retrieval_heads.derived import TESTS
 from retrieval_heads.drops import CELL, Drops
 from retrieval_heads.overlap import grid_names, grids, top_heads
 from retrieval_heads.seeds import generator
@@ -25,7 +26,6 @@ from retrieval_heads.statistics import (
     signed_rank,
 )
 from retrieval_heads.study import DIMENSIONS, Study
-from retrieval_heads.tables import TESTS
 
 DROP = "drop of accuracy"
 AGAINST_RANDOM = "top against random"
@@ -59,8 +59,9 @@ def hypotheses(
 
     Returns
     -------
-    The tests table. P values are corrected (Holm) over the tests of the same subject, dimension, level and method; a
-    test of all values together is no part of the family of pairs.
+    The tests table. P values are corrected (Holm) over the tests of the same subject, dimension and level, of all
+    methods; a test of all values, or all models, together is no part of the family of pairs, or of single models. Pairs
+    of lengths are a family for each method, behind the gate of the method's own test of all.
     """
     shares = layer_overlap(rankings, study.top_k)
     found = [
@@ -75,7 +76,8 @@ def hypotheses(
         *_noise(study, overlap, reliability),
     ]
     frame = pd.DataFrame(found, columns=TESTS.columns)
-    family = [*(frame[name] for name in ("subject", "dimension", "k", "method")), frame["a"].isna()]
+    gated = (frame["subject"] == LENGTH_BREAK) & frame["b"].notna()
+    family = [*(frame[name] for name in ("subject", "dimension", "k")), frame["b"].isna(), frame["method"].where(gated)]
     for _, members in frame.groupby(family, dropna=False):
         frame.loc[members.index, "p_holm"] = holm(members["p"].astype(float))
     return frame.astype({"k": "Int64", "units": int, "p_holm": float})
@@ -227,6 +229,9 @@ def _breaks(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
     pairs = pairs.assign(pair=[neighbours.get(end) for end in ends]).dropna(subset="pair")
     for method, group in pairs.groupby("method"):
         values = group.pivot(index=["model", "question"], columns="pair", values="jaccard").dropna()
+        if values.shape[1] > 2 and len(values) > 1:
+            every = friedman(values.to_numpy())
+            yield _row(LENGTH_BREAK, "context_length", every, "ranking group", len(values), method=method)
         for pair in values.columns if values.shape[1] > 1 else ():
             difference = (values[pair] - values.drop(columns=[pair]).mean(axis=1)).to_numpy()
             a, b = map(str, pair)

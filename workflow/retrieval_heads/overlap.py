@@ -16,8 +16,8 @@ from retrieval_heads.agreement import (
     rank_biased_overlap,
     spearman,
 )
+from retrieval_heads.derived import OVERLAP, UNIONS
 from retrieval_heads.study import DIMENSIONS, SHARE_OF_HEADS, share_of
-from retrieval_heads.tables import OVERLAP, UNIONS
 
 
 def grids(rankings: pd.DataFrame) -> dict[str, tuple[int, int]]:

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from retrieval_heads.derived import PROFILES
 from retrieval_heads.overlap import grid_names, top_heads
 from retrieval_heads.study import DIMENSIONS
-from retrieval_heads.tables import PROFILES
 
 ALL = "all"
 """The dimension, and the value, of profiles over all configurations of a method."""

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from retrieval_heads.derived import ABLATION_SUMMARY
 from retrieval_heads.errors import StudyError
 from retrieval_heads.runtime import log
-from retrieval_heads.tables import ABLATION_SUMMARY, RANKINGS
+from retrieval_heads.tables import RANKINGS
 
 _RANKINGS, _ABLATIONS = "rankings", "ablations"
 _LAYOUT = "{}/METHOD/MODEL/QUESTION/tokens_LENGTH.json"

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from retrieval_heads.derived import RELIABILITY
 from retrieval_heads.overlap import Ranking, top_k_for
 from retrieval_heads.rankings import rank_heads
 from retrieval_heads.seeds import generator
 from retrieval_heads.study import DIMENSIONS
-from retrieval_heads.tables import RELIABILITY
 
 
 def split_half(

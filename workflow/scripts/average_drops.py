@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import drops, tables
+from retrieval_heads import derived, drops, tables
 from retrieval_heads.derived import read_tables
 from retrieval_heads.runtime import job
 
@@ -11,4 +11,4 @@ with job(snakemake):
     params = snakemake.params
     (results,) = read_tables(snakemake.input).values()
     means = drops.mean_drops(drops.of(results, params.seed, params.resamples), params.categories)
-    tables.write(means, snakemake.output[0], tables.MEAN_DROPS)
+    tables.write(means, snakemake.output[0], derived.MEAN_DROPS)

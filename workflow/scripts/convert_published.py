@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import published, tables
+from retrieval_heads import derived, published, tables
 from retrieval_heads.runtime import job
 
 if TYPE_CHECKING:
@@ -9,4 +9,4 @@ if TYPE_CHECKING:
 with job(snakemake):
     rankings, ablation_summary = published.convert(snakemake.params.config)
     tables.write(rankings, snakemake.output.rankings, tables.RANKINGS)
-    tables.write(ablation_summary, snakemake.output.ablation_summary, tables.ABLATION_SUMMARY)
+    tables.write(ablation_summary, snakemake.output.ablation_summary, derived.ABLATION_SUMMARY)

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import tables
+from retrieval_heads import derived, tables
 from retrieval_heads.analysis import dataset_counts
 from retrieval_heads.runtime import job
 
@@ -9,4 +9,4 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     counts = dataset_counts(tables.read(path, tables.PROMPTS) for path in snakemake.input)
-    tables.write(counts, snakemake.output[0], tables.DATASET_COUNTS)
+    tables.write(counts, snakemake.output[0], derived.DATASET_COUNTS)

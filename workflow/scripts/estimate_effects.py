@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import effects, tables
+from retrieval_heads import derived, effects, tables
 from retrieval_heads.derived import read_tables
 from retrieval_heads.runtime import job
 
@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 with job(snakemake):
     (results,) = read_tables(snakemake.input).values()
     made = effects.of(results, snakemake.params.seed, snakemake.params.resamples)
-    tables.write(made.effects, snakemake.output.effects, tables.EFFECTS)
-    tables.write(made.against_random, snakemake.output.against_random, tables.AGAINST_RANDOM)
-    tables.write(made.steps, snakemake.output.steps, tables.STEPS)
+    tables.write(made.effects, snakemake.output.effects, derived.EFFECTS)
+    tables.write(made.against_random, snakemake.output.against_random, derived.AGAINST_RANDOM)
+    tables.write(made.steps, snakemake.output.steps, derived.STEPS)

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import tables
+from retrieval_heads import derived, tables
 from retrieval_heads.overlap import pairwise, unions
 from retrieval_heads.runtime import job
 
@@ -10,5 +10,5 @@ if TYPE_CHECKING:
 with job(snakemake):
     params = snakemake.params
     rankings = tables.read(snakemake.input[0], tables.RANKINGS)
-    tables.write(pairwise(rankings, params.top_k), snakemake.output.overlap, tables.OVERLAP)
-    tables.write(unions(rankings, params.categories, params.top_k), snakemake.output.unions, tables.UNIONS)
+    tables.write(pairwise(rankings, params.top_k), snakemake.output.overlap, derived.OVERLAP)
+    tables.write(unions(rankings, params.categories, params.top_k), snakemake.output.unions, derived.UNIONS)

@@ -2,7 +2,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from retrieval_heads import tables
+from retrieval_heads import derived, tables
 from retrieval_heads.reliability import split_half
 from retrieval_heads.runtime import job, progress
 
@@ -18,4 +18,4 @@ with job(snakemake):
         frames.append(
             split_half(tables.read(scores, tables.SCORES), documents, params.splits, params.seed, params.top_k)
         )
-    tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], tables.RELIABILITY)
+    tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], derived.RELIABILITY)

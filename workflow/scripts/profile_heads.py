@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import tables
+from retrieval_heads import derived, tables
 from retrieval_heads.profiles import profile_heads
 from retrieval_heads.runtime import job
 
@@ -9,4 +9,4 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     rankings = tables.read(snakemake.input[0], tables.RANKINGS)
-    tables.write(profile_heads(rankings, snakemake.params.top_k), snakemake.output[0], tables.PROFILES)
+    tables.write(profile_heads(rankings, snakemake.params.top_k), snakemake.output[0], derived.PROFILES)

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import effects, tables
+from retrieval_heads import derived, effects, tables
 from retrieval_heads.runtime import job
 
 if TYPE_CHECKING:
@@ -8,4 +8,4 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     ablation = tables.read(snakemake.input[0], tables.ABLATION)
-    tables.write(effects.summarise(ablation), snakemake.output[0], tables.ABLATION_SUMMARY)
+    tables.write(effects.summarise(ablation), snakemake.output[0], derived.ABLATION_SUMMARY)

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import drops, tables
+from retrieval_heads import derived, drops, tables
 from retrieval_heads.derived import read_tables
 from retrieval_heads.hypotheses import hypotheses
 from retrieval_heads.runtime import job
@@ -21,4 +21,4 @@ with job(snakemake):
         drops.of(results, study.seed, study.resamples),
         found.get("reliability"),
     )
-    tables.write(tested, snakemake.output[0], tables.TESTS)
+    tables.write(tested, snakemake.output[0], derived.TESTS)

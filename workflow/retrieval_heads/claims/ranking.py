@@ -6,7 +6,7 @@ import pandas as pd
 from retrieval_heads import hypotheses, profiles
 from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide, in_words, of_tests
 from retrieval_heads.head_sets import head_name
-from retrieval_heads.overlap import summarise
+from retrieval_heads.overlap import summarise, top_heads
 from retrieval_heads.statistics import holm
 from retrieval_heads.study import DIMENSIONS, Study
 from retrieval_heads.wording import count, decimal, listed, p_value, percent, plain
@@ -269,7 +269,9 @@ def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
     tests = of_tests(tables, hypotheses.LENGTH_BREAK)
     pairs = _pairs(tables, "context_length")
     for method in study.order("method", tests["method"]):
-        rows = tests[tests["method"] == method]
+        rows = tests[(tests["method"] == method) & tests["a"].notna()]
+        every = tests[(tests["method"] == method) & tests["a"].isna()]
+        differ = every.empty or every.iloc[0]["p_holm"] < study.alpha
         name = study.label("method", method)
         statement = f"The top heads of {name} break between two neighbouring lengths"
         worst = rows.sort_values("difference", kind="stable").iloc[0]
@@ -283,7 +285,7 @@ def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
         numbers = f"mean Jaccard {mean[at]:.2f} from {_span(at)} tokens, but {others}"
         if worst["units"] < MIN_UNITS:
             outcome, sentence = Outcome.UNDECIDED, f"Neighbouring lengths under {name}: {numbers}; too few for a test."
-        elif worst["p_holm"] < study.alpha and worst["difference"] <= -BREAK:
+        elif differ and worst["p_holm"] < study.alpha and worst["difference"] <= -BREAK:
             outcome = Outcome.SUPPORTED
             sentence = (
                 f"The top heads of {name} change between {_span(at, ' and ')} tokens more than between other "
@@ -311,8 +313,7 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
     found = []
     rankings = tables["rankings"]
     most = rankings.groupby(list(DIMENSIONS))["n_samples"].transform("max")
-    sizes = tables["overlap"]["k"].max() if len(tables["overlap"]) else None
-    top = rankings[rankings["rank"] <= (sizes if sizes is not None and pd.notna(sizes) else rankings["rank"].max())]
+    top = top_heads(rankings, study.top_k)
     few = top[top["n_samples"] < most[top.index] / 2]
     for method in study.order("method", rankings["method"]):
         name = study.label("method", method)
