@@ -216,6 +216,18 @@ class TestRanking:
         nothing = one(rule, {"overlap": pairs, "tests": result("other", "method")}, STUDY)
         assert nothing.outcome is UNDECIDED and "no rankings from halves" in nothing.sentence
 
+    def test_agreement_by_length(self, made):
+        def outcome(**values):
+            row = result(hypotheses.AGREEMENT_BY_LENGTH, "context_length", "512", "1024", **values)
+            return one(ranking.methods_agree_differently_by_length, {"overlap": made["overlap"], "tests": row}, STUDY)
+
+        pairs = made["overlap"][made["overlap"]["dimension"] == "method"]
+        mean = pairs[pairs["context_length"] == 1024]["jaccard"].mean()
+        assert outcome().outcome is SUPPORTED and f"{mean:.3f} at 1,024 tokens; it differs" in outcome().sentence
+        assert outcome(**NONE).outcome is CONTRADICTED
+        assert outcome(**UNSURE).outcome is UNDECIDED
+        assert outcome(units=4).outcome is UNDECIDED
+
     @pytest.mark.parametrize(
         ("rule", "subject"),
         [

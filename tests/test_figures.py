@@ -18,6 +18,7 @@ from made_tables import (
 from retrieval_heads import derived, figures
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import style
+from retrieval_heads.sections import TITLES
 
 STUDIES = {
     "small": make_study(),
@@ -43,6 +44,7 @@ def values(study):
         "question": config["questions"],
         "context_length": config["prompts"]["context_lengths"],
         "category": set(study.categories.values()),
+        "ablated_length": config["prompts"]["context_lengths"],
         "split_halves": [0, 1, 2],
     }
 
@@ -90,6 +92,29 @@ def test_no_texts_overlap(name, study):
         for other, b in boxes[i + 1 :]:
             across, up = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
             assert across <= 1 or up <= 1, f"{one!r} runs into {other!r}"
+
+
+MAIN = """
+figure8_option_a_by_question figure8_option_b_by_method figure8_option_c_grid accuracy_drop_summary q1_equal_impact
+q2_head_overlap_questions q2_numerical_vs_categorical q3_ablation_effectiveness q4_head_patterns method_head_overlap
+method_unique_heads model_comparison token_length_effect
+"""
+EXPLORATION = """
+consensus_heads method_disagreement question_specialists instruct_vs_base_differences head_volatility score_dominance
+overlap_summary question_overlap_heatmaps token_length_overlap method_overlap model_overlap universal_heads
+universal_heads_by_method layer_distribution_by_method
+"""
+
+
+def test_all_figures_of_the_reference_study_are_there_and_drawn_where_all_is_compared():
+    names = {*MAIN.split(), *EXPLORATION.split()}
+    assert len(names) == 27 and names <= set(figures.drawable(values(STUDIES["large"])))
+
+
+def test_every_figure_stands_in_a_section_and_reads_tables_that_exist():
+    known = {value.name for value in vars(derived).values() if isinstance(value, derived.Table)} | {"rankings"}
+    for figure in figures.declarations().values():
+        assert figure.section in TITLES and set(figure.tables) <= known
 
 
 def test_figures_that_compare_need_two_values():

@@ -85,8 +85,8 @@ class TestTable:
 
     def test_a_single_model_is_not_corrected_for_all_models_together(self):
         study = make_study(lengths=(512,), levels=(5,))
-        found = of(run(study, make_rankings(study), make_ablation(study)), hypotheses.AGAINST_RANDOM, method="wu24")
-        together, alone = (found[found["b"].isna() == every].set_index("a") for every in (True, False))
+        found = of(run(study, make_rankings(study), make_ablation(study)), hypotheses.AGAINST_RANDOM)
+        together, alone = (found[found["b"].isna() == every].set_index(["method", "a"]) for every in (True, False))
         pd.testing.assert_series_equal(together["p_holm"], alone["p_holm"])
         assert together["p_holm"].tolist() == pytest.approx(holm(together["p"]).tolist())
 
@@ -191,9 +191,18 @@ def made_pairs(value, lengths=(1, 2, 3, 4), seed=0):
 
 
 class TestLengthBreak:
+    def rows(self, pairs):
+        return pd.DataFrame(list(hypotheses._breaks(make_study(), pairs)))
+
     def found(self, pairs):
-        rows = pd.DataFrame(list(hypotheses._breaks(make_study(), pairs)))
-        return rows.set_index(["method", "a", "b"]) if len(rows) else rows
+        rows = self.rows(pairs)
+        return rows[rows["a"].notna()].set_index(["method", "a", "b"]) if len(rows) else rows
+
+    def test_all_neighbours_together_are_the_gate(self):
+        rows = self.rows(made_pairs(lambda method, a, b: 0.1 if method == "x" and a <= 2 < b else 0.6))
+        gate = rows[rows["a"].isna()].set_index("method")
+        assert gate["test"].unique().tolist() == ["Friedman"] and gate.index.tolist() == ["x", "y"]
+        assert gate.loc["x", "p"] < 0.01 < gate.loc["y", "p"]
 
     def test_a_break_is_found_where_it_is_and_only_there(self):
         def value(method, a, b):
@@ -419,7 +428,7 @@ def test_whatever_is_missing_every_table_is_made(hole, summarised, tmp_path):
     some, rest = HOLES[hole](make_rankings(study), make_ablation(study, 4))
     made = analyse(study, some, effects.summarise(rest) if summarised else rest)
     for name, frame in made.items():
-        table = getattr(tables, name.upper())
+        table = getattr(tables if name == "rankings" else derived, name.upper())
         tables.write(frame, tmp_path / f"{name}.parquet", table)
         tables.read(tmp_path / f"{name}.parquet", table)
     assert made["tests"]["p"].between(0, 1).all()

@@ -37,6 +37,7 @@ CONSENSUS = "consensus of methods"
 SCORE_GAP = "score gap"
 LENGTH_BREAK = "break between lengths"
 NOISE = "methods against noise"
+AGREEMENT_BY_LENGTH = "agreement of methods by length"
 
 
 def hypotheses(
@@ -74,6 +75,7 @@ def hypotheses(
         *_gaps(study, rankings),
         *_breaks(study, overlap),
         *_noise(study, overlap, reliability),
+        *_agreement_by_length(study, overlap),
     ]
     frame = pd.DataFrame(found, columns=TESTS.columns)
     gated = (frame["subject"] == LENGTH_BREAK) & frame["b"].notna()
@@ -252,6 +254,22 @@ def _noise(study: Study, overlap: pd.DataFrame, reliability: pd.DataFrame | None
             difference = group["jaccard"].to_numpy() - own
             known = difference[~np.isnan(difference)]
             yield from _paired(study, NOISE, "method", known, "configuration", a=a, b=b)
+
+
+def _agreement_by_length(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
+    """Do the methods agree more at some context lengths than at others?"""
+    pairs = overlap[overlap["dimension"] == "method"]
+    values = pairs.pivot_table(
+        index=["model", "question", "a", "b"], columns="context_length", values="jaccard"
+    ).dropna()
+    order = sorted(values.columns)
+    if len(order) > 2 and len(values) > 1:
+        every = friedman(values[order].to_numpy())
+        yield _row(AGREEMENT_BY_LENGTH, "context_length", every, "pair of rankings", len(values))
+    for a, b in combinations(order, 2):
+        difference = (values[a] - values[b]).to_numpy()
+        names = {"a": str(a), "b": str(b)}
+        yield from _paired(study, AGREEMENT_BY_LENGTH, "context_length", difference, "pair of rankings", **names)
 
 
 def _blocks(rows: pd.DataFrame, dimension: str) -> tuple[pd.DataFrame, str]:

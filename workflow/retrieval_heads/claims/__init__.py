@@ -30,7 +30,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "model_differences": (ranking.models_rank_heads_differently,),
     "dominance": (ranking.first_heads_stand_out_differently,),
     "overlap": (ranking.top_heads_are_shared, ranking.rankings_break_between_lengths),
-    "agreement": (ranking.methods_differ_beyond_noise,),
+    "agreement": (ranking.methods_differ_beyond_noise, ranking.methods_agree_differently_by_length),
     "ablation": (
         cutting.top_heads_matter_more_than_random,
         cutting.methods_cost_differently,
@@ -55,6 +55,7 @@ CAUTIONS: dict[Rule, Outcome] = {
     cutting.every_question_is_answered: Outcome.CONTRADICTED,
     cutting.deeper_cuts_cost_more: Outcome.CONTRADICTED,
     ranking.rankings_break_between_lengths: Outcome.SUPPORTED,
+    ranking.methods_agree_differently_by_length: Outcome.SUPPORTED,
     ranking.top_heads_rest_on_enough_prompts: Outcome.CONTRADICTED,
 }
 """The rules that look for signs that something is wrong with the data, and the outcome that is such a sign."""

@@ -91,6 +91,31 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
     return found
 
 
+def methods_agree_differently_by_length(tables: Tables, study: Study) -> list[Claim]:
+    """The methods agree more at some context lengths than at others, so that a mean over lengths says little."""
+    tests = of_tests(tables, hypotheses.AGREEMENT_BY_LENGTH)
+    if tests.empty:
+        return []
+    every, pairs = tests[tests["a"].isna()], tests[tests["a"].notna()]
+    whole = (every if len(every) else pairs).iloc[0]
+    means = _pairs(tables, "method").groupby("context_length")["jaccard"].mean()
+    numbers = listed(
+        [f"{means[length]:.3f} at {study.label('context_length', length)}" for length in sorted(means.index)]
+    )
+    start = f"The mean Jaccard of the top heads of two methods is {numbers}"
+    if whole["units"] < MIN_UNITS:
+        outcome, end = Outcome.UNDECIDED, "there are too few pairs of rankings for a test"
+    elif whole["p_holm"] < study.alpha:
+        outcome = Outcome.SUPPORTED
+        end = f"it differs between lengths ({in_words(whole)}), so that a mean over all of them describes none"
+    elif (pairs[["difference_low", "difference_high"]].abs() < study.smallest_effect).all(axis=None):
+        outcome, end = Outcome.CONTRADICTED, f"it is the same at all lengths ({in_words(whole)})"
+    else:
+        outcome, end = Outcome.UNDECIDED, f"no difference between lengths is found ({in_words(whole)})"
+    statement = "The methods agree more at some context lengths than at others"
+    return [Claim("methods_agree_differently_by_length", statement, outcome, f"{start}; {end}.")]
+
+
 def categories_share_heads(tables: Tables, study: Study) -> list[Claim]:
     """Q2: questions of one category share more heads than questions of two."""
     claims = _within_and_between(

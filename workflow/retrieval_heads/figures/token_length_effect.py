@@ -13,7 +13,7 @@ from retrieval_heads.study import Study
 TITLE = "Drop of accuracy at each context length"
 SECTION = "lengths"
 TABLES = ("effects", "against_random", "mean_drops")
-NEEDS = {"context_length": 2}
+NEEDS = {"ablated_length": 2}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
