@@ -14,7 +14,7 @@ import pandas as pd
 from retrieval_heads import profiles
 from retrieval_heads.derived import TESTS
 from retrieval_heads.drops import CELL, Drops
-from retrieval_heads.overlap import grid_names, grids, top_heads
+from retrieval_heads.overlap import grid_names, grids, heads_in, top_heads
 from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import (
     Comparison,
@@ -199,7 +199,7 @@ def _consensus(study: Study, heads: pd.DataFrame) -> Iterator[dict]:
     """Do all methods agree on more heads than if each put its own anywhere?"""
     every = profiles.of(heads)
     for name, group in every.groupby("grid"):
-        total = int(np.prod([int(side) for side in name.split(" × ")]))
+        total = heads_in(name)
         ranks = group.pivot(index=["layer", "head"], columns="method", values="mean_rank")
         if ranks.shape[1] > 1:
             within = np.zeros((ranks.shape[1], total))

@@ -32,6 +32,12 @@ def grid_names(frame: pd.DataFrame, rankings: pd.DataFrame) -> pd.Series:
     return frame["model"].map(names)
 
 
+def heads_in(grid: str) -> int:
+    """The number of heads in a grid such as ``32 × 32``."""
+    layers, heads = grid.split(" × ")
+    return int(layers) * int(heads)
+
+
 def top_k_for(heads: int, top_k: int | None = None) -> int:
     """The size of a top set in a model with so many heads: ``analysis.top_k`` of the config, else a share of them.
 
@@ -156,7 +162,7 @@ def unions(rankings: pd.DataFrame, categories: Mapping[str, str], top_k: int | N
     top = top.assign(grid=grid_names(top, rankings), category=top["question"].map(categories))
     rows = []
     for grid, group in top.groupby("grid"):
-        heads = int(np.prod([int(side) for side in grid.split(" × ")]))
+        heads = heads_in(grid)
         for dimension in ("method", "question", "category"):
             sets = {
                 value: frozenset(zip(rows_["layer"], rows_["head"], strict=True))

@@ -2,7 +2,16 @@
 
 import pandas as pd
 
-from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide, in_words, of_tests
+from retrieval_heads.claims.outcome import (
+    MIN_UNITS,
+    Claim,
+    Outcome,
+    Tables,
+    decide,
+    decide_all,
+    in_words,
+    of_tests,
+)
 from retrieval_heads.derived import at
 from retrieval_heads.hypotheses import AGAINST_RANDOM, DROP
 from retrieval_heads.study import Study
@@ -170,25 +179,20 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, what:
         ]
     )
     tests = of_tests(tables, DROP, dimension=dimension, k=level)
-    pairs = tests[tests["a"].notna()]
-    every = tests[tests["a"].isna()]
-    whole = (every if len(every) else pairs).iloc[0] if len(tests) else None
     start = f"With the top {level} heads cut, the mean drop in points (95% interval) is {numbers}"
-    if whole is None or whole["units"] < MIN_UNITS:
-        outcome = Outcome.UNDECIDED
+    outcome, test = decide_all(tests, study)
+    matters = f"{points(study.smallest_effect)} points"
+    if test is None:
         end = "there are too few units for a test"
-    elif whole["p_holm"] < study.alpha:
-        outcome = Outcome.SUPPORTED
-        end = f"they differ ({in_words(whole)})"
-    elif (pairs[["difference_low", "difference_high"]].abs() < study.smallest_effect).all(axis=None):
-        outcome = Outcome.CONTRADICTED
-        end = f"no two differ by {points(study.smallest_effect)} points or more ({in_words(whole)})"
     else:
-        outcome = Outcome.UNDECIDED
-        matters = f"{points(study.smallest_effect)} points"
-        end = f"no difference is found ({in_words(whole)}), nor is one of {matters} ruled out"
+        end = {
+            Outcome.SUPPORTED: f"they differ ({in_words(test)})",
+            Outcome.CONTRADICTED: f"no two differ by {matters} or more ({in_words(test)})",
+            Outcome.UNDECIDED: f"no difference is found ({in_words(test)}), nor is one of {matters} ruled out",
+        }[outcome]
+    pairs = tests[tests["a"].notna()]
     apart = pairs[(pairs["p_holm"] < study.alpha) & (pairs["units"] >= MIN_UNITS)]
-    if len(every) and outcome is Outcome.SUPPORTED:
+    if outcome is Outcome.SUPPORTED and pd.isna(test["a"]):
         named = [
             f"{study.label(dimension, row['a'])} against {study.label(dimension, row['b'])} "
             f"({change(row['difference'])} points, {interval(row, 'difference')}; Holm p {p_value(row['p_holm'])})"

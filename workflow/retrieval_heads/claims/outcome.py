@@ -56,6 +56,29 @@ def decide(row: Mapping, study: Study, name: str = "difference", units: str = "u
     return Outcome.UNDECIDED
 
 
+def decide_all(tests: pd.DataFrame, study: Study) -> tuple[Outcome, pd.Series | None]:
+    """Do the values of a dimension differ? By the test of all of them, or of the only two there are.
+
+    Contradicted takes intervals that rule out the smallest effect that matters between any two.
+
+    Parameters
+    ----------
+    tests : rows of the tests table about one subject and dimension, of all values (a is empty) and of pairs.
+
+    Returns
+    -------
+    The outcome, and the test that it is by; None where there are too few units for one.
+    """
+    every, pairs = tests[tests["a"].isna()], tests[tests["a"].notna()]
+    found = every if len(every) else pairs
+    if found.empty or found.iloc[0]["units"] < MIN_UNITS:
+        return Outcome.UNDECIDED, None
+    if found.iloc[0]["p_holm"] < study.alpha:
+        return Outcome.SUPPORTED, found.iloc[0]
+    alike = (pairs[["difference_low", "difference_high"]].abs() < study.smallest_effect).all(axis=None)
+    return Outcome.CONTRADICTED if len(pairs) and alike else Outcome.UNDECIDED, found.iloc[0]
+
+
 def of_tests(tables: Tables, subject: str, **values: object) -> pd.DataFrame:
     """Rows of the tests table about a subject with these values; None stands for empty."""
     rows = tables["tests"]

@@ -1,12 +1,20 @@
 """What the report says of rankings: what they share, and what tells them apart."""
 
-import numpy as np
 import pandas as pd
 
 from retrieval_heads import hypotheses, profiles
-from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide, in_words, of_tests
+from retrieval_heads.claims.outcome import (
+    MIN_UNITS,
+    Claim,
+    Outcome,
+    Tables,
+    decide,
+    decide_all,
+    in_words,
+    of_tests,
+)
 from retrieval_heads.head_sets import head_name
-from retrieval_heads.overlap import summarise, top_heads
+from retrieval_heads.overlap import heads_in, summarise, top_heads
 from retrieval_heads.statistics import holm
 from retrieval_heads.study import DIMENSIONS, Study
 from retrieval_heads.wording import count, decimal, listed, p_value, percent, plain
@@ -96,22 +104,20 @@ def methods_agree_differently_by_length(tables: Tables, study: Study) -> list[Cl
     tests = of_tests(tables, hypotheses.AGREEMENT_BY_LENGTH)
     if tests.empty:
         return []
-    every, pairs = tests[tests["a"].isna()], tests[tests["a"].notna()]
-    whole = (every if len(every) else pairs).iloc[0]
     means = _pairs(tables, "method").groupby("context_length")["jaccard"].mean()
     numbers = listed(
         [f"{means[length]:.3f} at {study.label('context_length', length)}" for length in sorted(means.index)]
     )
     start = f"The mean Jaccard of the top heads of two methods is {numbers}"
-    if whole["units"] < MIN_UNITS:
-        outcome, end = Outcome.UNDECIDED, "there are too few pairs of rankings for a test"
-    elif whole["p_holm"] < study.alpha:
-        outcome = Outcome.SUPPORTED
-        end = f"it differs between lengths ({in_words(whole)}), so that a mean over all of them describes none"
-    elif (pairs[["difference_low", "difference_high"]].abs() < study.smallest_effect).all(axis=None):
-        outcome, end = Outcome.CONTRADICTED, f"it is the same at all lengths ({in_words(whole)})"
+    outcome, test = decide_all(tests, study)
+    if test is None:
+        end = "there are too few pairs of rankings for a test"
     else:
-        outcome, end = Outcome.UNDECIDED, f"no difference between lengths is found ({in_words(whole)})"
+        end = {
+            Outcome.SUPPORTED: f"it differs between lengths ({in_words(test)}): a mean over all of them describes none",
+            Outcome.CONTRADICTED: f"it is the same at all lengths ({in_words(test)})",
+            Outcome.UNDECIDED: f"no difference between lengths is found ({in_words(test)})",
+        }[outcome]
     statement = "The methods agree more at some context lengths than at others"
     return [Claim("methods_agree_differently_by_length", statement, outcome, f"{start}; {end}.")]
 
@@ -180,7 +186,7 @@ def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
     every = profiles.of(tables["profiles"])
     for _, row in of_tests(tables, hypotheses.CONSENSUS).iterrows():
         group = every[every["grid"] == row["grid"]]
-        total = int(np.prod([int(side) for side in row["grid"].split(" × ")]))
+        total = heads_in(row["grid"])
         k = study.consensus_k(total)
         heads = profiles.consensus(group, k)
         names = listed([head_name(*head) for head in heads.index[:8]])
@@ -211,7 +217,7 @@ def questions_have_specialists(tables: Tables, study: Study) -> list[Claim]:
         for grid, group in by_question[by_question["method"] == method].groupby("grid"):
             if group["value"].nunique() < 2:
                 continue
-            total = int(np.prod([int(side) for side in grid.split(" × ")]))
+            total = heads_in(grid)
             within, beyond = study.top_k_of(total), study.specialist_k(total)
             name, number = study.label("method", method), len(profiles.specialists(group, within, beyond))
             what = f"a mean rank below {within} for one question and beyond {beyond} for the others"
@@ -273,18 +279,17 @@ def first_heads_stand_out_differently(tables: Tables, study: Study) -> list[Clai
     numbers = listed(
         [f"{study.label('method', method)} {percent(gaps[method])}" for method in study.order("method", gaps.index)]
     )
-    every, pairs = tests[tests["a"].isna()], tests[tests["a"].notna()]
-    whole = (every if len(every) else pairs).iloc[0]
     statement = "In some methods the first head stands further above the second than in others"
     start = f"The first head's score is above the second's by, on average, {numbers}"
-    if whole["units"] < MIN_UNITS:
-        outcome, end = Outcome.UNDECIDED, "there are too few configurations for a test"
-    elif whole["p_holm"] < study.alpha:
-        outcome, end = Outcome.SUPPORTED, f"the methods differ ({in_words(whole)})"
-    elif (pairs[["difference_low", "difference_high"]].abs() < study.smallest_effect).all(axis=None):
-        outcome, end = Outcome.CONTRADICTED, f"the methods do not differ by more ({in_words(whole)})"
+    outcome, test = decide_all(tests, study)
+    if test is None:
+        end = "there are too few configurations for a test"
     else:
-        outcome, end = Outcome.UNDECIDED, f"no difference is found ({in_words(whole)})"
+        end = {
+            Outcome.SUPPORTED: f"the methods differ ({in_words(test)})",
+            Outcome.CONTRADICTED: f"the methods do not differ ({in_words(test)})",
+            Outcome.UNDECIDED: f"no difference is found ({in_words(test)})",
+        }[outcome]
     return [Claim("first_heads_stand_out_differently", statement, outcome, f"{start}; {end}.")]
 
 

@@ -6,9 +6,9 @@ from retrieval_heads import profiles
 from retrieval_heads.analysis import leading_heads
 from retrieval_heads.head_sets import head_name
 from retrieval_heads.hypotheses import score_gaps
-from retrieval_heads.overlap import grids, top_heads
+from retrieval_heads.overlap import grids, heads_in, top_heads
 from retrieval_heads.sections.blocks import MapBlock, Paragraph, Section, Tables
-from retrieval_heads.sections.parts import findings, heads_of, in_order, only_one, table
+from retrieval_heads.sections.parts import findings, in_order, only_one, table
 from retrieval_heads.study import DIMENSIONS, Study
 from retrieval_heads.wording import change, count, listed, percent
 
@@ -37,7 +37,7 @@ def consensus(study: Study, tables: Tables) -> Section:
     methods = study.order("method", every["method"])
     for grid, group in every.groupby("grid"):
         by_head = group.set_index(["layer", "head", "method"]).sort_index()
-        for head in profiles.consensus(group, study.consensus_k(heads_of(grid))).index:
+        for head in profiles.consensus(group, study.consensus_k(heads_in(grid))).index:
             cells = [by_head.loc[(*head, method)] for method in methods if (*head, method) in by_head.index]
             ranks = [f"{cell['mean_rank']:.1f} ({cell['best_rank']:.0f} to {cell['worst_rank']:.0f})" for cell in cells]
             rows.append([grid, head_name(*head), *ranks])
@@ -82,7 +82,7 @@ def specialists(study: Study, tables: Tables) -> Section:
     rows = []
     by_question = profiles.of(tables["profiles"], "question")
     for (grid, method), group in _grids_and_methods(study, by_question):
-        total = heads_of(grid)
+        total = heads_in(grid)
         found = profiles.specialists(group, study.top_k_of(total), study.specialist_k(total))
         for head, row in found.head(_SPECIALISTS).iterrows():
             names = [grid, study.label("method", method), head_name(*head), study.label("question", row["question"])]
@@ -103,7 +103,7 @@ def model_differences(study: Study, tables: Tables) -> Section:
         models = study.order("model", group["value"])
         for place, a in enumerate(models):
             for b in models[place + 1 :]:
-                found = profiles.differences(group, a, b, study.specialist_k(heads_of(grid)))
+                found = profiles.differences(group, a, b, study.specialist_k(heads_in(grid)))
                 for head, row in found.head(_SHOWN).iterrows():
                     names = [study.label("model", a), study.label("model", b), study.label("method", method)]
                     ranks = [f"{row['rank_a']:.1f}", f"{row['rank_b']:.1f}"]
@@ -129,7 +129,7 @@ def volatility(study: Study, tables: Tables) -> Section:
         if group["configurations"].max() < 2:
             continue
         swinging = profiles.volatile(group)
-        stable = profiles.stable(group, study.top_k_of(heads_of(grid)))
+        stable = profiles.stable(group, study.top_k_of(heads_in(grid)))
         lengths = study.order("context_length", [int(value) for value in by_length.index.unique("value")])
         for kind, heads in (("most volatile", swinging.head(3)), ("most stable top head", stable.head(3))):
             for _, row in heads.iterrows():
@@ -174,7 +174,7 @@ def universal(study: Study, tables: Tables) -> Section:
     for (grid, method), group in _grids_and_methods(study, every):
         found = profiles.universal(group)
         always = found[found["top_share"] == 1]
-        k, total = study.top_k_of(heads_of(grid)), heads_of(grid)
+        k, total = study.top_k_of(heads_in(grid)), heads_in(grid)
         said.append(
             f"{study.label('method', method)} has {count(len(always), 'head')} in the top {k} of all its "
             f"{count(group['configurations'].max(), 'ranking')}"

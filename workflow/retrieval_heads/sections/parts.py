@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import pandas as pd
 
 from retrieval_heads.claims import about
@@ -78,11 +77,6 @@ def in_order(study: Study, frame: pd.DataFrame, by: list[str]) -> Iterator[tuple
     groups = {key: group for key, group in frame.groupby(by)}
     for key in sorted(groups, key=lambda key: [places[name][value] for name, value in zip(by, key, strict=True)]):
         yield key, groups[key]
-
-
-def heads_of(grid: str) -> int:
-    """The number of heads in a grid such as ``32 × 32``."""
-    return int(np.prod([int(side) for side in grid.split(" × ")]))
 
 
 def mean_drops(study: Study, tables: Tables, dimension: str) -> pd.DataFrame:
