@@ -85,8 +85,8 @@ rule test_hypotheses:
     conda:
         "../envs/analysis.yaml"
     params:
-        config=shown_config(),
-        methods=describe_methods(config["methods"]),
+        config=compared_config(),
+        methods=dict.fromkeys(config["methods"], {}),
         code=code("test_hypotheses.py"),
     script:
         "../workflow/scripts/test_hypotheses.py"

@@ -69,6 +69,15 @@ def dimensions():
     }
 
 
+def compared_config():
+    """The parts of the config that tests depend on: what is compared, without how it is shown."""
+    return {
+        **{key: config[key] for key in ("study", "seed", "methods", "prompts", "analysis")},
+        "models": dict.fromkeys(config["models"]),
+        "questions": {key: {"category": category} for key, category in CATEGORIES.items()},
+    }
+
+
 def shown_config():
     """The parts of the config that a figure can show."""
     return {

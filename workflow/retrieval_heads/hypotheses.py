@@ -265,11 +265,11 @@ def _agreement_by_length(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
     order = sorted(values.columns)
     if len(order) > 2 and len(values) > 1:
         every = friedman(values[order].to_numpy())
-        yield _row(AGREEMENT_BY_LENGTH, "context_length", every, "pair of rankings", len(values))
+        yield _row(AGREEMENT_BY_LENGTH, "context_length", every, "ranking pair", len(values))
     for a, b in combinations(order, 2):
         difference = (values[a] - values[b]).to_numpy()
         names = {"a": str(a), "b": str(b)}
-        yield from _paired(study, AGREEMENT_BY_LENGTH, "context_length", difference, "pair of rankings", **names)
+        yield from _paired(study, AGREEMENT_BY_LENGTH, "context_length", difference, "ranking pair", **names)
 
 
 def _blocks(rows: pd.DataFrame, dimension: str) -> tuple[pd.DataFrame, str]:

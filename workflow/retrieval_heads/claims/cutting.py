@@ -149,7 +149,7 @@ def categories_cost_differently(tables: Tables, study: Study) -> list[Claim]:
 
 def methods_cost_differently(tables: Tables, study: Study) -> list[Claim]:
     """The top heads of some methods cost more than those of others."""
-    return _costs_differ(tables, study, "methods_cost_differently", "method", "methods' top heads")
+    return _costs_differ(tables, study, "methods_cost_differently", "method", "methods")
 
 
 def models_cost_differently(tables: Tables, study: Study) -> list[Claim]:
@@ -210,7 +210,9 @@ def deeper_cuts_cost_more(tables: Tables, study: Study) -> list[Claim]:
     statement = "Accuracy never recovers when more heads are cut"
     rising = steps[steps["change"] > 0].sort_values(["change", "k"], ascending=[False, True], kind="stable")
     beyond = rising[rising["p_holm"] < study.alpha]
-    start = f"Of {count(len(steps), 'step')} from one number of heads to the next, {len(rising)} raise accuracy"
+    start = (
+        f"Of {count(len(steps), 'step')} from one number of heads to the next, {len(rising) or 'none'} raise accuracy"
+    )
     if len(beyond):
         outcome = Outcome.CONTRADICTED
         named = listed([_recovery(study, row) for _, row in beyond.head(3).iterrows()])
@@ -220,8 +222,8 @@ def deeper_cuts_cost_more(tables: Tables, study: Study) -> list[Claim]:
         end = f"none by {points(study.smallest_effect)} points, as their intervals show"
     else:
         outcome = Outcome.UNDECIDED
-        most = f", the largest {_recovery(study, rising.iloc[0])}" if len(rising) else ""
-        end = f"none significantly (Holm over all steps), nor is a recovery ruled out{most}"
+        most = f"; the largest is {_recovery(study, rising.iloc[0])}" if len(rising) else ""
+        end = f"none is significant (Holm over all steps), and intervals do not rule a recovery out{most}"
     return [Claim("deeper_cuts_cost_more", statement, outcome, f"{start}; {end}.")]
 
 

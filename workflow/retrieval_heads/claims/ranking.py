@@ -162,12 +162,12 @@ def categories_share_layers(tables: Tables, study: Study) -> list[Claim]:
 def _within_and_between(tables: Tables, study: Study, subject: str, rule: str, does: str, measure: str) -> list[Claim]:
     found = []
     for _, row in of_tests(tables, subject, dimension="category").iterrows():
-        kind = "the same category" if row["a"] == "within" else f"the category {row['a']}"
+        who = "questions of one category" if row["a"] == "within" else f"{row['a']} questions"
         outcome = decide(row, study)
         verdict = {
-            Outcome.SUPPORTED: f"Questions of {kind} {does} than questions of different ones",
-            Outcome.CONTRADICTED: f"Questions of {kind} do not {does} than questions of different ones",
-            Outcome.UNDECIDED: f"It is open whether questions of {kind} {does} than questions of different ones",
+            Outcome.SUPPORTED: f"{_start(who)} {does} than questions of different categories",
+            Outcome.CONTRADICTED: f"{_start(who)} do not {does} than questions of different categories",
+            Outcome.UNDECIDED: f"It is open whether {who} {does} than questions of different categories",
         }[outcome]
         way = "higher" if row["difference"] >= 0 else "lower"
         numbers = (
@@ -175,9 +175,13 @@ def _within_and_between(tables: Tables, study: Study, subject: str, rule: str, d
             f"{plain(row, 'difference')}; {in_words(row)})"
         )
         sentence = f"{verdict}: {numbers}."
-        statement = f"Questions of {kind} {does} than questions of different ones"
+        statement = f"{_start(who)} {does} than questions of different categories"
         found.append(Claim(rule, statement, outcome, sentence))
     return found
+
+
+def _start(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:

@@ -69,7 +69,7 @@ def _limits(study: Study, tables: Tables) -> list[str]:
         found.append(f"Accuracy is measured on {count(effects['documents'].max(), 'test document')}.")
     draws = controls["draws"].max() if len(controls) else 0
     found.append(
-        f"Random heads were drawn {count(draws, 'time')} for each top set."
+        f"Random heads were drawn {'once' if draws == 1 else count(draws, 'time')} for each top set."
         if draws
         else "No random heads were cut, so nothing tells what cutting any heads would cost."
     )
