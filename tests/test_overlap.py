@@ -206,10 +206,14 @@ def test_gaps_are_named():
     found = gaps(study, rankings[~hole & ~few], summary[summary["question"] != "hq_state"])
     assert found[0] == "QRHead ranked no heads for year of incorporation at 512 tokens in a."
     assert found[-1] == "Wu24 lists only 20 of the 24 heads of a."
-    assert "Wu24 was not ablated for headquarters state at 512 tokens in a." in found
-    assert "QRHead has no random heads beside it for headquarters state at 1,024 tokens in a." in found
-    # What was not ablated: three methods at two lengths, with the random heads beside them.
-    assert len(found) == 2 + 2 * 3 * 2
+    assert "Wu24 was not ablated for headquarters state at any length in a." in found
+    assert len(found) == 2 + 3  # three methods were not ablated for a question
+    wu24 = summary["method"] == "wu24"
+    assert gaps(study, rankings, summary[~wu24]) == ["Wu24 was not ablated in a."]
+    alone = wu24 & (summary["source"] == "random") & (summary["context_length"] == 512)
+    assert gaps(study, rankings, summary[~alone | (summary["question"] != "inc_year")]) == [
+        "No random heads were cut beside those of Wu24 for year of incorporation at 512 tokens in a."
+    ]
     uncut = (summary["source"] == "baseline") & (summary["question"] == "hq_state") & (summary["context_length"] == 512)
     assert gaps(study, rankings, summary[~uncut]) == [
         "There is no uncut baseline for headquarters state at 512 tokens in a."

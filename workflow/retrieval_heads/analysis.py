@@ -9,6 +9,7 @@ from retrieval_heads.derived import DATASET_COUNTS
 from retrieval_heads.drops import CELL
 from retrieval_heads.overlap import grids, incomparable_models, top_heads
 from retrieval_heads.study import DIMENSIONS, Study
+from retrieval_heads.wording import listed
 
 
 def dataset_counts(prompts: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[st
     return [
         *_missing(study, rankings, "ranked no heads", study.asked("context_length")),
         *_missing(study, cut["method"], "was not ablated", ablated),
-        *(_missing(study, cut["random"], "has no random heads beside it", ablated) if len(cut["random"]) else []),
+        *_no_random(study, cut["method"], cut["random"]),
         *_no_baseline(study, cut["method"], cut["baseline"]),
         *_partial(study, rankings),
         *incomparable,
@@ -64,12 +65,37 @@ def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[st
 
 def _missing(study: Study, frame: pd.DataFrame, what: str, lengths: list[int]) -> list[str]:
     present = set(frame[list(DIMENSIONS)].itertuples(index=False, name=None))
-    values = [lengths if dimension == "context_length" else study.asked(dimension) for dimension in DIMENSIONS]
-    absent = [configuration for configuration in product(*values) if configuration not in present]
+    sentences = []
+    for model, method in product(study.asked("model"), study.asked("method")):
+        absent = {
+            question: [length for length in lengths if (model, method, question, length) not in present]
+            for question in study.asked("question")
+        }
+        subject, where = f"{study.label('method', method)} {what}", f"in {study.label('model', model)}."
+        if all(gone == lengths for gone in absent.values()):
+            sentences.append(f"{subject} {where}")
+            continue
+        for question, gone in absent.items():
+            every = gone == lengths and len(lengths) > 1
+            at = "any length" if every else listed([study.label("context_length", length) for length in gone])
+            if gone:
+                sentences.append(f"{subject} for {study.label('question', question).lower()} at {at} {where}")
+    return sentences
+
+
+def _no_random(study: Study, cut: pd.DataFrame, random: pd.DataFrame) -> list[str]:
+    """Ablations without random heads beside them, in a study that has such heads elsewhere."""
+    known = set(random[list(DIMENSIONS)].itertuples(index=False, name=None))
+    without = [
+        configuration
+        for configuration in cut[list(DIMENSIONS)].drop_duplicates().itertuples(index=False, name=None)
+        if known and configuration not in known
+    ]
     return [
-        f"{study.label('method', method)} {what} for {study.label('question', question).lower()} "
-        f"at {study.label('context_length', length)} in {study.label('model', model)}."
-        for model, method, question, length in absent
+        f"No random heads were cut beside those of {study.label('method', method)} for "
+        f"{study.label('question', question).lower()} at {study.label('context_length', length)} in "
+        f"{study.label('model', model)}."
+        for model, method, question, length in without
     ]
 
 

@@ -79,7 +79,7 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Drops
     # A document's drop: the mean over its prompts (depths) and, for random heads, over the draws.
     prompts = cut.groupby([*_CUT, *_KIND, "doc_id", "prompt_id"], dropna=False)["drop"].mean()
     by_document = prompts.groupby([*_CUT, *_KIND, "doc_id"], dropna=False).agg(["sum", "size"]).reset_index()
-    by_document = _with_differences(by_document, ["doc_id"], "sum")
+    by_document = _with_differences(by_document)
     names = sorted(by_document["doc_id"].unique())
     weights = bootstrap_weights(max(len(names), 1), resamples, generator(seed, "bootstrap", "drops"))
     place = by_document["doc_id"].map({name: i for i, name in enumerate(names)}).to_numpy()
@@ -165,9 +165,10 @@ def mean_drops(drops: Drops, categories: Mapping[str, str]) -> pd.DataFrame:
     return frame.astype({**dict.fromkeys(MEAN_DROPS.integers, "Int64"), "matching": object})
 
 
-def _with_differences(frame: pd.DataFrame, unit: list[str], value: str) -> pd.DataFrame:
-    """Adds rows of source difference: the top heads' value minus that of random ones, for the same unit."""
-    top = frame[frame["source"] == "method"].drop(columns=_KIND)
-    both = frame[frame["source"] == "random"].merge(top, on=[*_CUT, *unit], suffixes=("_random", ""))
-    difference = both.assign(source="difference", **{value: both[value] - both[f"{value}_random"]})
-    return pd.concat([frame, difference[frame.columns]], ignore_index=True)
+def _with_differences(by_document: pd.DataFrame) -> pd.DataFrame:
+    """Adds rows of source difference: the top heads' drop minus that of random ones, for the same documents."""
+    top = by_document[by_document["source"] == "method"].drop(columns=_KIND)
+    random = by_document[by_document["source"] == "random"]
+    both = random.merge(top, on=[*_CUT, "doc_id"], suffixes=("_random", ""))
+    difference = both.assign(source="difference", sum=both["sum"] - both["sum_random"])
+    return pd.concat([by_document, difference[by_document.columns]], ignore_index=True)

@@ -56,11 +56,8 @@ def models(study: Study, tables: Tables) -> Section:
 
 def lengths(study: Study, tables: Tables) -> Section:
     """Whether a cut costs more at some lengths."""
-    cut = at(tables["effects"])["context_length"]
-    none = only_one(study, "context_length", cut, "the effect of the length on ablation is not known")
-    return Section("lengths", none if len(cut) and none else _compared(
-        study, tables, "lengths", "context_length", "length", "the effect of the length is not known"
-    ))  # fmt: skip
+    why = "the effect of the length on ablation is not known"
+    return Section("lengths", _compared(study, tables, "lengths", "context_length", "length", why))
 
 
 def _compared(study: Study, tables: Tables, key: str, dimension: str, name: str, why: str) -> list:
