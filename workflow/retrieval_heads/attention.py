@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -116,7 +117,10 @@ def _attention(
     scaling: float | None = None,
     **kwargs,
 ) -> tuple[Tensor, None]:
-    output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    if _continues(query, key, attention_mask):
+        output = _grouped(query, key, value, attention_mask, scaling)
+    else:
+        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     hook = _active.get()
     if hook is not None and hook.observe is not None:
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -124,6 +128,27 @@ def _attention(
     if hook is not None and hook.keep is not None:
         output = output * hook.keep(module.layer_idx).to(output.dtype)[:, None, :, None]
     return output, None
+
+
+def _continues(query: Tensor, key: Tensor, mask: Tensor | None) -> bool:
+    """Whether a few tokens look back at many: what comes after a prefix, with a mask unless it is a single token."""
+    return query.shape[2] < key.shape[2] and (mask is not None or query.shape[2] == 1)
+
+
+def _grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
+    """Outputs (B, Q, H, D) with the query heads of a group folded into the rows of the key head that they share.
+
+    transformers copies keys and values for every query head instead where there is a mask. With few queries and many
+    keys that copy costs several times more than the attention.
+    """
+    batch, heads, queries, dim = query.shape
+    key_heads = key.shape[1]
+    group = heads // key_heads
+    folded = query.reshape(batch, key_heads, group * queries, dim)
+    if mask is not None:
+        mask = mask[:, :, None].expand(-1, -1, group, -1, -1).reshape(mask.shape[0], 1, group * queries, mask.shape[-1])
+    output = scaled_dot_product_attention(folded, key, value, attn_mask=mask, scale=scaling)
+    return output.view(batch, heads, queries, value.shape[-1]).transpose(1, 2).contiguous()
 
 
 AttentionInterface.register(_NAME, _attention)
