@@ -42,8 +42,8 @@ class AttentionCall:
         batch, heads, queries, dim = query.shape
         key_heads, keys = self.key.shape[1], self.key.shape[2]
         # The query heads of one group share a key head: fold them into the rows, and never copy a key.
-        grouped = query.float().reshape(batch, key_heads, heads // key_heads * queries, dim)
-        logits = (grouped @ self.key.float().transpose(-1, -2)).view(batch, heads, queries, keys) * self.scaling
+        grouped = (query.float() * self.scaling).reshape(batch, key_heads, heads // key_heads * queries, dim)
+        logits = (grouped @ self.key.float().transpose(-1, -2)).view(batch, heads, queries, keys)
         if self.mask is None:
             seen = torch.arange(keys, device=query.device) <= torch.arange(
                 keys - queries, keys, device=query.device
