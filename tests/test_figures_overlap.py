@@ -7,7 +7,7 @@ import pytest
 from made_tables import make_rankings, make_reliability, make_study, no_collection  # noqa: F401
 from retrieval_heads import figures, hypotheses, overlap
 from retrieval_heads.derived import TESTS
-from retrieval_heads.figures import _overlap
+from retrieval_heads.figures import style
 from retrieval_heads.statistics import mean_interval
 from retrieval_heads.wording import p_value
 
@@ -302,4 +302,5 @@ def test_holes_leave_what_there_is(name):
 def test_equal_values_have_a_range_of_nothing():
     # Their mean can lie beside them by rounding, and matplotlib refuses negative lengths.
     values = np.full(3, 0.1)
-    assert _overlap.beside(values.mean(), 0.1, 0.1)[0][0] >= 0 and _overlap.beside(0.1, 0.1, 0.1) == [[0.0], [0.0]]
+    assert style.arms([values.mean()], 0.1, 0.1)[0][0] >= 0
+    assert style.arms([0.1], 0.1, 0.1).tolist() == [[0.0], [0.0]]

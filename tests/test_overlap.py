@@ -6,16 +6,17 @@ from made_tables import make_ablation, make_counts, make_rankings, make_study
 from retrieval_heads import derived, effects, overlap, tables
 from retrieval_heads.analysis import dataset_counts, gaps, leading_heads
 from retrieval_heads.errors import StudyError
+from retrieval_heads.study import top_k_for
 
 
 @pytest.mark.parametrize(("model_heads", "k"), [(1024, 50), (270, 13), (4, 1), (1, 1)])
 def test_default_size_of_a_top_set(model_heads, k):
-    assert overlap.top_k_for(model_heads) == k
+    assert top_k_for(model_heads) == k
 
 
 def test_too_large_a_top_set_is_refused():
     with pytest.raises(StudyError, match=r"analysis\.top_k: 9 is more than the 8 heads"):
-        overlap.top_k_for(8, 9)
+        top_k_for(8, 9)
 
 
 def test_pairs_differ_in_exactly_one_dimension():

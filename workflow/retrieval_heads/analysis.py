@@ -86,27 +86,29 @@ def _missing(study: Study, frame: pd.DataFrame, what: str, lengths: list[int]) -
 def _no_random(study: Study, cut: pd.DataFrame, random: pd.DataFrame) -> list[str]:
     """Ablations without random heads beside them, in a study that has such heads elsewhere."""
     known = set(random[list(DIMENSIONS)].itertuples(index=False, name=None))
-    without = [
-        configuration
-        for configuration in cut[list(DIMENSIONS)].drop_duplicates().itertuples(index=False, name=None)
-        if known and configuration not in known
-    ]
+    every = cut[list(DIMENSIONS)].drop_duplicates().itertuples(index=False, name=None)
     return [
         f"No random heads were cut beside those of {study.label('method', method)} for "
-        f"{study.label('question', question).lower()} at {study.label('context_length', length)} in "
-        f"{study.label('model', model)}."
-        for model, method, question, length in without
+        f"{_cell(study, model, question, length)}."
+        for model, method, question, length in every
+        if known and (model, method, question, length) not in known
     ]
 
 
 def _no_baseline(study: Study, cut: pd.DataFrame, baseline: pd.DataFrame) -> list[str]:
     known = set(baseline[CELL].itertuples(index=False, name=None))
     return [
-        f"There is no uncut baseline for {study.label('question', question).lower()} "
-        f"at {study.label('context_length', length)} in {study.label('model', model)}."
-        for model, question, length in cut[CELL].drop_duplicates().itertuples(index=False, name=None)
-        if (model, question, length) not in known
+        f"There is no uncut baseline for {_cell(study, *cell)}."
+        for cell in cut[CELL].drop_duplicates().itertuples(index=False, name=None)
+        if cell not in known
     ]
+
+
+def _cell(study: Study, model: str, question: str, length: int) -> str:
+    return (
+        f"{study.label('question', question).lower()} at {study.label('context_length', length)} "
+        f"in {study.label('model', model)}"
+    )
 
 
 def _partial(study: Study, rankings: pd.DataFrame) -> list[str]:

@@ -14,7 +14,7 @@ import pandas as pd
 from retrieval_heads import profiles
 from retrieval_heads.derived import TESTS
 from retrieval_heads.drops import CELL, Drops
-from retrieval_heads.overlap import grid_names, grids, heads_in, top_heads
+from retrieval_heads.overlap import grid_names, grids, heads_in, rank_of_unlisted, top_heads
 from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import (
     Comparison,
@@ -297,7 +297,7 @@ def _by_head(group: pd.DataFrame, per_layer: int, heads: int) -> pd.DataFrame:
 
 def _filled(ranks: pd.DataFrame) -> pd.DataFrame:
     """Heads that a ranking does not list share the mean of the ranks that are left."""
-    return ranks.apply(lambda row: row.fillna((row.count() + 1 + len(row)) / 2), axis=1)
+    return ranks.apply(lambda row: row.fillna(rank_of_unlisted(row.count(), len(row))), axis=1)
 
 
 def _exchangeable(ranks: pd.DataFrame, dimension: str) -> tuple[np.ndarray, list]:

@@ -17,7 +17,7 @@ from retrieval_heads.agreement import (
     spearman,
 )
 from retrieval_heads.derived import OVERLAP, UNIONS
-from retrieval_heads.study import DIMENSIONS, SHARE_OF_HEADS, share_of
+from retrieval_heads.study import DIMENSIONS, top_k_for
 
 
 def grids(rankings: pd.DataFrame) -> dict[str, tuple[int, int]]:
@@ -38,15 +38,9 @@ def heads_in(grid: str) -> int:
     return int(layers) * int(heads)
 
 
-def top_k_for(heads: int, top_k: int | None = None) -> int:
-    """The size of a top set in a model with so many heads: ``analysis.top_k`` of the config, else a share of them.
-
-    Raises
-    ------
-    StudyError
-        when the config asks for more heads than the model has.
-    """
-    return share_of(heads, SHARE_OF_HEADS, top_k, "top_k")
+def rank_of_unlisted(listed: int, heads: int) -> float:
+    """The rank that heads share which a ranking does not list: the mean of the ranks that are left."""
+    return (listed + 1 + heads) / 2
 
 
 def persistence_for(k: int) -> float:
@@ -79,6 +73,13 @@ class Ranking:
     heads: int
     k: int
 
+    @classmethod
+    def of(cls, rows: pd.DataFrame, grid: tuple[int, int], k: int) -> "Ranking":
+        """From the rows of a rankings table that belong to one configuration of a model with this grid."""
+        layers, per_layer = grid
+        ranks = dict(zip(rows["layer"] * per_layer + rows["head"], rows["rank"], strict=True))
+        return cls(ranks, layers * per_layer, k)
+
     @cached_property
     def top(self) -> frozenset[int]:
         """The first k heads, or what the ranking lists of them."""
@@ -87,8 +88,7 @@ class Ranking:
     @cached_property
     def all_ranks(self) -> np.ndarray:
         """Rank of every head, shape (N,); heads that are not listed share the mean of the ranks that are left."""
-        listed = len(self.ranks)
-        every = np.full(self.heads, (listed + 1 + self.heads) / 2)
+        every = np.full(self.heads, rank_of_unlisted(len(self.ranks), self.heads))
         every[list(self.ranks)] = list(self.ranks.values())
         return every
 
@@ -122,8 +122,7 @@ def pairwise(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
     each = {}
     for configuration, group in rankings.groupby(list(DIMENSIONS), sort=False):
         layers, heads = grid[configuration[0]]
-        ranks = dict(zip(group["layer"] * heads + group["head"], group["rank"], strict=True))
-        each[configuration] = Ranking(ranks, layers * heads, top_k_for(layers * heads, top_k))
+        each[configuration] = Ranking.of(group, (layers, heads), top_k_for(layers * heads, top_k))
     rows = []
     for at, dimension in enumerate(DIMENSIONS):
         for a, b in _pairs(sorted(each), dimension):

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from retrieval_heads.derived import RELIABILITY
-from retrieval_heads.overlap import Ranking, top_k_for
+from retrieval_heads.overlap import Ranking, grids
 from retrieval_heads.rankings import rank_heads
 from retrieval_heads.seeds import generator
-from retrieval_heads.study import DIMENSIONS
+from retrieval_heads.study import DIMENSIONS, top_k_for
 
 
 def split_half(
@@ -33,9 +33,8 @@ def split_half(
     """
     if scores.empty:
         return pd.DataFrame(columns=RELIABILITY.columns)
-    per_layer, layers = int(scores["head"].max()) + 1, int(scores["layer"].max()) + 1
-    heads = layers * per_layer
-    k = top_k_for(heads, top_k)
+    ((layers, per_layer),) = grids(scores).values()
+    k = top_k_for(layers * per_layer, top_k)
     doc = scores["prompt_id"].map(documents)
     names = np.array(sorted(doc.unique()))
     used = doc.groupby([scores[name] for name in DIMENSIONS]).nunique()
@@ -43,7 +42,7 @@ def split_half(
     for split in range(splits):
         order = generator(seed, "split_half", split).permutation(len(names))
         first = doc.isin(names[order[: len(names) // 2]])
-        halves = [_rankings(scores[chosen], per_layer, heads, k) for chosen in (first, ~first)]
+        halves = [_rankings(scores[chosen], (layers, per_layer), k) for chosen in (first, ~first)]
         for configuration in sorted(halves[0].keys() & halves[1].keys()):
             agreement = halves[0][configuration].compare(halves[1][configuration])
             rows.append(
@@ -58,9 +57,8 @@ def split_half(
     return pd.DataFrame(rows, columns=RELIABILITY.columns)
 
 
-def _rankings(scores: pd.DataFrame, per_layer: int, heads: int, k: int) -> dict[tuple, Ranking]:
-    found = {}
-    for configuration, group in rank_heads(scores).groupby(list(DIMENSIONS)):
-        ranks = dict(zip(group["layer"] * per_layer + group["head"], group["rank"], strict=True))
-        found[configuration] = Ranking(ranks, heads, k)
-    return found
+def _rankings(scores: pd.DataFrame, grid: tuple[int, int], k: int) -> dict[tuple, Ranking]:
+    return {
+        configuration: Ranking.of(group, grid, k)
+        for configuration, group in rank_heads(scores).groupby(list(DIMENSIONS))
+    }

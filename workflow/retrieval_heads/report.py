@@ -51,7 +51,8 @@ def build(study: Study, tables: Tables, figures: Iterable[str]) -> Report:
     tables : rankings, ablation_summary, effects, against_random, overlap and, where prompts were made, dataset_counts.
     figures : names of the figures that were drawn.
     """
-    drawn = [figure for figure in declarations().values() if figure.name in set(figures)]
+    names = set(figures)
+    drawn = [figure for figure in declarations().values() if figure.name in names]
     sections = [section(study, tables) for section in SECTIONS]
     sections = [
         replace(

@@ -10,9 +10,6 @@ from retrieval_heads.errors import StudyError
 DIMENSIONS = ("model", "method", "question", "context_length")
 """What tells one configuration from another; the columns that rankings and ablation share."""
 
-SHARE_OF_HEADS = 50 / 1024
-"""The default size of a top set, as a share of the model's heads: the top 50 of Llama-3-8B's 1,024."""
-
 
 @dataclass(frozen=True)
 class Study:
@@ -48,20 +45,15 @@ class Study:
 
     def top_k_of(self, heads: int) -> int:
         """How many heads of a ranking count as its top, in a model with so many heads."""
-        return share_of(heads, SHARE_OF_HEADS, self.top_k, "top_k")
+        return top_k_for(heads, self.top_k)
 
     def consensus_k(self, heads: int) -> int:
         """Mean rank up to which a head counts as agreed on by a method, in a model with so many heads."""
-        return share_of(heads, 100 / 1024, self._analysis.get("consensus_k"), "consensus_k")
+        return _share_of(heads, 100 / 1024, self._analysis.get("consensus_k"), "consensus_k")
 
     def specialist_k(self, heads: int) -> int:
         """Mean rank beyond which a head counts as unimportant for a question, in a model with so many heads."""
-        return share_of(heads, 200 / 1024, self._analysis.get("specialist_k"), "specialist_k")
-
-    @property
-    def split_halves(self) -> int:
-        """How many times the training documents are split into halves, to see how far their rankings agree."""
-        return self._analysis.get("split_halves", 10)
+        return _share_of(heads, 200 / 1024, self._analysis.get("specialist_k"), "specialist_k")
 
     @property
     def published(self) -> Mapping:
@@ -129,14 +121,20 @@ class Study:
         return list(self.methods if dimension == "method" else self.config.get(f"{dimension}s") or [])
 
 
-def share_of(heads: int, share: float, given: int | None, key: str) -> int:
-    """A number of heads, or a rank, that the config gives, or else a share of the model's heads.
+def top_k_for(heads: int, top_k: int | None = None) -> int:
+    """The size of a top set in a model with so many heads: ``analysis.top_k`` of the config, else a share of them.
+
+    The share is that of the top 50 of Llama-3-8B's 1,024 heads.
 
     Raises
     ------
     StudyError
-        when the config asks for more than the model has.
+        when the config asks for more heads than the model has.
     """
+    return _share_of(heads, 50 / 1024, top_k, "top_k")
+
+
+def _share_of(heads: int, share: float, given: int | None, key: str) -> int:
     number = given if given is not None else max(1, round(share * heads))
     if number > heads:
         raise StudyError(

@@ -65,6 +65,11 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
+def p_cell(p: float) -> str:
+    """The same in a table: 0.012."""
+    return p_value(p).removeprefix("= ")
+
+
 def count(number: int, noun: str) -> str:
     """1 prompt, 1,024 prompts."""
     return f"{int(number):,} {noun}{'' if number == 1 else 's'}"

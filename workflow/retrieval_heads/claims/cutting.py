@@ -59,16 +59,14 @@ def every_question_is_answered(tables: Tables, study: Study) -> list[Claim]:
         named = listed([f"{place(study, row)} ({percent(row['baseline'])})" for _, row in weak.head(4).iterrows()])
         more = f", and {len(weak) - 4} more" if len(weak) > 4 else ""
         sentence = (
-            f"In {len(weak)} of {count(len(cells), 'cell')} the uncut model is right less than half of the time, so "
-            "that "
-            f"little is left for a cut to take: {named}{more}."
+            f"In {len(weak)} of {count(len(cells), 'cell')} the uncut model is right less than half of the time, "
+            f"so that little is left for a cut to take: {named}{more}."
         )
     elif len(unsure):
         outcome = Outcome.UNDECIDED
         sentence = (
             f"In {len(unsure)} of {count(len(cells), 'cell')} it is open whether the uncut model is right at least "
-            "half "
-            f"of the time; the lowest accuracy is {lowest}."
+            f"half of the time; the lowest accuracy is {lowest}."
         )
     else:
         outcome = Outcome.SUPPORTED

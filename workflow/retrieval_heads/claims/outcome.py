@@ -33,25 +33,23 @@ class Claim:
     sentence: str
 
 
-def decide(row: Mapping, study: Study, name: str = "difference", units: str = "units") -> Outcome:
+def decide(row: Mapping, study: Study, units: str = "units") -> Outcome:
     """Is a difference above 0?
 
-    Supported takes a significant result in that direction (where there is no test: an interval above 0). Contradicted
-    takes a significant result the other way, or an interval that rules out the smallest effect that matters.
+    Supported takes a significant result in that direction. Contradicted takes a significant result the other way, or an
+    interval that rules out the smallest effect that matters.
 
     Parameters
     ----------
-    row : has the difference under ``name`` with its interval, ``p_holm``, and the number of units.
-    units : the column that counts them; where it is empty, prompts stand in for documents.
+    row : has the difference with its interval, ``p_holm``, and the number of units.
+    units : the column that counts them.
     """
-    number = row[units] if pd.notna(row[units]) else row["prompts"]
-    if number < MIN_UNITS or pd.isna(row[f"{name}_low"]):
+    if row[units] < MIN_UNITS or pd.isna(row["difference_low"]):
         return Outcome.UNDECIDED
-    tested = pd.notna(row["p_holm"])
-    significant = row["p_holm"] < study.alpha if tested else row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0
-    if significant and row[name] > 0:
+    significant = row["p_holm"] < study.alpha
+    if significant and row["difference"] > 0:
         return Outcome.SUPPORTED
-    if significant or row[f"{name}_high"] < study.smallest_effect:
+    if significant or row["difference_high"] < study.smallest_effect:
         return Outcome.CONTRADICTED
     return Outcome.UNDECIDED
 

@@ -44,8 +44,8 @@ def _shared(tables: Tables, study: Study, dimension: str) -> Claim:
     numbers = (
         f"mean Jaccard {row['jaccard']:.3f} of the top heads (from {row['lowest']:.3f} to {row['highest']:.3f}), where "
         f"chance gives {row['chance']:.3f}; rank-biased overlap {row['rbo']:.3f}, where chance gives "
-        f"{row['rbo_chance']:.3f}; {significant} of {count(len(pairs), 'pair')} beyond chance (hypergeometric test, "
-        "Holm)"
+        f"{row['rbo_chance']:.3f}; {significant} of {count(len(pairs), 'pair')} beyond chance "
+        "(hypergeometric test, Holm)"
     )
     if row["jaccard"] <= row["chance"]:
         outcome, verdict = Outcome.CONTRADICTED, "agree no more than chance"
@@ -71,8 +71,7 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
         if rows.empty:
             sentence = (
                 f"How much of the disagreement of {names} (mean Jaccard {pair['jaccard']:.3f}) is noise cannot be "
-                "told: "
-                "there are no rankings from halves of the documents."
+                "told: there are no rankings from halves of the documents."
             )
             found.append(Claim("methods_differ_beyond_noise", statement, Outcome.UNDECIDED, sentence))
             continue
@@ -92,8 +91,7 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
         sentence = (
             f"The top heads of {names} have a mean Jaccard of {pair['jaccard']:.3f}, which is "
             f"{decimal(turned['difference'])} ({plain(turned, 'difference')}) below that of two halves of the "
-            "documents under "
-            f"one method; {verdict} ({in_words(row)})."
+            f"documents under one method; {verdict} ({in_words(row)})."
         )
         found.append(Claim("methods_differ_beyond_noise", statement, outcome, sentence))
     return found
@@ -140,8 +138,7 @@ def categories_share_heads(tables: Tables, study: Study) -> list[Claim]:
         chance = f"{percent(pd.concat([same, between])['chance'].min())} to {percent(between['chance'].max())}"
         sentence = (
             f"{claims[0].sentence} Unions of the top heads over all configurations are larger, and share more by "
-            "chance "
-            f"alone ({chance}): {listed(said)}."
+            f"chance alone ({chance}): {listed(said)}."
         )
         claims[0] = Claim(claims[0].rule, claims[0].statement, claims[0].outcome, sentence)
     return claims
@@ -264,8 +261,7 @@ def models_rank_heads_differently(tables: Tables, study: Study) -> list[Claim]:
             expected = row["statistic"] - row["effect_size"]
             sentence = (
                 f"Under {name}, {names} {verdict}: a head's mean rank differs by {row['statistic']:.1f} places on "
-                "average, "
-                f"where exchanging the models at random gives {expected:.1f} (permutation test, Holm p "
+                f"average, where exchanging the models at random gives {expected:.1f} (permutation test, Holm p "
                 f"{p_value(row['p_holm'])}); of the top heads they share a mean Jaccard of "
                 f"{both['jaccard'].mean():.3f}."
             )
@@ -323,10 +319,8 @@ def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
             outcome = Outcome.SUPPORTED
             sentence = (
                 f"The top heads of {name} change between {_span(at, ' and ')} tokens more than between other "
-                "neighbouring "
-                f"lengths: {numbers} ({in_words(worst)}). Whatever changed there, other than the length, should be "
-                "looked "
-                "for before such rankings are compared across it."
+                f"neighbouring lengths: {numbers} ({in_words(worst)}). Whatever changed there, other than the length, "
+                "should be looked for before such rankings are compared across it."
             )
         elif (rows["difference_low"] > -BREAK).all():
             outcome = Outcome.CONTRADICTED
@@ -363,12 +357,10 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
             sentence = (
                 f"Under {name}, {percent(len(weak) / len(ours))} of the top heads are scored on fewer than half of the "
                 f"prompts that the best-covered head has, for instance {head_name(least['layer'], least['head'])} at "
-                "rank "
-                f"{int(least['rank'])} on {count(least['n_samples'], 'prompt')} "
+                f"rank {int(least['rank'])} on {count(least['n_samples'], 'prompt')} "
                 f"({study.label('question', least['question'])}, "
                 f"{study.label('context_length', least['context_length'])}, {study.label('model', least['model'])}); "
-                "such "
-                "ranks are noise as much as signal."
+                "such ranks are noise as much as signal."
             )
         else:
             outcome = Outcome.SUPPORTED

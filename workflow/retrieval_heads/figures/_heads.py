@@ -170,12 +170,6 @@ def rare_key(figure: Figure) -> dict[str, Line2D]:
     return {RARE: Line2D([], [], linestyle="none", marker="o", color=style.INK, markerfacecolor="white")}
 
 
-def legend(figure: Figure, **handles) -> None:
-    """A legend above all panels, in as many columns as its labels have room for."""
-    labels = {label for ax in figure.axes for label in ax.get_legend_handles_labels()[1]} | set(handles)
-    style.legend(figure, columns=max(1, int(108 / (max(map(len, labels)) + 7))), **handles)
-
-
 def chance_line(ax: Axes, chance: float) -> None:
     """Shares from 0 to 100%, and the share that a head has if top sets are drawn by lot."""
     _line(ax, chance, label="Top sets drawn by lot")

@@ -6,7 +6,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import seaborn
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
@@ -22,7 +21,6 @@ MEASURES = {"jaccard": "Jaccard", "rbo": "Rank-biased overlap", "spearman": "Spe
 
 _CHANCE_MARK = "#D55E00"
 CHANCE = {"color": style.RANDOM, "linestyle": (0, (3, 1.5)), "linewidth": 1.2, "label": "Chance"}
-_LAST = ("Mean", "Union", "Chance")
 _FRAME = {"facecolor": "none", "edgecolor": style.INK, "linewidth": 1.3}
 _CHARACTER, _NUMBER, _RANGE, _OWN = 0.06, 0.24, 0.49, 0.6
 """The width in inches of a character of a label, and of a cell that holds a number, a range, a chance level."""
@@ -172,23 +170,6 @@ def union_title(grid: str, alone: bool) -> str:
 def frame_key() -> dict[str, Patch]:
     """The legend's entry for cells that are framed."""
     return {"Two questions of one category": Patch(**_FRAME)}
-
-
-def legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
-    """One legend above all panels: these entries, then what the panels have, in as many columns as fit."""
-    entries = dict(handles)
-    for ax in figure.axes:
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    labels = sorted(entries, key=lambda label: [label.startswith(word) for word in reversed(_LAST)])
-    columns = int(figure.get_figwidth() / (max(map(len, labels)) * _CHARACTER + 0.5))
-    columns = min(max(columns, 1), len(labels))
-    figure.legend([entries[label] for label in labels], labels, loc="outside upper center", ncols=columns)
-
-
-def beside(mean: float, low: float, high: float) -> list[list[float]]:
-    """How far an interval reaches below and above its mean, which rounding can put outside of it."""
-    return [[max(0.0, mean - low)], [max(0.0, high - mean)]]
 
 
 def chance_line(ax: Axes, level: float) -> None:

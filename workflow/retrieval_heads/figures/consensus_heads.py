@@ -51,5 +51,5 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             _heads.dots(ax, of_method, heads, look, shift, label=study.label("method", method))
         _heads.rank_axis(ax, grid.heads, [k])
     figure.supxlabel("Mean rank, and best to worst rank")
-    _heads.legend(figure, **_heads.rare_key(figure))
+    style.legend(figure, **_heads.rare_key(figure))
     return figure

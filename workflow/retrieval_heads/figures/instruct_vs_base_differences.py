@@ -51,5 +51,5 @@ def _draw(study: Study, pair: tuple[str, str], panels: list) -> Figure:
         _heads.rank_axis(ax, grid.heads, [k])
         _heads.column(ax, [f"{change:+,.0f}".replace("-", "−") for change in found["difference"]], "diff.")
     figure.supxlabel("Mean rank")
-    _heads.legend(figure, **_heads.rare_key(figure))
+    style.legend(figure, **_heads.rare_key(figure))
     return figure

@@ -38,7 +38,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             _heads.dots(ax, rows, heads, look, shift, label=study.label("method", method))
         _heads.rank_axis(ax, grid.heads)
     figure.supxlabel("Mean rank")
-    _heads.legend(figure, **_heads.rare_key(figure))
+    style.legend(figure, **_heads.rare_key(figure))
     return figure
 
 

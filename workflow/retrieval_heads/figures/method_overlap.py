@@ -42,5 +42,5 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         if measure != "spearman":
             ax.set_ylim(bottom=-0.04 * ax.get_ylim()[1])  # not through dots at 0
     figure.supxlabel("Context length (tokens)")
-    _overlap.legend(figure, _overlap.keys(study, "model", models))
+    style.legend(figure, **_overlap.keys(study, "model", models))
     return figure

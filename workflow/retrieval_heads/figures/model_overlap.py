@@ -37,7 +37,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         line[0].set_title(name)  # also where there is one pair alone
         _overlap.chance_line(line[0], rows["chance"].mean())
     figure.supylabel("Jaccard")
-    _overlap.legend(figure, _overlap.keys(study, "method", methods))
+    style.legend(figure, **_overlap.keys(study, "method", methods))
     return figure
 
 
@@ -51,7 +51,7 @@ def _by_question(ax: Axes, rows: pd.DataFrame, methods: list[str], questions: li
             values = rows.loc[chosen if question == _ALL else chosen & (rows["question"] == question), "jaccard"]
             if len(values):
                 x, mean = at + 0.18 * (place - (len(methods) - 1) / 2), values.mean()
-                ax.errorbar(x, mean, yerr=_overlap.beside(mean, values.min(), values.max()), **look)
+                ax.errorbar(x, mean, yerr=style.arms([mean], values.min(), values.max()), **look)
     if _ALL in groups:
         ax.axvline(len(groups) - 1.5, color=style.FAINT, linewidth=0.8)
     names = [style.wrap(study.label("question", question) if question else "All questions") for question in groups]

@@ -36,5 +36,5 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     axes = figure.subplots(1, len(_overlap.MEASURES), sharey=True)
     _overlap.strips(axes, rows, overlap)
     axes[0].set_ylabel("The two rankings\ndiffer in")
-    _overlap.legend(figure, _overlap.strip_key())
+    style.legend(figure, **_overlap.strip_key())
     return figure

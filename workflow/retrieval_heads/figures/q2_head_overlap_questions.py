@@ -31,5 +31,5 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         _overlap.heatmap(ax, unions[unions["grid"] == grid], questions, labels, framed, own_chance=True)
     _overlap.chance_bar(figure, image, axes, overlap["chance"].mean(), unions["chance"].mean() if grids else None)
     if framed:
-        _overlap.legend(figure, _overlap.frame_key())
+        style.legend(figure, **_overlap.frame_key())
     return figure

@@ -40,7 +40,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     _against(left, pairs, tests, study)
     _each(right, pairs, [*within, _BETWEEN], tests, study)
     _unions(right, tables["unions"], [*within, _BETWEEN], study)
-    _overlap.legend(figure, _overlap.keys(study, "method", study.order("method", pairs["method"])))
+    style.legend(figure, **_overlap.keys(study, "method", study.order("method", pairs["method"])))
     return figure
 
 
@@ -113,7 +113,7 @@ def _mean(values: pd.Series, study: Study, *key: object) -> tuple[float, list[li
     if len(values) < _FEWEST:
         return values.mean(), [[0.0], [0.0]]
     mean = mean_interval(values.to_numpy(), study.resamples, generator(study.seed, "q2_categories", *key))
-    return mean.value, _overlap.beside(mean.value, mean.low, mean.high)
+    return mean.value, style.arms([mean.value], mean.low, mean.high)
 
 
 def _tested(tests: pd.DataFrame) -> str:

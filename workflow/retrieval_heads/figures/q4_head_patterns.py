@@ -53,7 +53,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     bar = figure.colorbar(image, ax=figure.axes, fraction=0.04, aspect=30, label="Share of the configurations")
     bar.outline.set_visible(False)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
-    _heads.legend(figure)
+    style.legend(figure)
     return figure
 
 

@@ -43,5 +43,5 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         image = _overlap.heatmap(ax, overlap[chosen], questions, labels, framed)
     _overlap.chance_bar(figure, image, axes, overlap["chance"].mean())
     if framed:
-        _overlap.legend(figure, _overlap.frame_key())
+        style.legend(figure, **_overlap.frame_key())
     return figure

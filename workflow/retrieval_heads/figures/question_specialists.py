@@ -45,5 +45,5 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         _heads.rank_axis(ax, grid.heads, limits)
     none = f"No specialists: {', '.join(without)}"
     figure.supxlabel("Mean rank" + (f"\n{style.wrap(none, 100)}" if without else ""))
-    _heads.legend(figure, **_heads.rare_key(figure))
+    style.legend(figure, **_heads.rare_key(figure))
     return figure

@@ -36,5 +36,5 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     _overlap.strips(axes, rows, overlap)
     for ax in axes if own < len(rows) else ():
         ax.axhline(own - 0.5, color=style.INK, linewidth=0.6)
-    _overlap.legend(figure, _overlap.strip_key())
+    style.legend(figure, **_overlap.strip_key())
     return figure

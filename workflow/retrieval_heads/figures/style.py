@@ -27,6 +27,9 @@ _TOL_MUTED = ["#332288", "#CC6677", "#999933", "#44AA99", "#882255", "#88CCEE", 
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 INK, RANDOM, FAINT = "#222222", "#7A7A7A", "#DDDDDD"
 HEATMAP = "Blues"
+_LAST = ("Mean", "Union", "Chance", "Random heads")
+"""How labels begin that come last in a legend, in this order."""
+
 CONTROLS = {"layer": "Random heads of the same layers", "none": "Random heads of any layer"}
 
 mpl.use("agg")
@@ -253,7 +256,7 @@ def accuracy_axes(axes: list[list[Axes]], levels: Sequence[int]) -> None:
 
 
 def legend(figure: Figure, columns: int = 4, **handles) -> None:
-    """One legend above all panels, each entry once; random controls come last.
+    """One legend above all panels, each entry once; what the others are held against comes last.
 
     What shares a label in a panel, such as a line and its band, is drawn as one key.
     """
@@ -265,7 +268,7 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
         for label, keys in found.items():
             entries.setdefault(label, tuple(keys))
     entries.update(handles)
-    labels = sorted(entries, key=lambda label: label in CONTROLS.values())
+    labels = sorted(entries, key=lambda label: [label.startswith(word) for word in reversed(_LAST)])
     columns, width = min(columns, len(labels)), figure.get_figwidth()
     # By the width of a letter, and that of a key with the space around it.
     while columns > 1 and sum(0.5 + 0.06 * max(map(len, part)) for part in np.array_split(labels, columns)) > width:

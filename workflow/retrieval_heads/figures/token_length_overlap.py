@@ -47,7 +47,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             right.set_ylabel("Jaccard")
         axes[-1][1].set_xlabel("Context lengths (tokens)")
         _overlap.chance_bar(figure, image, [[line[0]] for line in axes], chance)
-    _overlap.legend(figure, _overlap.keys(study, "question", questions))
+    style.legend(figure, **_overlap.keys(study, "question", questions))
     return figure
 
 

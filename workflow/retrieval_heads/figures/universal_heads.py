@@ -35,7 +35,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         _heads.chance_line(ax, study.top_k_of(grid.heads) / grid.heads)
         ax.set_xlim(-0.02, 1.02)  # dots at 0 and 1 stand free of the edge
     figure.supxlabel("Share of the top sets that hold the head")
-    _heads.legend(figure)
+    style.legend(figure)
     return figure
 
 

@@ -30,5 +30,5 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         _heads.column(ax, [f"{share:.0%}" for share in shown["top_share"]], "")
         _heads.chance_line(ax, study.top_k_of(grid.heads) / grid.heads)
     figure.supxlabel("Share of the method's top sets that hold the head")
-    _heads.legend(figure)
+    style.legend(figure)
     return figure

@@ -2,21 +2,22 @@
 
 import pandas as pd
 
+from retrieval_heads.claims.outcome import of_tests
 from retrieval_heads.derived import at
-from retrieval_heads.hypotheses import AGAINST_RANDOM, DROP
-from retrieval_heads.sections.blocks import Paragraph, Section, TableBlock, Tables
+from retrieval_heads.hypotheses import AGAINST_RANDOM
+from retrieval_heads.sections.blocks import Section, TableBlock, Tables
 from retrieval_heads.sections.parts import (
     MATCHING,
-    drops_by_level,
+    NONE_CUT,
+    costs,
     findings,
     in_order,
     mean_drops,
     only_one,
-    paired_tests,
     table,
 )
 from retrieval_heads.study import Study
-from retrieval_heads.wording import estimate, p_value
+from retrieval_heads.wording import estimate, hundredths, p_cell
 
 TABLES = {
     "ablation_drops": {"title": "Mean drop against random heads, by method", "needs": {}},
@@ -29,14 +30,13 @@ TABLES = {
     "length_tests": {"title": "Differences between context lengths in the drop", "needs": {"ablated_length": 2}},
 }
 
-_NONE_CUT = Paragraph("No top heads were cut beside an uncut baseline.")
 _RECOVERIES = 10
 
 
 def ablation(study: Study, tables: Tables) -> Section:
     """What cutting the top heads does, against random heads."""
     if tables["effects"].empty:
-        return Section("ablation", [_NONE_CUT])
+        return Section("ablation", [NONE_CUT])
     return Section(
         "ablation",
         [
@@ -62,28 +62,16 @@ def lengths(study: Study, tables: Tables) -> Section:
 
 def _compared(study: Study, tables: Tables, key: str, dimension: str, name: str, why: str) -> list:
     if tables["effects"].empty:
-        return [_NONE_CUT]
-    if none := only_one(study, dimension, mean_drops(study, tables, dimension)["value"], why):
-        return none
-    level = study.level(tables["effects"])
-    tests = tables["tests"]
-    tests = tests[(tests["subject"] == DROP) & (tests["dimension"] == dimension) & tests["k"].eq(level).fillna(False)]
-    title = f"Mean drop of accuracy by {dimension.replace('_', ' ')}, in points"
-    return [
-        *findings(key, study, tables),
-        *drops_by_level(study, tables, dimension, f"{name}_drops", title),
-        *paired_tests(
-            study, tests, dimension, f"{name}_tests", f"Differences with the top {level} heads cut, in points"
-        ),
-    ]
+        return [NONE_CUT]
+    none = only_one(study, dimension, mean_drops(study, tables, dimension)["value"], why)
+    return none or costs(study, tables, key, dimension, name)
 
 
 def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
     level = study.level(tables["effects"])
     means = mean_drops(study, tables, "method")
     means = means[means["k"].eq(level).fillna(False)]
-    tests = tables["tests"]
-    tests = tests[(tests["subject"] == AGAINST_RANDOM) & tests["k"].eq(level).fillna(False) & tests["b"].isna()]
+    tests = of_tests(tables, AGAINST_RANDOM, k=level, b=None)
     rows = []
     for method in study.order("method", means["value"]):
         here = means[means["value"] == method]
@@ -93,8 +81,8 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
             test = tests[(tests["method"] == method) & (tests["a"] == kind)]
             if len(of_kind):
                 random, more = (of_kind[of_kind["source"] == source].iloc[0] for source in ("random", "difference"))
-                p = p_value(test.iloc[0]["p_holm"]).removeprefix("= ") if len(test) else ""
-                effect = f"{test.iloc[0]['effect_size']:.2f}".replace("-", "−") if len(test) else ""
+                p = p_cell(test.iloc[0]["p_holm"]) if len(test) else ""
+                effect = hundredths(test.iloc[0]["effect_size"]) if len(test) else ""
                 names = [study.label("method", method), MATCHING[kind]]
                 numbers = [estimate(row, "drop", "") for row in (top, random, more)]
                 rows.append([*names, *numbers, p, effect, str(top["configurations"])])
@@ -121,7 +109,7 @@ def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
                     estimate(accuracy.loc[key], "drop", ""),
                     estimate(row, "drop", ""),
                     estimate(row, "difference", ""),
-                    p_value(row["p_holm"]).removeprefix("= "),
+                    p_cell(row["p_holm"]),
                 ]
             )
     header = ["Model", "Context", "Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p"]
@@ -156,7 +144,7 @@ def _recoveries(study: Study, steps: pd.DataFrame) -> list[TableBlock]:
             study.label("question", row["question"]),
             f"{row['k_before']} to {row['k']}",
             estimate(row, "change", ""),
-            p_value(row["p_holm"]).removeprefix("= "),
+            p_cell(row["p_holm"]),
         ]
         for _, row in rising.head(_RECOVERIES).iterrows()
     ]

@@ -8,7 +8,7 @@ from retrieval_heads.head_sets import head_name
 from retrieval_heads.hypotheses import score_gaps
 from retrieval_heads.overlap import grids, heads_in, top_heads
 from retrieval_heads.sections.blocks import MapBlock, Paragraph, Section, Tables
-from retrieval_heads.sections.parts import findings, in_order, only_one, table
+from retrieval_heads.sections.parts import findings, in_order, leading_layers, only_one, table
 from retrieval_heads.study import DIMENSIONS, Study
 from retrieval_heads.wording import change, count, listed, percent
 
@@ -52,15 +52,11 @@ def layers(study: Study, tables: Tables) -> Section:
     """In which layers each method finds its heads."""
     top, grid, rows, said = top_heads(tables["rankings"], study.top_k), grids(tables["rankings"]), [], []
     for (model, method), group in in_order(study, top, ["model", "method"]):
-        shares = group["layer"].value_counts(normalize=True).sort_index()
-        leading = shares.sort_values(ascending=False, kind="stable").head(_LAYERS)
-        named = ", ".join(f"{layer} ({percent(share)})" for layer, share in leading.items())
+        named, used = leading_layers(group["layer"], _LAYERS), group["layer"].nunique()
         low, high = (int(group["layer"].quantile(quantile)) for quantile in (0.25, 0.75))
         total = grid[model][0]
         name, where = study.label("method", method), study.label("model", model)
-        rows.append(
-            [where, name, named, f"{low} to {high}", f"{group['layer'].mean():.1f}", f"{len(shares)} of {total}"]
-        )
+        rows.append([where, name, named, f"{low} to {high}", f"{group['layer'].mean():.1f}", f"{used} of {total}"])
         said.append(f"half of the top heads of {name} in {where} lie in layers {low} to {high} of {total}")
     text = f"Layers count from 0 to the number of layers less one: {listed(said)}."
     header = [

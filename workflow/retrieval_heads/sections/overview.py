@@ -15,8 +15,8 @@ def summary(study: Study, tables: Tables) -> Section:
     tally = ", ".join(f"{sum(claim.outcome is outcome for claim in every)} {outcome}" for outcome in Outcome)
     how = (
         "Each sentence is written by a rule from the results below. Supported takes a result that is significant after "
-        f"correction (Holm, {study.alpha:g}); contradicted "
-        f"takes an interval that rules out a difference of {100 * study.smallest_effect:g} points "
+        f"correction (Holm, {study.alpha:g}); contradicted takes an interval that rules out a difference of "
+        f"{100 * study.smallest_effect:g} points "
         f"({study.smallest_effect:g} for overlaps), or a significant result the other way; anything else is called not "
         f"enough data. Of {count(len(every), 'claim')} in this report: {tally}."
     )
@@ -60,10 +60,8 @@ def _limits(study: Study, tables: Tables) -> list[str]:
     if len(effects) and effects["documents"].isna().all():
         found.append(
             "Outcomes of single prompts are not known. Intervals come from counts and take prompts as independent, "
-            "though "
-            "prompts of one document, and the same prompt at several lengths, are not: they are too narrow rather "
-            "than too "
-            "wide. The units of the tests are configurations, which share documents as well."
+            "though prompts of one document, and the same prompt at several lengths, are not: they are too narrow "
+            "rather than too wide. The units of the tests are configurations, which share documents as well."
         )
     elif len(effects):
         found.append(f"Accuracy is measured on {count(effects['documents'].max(), 'test document')}.")

@@ -1,13 +1,16 @@
 """Parts that several sections are built from."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pandas as pd
 
 from retrieval_heads.claims import about
+from retrieval_heads.claims.outcome import of_tests
+from retrieval_heads.hypotheses import DROP
 from retrieval_heads.sections.blocks import Findings, Paragraph, TableBlock, Tables
 from retrieval_heads.study import Study
-from retrieval_heads.wording import estimate, listed, p_value
+from retrieval_heads.wording import estimate, hundredths, listed, p_cell, percent
 
 DIMENSION = {
     "model": "Model",
@@ -28,6 +31,10 @@ PLURAL = {
 
 MATCHING = {"layer": "the same layers", "none": "any layer"}
 """Where random heads were drawn from."""
+
+
+NONE_CUT = Paragraph("No top heads were cut beside an uncut baseline.")
+"""What a section about cuts says where there are none."""
 
 
 def findings(key: str, study: Study, tables: Tables) -> list[Findings]:
@@ -86,18 +93,42 @@ def mean_drops(study: Study, tables: Tables, dimension: str) -> pd.DataFrame:
     return rows.assign(value=rows["value"].astype(int)) if dimension == "context_length" else rows
 
 
-def drops_by_level(study: Study, tables: Tables, dimension: str, name: str, title: str) -> list[TableBlock]:
+def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> list:
+    """What a cut costs for each value of a dimension: the section's claims, mean drops, and tests of differences.
+
+    Parameters
+    ----------
+    key : the section's.
+    name : what the tables' names begin with.
+    """
+    if tables["effects"].empty:
+        return [NONE_CUT]
+    level = study.level(tables["effects"])
+    by = "category of question" if dimension == "category" else dimension.replace("_", " ")
+    return [
+        *findings(key, study, tables),
+        *_drops_by_level(study, tables, dimension, f"{name}_drops", f"Mean drop of accuracy by {by}, in points"),
+        *_tests(
+            study,
+            of_tests(tables, DROP, dimension=dimension, k=level),
+            dimension,
+            f"{name}_tests",
+            f"Differences with the top {level} heads cut, in points",
+        ),
+    ]
+
+
+def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, title: str) -> list[TableBlock]:
     """Mean drop of each value of a dimension at each level, and of random heads beside it."""
-    rows, levels = mean_drops(study, tables, dimension), []
+    rows, lines = mean_drops(study, tables, dimension), []
     levels = [*sorted(rows["k"].dropna().unique()), None]
-    lines = []
     for value in study.order(dimension, rows["value"]):
         of_value = rows[rows["value"] == value]
         for source, matching, heads in (
             ("method", None, "top heads"),
             *(("random", kind, f"random, {MATCHING[kind]}") for kind in ("layer", "none")),
         ):
-            here = of_value[(of_value["source"] == source)]
+            here = of_value[of_value["source"] == source]
             here = here[here["matching"].isna() if matching is None else here["matching"] == matching]
             if len(here):
                 cells = [here[here["k"].isna() if k is None else here["k"].eq(k).fillna(False)] for k in levels]
@@ -110,13 +141,12 @@ def drops_by_level(study: Study, tables: Tables, dimension: str, name: str, titl
                         str(here["configurations"].max()),
                     ]
                 )
-    # A column that is always the same is dropped by its heading; the dimension itself has several values here.
-    header = [f"{DIMENSION[dimension]} ", "Heads cut", *(f"{k} cut" for k in levels[:-1]), "All levels", "SD", "n"]
+    header = [DIMENSION[dimension], "Heads cut", *(f"{k} cut" for k in levels[:-1]), "All levels", "SD", "n"]
     return table(name, title, header, lines, len(levels) + 2)
 
 
-def paired_tests(study: Study, tests: pd.DataFrame, dimension: str, name: str, title: str) -> list[TableBlock]:
-    """Named tests about the drop along one dimension, each pair of values and all together."""
+def _tests(study: Study, tests: pd.DataFrame, dimension: str, name: str, title: str) -> list[TableBlock]:
+    """Named tests along one dimension, of each pair of values and of all together."""
     lines = []
     for _, row in tests.iterrows():
         every = pd.isna(row["a"])
@@ -126,15 +156,20 @@ def paired_tests(study: Study, tests: pd.DataFrame, dimension: str, name: str, t
                 compared,
                 "" if every else estimate(row, "difference", ""),
                 f"{row['test']}, {row['units']} {row['unit']}s",
-                p_value(row["p"]).removeprefix("= "),
-                p_value(row["p_holm"]).removeprefix("= "),
-                f"{row['effect_size']:.2f}".replace("-", "−"),
+                p_cell(row["p"]),
+                p_cell(row["p_holm"]),
+                hundredths(row["effect_size"]),
                 row["effect"],
             ]
         )
     header = ["Compared", "Difference", "Test", "p", "Holm p", "Effect size", "Measure"]
-    found = table(name, title, header, lines)
-    return [TableBlock(b.name, b.title, b.header, b.rows, frozenset({1, 3, 4, 5})) for b in found]
+    return [replace(block, numeric=frozenset({1, 3, 4, 5})) for block in table(name, title, header, lines)]
+
+
+def leading_layers(layers: pd.Series, number: int) -> str:
+    """The layers that hold most of some heads, with their shares: 14 (12.2%), 16 (11.5%)."""
+    shares = layers.value_counts(normalize=True).sort_index().sort_values(ascending=False, kind="stable")
+    return ", ".join(f"{layer} ({percent(share)})" for layer, share in shares.head(number).items())
 
 
 def sentence(study: Study, dimension: str, values: Iterable) -> str:

@@ -1,11 +1,8 @@
 """The four questions about questions: what a cut costs them, which heads and layers they share."""
 
-import numpy as np
-
-from retrieval_heads.hypotheses import DROP
 from retrieval_heads.overlap import summarise, top_heads
 from retrieval_heads.sections.blocks import Paragraph, Section, TableBlock, Tables
-from retrieval_heads.sections.parts import drops_by_level, findings, only_one, paired_tests, table
+from retrieval_heads.sections.parts import costs, findings, leading_layers, only_one, table
 from retrieval_heads.study import Study
 from retrieval_heads.wording import decimal, percent
 
@@ -24,7 +21,7 @@ _LAYERS = 5
 def q1(study: Study, tables: Tables) -> Section:
     """Do the same number of ablated heads affect different questions equally?"""
     none = only_one(study, "question", tables["rankings"]["question"], "a cut cannot affect questions differently")
-    return Section("q1", none or _costs(study, tables, "q1", "question", "by question"))
+    return Section("q1", none or costs(study, tables, "q1", "question", "q1"))
 
 
 def q2(study: Study, tables: Tables) -> Section:
@@ -35,28 +32,13 @@ def q2(study: Study, tables: Tables) -> Section:
 
 def q3(study: Study, tables: Tables) -> Section:
     """Are ablations equally effective across categories?"""
-    return Section("q3", _one_category(study) or _costs(study, tables, "q3", "category", "by category of question"))
+    return Section("q3", _one_category(study) or costs(study, tables, "q3", "category", "q3"))
 
 
 def q4(study: Study, tables: Tables) -> Section:
     """Are there patterns within the categories?"""
     none = only_one(study, "question", tables["rankings"]["question"], "there are no patterns to compare")
     return Section("q4", none or [*findings("q4", study, tables), *_one_category(study), *_layers(study, tables)])
-
-
-def _costs(study: Study, tables: Tables, key: str, dimension: str, by: str) -> list:
-    if tables["effects"].empty:
-        return [Paragraph("No top heads were cut beside an uncut baseline.")]
-    level = study.level(tables["effects"])
-    tests = tables["tests"]
-    tests = tests[(tests["subject"] == DROP) & (tests["dimension"] == dimension) & tests["k"].eq(level).fillna(False)]
-    return [
-        *findings(key, study, tables),
-        *drops_by_level(study, tables, dimension, f"{key}_drops", f"Mean drop of accuracy {by}, in points"),
-        *paired_tests(
-            study, tests, dimension, f"{key}_tests", f"Differences with the top {level} heads cut, in points"
-        ),
-    ]
 
 
 def _one_category(study: Study) -> list[Paragraph]:
@@ -104,9 +86,7 @@ def _layers(study: Study, tables: Tables) -> list[TableBlock]:
     for model in study.order("model", top["model"]):
         for question in study.order("question", top["question"]):
             here = top[(top["model"] == model) & (top["question"] == question)]
-            shares = here["layer"].value_counts(normalize=True).sort_index().sort_values(ascending=False, kind="stable")
-            leading = ", ".join(f"{layer} ({percent(share)})" for layer, share in shares.head(_LAYERS).items())
             names = [study.label("model", model), study.label("question", question), study.categories.get(question, "")]
-            rows.append([*names, leading, f"{np.average(here['layer']):.1f}"])
+            rows.append([*names, leading_layers(here["layer"], _LAYERS), f"{here['layer'].mean():.1f}"])
     header = ["Model", "Question", "Category", f"The {_LAYERS} layers with most top heads", "Mean layer"]
     return table("q4_layers", "Layers of the top heads by question", header, rows, 1)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from retrieval_heads.analysis import gaps
 from retrieval_heads.derived import at
-from retrieval_heads.overlap import grids, top_k_for
+from retrieval_heads.overlap import grids
 from retrieval_heads.sections.blocks import Items, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.sections.parts import MATCHING, findings, in_order, sentence, table
 from retrieval_heads.study import Study
@@ -27,7 +27,7 @@ def setup(study: Study, tables: Tables) -> Section:
     config, grid = study.config, grids(tables["rankings"])
     models = [
         [study.label("model", model), _source(study, model), f"{layers} × {heads} = {layers * heads:,}",
-         str(top_k_for(layers * heads, study.top_k))]
+         str(study.top_k_of(layers * heads))]
         for model in study.order("model", grid)
         for layers, heads in [grid[model]]
     ]  # fmt: skip
@@ -52,8 +52,7 @@ def setup(study: Study, tables: Tables) -> Section:
         blocks.append(
             Paragraph(
                 "The rankings were made elsewhere: the table above says what each method measures by its definition, "
-                "which "
-                "is not to say that the published scores were computed in just that way."
+                "which is not to say that the published scores were computed in just that way."
             )
         )
     blocks += [
