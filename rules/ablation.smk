@@ -22,9 +22,9 @@ rule ablate_heads:
         head_sets=rules.choose_head_sets.output[0],
         model=model_folder,
     output:
-        f"{OUT}/ablation/{{model}}/{{length}}.parquet",
+        f"{OUT}/ablation/{{model}}/{{length}}/{{shard}}.parquet",
     log:
-        f"{OUT}/logs/ablate_heads/{{model}}/{{length}}.log",
+        f"{OUT}/logs/ablate_heads/{{model}}/{{length}}/{{shard}}.log",
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -36,7 +36,6 @@ rule ablate_heads:
         mode=config["ablation"]["mode"],
         scope=config["ablation"]["scope"],
         generation=config["generation"],
-        compute=config["compute"],
         code=code("ablate_heads.py"),
     script:
         "../workflow/scripts/ablate_heads.py"

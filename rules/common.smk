@@ -30,6 +30,7 @@ CATEGORIES = {key: question["category"] for key, question in config["questions"]
 wildcard_constraints:
     model="|".join(map(re.escape, config["models"])),
     length=r"\d+",
+    shard=r"\d+-of-\d+",
 
 
 def code(script, *more):
@@ -44,11 +45,27 @@ def model_folder(wildcards):
     )
 
 
+def shards(stage, model, length):
+    """The files of a stage for one model and context length: one for each shard of the documents."""
+    number = config["compute"]["shards"]
+    return expand(
+        f"{OUT}/{stage}/{model}/{length}/{{shard}}-of-{number}.parquet",
+        shard=range(1, number + 1),
+    )
+
+
 def parts(stage):
-    """The files of a stage that has one for each model and context length."""
+    """All files of a stage, which has them for each model and context length."""
     lengths = (
         ablated_lengths(config) if stage == "ablation" else config["prompts"]["context_lengths"]
     )
+    if stage in ("scores", "ablation"):
+        return [
+            file
+            for model in config["models"]
+            for length in lengths
+            for file in shards(stage, model, length)
+        ]
     return expand(
         f"{OUT}/{stage}/{{model}}/{{length}}.parquet", model=config["models"], length=lengths
     )

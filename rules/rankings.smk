@@ -1,6 +1,6 @@
 rule rank_heads:
     input:
-        rules.score_heads.output.scores,
+        lambda wildcards: shards("scores", **wildcards),
     output:
         f"{OUT}/rankings/{{model}}/{{length}}.parquet",
     log:

@@ -3,10 +3,10 @@ rule score_heads:
         prompts=rules.build_prompts.output[0],
         model=model_folder,
     output:
-        scores=f"{OUT}/scores/{{model}}/{{length}}.parquet",
-        generations=f"{OUT}/generations/{{model}}/{{length}}.parquet",
+        scores=f"{OUT}/scores/{{model}}/{{length}}/{{shard}}.parquet",
+        generations=f"{OUT}/generations/{{model}}/{{length}}/{{shard}}.parquet",
     log:
-        f"{OUT}/logs/score_heads/{{model}}/{{length}}.log",
+        f"{OUT}/logs/score_heads/{{model}}/{{length}}/{{shard}}.log",
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -16,7 +16,6 @@ rule score_heads:
         dtype=lookup("{model}/dtype", within=config["models"]),
         methods=config["methods"],
         generation=config["generation"],
-        device=config["compute"]["device"],
         code=code("score_heads.py", *map(folder.files("methods").get, config["methods"])),
     script:
         "../workflow/scripts/score_heads.py"

@@ -40,6 +40,57 @@ def without_heads(model: PreTrainedModel, heads: Sequence[tuple[int, int]]) -> P
     return model
 
 
+def plain(
+    model: PreTrainedModel, ids: Sequence[int], heads: Sequence[tuple[int, int]], start: int, mode: str
+) -> Tensor:
+    """Logits (T, V) of a full pass with heads ablated from a position on, each replaced where it enters o_proj.
+
+    mode: ``zero``, or ``uniform`` for the mean of the values that the head could see from there.
+    """
+    model = copy.deepcopy(model)
+    model.set_attn_implementation("eager")
+    window = getattr(model.config, "sliding_window", None) or len(ids)
+    handles = []
+    for number, layer in enumerate(model.model.layers):
+        attention = layer.self_attn
+        size, values = attention.head_dim, {}
+
+        def keep_values(_module, _args, output, values=values):
+            values["now"] = output[0]
+
+        def replace(_module, args, number=number, size=size, values=values, group=attention.num_key_value_groups):
+            changed = args[0].clone()
+            for cut_layer, head in heads:
+                if cut_layer != number:
+                    continue
+                own = slice(head * size, (head + 1) * size)
+                shared = slice(head // group * size, (head // group + 1) * size)
+                for at in range(start, len(ids)):
+                    seen = values["now"][max(0, at + 1 - window) : at + 1, shared]
+                    changed[0, at, own] = 0 if mode == "zero" else seen.mean(0)
+            return (changed,)
+
+        handles += [attention.v_proj.register_forward_hook(keep_values)]
+        handles += [attention.o_proj.register_forward_pre_hook(replace)]
+    with torch.no_grad():
+        return model(torch.tensor([list(ids)]), use_cache=False).logits[0].float()
+
+
+def generate_plainly(
+    model: PreTrainedModel,
+    ids: Sequence[int],
+    heads: Sequence[tuple[int, int]],
+    start: int,
+    mode: str,
+    max_new_tokens: int,
+) -> list[int]:
+    """Greedy decoding by a full pass for each token, with heads ablated from a position of the prompt on."""
+    tokens: list[int] = []
+    for _ in range(max_new_tokens):
+        tokens.append(int(plain(model, [*ids, *tokens], heads, start, mode)[-1].argmax()))
+    return tokens
+
+
 def answer_logprob(model: PreTrainedModel, ids: Sequence[int], answer: Sequence[int]) -> float:
     """Σ ln p of the answer's tokens after a prompt."""
     with torch.no_grad():

@@ -4,13 +4,17 @@ import pandas as pd
 import pytest
 
 import oracle
-from retrieval_heads.ablation import ablate_split
+from retrieval_heads import ablation
+from retrieval_heads.ablation import MODES, SCOPES, ablate_split
+from retrieval_heads.budget import Budget
 from retrieval_heads.errors import StudyError
 from retrieval_heads.head_sets import parse_head
+from retrieval_heads.inference import continue_prefix
 from retrieval_heads.tables import ABLATION, write
 from tiny_models import MODELS, Numbers, random_ids
 
 CONTEXT = 40
+WHOLE = Budget(10_000, 10_000)
 SETTINGS = {"mode": "zero", "scope": "all", "max_new_tokens": 4, "stop": []}
 SETS = {
     "q0": [("baseline", 0, []), ("method", 1, ["L1H2"]), ("random", 2, ["L0H3", "L1H2"]), ("method", 3, ["L2H0"])],
@@ -52,7 +56,7 @@ def prompts(questions=("q0", "q1"), documents=2):
 
 
 def ablate(model, table, **settings):
-    settings = {"batch_tokens": 10_000, "cache_tokens": 10_000, **SETTINGS, **settings}
+    settings = {"budget": WHOLE, **SETTINGS, **settings}
     return ablate_split(model, Numbers(), table, head_sets(), dict.fromkeys(SETS, "count"), **settings)
 
 
@@ -80,7 +84,7 @@ def test_each_row_is_what_the_model_with_zeroed_weights_gives(architecture, tmp_
 @pytest.mark.parametrize(("batch_tokens", "cache_tokens"), [(1, 1), (80, 10_000), (10_000, 120)])
 def test_batches_change_nothing(batch_tokens, cache_tokens):
     model, table = MODELS["llama"](), prompts()
-    whole, parts = ablate(model, table), ablate(model, table, batch_tokens=batch_tokens, cache_tokens=cache_tokens)
+    whole, parts = ablate(model, table), ablate(model, table, budget=Budget(batch_tokens, cache_tokens))
     exact = [name for name in ABLATION.columns if name != "answer_logprob"]
     pd.testing.assert_frame_equal(whole[exact], parts[exact])
     assert (whole["answer_logprob"] - parts["answer_logprob"]).abs().max() < 1e-4
@@ -98,7 +102,72 @@ def test_a_question_without_head_sets_is_left_out():
     assert set(found["question"]) == {"q0"}
 
 
-@pytest.mark.parametrize(("key", "value"), [("mode", "mean"), ("scope", "suffix")])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("architecture", MODELS)
+def test_each_mode_and_scope_is_what_a_plain_pass_gives(architecture, scope, mode):
+    model, table = MODELS[architecture](), prompts(documents=1)
+    found = ablate(model, table, mode=mode, scope=scope)
+    different = 0
+    for row in found.itertuples():
+        prompt = table[table["prompt_id"] == row.prompt_id].iloc[0]
+        ids = prompt["input_ids"]
+        heads = next(heads for source, k, heads in SETS[row.question] if (source, k) == (row.source, row.k))
+        heads = [parse_head(head) for head in heads]
+        start = {"all": 0, "suffix": CONTEXT, "decode": len(ids) - 1}[scope]
+        tokens = [int(token) for token in row.generated.split()]
+        assert tokens == oracle.generate_plainly(model, ids, heads, start, mode, 4)[: len(tokens)]
+        answer = ids[prompt["answer_start"] : prompt["answer_end"]]
+        logprobs = oracle.plain(model, [*ids, *answer], heads, start, mode).log_softmax(-1)
+        wanted = sum(logprobs[len(ids) - 1 + at, token].item() for at, token in enumerate(answer))
+        assert row.answer_logprob == pytest.approx(wanted, abs=1e-3)
+        uncut = oracle.plain(model, [*ids, *answer], [], 0, mode).log_softmax(-1)
+        different += abs(wanted - sum(uncut[len(ids) - 1 + at, token].item() for at, token in enumerate(answer))) > 1e-3
+    assert different >= 4, "the sets make no difference, so the test shows nothing"
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_batches_change_nothing_in_any_scope(scope):
+    model, table = MODELS["llama"](), prompts()
+    whole, parts = ablate(model, table, scope=scope), ablate(model, table, scope=scope, budget=Budget(30, 60))
+    assert whole["generated"].tolist() == parts["generated"].tolist()
+
+
+@pytest.mark.parametrize("shards", [2, 3])
+def test_shards_change_nothing(shards):
+    model, table = MODELS["llama"](), prompts()
+    parts = [
+        ablate_split(
+            model, Numbers(), table, head_sets(), dict.fromkeys(SETS, "count"), shard, shards, budget=WHOLE, **SETTINGS
+        )
+        for shard in range(shards)
+    ]
+    whole = ablate(model, table)
+    assert pd.concat(parts, ignore_index=True).astype(whole.dtypes).equals(whole)
+
+
+def test_equal_sets_are_answered_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        ablation, "continue_prefix", lambda *args, **kw: asked.append(len(args[3])) or continue_prefix(*args, **kw)
+    )
+    twice = pd.concat([head_sets(), head_sets().assign(method="other")], ignore_index=True)
+    found = ablate_split(
+        MODELS["llama"](),
+        Numbers(),
+        prompts(documents=1),
+        twice,
+        dict.fromkeys(SETS, "count"),
+        budget=WHOLE,
+        **SETTINGS,
+    )
+    assert sum(asked) == len(head_sets())
+    columns = ["question", "source", "k", "generated", "correct", "answer_logprob"]
+    other = found["method"] == "other"
+    assert found.loc[other, columns].reset_index(drop=True).equals(found.loc[~other, columns].reset_index(drop=True))
+
+
+@pytest.mark.parametrize(("key", "value"), [("mode", "noise"), ("scope", "needle")])
 def test_what_is_not_offered_is_refused(key, value):
     with pytest.raises(StudyError, match=rf"ablation\.{key}: {value} is not offered"):
         ablate(MODELS["llama"](), prompts(), **{key: value})

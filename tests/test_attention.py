@@ -6,7 +6,7 @@ import torch
 from oracle import answer_logprob, eager_attention, generate, without_heads
 from retrieval_heads.attention import hooked, require_hookable
 from retrieval_heads.errors import StudyError
-from retrieval_heads.inference import Forks, continue_prefix, head_grid, prefill, suffix_groups
+from retrieval_heads.inference import Forks, continue_prefix, head_grid, prefill, room_for
 from tiny_models import MODELS, Numbers, llama, random_ids
 
 TOLERANCE = 1e-5
@@ -22,9 +22,8 @@ class Recorder:
     def __call__(self, call, batch):
         if call.layer == 0:
             self.passes.append({row: [] for row in batch.rows})
-        rows = call.rows()
         for place, row in enumerate(batch.rows):
-            self.passes[-1][row].append(batch.real_rows(rows, place))
+            self.passes[-1][row].append(batch.attention(call, place))
 
     def of(self, number, row):
         return torch.stack(self.passes[number][row])
@@ -48,21 +47,11 @@ def test_rows_without_a_prefix(architecture, length):
 def test_rows_after_a_shared_prefix(architecture, length):
     model, context = MODELS[architecture](), random_ids(length, seed=1)
     suffixes = [random_ids(count, seed=count) for count in ((9, 4, 9, 7) if length < 100 else (9, 4))]
-    prefix, seen = prefill(model, context), 0
-    for members in suffix_groups(model, [len(suffix) for suffix in suffixes]):
-        recorder = Recorder()
-        part = [suffixes[i] for i in members]
-        continue_prefix(model, Numbers(), [prefix.repeated(len(part))], part, observe=recorder, **QUIET)
-        for row, i in enumerate(members):
-            expected = eager_attention(model, context + suffixes[i])[:, :, length:]
-            assert recorder.of(0, row).sub(expected).abs().max() < TOLERANCE
-            seen += 1
-    assert seen == len(suffixes)
-
-
-def test_suffixes_of_different_length_share_a_batch_unless_a_window_slides():
-    assert suffix_groups(llama(), [9, 4, 9]) == [[0, 1, 2]]
-    assert suffix_groups(MODELS["mistral"](), [9, 4, 9]) == [[1], [0, 2]]
+    recorder = Recorder()
+    continue_prefix(model, Numbers(), prefill(model, [context]), suffixes, observe=recorder, **QUIET)
+    for row, suffix in enumerate(suffixes):
+        expected = eager_attention(model, context + suffix)[:, :, length:]
+        assert recorder.of(0, row).sub(expected).abs().max() < TOLERANCE
 
 
 @pytest.mark.parametrize("architecture", MODELS)
@@ -73,7 +62,7 @@ def test_rows_while_decoding(architecture):
     continued = continue_prefix(
         model,
         Numbers(),
-        [prefill(model, context).repeated(2)],
+        prefill(model, [context]),
         suffixes,
         max_new_tokens=5,
         stop=[],
@@ -87,8 +76,9 @@ def test_rows_while_decoding(architecture):
             assert recorder.of(step, row).sub(expected).abs().max() < TOLERANCE
 
 
+@pytest.mark.parametrize("batch_tokens", [None, 1, 130])
 @pytest.mark.parametrize("architecture", MODELS)
-def test_ablated_heads_are_zeroed_weights(architecture):
+def test_ablated_heads_are_zeroed_weights(architecture, batch_tokens):
     model, context = MODELS[architecture](), random_ids(60, seed=5)
     cuts = [[], [(0, 1)], [(1, 3), (1, 2)], [(1, 3), (2, 0)], [(0, 1), (2, 3)], [(2, 3)]]
     keep = torch.ones(len(cuts), *head_grid(model))
@@ -99,7 +89,7 @@ def test_ablated_heads_are_zeroed_weights(architecture):
     continued = continue_prefix(
         model,
         Numbers(),
-        [prefill(model, context, part) for part in keep.split(4)],
+        prefill(model, [context], keep, room=room_for([suffix], [answer], 6), batch_tokens=batch_tokens),
         [suffix] * len(cuts),
         keep=keep,
         answers=[answer] * len(cuts),
@@ -116,8 +106,8 @@ def test_ablated_heads_are_zeroed_weights(architecture):
 def test_answers_of_different_length_after_suffixes_of_different_length():
     model, context = llama(), random_ids(40, seed=8)
     suffixes, answers = [random_ids(n, seed=n) for n in (3, 8, 5)], [random_ids(n, seed=10 + n) for n in (4, 1, 2)]
-    prefix = prefill(model, context).repeated(3)
-    continued = continue_prefix(model, Numbers(), [prefix], suffixes, answers=answers, max_new_tokens=4, stop=[])
+    prefix = prefill(model, [context])
+    continued = continue_prefix(model, Numbers(), prefix, suffixes, answers=answers, max_new_tokens=4, stop=[])
     for suffix, answer, tokens, logprob in zip(
         suffixes, answers, continued.tokens, continued.answer_logprob, strict=True
     ):
@@ -132,26 +122,26 @@ def test_rows_fork_only_where_sets_differ():
     keep[3, 1, 3] = 0  # the same as the third
     forks = Forks.of(keep)
     assert [len(parents) for parents in forks.parents] == [1, 2, 3]
-    assert [rows.tolist() for rows in forks.row_of] == [[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 2]]
-    assert forks.parents[2].tolist() == [0, 0, 1]
+    assert forks.row_of == [[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 2]]
+    assert forks.parents[2] == [0, 0, 1]
 
 
 def test_a_generation_ends_at_a_stop_string_and_where_it_is_enough():
     model, ids = llama(), random_ids(30, seed=9)
     whole = generate(model, ids, 8)
-    prefix = prefill(model, ids[:20])
+    prefix = prefill(model, [ids[:20]])
     run = {"max_new_tokens": 8, "stop": [f" {whole[3]}"]}
-    stopped = continue_prefix(model, Numbers(), [prefix], [ids[20:]], **run)
+    stopped = continue_prefix(model, Numbers(), prefix, [ids[20:]], **run)
     first = whole.index(whole[3])
     assert stopped.tokens == [whole[:first]]
     assert stopped.text == [Numbers().decode(whole[:first])]
     model.generation_config.eos_token_id = whole[3]
-    assert continue_prefix(model, Numbers(), [prefix], [ids[20:]], max_new_tokens=8, stop=[]).tokens == [whole[:first]]
+    assert continue_prefix(model, Numbers(), prefix, [ids[20:]], max_new_tokens=8, stop=[]).tokens == [whole[:first]]
     model.generation_config.eos_token_id = None
     settled = continue_prefix(
         model,
         Numbers(),
-        [prefix],
+        prefix,
         [ids[20:]],
         max_new_tokens=8,
         stop=[],
@@ -167,7 +157,7 @@ def test_rows_that_end_early_leave_the_others_as_they_are():
     together = continue_prefix(
         model,
         Numbers(),
-        [prefill(model, context).repeated(6)],
+        prefill(model, [context]),
         suffixes,
         generate=[n != 2 for n in range(6)],
         enough=lambda row, text: row in (0, 1, 4) and len(text.split()) == row + 1,

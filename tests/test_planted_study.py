@@ -5,6 +5,7 @@ import torch
 
 from planted import planted_model
 from retrieval_heads.ablation import ablate_split
+from retrieval_heads.budget import Budget
 from retrieval_heads.documents import make_documents
 from retrieval_heads.haystack import load_haystack
 from retrieval_heads.head_sets import choose_head_sets
@@ -38,6 +39,9 @@ CONFIG = {
 GENERATION = {"max_new_tokens": 10, "stop": ["\n", "."]}
 
 
+BUDGET = Budget(4096, 16384)
+
+
 @pytest.fixture(scope="module")
 def study():
     """The stages from documents to ablation, run without Snakemake."""
@@ -50,7 +54,13 @@ def study():
     prompts = builder.build(documents)
     methods = make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}})
     scores, generations = score_split(
-        planted.model, planted.tokenizer, usable(prompts, "train", "here"), methods, **GENERATION, min_recall=0.5
+        planted.model,
+        planted.tokenizer,
+        usable(prompts, "train", "here"),
+        methods,
+        BUDGET,
+        **GENERATION,
+        min_recall=0.5,
     )
     rankings = rank_heads(scores)
     sets = choose_head_sets(rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"])
@@ -62,8 +72,7 @@ def study():
         {key: q["type"] for key, q in CONFIG["questions"].items()},
         mode="zero",
         scope="all",
-        batch_tokens=4096,
-        cache_tokens=16384,
+        budget=BUDGET,
         **GENERATION,
     )
     return planted, generations, rankings, ablation

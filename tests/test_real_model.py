@@ -13,7 +13,7 @@ from retrieval_heads.attention import hooked
 from retrieval_heads.config import complete
 from retrieval_heads.documents import make_documents
 from retrieval_heads.haystack import load_haystack
-from retrieval_heads.inference import continue_prefix, head_grid, prefill
+from retrieval_heads.inference import continue_prefix, head_grid, prefill, room_for
 from retrieval_heads.model import load_model, load_tokenizer, prepare_model
 from retrieval_heads.prompts import Builder, group_by_context, usable
 
@@ -72,11 +72,12 @@ def test_it_answers_and_fails_without_its_retrieval_heads(config, folder, prompt
     for group in list(group_by_context(prompts))[:3]:
         context = list(group["input_ids"].iloc[0][: group["suffix_start"].iloc[0]])
         for row in group.itertuples():
+            suffix = list(row.input_ids[len(context) :])
             answered = continue_prefix(
                 model,
                 tokenizer,
-                [prefill(model, context, keep)],
-                [list(row.input_ids[len(context) :])] * 2,
+                prefill(model, [context], keep, room=room_for([suffix], [[]], 12)),
+                [suffix] * 2,
                 keep=keep,
                 max_new_tokens=12,
                 stop=["\n"],

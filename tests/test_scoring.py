@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
+from retrieval_heads.budget import Budget
 from retrieval_heads.method import Prompt, Reading, make_methods
 from retrieval_heads.methods.qrhead import QRHead
 from retrieval_heads.methods.summed_attention import SummedAttention
@@ -15,6 +16,8 @@ from retrieval_heads.scoring import rouge1_recall, score_split
 from tiny_models import MODELS, Numbers, random_ids
 
 NEEDLE, ANSWER, CONTEXT = range(20, 66), range(50, 53), 70
+ALONE, TOGETHER = Budget(1, 1), Budget(10_000, 1)
+"""One document at a time, and all in one batch."""
 
 
 def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
@@ -43,12 +46,12 @@ def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
     return pd.DataFrame(rows)
 
 
-def assert_equal_the_slow_way(model, table, span, max_new_tokens):
+def assert_equal_the_slow_way(model, table, span, max_new_tokens, budget=ALONE):
     """Returns the sum of wu24's scores, by which a test knows that there was something to compare."""
     methods = make_methods({"summed_attention": {}, "wu24": {"span": span}, "qrhead": {}})
     # A recall above −1 counts every prompt, so that wu24 is compared on all of them.
     scores, generations = score_split(
-        model, Numbers(), table, methods, max_new_tokens=max_new_tokens, stop=[], min_recall=-1.0
+        model, Numbers(), table, methods, budget, max_new_tokens=max_new_tokens, stop=[], min_recall=-1.0
     )
     hits = 0
     for row in table.itertuples():
@@ -77,6 +80,26 @@ def test_all_methods_equal_the_slow_way(architecture, span):
         assert hits > 0, "no head ever hits, so the test shows nothing for wu24"
 
 
+@pytest.mark.parametrize("architecture", MODELS)
+def test_documents_that_run_together_equal_the_slow_way(architecture):
+    table = prompts(documents=3)
+    # The second document does not answer one of the questions.
+    table = table.drop(index=table.index[table["question"].eq("q1")][1]).reset_index(drop=True)
+    hits = assert_equal_the_slow_way(MODELS[architecture](), table, "needle", max_new_tokens=6, budget=TOGETHER)
+    assert hits > 0
+
+
+@pytest.mark.parametrize("shards", [1, 2, 5])
+def test_shards_change_nothing(shards):
+    model, table, run = MODELS["llama"](), prompts(documents=3), {"max_new_tokens": 3, "stop": [], "min_recall": 0.0}
+    methods = make_methods({"summed_attention": {}, "qrhead": {}})
+    whole = score_split(model, Numbers(), table, methods, ALONE, **run)
+    parts = [score_split(model, Numbers(), table, methods, ALONE, shard, shards, **run) for shard in range(shards)]
+    for one, pieces in zip(whole, zip(*parts, strict=True), strict=True):
+        together = pd.concat(pieces, ignore_index=True)
+        assert together.astype(one.dtypes).equals(one)
+
+
 def test_all_methods_equal_the_slow_way_in_a_long_context():
     table = prompts(suffix_lengths=(5,), documents=1, context_tokens=4110)
     assert_equal_the_slow_way(MODELS["llama"](), table, "needle", max_new_tokens=2)
@@ -91,7 +114,7 @@ def test_a_question_of_one_token_is_no_decoded_token():
 def test_every_head_has_a_score_for_every_method_and_prompt():
     methods = make_methods({"summed_attention": {}, "qrhead": {}})
     scores, generations = score_split(
-        MODELS["llama"](), Numbers(), prompts(), methods, max_new_tokens=2, stop=[], min_recall=0.5
+        MODELS["llama"](), Numbers(), prompts(), methods, ALONE, max_new_tokens=2, stop=[], min_recall=0.5
     )
     assert len(scores) == 2 * 6 * 3 * 4
     assert len(generations) == 6
@@ -101,7 +124,7 @@ def test_every_head_has_a_score_for_every_method_and_prompt():
 def test_a_prompt_without_success_has_no_wu24_score():
     methods = make_methods({"summed_attention": {}, "wu24": {}})
     scores, generations = score_split(
-        MODELS["llama"](), Numbers(), prompts(), methods, max_new_tokens=2, stop=[], min_recall=1.0
+        MODELS["llama"](), Numbers(), prompts(), methods, ALONE, max_new_tokens=2, stop=[], min_recall=1.0
     )
     assert not generations["success"].any()
     assert set(scores["method"]) == {"summed_attention"}
@@ -111,8 +134,8 @@ def test_a_score_does_not_depend_on_the_other_questions():
     model, methods = MODELS["llama"](), make_methods({"summed_attention": {}, "qrhead": {}})
     run = {"max_new_tokens": 2, "stop": [], "min_recall": 0.5}
     table = prompts()
-    every, _ = score_split(model, Numbers(), table, methods, **run)
-    one, _ = score_split(model, Numbers(), table[table["question"] == "q2"], methods, **run)
+    every, _ = score_split(model, Numbers(), table, methods, ALONE, **run)
+    one, _ = score_split(model, Numbers(), table[table["question"] == "q2"], methods, ALONE, **run)
     both = every.merge(one, on=["method", "prompt_id", "layer", "head"])
     assert len(both) == len(one)
     assert (both["score_x"] - both["score_y"]).abs().max() < 1e-6

@@ -137,7 +137,7 @@ def test_its_numbers_are_those_of_its_tables(finished):
 def test_jobs_say_how_far_they_are_and_write_the_logs_they_declare(finished):
     assert "3 of 3 documents to score" in finished.said
     logs = finished.path("results", "tiny", "logs")
-    assert "documents to score" in (logs / "score_heads" / "planted" / "512.log").read_text()
+    assert "documents to score" in (logs / "score_heads" / "planted" / "512" / "1-of-1.log").read_text()
 
 
 def test_the_bundle_holds_every_figure_with_its_caption(finished):
@@ -236,7 +236,7 @@ def test_one_seed_gives_the_same_tables_and_another_gives_others(finished):
 def test_an_interrupted_run_leaves_nothing_half_written_and_resumes(project):
     config = project.path("config", "tiny.yaml")
     config.write_text(config.read_text().replace("train: 3", "train: 40"))  # time enough to interrupt it
-    target = "results/tiny/scores/planted/512.parquet"
+    target = "results/tiny/scores/planted/512/1-of-1.parquet"
     run = subprocess.Popen(
         [sys.executable, "-m", "snakemake", target, "--cores", "2", *TINY],
         cwd=project.folder,

@@ -1,24 +1,36 @@
 """Does the model still answer without these heads?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads.answers import is_settled, judge
+from retrieval_heads.attention import AttentionCall
+from retrieval_heads.budget import Budget, part_of
 from retrieval_heads.errors import StudyError
 from retrieval_heads.head_sets import parse_head
-from retrieval_heads.inference import continue_prefix, head_grid, prefill, suffix_groups
+from retrieval_heads.inference import Continued, continue_prefix, head_grid, prefill, room_for
 from retrieval_heads.prompts import group_by_context
 from retrieval_heads.runtime import progress
 from retrieval_heads.tables import ABLATION
 
-MODES = ("zero",)
-"""zero: an ablated head's output is zero."""
+MODES: dict[str, Callable[[AttentionCall], Tensor] | None] = {"zero": None, "uniform": AttentionCall.mean_value}
+"""What an ablated head puts out.
 
-SCOPES = ("all",)
-"""all: heads are ablated in every token, context, question and answer."""
+zero: nothing. uniform: the mean of the values it can see, as if its attention were spread evenly over them, which is
+what the masking of Wu et al. 2024 (arXiv 2404.15574, section 4) comes to.
+"""
+
+SCOPES = ("all", "suffix", "decode")
+"""In which tokens heads are ablated.
+
+all: in every one, of context, question and answer. suffix: in the question and the answer, so the model has read the
+context with all its heads. decode: from the prompt's last token on, which produces the first token of the answer, as in
+Wu et al. 2024: the model has read the question too.
+"""
 
 
 def ablate_split(
@@ -27,13 +39,20 @@ def ablate_split(
     prompts: pd.DataFrame,
     head_sets: pd.DataFrame,
     answer_types: dict[str, str],
+    shard: int = 0,
+    shards: int = 1,
     **settings,
 ) -> pd.DataFrame:
-    """The ablation table of all prompts; see :func:`ablate_prompts` for the parameters."""
+    """The ablation table of all prompts, or of one of several shards of their documents.
+
+    See :func:`ablate_prompts` for the other parameters.
+    """
     # A question without training prompts has no ranking, and so no heads to cut.
     groups = list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])]))
+    groups = part_of(groups, shard, shards)
     return pd.concat(
-        [
+        [pd.DataFrame(columns=ABLATION.columns)]
+        + [
             ablate_prompts(model, tokenizer, group, head_sets, answer_types, **settings)
             for group in progress(groups, len(groups), f"documents to answer with {len(head_sets)} head sets")
         ],
@@ -52,22 +71,17 @@ def ablate_prompts(
     scope: str,
     max_new_tokens: int,
     stop: Sequence[str],
-    batch_tokens: int,
-    cache_tokens: int,
+    budget: Budget,
 ) -> pd.DataFrame:
-    """Answer the questions about one document with each head set ablated.
-
-    A head's output is zeroed before the output projection, in every token.
+    """Answer the questions about one document with each head set ablated, before the output projection.
 
     Parameters
     ----------
     group : rows of the prompts table that share a context.
     head_sets : the head_sets table for this model and context length; a prompt takes the sets of its question.
     answer_types : question → type of its answer.
-    mode, scope : one of :data:`MODES` and :data:`SCOPES`.
+    mode, scope : one of :data:`MODES` and of :data:`SCOPES`.
     max_new_tokens, stop : where a generation ends.
-    batch_tokens : how many context tokens, summed over head sets, are run at a time.
-    cache_tokens : how many, likewise, may have their keys and values in memory at a time.
 
     Returns
     -------
@@ -76,7 +90,11 @@ def ablate_prompts(
     for value, known, key in ((mode, MODES, "mode"), (scope, SCOPES, "scope")):
         if value not in known:
             raise StudyError(f"ablation.{key}: {value} is not offered; write one of {', '.join(known)}.")
-    jobs = group.merge(head_sets, on=["model", "question", "context_length"])
+    rows = group.merge(head_sets, on=["model", "question", "context_length"])
+    # Methods may choose the same heads, and controls may come out alike: each is asked once.
+    same = rows["heads"].map(frozenset)
+    number = rows.groupby([rows["question"], same.map(sorted).map(tuple)], sort=False).ngroup()
+    jobs = rows[~number.duplicated()]
     layers, heads = head_grid(model)
     keep = torch.ones(len(jobs), layers, heads)
     for place, names in enumerate(jobs["heads"]):
@@ -87,39 +105,40 @@ def ablate_prompts(
     context = list(jobs["input_ids"].iloc[0][:end])
     suffixes = [list(ids[end:]) for ids in jobs["input_ids"]]
     answers = [list(row.input_ids[row.answer_start : row.answer_end]) for row in jobs.itertuples()]
-    types = jobs["question"].map(answer_types).tolist()
-    rows: dict[int, dict] = {}
-    for together in suffix_groups(model, [len(suffix) for suffix in suffixes]):
-        # Sets that agree in their first layers lie side by side, so that a batch shares much of the context.
-        order = sorted(together, key=lambda place: keep[place].flatten().tolist())
-        for places in _batched(order, max(1, cache_tokens // end)):
-            kept = keep[list(places)].to(model.device)
-            size = max(1, batch_tokens // end)
-            answered = continue_prefix(
-                model,
-                tokenizer,
-                [prefill(model, context, part) for part in kept.split(size)],
-                [suffixes[place] for place in places],
-                keep=kept,
-                answers=[answers[place] for place in places],
-                max_new_tokens=max_new_tokens,
-                stop=stop,
-                enough=lambda row, text, places=places: is_settled(
-                    text, jobs["answer"].iloc[places[row]], types[places[row]]
-                ),
-            )
-            for place, text, logprob in zip(places, answered.text, answered.answer_logprob, strict=True):
-                rows[place] = {"generated": text, "answer_logprob": logprob}
+    types, wanted = jobs["question"].map(answer_types).tolist(), jobs["answer"].tolist()
+    room = room_for(suffixes, answers, max_new_tokens)
+    unablated = None if scope == "all" else prefill(model, [context])
 
-    found = jobs.assign(mode=mode, scope=scope, **pd.DataFrame.from_dict(rows, orient="index").sort_index())
+    def answer(places: Sequence[int]) -> tuple[Sequence[int], Continued]:
+        kept, asked = keep[list(places)].to(model.device), [suffixes[place] for place in places]
+        return places, continue_prefix(
+            model,
+            tokenizer,
+            unablated
+            or prefill(model, [context], kept, instead=MODES[mode], room=room, batch_tokens=budget.batch_tokens),
+            asked,
+            keep=kept,
+            keep_from=[len(suffix) - 1 for suffix in asked] if scope == "decode" else None,
+            instead=MODES[mode],
+            answers=[answers[place] for place in places],
+            max_new_tokens=max_new_tokens,
+            stop=stop,
+            enough=lambda row, text: is_settled(text, wanted[places[row]], types[places[row]]),
+        )
+
+    # Sets that agree in their first layers lie side by side, so that a batch shares much of the context.
+    order = sorted(range(len(jobs)), key=lambda place: keep[place].flatten().tolist())
+    limit, tokens = ("cache_tokens", end + room) if scope == "all" else ("batch_tokens", room)
+    text, logprob = [""] * len(jobs), [0.0] * len(jobs)
+    for places, answered in budget.batches(order, tokens, limit, answer):
+        for place, generated, probability in zip(places, answered.text, answered.answer_logprob, strict=True):
+            text[place], logprob[place] = generated, probability
+
     seen = tokenizer.decode(context)
     verdicts = [
-        judge(row.generated, row.answer, type, seen)._asdict()
-        for row, type in zip(found.itertuples(), types, strict=True)
+        judge(generated, answer, type, seen)._asdict()
+        for generated, answer, type in zip(text, wanted, types, strict=True)
     ]
-    return found.assign(**pd.DataFrame(verdicts, index=found.index))[ABLATION.columns]
-
-
-def _batched(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    found = pd.DataFrame(verdicts).assign(generated=text, answer_logprob=logprob, mode=mode, scope=scope)
+    found = found.iloc[number].reset_index(drop=True)
+    return pd.concat([rows.reset_index(drop=True), found], axis=1)[ABLATION.columns]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -21,23 +22,32 @@ from retrieval_heads.errors import StudyError
 
 _NAME = "retrieval_heads"
 
+Shared = tuple[Tensor, Tensor]
+"""Keys and values, each (R, H_kv, C, D), of R contexts; each serves the same number of rows of a batch, in order."""
+
 
 @dataclass(frozen=True)
 class AttentionCall:
     """What one layer's attention was called with.
 
-    query: (B, H, Q, D) for the last Q tokens; key: (B, H_kv, K, D) for all tokens so far, both after rotary embedding;
-    mask: (B or 1, 1, Q, K), boolean or additive, or None for plain causal attention.
+    query: (B, H, Q, D) for the last Q tokens; key, value: (B, H_kv, T, D) for the tokens so far, all after rotary
+    embedding; shared: C more tokens that come before them, held once for several rows, or None; mask: (B or 1, 1, Q, K)
+    with K = C + T, boolean or additive, or None for plain causal attention.
     """
 
     layer: int
     query: Tensor
     key: Tensor
+    value: Tensor
     mask: Tensor | None
     scaling: float
+    shared: Shared | None = None
 
     def rows(self, last: int | None = None) -> Tensor:
         """Attention of the last queries over all keys: softmax(q·k) in float32, shape (B, H, last or Q, K)."""
+        if self.shared is not None:
+            rows = self._over_shared.transpose(1, 2).flatten(0, 1)
+            return rows if last is None else rows[:, :, -last:]
         query = self.query if last is None else self.query[:, :, -last:]
         batch, heads, queries, dim = query.shape
         key_heads, keys = self.key.shape[1], self.key.shape[2]
@@ -55,30 +65,100 @@ class AttentionCall:
             logits += self.mask[:, :, -queries:].float()
         return logits.softmax(-1)
 
+    def row(self, place: int) -> Tensor:
+        """What :meth:`rows` has for one place of the batch, (H, Q, K); without a copy where a context is shared."""
+        if self.shared is None:
+            return self.rows()[place]
+        each = len(self.query) // len(self._over_shared)
+        return self._over_shared[place // each, :, place % each]
 
-@dataclass(frozen=True)
-class _Hook:
-    observe: Callable[[AttentionCall], None] | None
-    keep: Callable[[int], Tensor] | None
+    @cached_property
+    def _over_shared(self) -> Tensor:
+        """The same rows by context, (R, H, B / R, Q, K): computed once, for the output and for whoever reads them.
+
+        A context's queries, of all its rows and all heads of a group, meet its keys in one product. The idea is that of
+        Juravsky et al. 2024, "Hydragen: High-Throughput LLM Inference with Shared Prefixes" (arXiv 2402.05099, section
+        3); rows are wanted here, so the softmax is taken over both parts at once.
+        """
+        shared_key, _ = self.shared
+        contexts, key_heads, before, dim = shared_key.shape
+        batch, heads, queries, _ = self.query.shape
+        each, group, own = batch // contexts, heads // key_heads, self.key.shape[2]
+        query = (self.query.float() * self.scaling).view(contexts, each, key_heads, group, queries, dim)
+        folded = query.permute(0, 2, 3, 1, 4, 5).reshape(contexts, key_heads, group * each * queries, dim)
+        logits = folded.new_empty(contexts, key_heads, group, each, queries, before + own)
+        logits[..., :before] = (folded @ shared_key.float().transpose(-1, -2)).view(*logits.shape[:-1], before)
+        after = query.reshape(batch, key_heads, group * queries, dim) @ self.key.float().transpose(-1, -2)
+        after = after.view(contexts, each, key_heads, group, queries, own)
+        logits[..., before:] = after.permute(0, 2, 3, 1, 4, 5)
+        logits = logits.flatten(1, 2)
+        hidden = ~self.mask.view(contexts, each, 1, queries, before + own).transpose(1, 2)
+        return logits.masked_fill_(hidden, float("-inf")).softmax(-1)
+
+    def shared_output(self) -> Tensor:
+        """The heads' outputs (B, Q, H, D) where a context is shared."""
+        _, shared_value = self.shared
+        contexts, key_heads, before, dim = shared_value.shape
+        batch, heads, queries, _ = self.query.shape
+        each, group = batch // contexts, heads // key_heads
+        # As eager attention does: softmax in float32, the weighted sum in the model's own precision.
+        weights = self._over_shared.to(shared_value.dtype).view(contexts, key_heads, group * each * queries, -1)
+        output = (weights[..., :before] @ shared_value).view(contexts, key_heads, group, each, queries, dim)
+        output = output.permute(0, 3, 4, 1, 2, 5).reshape(batch, queries, heads, dim)
+        own = weights[..., before:].view(contexts, key_heads, group, each, queries, -1).permute(0, 3, 1, 2, 4, 5)
+        after = own.reshape(batch, key_heads, group * queries, -1) @ self.value
+        return output + after.view(batch, heads, queries, dim).transpose(1, 2)
+
+    def mean_value(self) -> Tensor:
+        """The mean over all visible keys of each head's values, (B, Q, H, D): what uniform attention gives."""
+        queries, heads = self.query.shape[2], self.query.shape[1]
+        if self.mask is None:
+            count = torch.arange(1, self.value.shape[2] + 1, device=self.value.device)
+            mean = (self.value.float().cumsum(2) / count[:, None])[:, :, -queries:]
+        else:
+            visible = self.mask if self.mask.dtype == torch.bool else self.mask == 0
+            weights = visible.float() / visible.sum(-1, keepdim=True)
+            before = weights.shape[-1] - self.value.shape[2]
+            mean = weights[..., before:] @ self.value.float()
+            if self.shared is not None:
+                _, shared_value = self.shared
+                each = len(self.query) // len(shared_value)
+                weights = weights[..., :before].view(len(shared_value), 1, each * queries, before)
+                shared = (weights @ shared_value.float()).unflatten(2, (each, queries))
+                mean = mean + shared.transpose(1, 2).flatten(0, 1)
+        return mean.repeat_interleave(heads // mean.shape[1], dim=1).transpose(1, 2).to(self.value.dtype)
 
 
-_active: ContextVar[_Hook | None] = ContextVar("active attention hook", default=None)
+@dataclass
+class Hook:
+    """What happens in every attention call while a model is :func:`hooked`; may be changed from one call to the next.
+
+    observe : called with each layer's :class:`AttentionCall`, first layer first.
+    keep : gives for a layer the factors, shape (B or 1, Q or 1, H), by which its heads' outputs are multiplied before
+        the output projection: 1 leaves a head alone, 0 ablates it.
+    instead : gives what an ablated head puts out, (B or 1, Q or 1, H, D); without it, zero.
+    shared : gives a layer's context that rows of the batch share and that its cache leaves out.
+    positions : (B, Q), of each query in its own prompt, where keys lie at their own positions; without it, tokens are
+        where transformers takes them to be.
+    """
+
+    observe: Callable[[AttentionCall], None] | None = None
+    keep: Callable[[int], Tensor] | None = None
+    instead: Callable[[AttentionCall], Tensor] | None = None
+    shared: Callable[[int], Shared | None] | None = None
+    positions: Tensor | None = None
+
+
+_active: ContextVar[Hook] = ContextVar("active attention hook", default=Hook())  # noqa: B039 - never changed
 
 
 @contextmanager
-def hooked(
-    model: PreTrainedModel,
-    *,
-    observe: Callable[[AttentionCall], None] | None = None,
-    keep: Callable[[int], Tensor] | None = None,
-) -> Iterator[None]:
+def hooked(model: PreTrainedModel, **wanted) -> Iterator[Hook]:
     """Read or change every attention call of a model while the context is open.
 
     Parameters
     ----------
-    observe : called with each layer's :class:`AttentionCall`, first layer first.
-    keep : gives for a layer the factors, shape (B or 1, H), by which its heads' outputs are multiplied before the
-        output projection: 1 leaves a head alone, 0 ablates it.
+    wanted : fields of :class:`Hook`.
 
     Raises
     ------
@@ -88,9 +168,10 @@ def hooked(
     before = model.config._attn_implementation
     require_hookable(model)
     model.set_attn_implementation(_NAME)
-    token = _active.set(_Hook(observe, keep))
+    hook = Hook(**wanted)
+    token = _active.set(hook)
     try:
-        yield
+        yield hook
     finally:
         _active.reset(token)
         model.set_attn_implementation(before)
@@ -117,16 +198,21 @@ def _attention(
     scaling: float | None = None,
     **kwargs,
 ) -> tuple[Tensor, None]:
-    if _continues(query, key, attention_mask):
+    hook, layer = _active.get(), module.layer_idx
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    shared = None if hook.shared is None else hook.shared(layer)
+    call = AttentionCall(layer, query, key, value, attention_mask, scale, shared)
+    if shared is not None:
+        output = call.shared_output()
+    elif _continues(query, key, attention_mask):
         output = _grouped(query, key, value, attention_mask, scaling)
     else:
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    hook = _active.get()
-    if hook is not None and hook.observe is not None:
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        hook.observe(AttentionCall(module.layer_idx, query, key, attention_mask, scale))
-    if hook is not None and hook.keep is not None:
-        output = output * hook.keep(module.layer_idx).to(output.dtype)[:, None, :, None]
+    if hook.observe is not None:
+        hook.observe(call)
+    if hook.keep is not None:
+        keep = hook.keep(layer).to(output.dtype)[..., None]
+        output = output * keep if hook.instead is None else output * keep + hook.instead(call) * (1 - keep)
     return output, None
 
 
@@ -151,5 +237,28 @@ def _grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, sca
     return output.view(batch, heads, queries, value.shape[-1]).transpose(1, 2).contiguous()
 
 
+def _mask(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    *args,
+    mask_function: Callable[..., Tensor],
+    device: torch.device | str = "cpu",
+    **kwargs,
+) -> Tensor | None:
+    """The mask of a layer's kind, (B, 1, Q, K): by true positions where the hook gives them.
+
+    ``mask_function`` is transformers' own for that kind (causal, sliding window, chunks), asked for positions instead
+    of columns: so rows of different length need no padding that a window would count.
+    """
+    positions = _active.get().positions
+    if positions is None:
+        return sdpa_mask(batch_size, q_length, kv_length, *args, mask_function=mask_function, device=device, **kwargs)
+    rows = torch.arange(batch_size, device=device)[:, None, None, None]
+    keys = torch.arange(kv_length, device=device)
+    visible = mask_function(rows, torch.zeros_like(rows), positions[:, None, :, None], keys)
+    return visible.expand(batch_size, 1, q_length, kv_length)
+
+
 AttentionInterface.register(_NAME, _attention)
-AttentionMaskInterface.register(_NAME, sdpa_mask)
+AttentionMaskInterface.register(_NAME, _mask)

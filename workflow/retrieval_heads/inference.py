@@ -3,22 +3,25 @@
 A prompt is a context (the haystack with its needle) and a suffix (the question). All questions about a document, the
 null question and every set of ablated heads share what they can of the context:
 
-- without ablation the context is one row;
+- as long as nothing is ablated in it, the context is one row, and its keys and values are kept once for all;
 - with ablation it is a tree of rows. Two head sets give the same hidden states up to the first layer in which they
   differ, so rows start as one and fork layer by layer, each at the last moment.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import CacheLayerMixin
 
-from retrieval_heads.attention import AttentionCall, hooked
+from retrieval_heads.attention import AttentionCall, Shared, hooked
 from retrieval_heads.errors import StudyError
+
+Instead = Callable[[AttentionCall], Tensor]
+"""What an ablated head puts out in a call, (B or 1, Q or 1, H, D)."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,18 @@ class Forks:
 
     parents[l]: for each row of layer l, the row of layer l − 1 it comes from (the input has one row).
     keep[l]: (rows of layer l, H), the factors for this layer's heads.
-    row_of[l]: (N,), the row of layer l in which each set is computed.
+    row_of[l]: for each of the N sets, the row of layer l in which it is computed.
     """
 
-    parents: list[Tensor]
+    parents: list[list[int]]
     keep: list[Tensor]
-    row_of: list[Tensor]
+    row_of: list[list[int]]
 
     @classmethod
     def of(cls, keep: Tensor) -> "Forks":
         """Forks for ``keep`` of shape (N, L, H)."""
         sets, layers, _ = keep.shape
-        row, values = [0] * sets, keep.cpu().numpy()
+        row, values = [0] * sets, keep.numpy(force=True)
         forks = cls([], [], [])
         for layer in range(layers):
             rows: dict[tuple[int, bytes], int] = {}
@@ -51,204 +54,258 @@ class Forks:
                     first.append(index)
                 here.append(rows[key])
             row = here
-            forks.parents.append(torch.tensor(parents, device=keep.device))
+            forks.parents.append(parents)
             forks.keep.append(keep[first, layer])
-            forks.row_of.append(torch.tensor(here, device=keep.device))
+            forks.row_of.append(here)
         return forks
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """A context's keys and values, and in which row of each layer's each of N sets finds its own.
+    """Keys and values of R contexts of one length C, or of one context under N sets of heads.
 
-    keys[l], values[l]: (rows of layer l, H_kv, C, D); row_of[l]: (N,).
+    keys[l], values[l]: (R, H_kv, C, D) up to the first layer in which rows fork; from there on (N, H_kv, C + room, D),
+    with room for all tokens to come, so that what continues a row copies nothing of it.
     """
 
     keys: list[Tensor]
     values: list[Tensor]
-    row_of: list[Tensor]
+    length: int
+    contexts: int
+    first_fork: int
 
-    @property
-    def length(self) -> int:
-        """C, the tokens of the context."""
-        return self.keys[0].shape[-2]
-
-    @property
-    def sets(self) -> int:
-        """N."""
-        return len(self.row_of[0])
-
-    def repeated(self, times: int) -> "Prefix":
-        """The same keys and values, for N × times rows."""
-        return Prefix(self.keys, self.values, [rows.repeat(times) for rows in self.row_of])
+    def shared(self, layer: int) -> Shared | None:
+        """A layer's keys and values where they are not yet those of single sets."""
+        return (self.keys[layer], self.values[layer]) if layer < self.first_fork else None
 
 
-class _RoomyLayer(CacheLayerMixin):
-    """One layer's keys and values with room for all tokens to come, so that a new token copies no old one."""
+class _Stored(Exception):  # noqa: N818 - a way out, and no error
+    """The last keys and values are in place: nothing above them is wanted of a prefill."""
 
-    is_croppable = True
 
-    def __init__(self, prefixes: Sequence[Prefix], layer: int, room: int):
+class _Filling(CacheLayerMixin):
+    """Takes keys and values of rows that pass through a layer, from row ``start`` on, and lays them out."""
+
+    def __init__(self, rows: int, row_of: Sequence[int] | None, room: int, last: bool):
         super().__init__()
-        sample = prefixes[0].keys[layer]
-        rows, (_, heads, context, dim) = sum(prefix.sets for prefix in prefixes), sample.shape
-        self._keys = sample.new_empty(rows, heads, context + room, dim)
-        self._values = torch.empty_like(self._keys)
-        start = 0
-        for prefix in prefixes:
-            here = slice(start, start + prefix.sets)
-            self._keys[here, :, :context] = prefix.keys[layer][prefix.row_of[layer]]
-            self._values[here, :, :context] = prefix.values[layer][prefix.row_of[layer]]
-            start = here.stop
-        self._length = context
-        self.is_initialized, self.dtype, self.device = True, sample.dtype, sample.device
+        self._rows, self._row_of, self._room, self._last = rows, row_of, room, last
+        self._length = self.start = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Nothing is left to initialise."""
+        """Make room for all rows."""
+        _, heads, self._length, dim = key_states.shape
+        rows = self._rows if self._row_of is None else len(self._row_of)
+        self.keys = key_states.new_empty(rows, heads, self._length + self._room, dim)
+        self.values = value_states.new_empty(rows, heads, self._length + self._room, value_states.shape[-1])
+        # What a row does not fill is hidden, but a hidden value still meets a weight of zero, and so must be a number.
+        self.keys[:, :, self._length :] = self.values[:, :, self._length :] = 0
+        self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
-        """Put T more tokens behind those held, (B, H_kv, T, D); all of them, (B, H_kv, K, D)."""
-        here = slice(self._length, self._length + key_states.shape[-2])
-        self._keys[:, :, here], self._values[:, :, here] = key_states, value_states
-        self._length = here.stop
-        return self._keys[:, :, : self._length], self._values[:, :, : self._length]
+        """Keep what some rows have, each (rows, H_kv, C, D), and give it back."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start, stop = self.start, self.start + len(key_states)
+        places, source = slice(start, stop), slice(None)
+        if self._row_of is not None:
+            places = [place for place, row in enumerate(self._row_of) if start <= row < stop]
+            source = [self._row_of[place] - start for place in places]
+        self.keys[places, :, : self._length] = key_states[source]
+        self.values[places, :, : self._length] = value_states[source]
+        if self._last:
+            raise _Stored
+        return key_states, value_states
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Number of keys that a mask covers, and the position of the first."""
-        return self._length + query_length, 0
+        return query_length, 0
 
     def get_seq_length(self) -> int:
-        """Tokens held."""
-        return self._length
+        """Tokens held before those that come: none."""
+        return 0
 
     def get_max_length(self) -> int:
-        """Tokens there is room for."""
-        return self._keys.shape[-2]
-
-    def crop(self, tokens_to_remove: int) -> None:
-        """Forget the last tokens; the number is negative."""
-        self._length += tokens_to_remove
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep some of the rows."""
-        self._keys, self._values = self._keys[indices], self._values[indices]
+        """No limit."""
+        return -1
 
 
 @torch.inference_mode()
-def prefill(model: PreTrainedModel, context: Sequence[int], keep: Tensor | None = None) -> Prefix:
-    """Run the context once for all sets of heads.
+def prefill(
+    model: PreTrainedModel,
+    contexts: Sequence[Sequence[int]],
+    keep: Tensor | None = None,
+    *,
+    instead: Instead | None = None,
+    room: int = 0,
+    batch_tokens: int | None = None,
+) -> Prefix:
+    """Run contexts once for all that continues them.
 
     Parameters
     ----------
-    context : C token ids.
-    keep : (N, L, H) factors of the heads' outputs, one matrix for each set; None for the model as it is (N = 1).
+    contexts : R lists of C token ids.
+    keep : (N, L, H) factors of the heads' outputs, one matrix for each set, with R = 1; None for the model as it is.
+        Sets that agree in their first layers should lie side by side.
+    instead : what an ablated head puts out; None for zero.
+    room : how many tokens may continue each set; only where ``keep`` is given (see :func:`room_for`).
+    batch_tokens : how many tokens go through a layer at a time; None for all.
     """
-    layers, heads = head_grid(model)
-    device = model.device
-    if keep is None:
-        keep = torch.ones(1, layers, heads, device=device)
-    forks = Forks.of(keep)
-    cache = DynamicCache()
-    ids = torch.tensor([list(context)], device=device)
-    with hooked(model, keep=lambda layer: forks.keep[layer]), _forking(model, forks):
-        model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
-    return Prefix([layer.keys for layer in cache.layers], [layer.values for layer in cache.layers], forks.row_of)
+    layers, _ = head_grid(model)
+    length, forks = len(contexts[0]), None if keep is None else Forks.of(keep)
+    size = len(contexts) if batch_tokens is None else max(1, batch_tokens // length)
+    if forks is None:
+        first_fork = layers
+    else:
+        first_fork = next((layer for layer, rows in enumerate(forks.row_of) if max(rows)), layers)
+        size = len(keep) if batch_tokens is None else size
+    cache = Cache(
+        layers=[
+            _Filling(len(contexts), None, 0, layer == layers - 1)
+            if layer < first_fork
+            else _Filling(len(forks.parents[layer]), forks.row_of[layer], room, layer == layers - 1)
+            for layer in range(layers)
+        ]
+    )
+    rows = slice(None)
+
+    def run(layer: int, decoder_layer: Callable, hidden: Tensor, *args, **kwargs) -> Tensor:
+        """One layer over all rows, some at a time: more would only push each other out of a processor's cache."""
+        nonlocal rows
+        if forks is not None and len(forks.parents[layer]) > len(hidden):
+            hidden = hidden[forks.parents[layer]]
+        for start in range(0, len(hidden), size):
+            cache.layers[layer].start, rows = start, slice(start, start + size)
+            with suppress(_Stored):
+                # The rows of before are not wanted again, so these take their place.
+                hidden[rows] = decoder_layer(hidden[rows], *args, **kwargs)
+        if layer == layers - 1:
+            raise _Stored
+        return hidden
+
+    hook = {} if forks is None else {"keep": lambda layer: forks.keep[layer][rows, None], "instead": instead}
+    with hooked(model, **hook), _each_layer(model, run), suppress(_Stored):
+        model.base_model(
+            input_ids=torch.tensor([list(ids) for ids in contexts], device=model.device),
+            past_key_values=cache,
+            use_cache=True,
+        )
+    keys, values = ([getattr(layer, name) for layer in cache.layers] for name in ("keys", "values"))
+    return Prefix(keys, values, length, len(contexts), first_fork)
 
 
 @contextmanager
-def _forking(model: PreTrainedModel, forks: Forks):
-    """Let the batch grow on its way up: a hook before each decoder layer repeats the rows that fork there."""
-
-    def fork(layer: int):
-        def hook(_module, args, kwargs):
-            (hidden, *rest) = args
-            return (hidden.index_select(0, forks.parents[layer]), *rest), kwargs
-
-        return hook
-
-    handles = [
-        module.register_forward_pre_hook(fork(layer), with_kwargs=True)
-        for layer, module in enumerate(decoder_layers(model))
-        if not torch.equal(forks.parents[layer].cpu(), torch.arange(len(forks.parents[layer - 1]) if layer else 1))
-    ]
+def _each_layer(model: PreTrainedModel, run: Callable[..., Tensor]) -> Iterator[None]:
+    """Let ``run`` take the place of each decoder layer; it is told the layer's number and what it does itself."""
+    modules = list(decoder_layers(model))
+    for layer, module in enumerate(modules):
+        own = module.forward
+        module.forward = lambda *args, _layer=layer, _own=own, **kwargs: run(_layer, _own, *args, **kwargs)
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for module in modules:
+            del module.forward
 
 
 _SPARSE = 0.75
 """A batch drops the rows that are done when at most this share goes on: dropping copies the keys of all the others."""
 
 
-class Batch:
-    """Rows that continue a prefix: where each stands, and how its keys lie in the cache.
+class _Continuing(CacheLayerMixin):
+    """One layer's keys and values of the rows of a batch, each token's at its own position in its row."""
 
-    Rows are aligned at the end of their suffix, so that one batch serves suffixes of any length. Shorter ones are
-    padded between context and suffix, where the mask hides the padding; positions count real tokens only.
+    def __init__(self, keys: Tensor, values: Tensor, context: int, batch: "Batch"):
+        super().__init__()
+        self.keys, self.values, self._context, self._batch = keys, values, context, batch
+        self.is_initialized = True
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Nothing is left to initialise."""
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
+        """Put T more tokens in their places, (B, H_kv, T, D); all that are held, (B, H_kv, context + own, D)."""
+        rows = torch.arange(len(key_states), device=key_states.device)[:, None]
+        columns = self._batch.columns + self._context
+        self.keys[rows, :, columns] = key_states.transpose(1, 2)
+        self.values[rows, :, columns] = value_states.transpose(1, 2)
+        held = self._context + self._batch.held
+        return self.keys[:, :, :held], self.values[:, :, :held]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Number of keys that a mask covers, and the position of the first."""
+        return self._batch.context + self._batch.held, 0
+
+    def get_seq_length(self) -> int:
+        """Tokens held."""
+        return self._batch.context + self._batch.held
+
+    def get_max_length(self) -> int:
+        """Tokens there is room for."""
+        return self._batch.context + self._batch.room
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some of the rows."""
+        self.keys, self.values = self.keys[indices], self.values[indices]
+
+
+class Batch:
+    """Rows that continue a prefix, and where each of them stands.
+
+    In a pass, rows are aligned at the end of their suffix, so that one batch serves suffixes of any length; what stands
+    before a shorter one is run for nothing, and nothing sees its keys. ``tokens`` counts what each row holds behind its
+    context.
     """
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        prefixes: Sequence[Prefix],
-        suffix_lengths: Sequence[int],
-        room: int,
-        keep: Tensor | None,
-    ):
-        width, device = max(suffix_lengths), model.device
-        self.model, self.keep = model, keep
-        self.context = prefixes[0].length
-        self.rows = list(range(len(suffix_lengths)))
-        self.padding = [width - length for length in suffix_lengths]
-        self.cache = Cache(layers=[_RoomyLayer(prefixes, layer, room) for layer in range(len(prefixes[0].keys))])
-        self.next_position = torch.full((len(self.rows),), self.context, device=device)
-        self.mask = torch.ones(len(self.rows), self.context, dtype=torch.long, device=device)
+    def __init__(self, model: PreTrainedModel, prefix: Prefix, rows: int, room: int):
+        self.context, self.room, self.held = prefix.length, room, 0
+        self.rows, self.tokens, self._asked = list(range(rows)), [0] * rows, [0] * rows
+        self.columns: Tensor | None = None
+        self.decoding = False
+        self._model = model
+        layers = []
+        for layer, (keys, values) in enumerate(zip(prefix.keys, prefix.values, strict=True)):
+            before = prefix.length
+            if prefix.shared(layer) is not None:
+                # One place more than there is room for takes the keys that nothing sees.
+                keys, values = (old.new_zeros(rows, old.shape[1], room + 1, old.shape[3]) for old in (keys, values))
+                before = 0
+            layers.append(_Continuing(keys, values, before, self))
+        self._cache = Cache(layers=layers)
 
-    def forward(self, ids: Tensor, real: Tensor, logits: slice, observe: "Observer | None" = None) -> Tensor:
-        """Feed ids (B, T), of which ``real`` (B, T) are no padding; logits (B, T of ``logits``, V) in float32."""
-        device = ids.device
-        positions = (self.next_position[:, None] + real.cumsum(-1) - 1).clamp(min=self.context)
-        self.mask = torch.cat([self.mask, real.long()], dim=1)
-        rows = torch.tensor(self.rows, device=device)
-        keep = self.keep
-        with hooked(
-            self.model,
-            observe=None if observe is None else lambda call: observe(call, self),
-            keep=None if keep is None else lambda layer: keep[rows, layer],
-        ):
-            out = self.model(
-                input_ids=ids,
-                position_ids=positions,
-                attention_mask=self.mask,
-                past_key_values=self.cache,
-                logits_to_keep=torch.arange(ids.shape[1], device=device)[logits],
-                use_cache=True,
-            )
-        self.next_position = self.next_position + real.sum(-1)
+    def place(self, real: Tensor) -> Tensor:
+        """Take up tokens (B, T), of which some are ``real``: their positions in their prompts, (B, T)."""
+        self._asked = real.sum(-1).tolist()
+        columns = torch.tensor(self.tokens)[:, None] + real.cumsum(-1) - 1
+        self.tokens = [held + new for held, new in zip(self.tokens, self._asked, strict=True)]
+        self.held = max(self.held, *self.tokens)
+        self.columns = columns.where(real, self.room).to(self._model.device)
+        return (columns.where(real, 0) + self.context).to(self._model.device)
+
+    def forward(self, ids: Tensor, positions: Tensor, logits: slice) -> Tensor:
+        """Run ids (B, T) that have their places; logits (B, T of ``logits``, V) in float32."""
+        out = self._model(
+            input_ids=ids,
+            position_ids=positions,
+            past_key_values=self._cache,
+            logits_to_keep=torch.arange(ids.shape[1], device=ids.device)[logits],
+            use_cache=True,
+        )
         return out.logits.float()
 
-    def crop(self, tokens: int) -> None:
-        """Forget the last tokens, which must be the last that were fed."""
-        if tokens:
-            self.cache.crop(-tokens)
-            self.next_position = self.next_position - self.mask[:, -tokens:].sum(-1)
-            self.mask = self.mask[:, :-tokens]
+    def take_back(self, tokens: Sequence[int]) -> None:
+        """Forget the last tokens of each row; the next ones take their places."""
+        self.tokens = [held - gone for held, gone in zip(self.tokens, tokens, strict=True)]
+        self.held = max(self.tokens)
 
     def select(self, places: Sequence[int]) -> None:
         """Go on with some of the rows."""
-        index = torch.tensor(list(places), device=self.mask.device)
-        self.cache.batch_select_indices(index)
-        self.mask, self.next_position = self.mask[index], self.next_position[index]
+        self._cache.batch_select_indices(torch.tensor(places, device=self._model.device))
         self.rows = [self.rows[place] for place in places]
-        self.padding = [self.padding[place] for place in places]
+        self.tokens = [self.tokens[place] for place in places]
 
-    def real_rows(self, rows: Tensor, place: int) -> Tensor:
-        """Attention rows (B, H, Q, K) of one place without padding: (H, real Q, tokens of that prompt so far)."""
-        pad = self.padding[place]
-        queries = rows[place, :, pad:] if rows.shape[2] > pad else rows[place]
-        return torch.cat([queries[..., : self.context], queries[..., self.context + pad :]], dim=-1)
+    def attention(self, call: AttentionCall, place: int) -> Tensor:
+        """The attention rows of one place in the pass that runs: (H, its queries, tokens of its prompt so far)."""
+        return call.row(place)[:, -self._asked[place] :, : self.context + self.tokens[place]]
 
 
 Observer = Callable[[AttentionCall, Batch], None]
@@ -267,93 +324,107 @@ class Continued:
     answer_logprob: list[float] | None
 
 
+def room_for(suffixes: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], max_new_tokens: int) -> int:
+    """How many tokens a row needs behind its context, one of them for what nothing sees."""
+    return max(map(len, suffixes)) + max(max_new_tokens, *map(len, answers)) + 1
+
+
 @torch.inference_mode()
 def continue_prefix(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prefixes: Sequence[Prefix],
+    prefix: Prefix,
     suffixes: Sequence[Sequence[int]],
     *,
     max_new_tokens: int,
     stop: Sequence[str],
     enough: Callable[[int, str], bool] | None = None,
     keep: Tensor | None = None,
+    keep_from: Sequence[int] | None = None,
+    instead: Instead | None = None,
     answers: Sequence[Sequence[int]] | None = None,
     generate: Sequence[bool] | None = None,
     observe: Observer | None = None,
 ) -> Continued:
-    """Read B suffixes after a shared context, then decode greedily.
+    """Read B suffixes after their contexts, then decode greedily.
 
     Parameters
     ----------
-    prefixes : of the same context, whose sets are the B rows, one prefix after the other.
+    prefix : of R contexts, which B / R rows each continue, in order; or of one context and B sets of heads.
     suffixes : B lists of token ids.
     max_new_tokens, stop : a generation ends at the model's end token, at one of these strings, or at this length.
     enough : told a row and its text so far, whether its generation may end there.
     keep : (B, L, H) factors of the heads' outputs while suffix and answer are read and decoded.
+    keep_from : the first token of each suffix in which ``keep`` holds; default the first of all.
+    instead : what an ablated head puts out; None for zero.
     answers : token ids whose log-probability after the suffix is wanted, one list for each row.
     generate : which rows to decode; default all. The others end with their suffix.
     observe : called with every attention call over the suffixes, then with those over each decoded token.
     """
-    count, width = len(suffixes), max(len(suffix) for suffix in suffixes)
-    answers = answers or [[]] * count
-    after = max(len(answer) for answer in answers)
-    room = width + max(after, max_new_tokens)
-    batch = Batch(model, prefixes, [len(suffix) for suffix in suffixes], room, keep)
+    count, width = len(suffixes), max(map(len, suffixes))
+    given = answers or [[]] * count
+    after = max(map(len, given))
+    batch = Batch(model, prefix, count, room_for(suffixes, given, max_new_tokens) - 1)
+    first = None if keep_from is None else torch.tensor(keep_from, device=model.device)[:, None]
+
+    def kept(layer: int) -> Tensor:
+        factors = keep[:, layer, None]
+        return factors if first is None else factors.where((batch.columns >= first)[..., None], 1)
 
     # The answer rides behind the suffix: it is read for its probability, then taken back.
-    ids = torch.zeros(count, width + after, dtype=torch.long)
-    real = torch.zeros_like(ids)
-    for row, (suffix, answer) in enumerate(zip(suffixes, answers, strict=True)):
+    ids, real = torch.zeros(count, width + after, dtype=torch.long), torch.zeros(count, width + after, dtype=torch.bool)
+    for row, (suffix, answer) in enumerate(zip(suffixes, given, strict=True)):
         span = slice(width - len(suffix), width + len(answer))
-        ids[row, span] = torch.tensor([*suffix, *answer])
-        real[row, span] = 1
-    ids, real = ids.to(model.device), real.to(model.device)
-    logits = batch.forward(ids, real, slice(width - 1, None), observe)
-    logprobs = None
-    if after:
-        each = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, width:, None]).squeeze(-1)
-        logprobs = (each * real[:, width:]).double().sum(-1).tolist()
-        batch.crop(after)
+        ids[row, span], real[row, span] = torch.tensor([*suffix, *answer]), True
+    ids = ids.to(model.device)
+    with hooked(
+        model,
+        observe=None if observe is None else lambda call: observe(call, batch),
+        keep=None if keep is None else kept,
+        instead=instead,
+        shared=prefix.shared,
+    ) as hook:
+        hook.positions = batch.place(real)
+        logits = batch.forward(ids, hook.positions, slice(width - 1, None))
+        logprobs = None
+        if answers is not None:
+            each = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, width:, None]).squeeze(-1)
+            logprobs = (each * real[:, width:].to(each.device)).double().sum(-1).tolist()
+            batch.take_back([len(answer) for answer in given])
 
-    tokens: list[list[int]] = [[] for _ in range(count)]
-    text = [""] * count
-    ends = _end_tokens(model)
-    following = logits[:, 0].argmax(-1)
-    alive = {row for row in range(count) if generate is None or generate[row]}
-    for step in range(1, max_new_tokens + 1):
-        for row, token in zip(batch.rows, following.tolist(), strict=True):
-            if row not in alive:
-                continue
-            if token in ends:
-                alive.remove(row)
-                continue
-            decoded = tokenizer.decode([*tokens[row], token], skip_special_tokens=True)
-            cut = min((at for end in stop if (at := decoded.find(end)) >= 0), default=None)
-            text[row] = decoded[:cut]
-            if cut is None:
-                tokens[row].append(token)
-            if cut is not None or (enough is not None and enough(row, decoded)):
-                alive.remove(row)
-        if not alive or step == max_new_tokens:
-            break
-        if len(alive) <= _SPARSE * len(batch.rows):
-            places = [place for place, row in enumerate(batch.rows) if row in alive]
-            batch.select(places)
-            following = following[places]
-        logits = batch.forward(following[:, None], torch.ones_like(following[:, None]), slice(None), observe)
+        tokens: list[list[int]] = [[] for _ in range(count)]
+        text = [""] * count
+        ends = _end_tokens(model)
         following = logits[:, 0].argmax(-1)
+        alive = {row for row in range(count) if generate is None or generate[row]}
+        for step in range(1, max_new_tokens + 1):
+            for row, token in zip(batch.rows, following.tolist(), strict=True):
+                if row not in alive:
+                    continue
+                if token in ends:
+                    alive.remove(row)
+                    continue
+                decoded = tokenizer.decode([*tokens[row], token], skip_special_tokens=True)
+                cut = min((at for end in stop if (at := decoded.find(end)) >= 0), default=None)
+                text[row] = decoded[:cut]
+                if cut is None:
+                    tokens[row].append(token)
+                if cut is not None or (enough is not None and enough(row, decoded)):
+                    alive.remove(row)
+            if not alive or step == max_new_tokens:
+                break
+            # Rows of several contexts stay together: each context has the same number of them.
+            if prefix.contexts == 1 and len(alive) <= _SPARSE * len(batch.rows):
+                places = [place for place, row in enumerate(batch.rows) if row in alive]
+                batch.select(places)
+                following = following[places]
+                keep = None if keep is None else keep[places]
+                first = None if first is None else first[places]
+            batch.decoding = True
+            hook.positions = batch.place(torch.ones(len(following), 1, dtype=torch.bool))
+            logits = batch.forward(following[:, None], hook.positions, slice(None))
+            following = logits[:, 0].argmax(-1)
     return Continued(tokens, text, logprobs)
-
-
-def suffix_groups(model: PreTrainedModel, lengths: Sequence[int]) -> list[list[int]]:
-    """Which suffixes may share a batch: all of them, or those of one length where a layer has a sliding window.
-
-    The padding between a context and a shorter suffix would count as part of the window.
-    """
-    if getattr(model.config.get_text_config(), "sliding_window", None) is None:
-        return [list(range(len(lengths)))]
-    return [[i for i, length in enumerate(lengths) if length == each] for each in sorted(set(lengths))]
 
 
 def head_grid(model: PreTrainedModel) -> tuple[int, int]:

@@ -36,14 +36,25 @@ def job(snakemake) -> Iterator[None]:
         sys.exit(1)
     except Exception as error:
         logging.getLogger().exception("failed")
-        signs = ("out of memory", "can't allocate memory")
-        if not (isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)):
+        if not is_out_of_memory(error):
             raise
         log.error(
             "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config, "
             "or give the job a larger machine."
         )
         sys.exit(1)
+
+
+def shard(wildcards) -> tuple[int, int]:
+    """Which shard a job is, counted from 0, and of how many: ``1-of-4`` is the first."""
+    number, _, shards = wildcards.shard.partition("-of-")
+    return int(number) - 1, int(shards)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that the memory of the machine or of its GPU is used up."""
+    signs = ("out of memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)
 
 
 def progress(items: Iterable, total: int, what: str) -> Iterator:

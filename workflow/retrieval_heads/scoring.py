@@ -1,19 +1,21 @@
-"""Scoring every head on every prompt: one prefill of the context per document for all questions and all methods."""
+"""Scoring every head on every prompt: one prefill of a document's context for all questions and all methods."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
 import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads.attention import AttentionCall
-from retrieval_heads.inference import Batch, continue_prefix, prefill, suffix_groups
+from retrieval_heads.budget import Budget, part_of
+from retrieval_heads.inference import Batch, continue_prefix, prefill
 from retrieval_heads.method import HeadScorer, Prompt, Reading
 from retrieval_heads.prompts import group_by_context
 from retrieval_heads.runtime import progress
-from retrieval_heads.tables import SCORES
+from retrieval_heads.tables import GENERATIONS, SCORES
 
 
 def rouge1_recall(answer: str, generated: str) -> float:
@@ -31,129 +33,150 @@ def score_split(
     tokenizer: PreTrainedTokenizerBase,
     prompts: pd.DataFrame,
     methods: Sequence[HeadScorer],
+    budget: Budget,
+    shard: int = 0,
+    shards: int = 1,
     **generation,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The scores and generations tables of all prompts; see :func:`score_prompts` for the parameters."""
+    """The scores and generations tables of all prompts, or of one of several shards of their documents.
+
+    See :func:`score_documents` for the other parameters.
+    """
     groups = list(group_by_context(prompts))
-    scores, generations = [pd.DataFrame(columns=SCORES.columns)], []
-    for group in progress(groups, len(groups), "documents to score"):
-        new_scores, new_generations = score_prompts(model, tokenizer, group, methods, **generation)
+    scores, generations = [pd.DataFrame(columns=SCORES.columns)], [pd.DataFrame(columns=GENERATIONS.columns)]
+    length = int(prompts["suffix_start"].iloc[0])
+    groups = part_of(groups, shard, shards, together=max(1, budget.batch_tokens // length))
+    done = budget.batches(
+        groups, length, "batch_tokens", lambda batch: score_documents(model, tokenizer, batch, methods, **generation)
+    )
+    for new_scores, new_generations in progress(chain.from_iterable(done), len(groups), "documents to score"):
         scores += new_scores
-        generations += new_generations
-    return pd.concat(scores, ignore_index=True), pd.DataFrame(generations)
+        generations.append(new_generations)
+    return pd.concat(scores, ignore_index=True), pd.concat(generations, ignore_index=True)
 
 
-def score_prompts(
+def score_documents(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    group: pd.DataFrame,
+    groups: Sequence[pd.DataFrame],
     methods: Sequence[HeadScorer],
     *,
     max_new_tokens: int,
     stop: Sequence[str],
     min_recall: float,
-) -> tuple[list[pd.DataFrame], list[dict]]:
-    """Score all heads with all methods on the prompts of one document.
+) -> list[tuple[list[pd.DataFrame], pd.DataFrame]]:
+    """Score all heads with all methods on the prompts of some documents, whose contexts have the same length.
 
     Parameters
     ----------
-    group : rows of the prompts table that share a context.
+    groups : for each document, rows of the prompts table that share a context.
     max_new_tokens, stop : where a generation ends.
     min_recall : the ROUGE-1 recall above which a generation counts as a success.
 
     Returns
     -------
-    Parts of the scores table, and rows of the generations table. A method that needs success has no scores for a prompt
-    that the model does not answer.
+    For each document, parts of the scores table and its rows of the generations table. A method that needs success has
+    no scores for a prompt that the model does not answer.
     """
-    rows = list(group.itertuples())
-    context_end = rows[0].suffix_start
-    prompts = [Prompt(list(r.input_ids), r.needle_start, r.needle_end, r.answer_start, r.answer_end) for r in rows]
-    suffixes = [prompt.input_ids[context_end:] for prompt in prompts] + [list(rows[0].null_ids[context_end:])]
-    null = len(rows)
-    readers = _Readers(methods, [*prompts, prompts[0]], null)
+    documents = [list(group.itertuples()) for group in groups]
+    end = documents[0][0].suffix_start
+    # Every document has as many rows: its questions, and the null question once, or more often where one is missing.
+    each = max(map(len, documents)) + 1
+    asked: list[Prompt | None] = []
+    suffixes: list[list[int]] = []
+    for rows in documents:
+        asked += [_prompt(row) for row in rows] + [None] * (each - len(rows))
+        suffixes += [list(row.input_ids[end:]) for row in rows] + [list(rows[0].null_ids[end:])] * (each - len(rows))
+    null = [place // each * each + len(documents[place // each]) for place in range(len(suffixes))]
+    needles = [_prompt(documents[place // each][0]) for place in range(len(suffixes))]
+    readers = _Readers(methods, [prompt or shared for prompt, shared in zip(asked, needles, strict=True)], null)
+    answered = continue_prefix(
+        model,
+        tokenizer,
+        prefill(model, [rows[0].input_ids[:end] for rows in documents]),
+        suffixes,
+        generate=[prompt is not None for prompt in asked],
+        max_new_tokens=max_new_tokens,
+        stop=stop,
+        observe=readers.observe,
+    )
 
-    prefix = prefill(model, prompts[0].input_ids[:context_end])
-    tokens: dict[int, list[int]] = {}
-    text: dict[int, str] = {}
-    for members in suffix_groups(model, [len(suffix) for suffix in suffixes]):
-        answered = continue_prefix(
-            model,
-            tokenizer,
-            [prefix.repeated(len(members))],
-            [suffixes[i] for i in members],
-            generate=[i != null for i in members],
-            max_new_tokens=max_new_tokens,
-            stop=stop,
-            observe=lambda call, batch, members=members: readers.observe(call, batch, members),
-        )
-        tokens.update(zip(members, answered.tokens, strict=True))
-        text.update(zip(members, answered.text, strict=True))
-
-    scores, generations = [], []
-    for index, row in enumerate(rows):
-        same = {"model": row.model, "question": row.question, "context_length": row.context_length}
-        recall = rouge1_recall(tokenizer.decode(row.input_ids[row.answer_start : row.answer_end]), text[index])
-        generations.append(
-            {**same, "prompt_id": row.prompt_id, "generated": text[index]}
-            | {"success": recall > min_recall, "rouge1_recall": recall}
-        )
-        for method in methods:
-            if method.needs_success and recall <= min_recall:
-                continue
-            table = method.score(readers.of(method, index), tokens[index], prompts[index]).double().cpu().numpy()
-            layers, heads = table.shape
-            scores.append(
-                pd.DataFrame(
-                    {
-                        **same,
-                        "method": method.name,
-                        "prompt_id": row.prompt_id,
-                        "layer": [layer for layer in range(layers) for _ in range(heads)],
-                        "head": list(range(heads)) * layers,
-                        "score": table.ravel(),
-                    }
-                )
+    results = []
+    for number, rows in enumerate(documents):
+        scores, generations = [], []
+        for place, row in enumerate(rows, number * each):
+            same = {"model": row.model, "question": row.question, "context_length": row.context_length}
+            answer = tokenizer.decode(row.input_ids[row.answer_start : row.answer_end])
+            recall = rouge1_recall(answer, answered.text[place])
+            generations.append(
+                {**same, "prompt_id": row.prompt_id, "generated": answered.text[place]}
+                | {"success": recall > min_recall, "rouge1_recall": recall}
             )
-    return scores, generations
+            for method in methods:
+                if method.needs_success and recall <= min_recall:
+                    continue
+                table = method.score(readers.of(method, place), answered.tokens[place], asked[place]).double()
+                layers, heads = table.shape
+                scores.append(
+                    pd.DataFrame(
+                        {
+                            **same,
+                            "method": method.name,
+                            "prompt_id": row.prompt_id,
+                            "layer": [layer for layer in range(layers) for _ in range(heads)],
+                            "head": list(range(heads)) * layers,
+                            "score": table.numpy(force=True).ravel(),
+                        }
+                    )
+                )
+        results.append((scores, pd.DataFrame(generations)))
+    return results
+
+
+def _prompt(row) -> Prompt:
+    return Prompt(list(row.input_ids), row.needle_start, row.needle_end, row.answer_start, row.answer_end)
 
 
 class _Readers:
     """Hands each attention call's rows to the methods that read them, and keeps what the methods make of them.
 
-    prompts: one for each suffix; the null suffix, at index ``null``, is read with the needle that all of them share.
+    prompts: one for each place of the batch, the null question's with the needle of its document; null: for each place,
+    where its document's null question is.
     """
 
-    def __init__(self, methods: Sequence[HeadScorer], prompts: list[Prompt], null: int):
-        self.methods, self.prompts, self.null = methods, prompts, null
-        # (method, suffix, reading) → one list of layers for each forward pass
-        self.kept: dict[tuple[str, int, Reading], list[list[torch.Tensor]]] = {}
+    def __init__(self, methods: Sequence[HeadScorer], prompts: Sequence[Prompt], null: Sequence[int]):
+        self._methods, self._prompts, self._null = methods, prompts, null
+        # (method, place, reading) → one list of layers for each forward pass
+        self._kept: dict[tuple[str, int, Reading], list[list[torch.Tensor]]] = {}
 
-    def observe(self, call: AttentionCall, batch: Batch, members: list[int]) -> None:
-        # The suffix comes directly after the context; what comes later is a generated token.
-        decoding = call.key.shape[2] - call.query.shape[2] > batch.context
-        every_row = None if decoding else any(all_rows for m in self.methods for all_rows in m.reads.values())
-        rows = call.rows(None if every_row else 1)
+    def observe(self, call: AttentionCall, batch: Batch) -> None:
         for place, row in enumerate(batch.rows):
-            index = members[row]
-            reading = Reading.DECODE if decoding else Reading.NULL if index == self.null else Reading.QUESTION
-            wanting = [method for method in self.methods if reading in method.reads]
+            reading = self._reading(row, batch)
+            wanting = [method for method in self._methods if reading in method.reads]
             if not wanting:
                 continue
-            real = batch.real_rows(rows, place)
+            rows = batch.attention(call, place)
             for method in wanting:
-                passes = self.kept.setdefault((method.name, index, reading), [])
+                passes = self._kept.setdefault((method.name, row, reading), [])
                 if call.layer == 0:
                     passes.append([])
-                read = real if method.reads[reading] else real[:, -1:]
-                passes[-1].append(method.reduce(read, self.prompts[index]))
+                read = rows if method.reads[reading] else rows[:, -1:]
+                passes[-1].append(method.reduce(read, self._prompts[row]))
 
-    def of(self, method: HeadScorer, index: int) -> dict[Reading, list[torch.Tensor]]:
+    def _reading(self, row: int, batch: Batch) -> Reading | None:
+        null = self._null[row]
+        if row > null or (batch.decoding and row == null):
+            return None
+        return Reading.DECODE if batch.decoding else Reading.NULL if row == null else Reading.QUESTION
+
+    def of(self, method: HeadScorer, place: int) -> dict[Reading, list[torch.Tensor]]:
         """A method's readings for one prompt, each (L, H, …)."""
         return {
             reading: [
                 torch.stack(layers)
-                for layers in self.kept.get((method.name, self.null if reading == Reading.NULL else index, reading), [])
+                for layers in self._kept.get(
+                    (method.name, self._null[place] if reading == Reading.NULL else place, reading), []
+                )
             ]
             for reading in method.reads
         }

@@ -2,29 +2,30 @@ from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
 from retrieval_heads.ablation import ablate_split
+from retrieval_heads.budget import Budget
 from retrieval_heads.model import load_model, load_tokenizer
 from retrieval_heads.prompts import usable
-from retrieval_heads.runtime import job
+from retrieval_heads.runtime import job, shard
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    params, source = snakemake.params, snakemake.input
+    params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     prompts = usable(tables.read(source.prompts, tables.PROMPTS), "test", source.prompts)
     head_sets = tables.read(source.head_sets, tables.HEAD_SETS)
-    model = load_model(source.model, params.dtype, params.compute["device"])
+    model = load_model(source.model, params.dtype, compute["device"])
     ablation = ablate_split(
         model,
         load_tokenizer(source.model),
         prompts,
         head_sets,
         params.answer_types,
+        *shard(snakemake.wildcards),
         mode=params.mode,
         scope=params.scope,
         max_new_tokens=params.generation["max_new_tokens"],
         stop=params.generation["stop"],
-        batch_tokens=params.compute["batch_tokens"],
-        cache_tokens=params.compute["cache_tokens"],
+        budget=Budget.of(model, compute["batch_tokens"], compute["cache_tokens"]),
     )
     tables.write(ablation, snakemake.output[0], tables.ABLATION)

@@ -11,11 +11,15 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     params = snakemake.params
-    files = list(zip(snakemake.input.scores, snakemake.input.prompts, strict=True))
-    frames = []
-    for scores, prompts in progress(files, len(files), "rankings to halve"):
-        documents = tables.read(prompts, tables.PROMPTS).set_index("prompt_id")["doc_id"]
-        frames.append(
-            split_half(tables.read(scores, tables.SCORES), documents, params.splits, params.seed, params.top_k)
-        )
+    scores = tables.read_all(snakemake.input.scores, tables.SCORES)
+    # Models share prompts' ids, and an id names its document whatever the model.
+    prompts = pd.concat(
+        [tables.read(file, tables.PROMPTS)[["prompt_id", "doc_id"]] for file in snakemake.input.prompts]
+    )
+    documents = prompts.drop_duplicates().set_index("prompt_id")["doc_id"]
+    groups = [group for _, group in scores.groupby(["model", "context_length"], sort=False)]
+    frames = [
+        split_half(group, documents, params.splits, params.seed, params.top_k)
+        for group in progress(groups, len(groups), "rankings to halve")
+    ]
     tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], derived.RELIABILITY)

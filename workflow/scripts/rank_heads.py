@@ -8,5 +8,5 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    scores = tables.read(snakemake.input[0], tables.SCORES)
+    scores = tables.read_all(snakemake.input, tables.SCORES)
     tables.write(rank_heads(scores), snakemake.output[0], tables.RANKINGS)

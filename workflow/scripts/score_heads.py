@@ -1,20 +1,24 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
+from retrieval_heads.budget import Budget
 from retrieval_heads.method import make_methods
 from retrieval_heads.model import load_model, load_tokenizer
 from retrieval_heads.prompts import usable
-from retrieval_heads.runtime import job
+from retrieval_heads.runtime import job, shard
 from retrieval_heads.scoring import score_split
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    params, source = snakemake.params, snakemake.input
+    params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     prompts = usable(tables.read(source.prompts, tables.PROMPTS), "train", source.prompts)
     methods = make_methods(params.methods)
-    model = load_model(source.model, params.dtype, params.device)
-    scores, generations = score_split(model, load_tokenizer(source.model), prompts, methods, **params.generation)
+    model = load_model(source.model, params.dtype, compute["device"])
+    budget = Budget.of(model, compute["batch_tokens"], compute["cache_tokens"])
+    scores, generations = score_split(
+        model, load_tokenizer(source.model), prompts, methods, budget, *shard(snakemake.wildcards), **params.generation
+    )
     tables.write(scores, snakemake.output.scores, tables.SCORES)
     tables.write(generations, snakemake.output.generations, tables.GENERATIONS)
