@@ -2,9 +2,8 @@
 
 from retrieval_heads.figures import declarations, drawable
 
-FIGURES = {
-    name: figure for name, figure in declarations().items() if name in drawable(dimensions())
-}
+declared_figures = declarations()
+FIGURES = {name: declared_figures[name] for name in drawable(dimensions())}
 
 for figure in FIGURES.values():
 

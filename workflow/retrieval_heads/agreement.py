@@ -4,7 +4,7 @@ from collections.abc import Collection, Hashable, Mapping
 from functools import cache
 
 import numpy as np
-from scipy.stats import hypergeom, spearmanr
+import scipy  # its parts are imported when first used, and most figures use none
 
 
 def jaccard(a: Collection[Hashable], b: Collection[Hashable]) -> float:
@@ -22,13 +22,13 @@ def expected_jaccard(heads: int, a: int, b: int) -> float:
     if a + b == 0:
         return float("nan")
     shared = np.arange(max(0, a + b - heads), min(a, b) + 1)
-    return float(np.sum(hypergeom.pmf(shared, heads, a, b) * shared / (a + b - shared)))
+    return float(np.sum(scipy.stats.hypergeom.pmf(shared, heads, a, b) * shared / (a + b - shared)))
 
 
 @cache
 def chance_of_sharing(heads: int, a: int, b: int, shared: int) -> float:
     """The probability that two random sets of a and b heads share at least so many (one-sided hypergeometric test)."""
-    return float(hypergeom.sf(shared - 1, heads, a, b))
+    return float(scipy.stats.hypergeom.sf(shared - 1, heads, a, b))
 
 
 def rank_biased_overlap(a: Mapping[Hashable, int], b: Mapping[Hashable, int], persistence: float) -> float:
@@ -83,4 +83,4 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     """
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
-    return float(spearmanr(a, b).statistic)
+    return float(scipy.stats.spearmanr(a, b).statistic)

@@ -6,9 +6,8 @@ from itertools import product
 import pandas as pd
 
 from retrieval_heads.derived import DATASET_COUNTS
-from retrieval_heads.drops import CELL
 from retrieval_heads.overlap import grids, incomparable_models, top_heads
-from retrieval_heads.study import DIMENSIONS, Study
+from retrieval_heads.study import CELL, DIMENSIONS, Study
 from retrieval_heads.wording import listed
 
 

@@ -14,9 +14,7 @@ import pandas as pd
 from retrieval_heads.derived import MEAN_DROPS
 from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import LEVEL, Estimate, bootstrap_weights, mean_of_intervals, newcombe, widened
-
-CELL = ["model", "question", "context_length"]
-"""What prompts belong to."""
+from retrieval_heads.study import CELL
 
 _CUT = [*CELL, "method", "k"]
 _KIND = ["source", "matching"]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from retrieval_heads import profiles
 from retrieval_heads.derived import TESTS
-from retrieval_heads.drops import CELL, Drops
+from retrieval_heads.drops import Drops
 from retrieval_heads.overlap import grid_names, grids, heads_in, rank_of_unlisted, top_heads
 from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import (
@@ -25,7 +25,7 @@ from retrieval_heads.statistics import (
     pairing_test,
     signed_rank,
 )
-from retrieval_heads.study import DIMENSIONS, Study
+from retrieval_heads.study import CELL, DIMENSIONS, Study
 
 DROP = "drop of accuracy"
 AGAINST_RANDOM = "top against random"

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+import transformers  # as a whole: it imports what models need, for seconds, when that is first used
 from transformers.utils import logging as transformers_logging
 
 from retrieval_heads.errors import StudyError
@@ -34,12 +34,12 @@ def prepare_model(source: dict, target: str | Path) -> None:
     partial.replace(target)
 
 
-def load_tokenizer(path: str | Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: str | Path) -> "transformers.PreTrainedTokenizerBase":
     """The tokenizer of a prepared model."""
-    return AutoTokenizer.from_pretrained(path)
+    return transformers.AutoTokenizer.from_pretrained(path)
 
 
-def load_model(path: str | Path, dtype: str, device: str) -> PreTrainedModel:
+def load_model(path: str | Path, dtype: str, device: str) -> "transformers.PreTrainedModel":
     """A prepared model, ready for inference.
 
     Parameters
@@ -48,7 +48,9 @@ def load_model(path: str | Path, dtype: str, device: str) -> PreTrainedModel:
     device : ``auto``, the best there is of cuda, mps and cpu, or any torch device.
     """
     chosen = choose_device(device)  # before weights are read
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), attn_implementation="sdpa")
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        path, dtype=getattr(torch, dtype), attn_implementation="sdpa"
+    )
     return model.to(chosen).eval()
 
 
@@ -66,7 +68,7 @@ def choose_device(device: str) -> torch.device:
 
 def require_context(path: str | Path, model: str, context_length: int) -> None:
     """Refuse a context length that a prepared model was not made for."""
-    limit = getattr(AutoConfig.from_pretrained(path).get_text_config(), "max_position_embeddings", None)
+    limit = getattr(transformers.AutoConfig.from_pretrained(path).get_text_config(), "max_position_embeddings", None)
     if limit is not None and context_length > limit:
         raise StudyError(
             f"prompts.context_lengths: {context_length} is beyond the {limit} tokens of {model}; give shorter ones."

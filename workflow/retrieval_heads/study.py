@@ -10,6 +10,9 @@ from retrieval_heads.errors import StudyError
 DIMENSIONS = ("model", "method", "question", "context_length")
 """What tells one configuration from another; the columns that rankings and ablation share."""
 
+CELL = ["model", "question", "context_length"]
+"""What prompts belong to."""
+
 
 @dataclass(frozen=True)
 class Study:

@@ -5,7 +5,6 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
@@ -83,6 +82,9 @@ def heatmap(
     framed : pairs of values to draw a frame around.
     own_chance : write the chance level of each cell in place of the range.
     """
+    # Imported here, for it takes longer than a figure takes to draw, and not every one has a heatmap.
+    import seaborn
+
     cells = {
         frozenset(key): rows.agg({"jaccard": ["mean", "min", "max"], "chance": ["mean"]})
         for key, rows in pairs.groupby(["a", "b"])
