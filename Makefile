@@ -7,7 +7,7 @@ CONFIG ?= config/config.yaml
 BIN := .venv/bin
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake
 
-.PHONY: report bundle test lint format tiny lock clean
+.PHONY: report bundle test lint format tiny bench lock clean
 
 report: .venv/installed
 	$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG)
@@ -28,6 +28,9 @@ format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
+
+bench: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_WAIT_POLICY=PASSIVE $(BIN)/python benchmarks/bench.py
 
 tiny: .venv/installed
 	PYTHONPATH=workflow:tests $(BIN)/python tests/planted_corpus.py .cache/planted-model

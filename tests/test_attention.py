@@ -2,11 +2,16 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from oracle import answer_logprob, eager_attention, generate, without_heads
+from retrieval_heads import attention
 from retrieval_heads.attention import hooked, require_hookable
 from retrieval_heads.errors import StudyError
 from retrieval_heads.inference import Forks, continue_prefix, head_grid, prefill, room_for
+from retrieval_heads.method import Prompt, make_methods
+from retrieval_heads.scoring import _Readers
 from tiny_models import MODELS, Numbers, llama, random_ids
 
 TOLERANCE = 1e-5
@@ -124,6 +129,49 @@ def test_rows_fork_only_where_sets_differ():
     assert [len(parents) for parents in forks.parents] == [1, 2, 3]
     assert forks.row_of == [[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 2]]
     assert forks.parents[2] == [0, 0, 1]
+
+
+def test_a_context_keeps_the_fused_attention_without_a_mask(monkeypatch):
+    masks, model = [], llama()
+    monkeypatch.setattr(
+        attention,
+        "sdpa_attention_forward",
+        lambda *args, **kwargs: masks.append(args[4]) or sdpa_attention_forward(*args, **kwargs),
+    )
+    prefill(model, [random_ids(40, seed=1), random_ids(40, seed=2)])
+    # Above the last layer's keys and values nothing is wanted.
+    assert masks == [None] * (head_grid(model)[0] - 1)
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would make a host wait for a GPU: reading a number, or asking how many there are."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        self.count += name in ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select")
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("ablated", [False, True])
+def test_no_layer_waits_for_the_device(ablated):
+    counts = []
+    for layers in (2, 5):
+        model, context, suffixes = llama(layers), random_ids(30, seed=1), [random_ids(4, seed=2), random_ids(6, seed=3)]
+        keep = torch.ones(2, *head_grid(model))
+        keep[1, 0, 0] = 0
+        readers = _Readers(
+            make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}}), [Prompt(context, 3, 9, 4, 5)] * 2, [1, 1]
+        )
+        with Waits() as waits:
+            prefix = prefill(model, [context], keep, room=20) if ablated else prefill(model, [context])
+            more = {"keep": keep} if ablated else {"observe": readers.observe}
+            continue_prefix(model, Numbers(), prefix, suffixes, max_new_tokens=3, stop=[], **more)
+        counts.append(waits.count)
+    assert counts[0] == counts[1]
 
 
 def test_a_generation_ends_at_a_stop_string_and_where_it_is_enough():

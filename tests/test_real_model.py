@@ -62,6 +62,28 @@ def test_its_rows_are_those_of_eager_attention(folder, prompts):
     assert torch.stack(rows).sub(oracle.eager_attention(model, ids)[:, :, -16:]).abs().max() < 1e-5
 
 
+def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, prompts):
+    """In float32 token by token, as transformers generates, under sets that fork in different layers."""
+    model, tokenizer = load_model(folder, "float32", "cpu"), load_tokenizer(folder)
+    cuts = [[], [(0, 1), (18, 6)], [(17, 3), (17, 4)], [(17, 3), (21, 8)], [(25, 0)]]
+    keep = torch.ones(len(cuts), *head_grid(model))
+    for place, heads in enumerate(cuts):
+        for head in heads:
+            keep[(place, *head)] = 0
+    ids, end = list(prompts["input_ids"].iloc[0]), prompts["suffix_start"].iloc[0]
+    room = room_for([ids[end:]], [[]], 8)
+    answered = continue_prefix(
+        model,
+        tokenizer,
+        prefill(model, [ids[:end]], keep, room=room, batch_tokens=900),
+        [ids[end:]] * len(cuts),
+        keep=keep,
+        max_new_tokens=8,
+        stop=[],
+    )
+    assert answered.tokens == [oracle.generate(oracle.without_heads(model, heads), ids, 8) for heads in cuts]
+
+
 def test_it_answers_and_fails_without_its_retrieval_heads(config, folder, prompts):
     """Seven heads from the top of its rankings; the study itself measures this on all questions and documents."""
     model, tokenizer = load_model(folder, "bfloat16", "cpu"), load_tokenizer(folder)

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
+from retrieval_heads import scoring
 from retrieval_heads.budget import Budget
+from retrieval_heads.inference import prefill
 from retrieval_heads.method import Prompt, Reading, make_methods
 from retrieval_heads.methods.qrhead import QRHead
 from retrieval_heads.methods.summed_attention import SummedAttention
@@ -98,6 +100,23 @@ def test_shards_change_nothing(shards):
     for one, pieces in zip(whole, zip(*parts, strict=True), strict=True):
         together = pd.concat(pieces, ignore_index=True)
         assert together.astype(one.dtypes).equals(one)
+
+
+def test_where_memory_runs_out_smaller_batches_give_the_same(monkeypatch):
+    model, table, tried = MODELS["llama"](), prompts(documents=3), []
+    methods, run = make_methods({"summed_attention": {}}), {"max_new_tokens": 2, "stop": [], "min_recall": 0.0}
+
+    def small(model, contexts):
+        tried.append(len(contexts))
+        if len(contexts) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return prefill(model, contexts)
+
+    whole, _ = score_split(model, Numbers(), table, methods, ALONE, **run)
+    monkeypatch.setattr(scoring, "prefill", small)
+    halved, _ = score_split(model, Numbers(), table, methods, Budget(10_000, 1), **run)
+    assert tried == [3, 1, 1, 1]
+    pd.testing.assert_frame_equal(whole, halved)
 
 
 def test_all_methods_equal_the_slow_way_in_a_long_context():

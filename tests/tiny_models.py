@@ -26,9 +26,9 @@ _SHAPE = {
 }
 
 
-def llama() -> PreTrainedModel:
+def llama(layers: int = 3) -> PreTrainedModel:
     """Grouped queries."""
-    return _made(LlamaForCausalLM, LlamaConfig(**_SHAPE))
+    return _made(LlamaForCausalLM, LlamaConfig(**_SHAPE | {"num_hidden_layers": layers}))
 
 
 def mistral() -> PreTrainedModel:

@@ -1,0 +1,381 @@
+"""How fast scoring, ablation and the default study are, beside the goals.
+
+Run by ``make bench``, or for some parts alone in the project's environment: python benchmarks/bench.py PART ...
+
+Takes the default study's model, documents, questions, methods and head sets. What is compared runs in turns in one
+process, and the medians of the pairs count. Prints a table in Markdown, and keeps it in results.parquet and results.md;
+a part that is measured anew replaces its rows there.
+"""
+
+import json
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cache, cached_property
+from pathlib import Path
+
+import pandas as pd
+import torch
+import yaml
+
+sys.path.insert(0, "workflow")
+
+from eager import EagerScoring
+
+from retrieval_heads.ablation import ablate_prompts
+from retrieval_heads.budget import Budget
+from retrieval_heads.config import complete, model_artifact
+from retrieval_heads.documents import make_documents
+from retrieval_heads.haystack import load_haystack
+from retrieval_heads.head_sets import choose_head_sets
+from retrieval_heads.method import make_methods
+from retrieval_heads.model import load_model, load_tokenizer, prepare_model
+from retrieval_heads.prompts import Builder, group_by_context, usable
+from retrieval_heads.rankings import rank_heads
+from retrieval_heads.scoring import score_documents, score_split
+
+RESULTS = Path(__file__).parent / "results.parquet"
+PAGE = RESULTS.with_suffix(".md")
+LENGTHS = [512, 1024, 2048, 4096, 8192]
+PAIRS = 3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure: the part that measures it, what it is, its value, and the goal with the side on which to be."""
+
+    part: str
+    what: str
+    value: float
+    unit: str
+    goal: str = ""
+    detail: str = ""
+
+
+class Setup:
+    """What the default study has, made when it is first asked for."""
+
+    def __init__(self):
+        self.config = complete(yaml.safe_load(Path("config/config.yaml").read_text()))
+        ((self.name, entry),) = self.config["models"].items()
+        self.folder = Path(self.config["results"]) / "models" / model_artifact(self.name, entry["source"])
+        if not self.folder.is_dir():
+            prepare_model(entry["source"], self.folder)
+        self.methods = make_methods(self.config["methods"])
+        self.generation = self.config["generation"]
+        self.answering = {key: self.generation[key] for key in ("max_new_tokens", "stop")}
+
+    @cache  # noqa: B019 - there is one setup
+    def model(self, dtype: str = "bfloat16"):
+        """The model, on the CPU."""
+        return load_model(self.folder, dtype, "cpu")
+
+    @cached_property
+    def tokenizer(self):
+        """The model's."""
+        return load_tokenizer(self.folder)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What the study takes on this machine."""
+        return Budget.of(self.model(), "auto", "auto")
+
+    def prompts(self, length: int, split: str) -> pd.DataFrame:
+        """The usable prompts of a split at a length."""
+        config = self.config
+        documents, haystack = make_documents(config, config["seed"]), load_haystack(config["prompts"]["haystack"])
+        builder = Builder(
+            self.name, self.tokenizer, haystack, config["questions"], config["prompts"], length, config["seed"]
+        )
+        return usable(builder.build(documents), split, "the default study")
+
+    def group(self, length: int, split: str = "train") -> pd.DataFrame:
+        """A document that answers all questions."""
+        return max(group_by_context(self.prompts(length, split)), key=len)
+
+    @cached_property
+    def head_sets(self) -> pd.DataFrame:
+        """The default study's, from its rankings at the first ablated length."""
+        ablation = self.config["ablation"]
+        length = ablation["context_lengths"][0]
+        train = self.prompts(length, "train")
+        scores, _ = score_split(self.model(), self.tokenizer, train, self.methods, self.budget, **self.generation)
+        return choose_head_sets(rank_heads(scores), ablation["levels"], ablation["random_draws"], self.config["seed"])
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of a piece of work."""
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
+def paired(plain: Callable[[], object], ours: Callable[[], object]) -> tuple[float, float, float]:
+    """Medians of both times, and of their ratio, over runs in turns."""
+    pairs = [(seconds(plain), seconds(ours)) for _ in range(PAIRS)]
+    first, second = (statistics.median(times) for times in zip(*pairs, strict=True))
+    return first, second, statistics.median(b / a for a, b in pairs)
+
+
+def forward(setup: Setup, group: pd.DataFrame, **options) -> Callable[[], object]:
+    """A plain forward pass over a document's longest prompt."""
+    model, ids = setup.model(), torch.tensor([list(max(group["input_ids"], key=len))])
+
+    @torch.inference_mode()
+    def work():
+        return model(input_ids=ids, **{"logits_to_keep": 1, "use_cache": False} | options)
+
+    return work
+
+
+def scoring(setup: Setup) -> Iterator[Measured]:
+    """Point 1: scoring a document by all methods, over a forward pass."""
+    for length in LENGTHS:
+        group = setup.group(length)
+        plain = forward(setup, group)
+        plain()
+        before, after, ratio = paired(
+            plain,
+            lambda group=group: score_documents(
+                setup.model(), setup.tokenizer, [group], setup.methods, **setup.generation
+            ),
+        )
+        goal = {2048: "≤ 1.5", 8192: "≤ 1.25"}.get(length, "")
+        detail = f"{after:.2f} s over {before:.2f} s"
+        yield Measured("scoring", f"scoring / forward pass, {length:,} tokens", ratio, "×", goal, detail)
+
+
+def eager(setup: Setup) -> Iterator[Measured]:
+    """Point 2: the eager passes that the same scores take otherwise, and how far theirs differ."""
+    group = setup.group(2048)
+    yardstick = EagerScoring(setup.model(), setup.tokenizer)
+    ours = [seconds(lambda: _score(setup, group)) for _ in range(PAIRS)]
+    slow = seconds(lambda: [yardstick.score(row, **setup.answering) for row in group.itertuples()])
+    ratio = slow / statistics.median(ours)
+    detail = f"{yardstick.passes} passes, {slow:.0f} s over {statistics.median(ours):.2f} s"
+    yield Measured("eager", "eager passes / scoring, 2,048 tokens", ratio, "×", "≥ 100", detail)
+
+    group, model = setup.group(1024), setup.model("float32")
+    (parts, _), *_ = score_documents(
+        model, setup.tokenizer, [group], setup.methods, **{**setup.generation, "min_recall": -1.0}
+    )
+    mine = pd.concat(parts).set_index(["prompt_id", "method", "layer", "head"])["score"]
+    worst = 0.0
+    for row in group.itertuples():
+        for method, table in EagerScoring(model, setup.tokenizer).score(row, **setup.answering).items():
+            found = torch.tensor(mine[row.prompt_id, method].to_numpy()).view(table.shape)
+            worst = max(worst, (found - table).abs().max().item())
+    detail = f"{len(mine):,} scores"
+    yield Measured("eager", "largest difference of a score, float32, 1,024 tokens", worst, "", "≤ 1e-4", detail)
+
+
+def memory(setup: Setup) -> Iterator[Measured]:
+    """Point 3: peak memory of a process that scores a document, over one that runs a forward pass with its cache."""
+    peaks = {}
+    for work in ("forward", "scoring"):
+        done = subprocess.run([sys.executable, __file__, "--peak", work], check=True, capture_output=True, text=True)
+        peaks[work] = int(done.stdout.split()[-1])
+    before, after = (peaks[work] / 2**20 for work in ("forward", "scoring"))
+    detail = f"{after:.2f} GB over {before:.2f} GB"
+    yield Measured("memory", "peak memory, scoring / forward pass, 8,192 tokens", after / before, "×", "≤ 1.3", detail)
+
+
+def peak(work: str) -> None:
+    """Print the peak memory of this process after one piece of work, in KB."""
+    setup = Setup()
+    group = setup.group(8192)
+    if work == "forward":
+        forward(setup, group, use_cache=True)()
+    else:
+        _score(setup, group)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def ablation(setup: Setup) -> Iterator[Measured]:
+    """Points 4 and 5: a prompt under a head set, over a plain generation of the same length."""
+    sets = setup.head_sets
+    matched = sets[sets["source"].eq("method") | sets["matching"].eq("layer")]
+    unmatched = sets[sets["matching"].eq("none")]
+    first = next(iter(setup.config["questions"]))
+    for what, chosen, length, scope, goal in (
+        ("top and layer-matched sets", matched, 512, "all", "≤ 0.6"),
+        ("unmatched sets", unmatched, 512, "all", "≤ 1.0"),
+        ("top and layer-matched sets", matched[matched["question"].eq(first)], 2048, "all", "≤ 0.6"),
+        ("unmatched sets", unmatched[unmatched["question"].eq(first)], 2048, "all", "≤ 1.0"),
+        ("all sets", sets, 2048, "suffix", "≤ 0.1"),
+    ):
+        group = setup.group(length, "test")
+        group = group[group["question"].isin(chosen["question"])]
+        rows = len(group.merge(chosen, on=["model", "question"]))
+        plain, ours, ratio = paired(
+            lambda group=group: _generate(setup, group),
+            lambda group=group, chosen=chosen, length=length, scope=scope: ablate_prompts(
+                setup.model(),
+                setup.tokenizer,
+                group,
+                chosen.assign(context_length=length),
+                {key: question["type"] for key, question in setup.config["questions"].items()},
+                mode="zero",
+                scope=scope,
+                budget=setup.budget,
+                **setup.answering,
+            ),
+        )
+        name = f"ablation, scope {scope} / generate, {what}, {length:,} tokens"
+        detail = f"{ours / rows:.3f} s over {plain / len(group):.2f} s, {rows} prompts × sets"
+        yield Measured("ablation", name, ratio * len(group) / rows, "×", goal, detail)
+
+
+def scale(setup: Setup) -> Iterator[Measured]:
+    """Point 7: the cost of one more document, question or head set, beside that of the first ones."""
+    groups = [group for group in group_by_context(setup.prompts(512, "train")) if len(group) == 4]
+    _score(setup, groups[0])
+    for count in (1, 2, 4, 8):
+        taken = statistics.median(
+            seconds(
+                lambda count=count: score_split(
+                    setup.model(),
+                    setup.tokenizer,
+                    pd.concat(groups[:count]),
+                    setup.methods,
+                    setup.budget,
+                    **setup.generation,
+                )
+            )
+            for _ in range(PAIRS)
+        )
+        yield Measured("scale", f"scoring, seconds a document, {count} documents, 512 tokens", taken / count, "s")
+    for count in (1, 2, 4):
+        taken = statistics.median(
+            seconds(lambda count=count: _score(setup, groups[0].head(count))) for _ in range(PAIRS)
+        )
+        yield Measured("scale", f"scoring, seconds a document, {count} questions, 512 tokens", taken, "s")
+    sets = setup.head_sets
+    sets = sets[sets["source"].eq("method") | sets["matching"].eq("layer")]
+    group = setup.group(512, "test").head(1)
+    sets = sets[sets["question"].isin(group["question"])]
+    for count in (6, 12, 18):
+        for scope in ("all", "suffix"):
+            taken = seconds(
+                lambda count=count, scope=scope: ablate_prompts(
+                    setup.model(),
+                    setup.tokenizer,
+                    group,
+                    sets.head(count),
+                    {key: question["type"] for key, question in setup.config["questions"].items()},
+                    mode="zero",
+                    scope=scope,
+                    budget=setup.budget,
+                    **setup.answering,
+                )
+            )
+            name = f"ablation, scope {scope}, seconds a head set, {count} sets, 512 tokens"
+            yield Measured("scale", name, taken / count, "s")
+
+
+def study(setup: Setup) -> Iterator[Measured]:
+    """Point 6: the default study from nothing, and dry runs."""
+    with tempfile.TemporaryDirectory() as made:
+        whole = seconds(lambda: _snakemake("--cores", "all", "--config", f"results={made}"))
+        inside = sum(
+            _between(log)
+            for rule in ("score_heads", "ablate_heads")
+            for log in Path(made, setup.config["study"], "logs", rule).rglob("*.log")
+        )
+        yield Measured("study", "the default study, from nothing to its findings", whole / 60, "min", "≤ 6")
+        share, detail = (whole - inside) / whole, f"{whole - inside:.0f} s of {whole:.0f} s"
+        yield Measured("study", "share of it outside model computation", 100 * share, "%", "≤ 25", detail)
+        for name, goal, more in (
+            ("the finished default study", "≤ 6", ["--config", f"results={made}"]),
+            ("config/llama3-8b.yaml", "≤ 20", ["--configfile", "config/llama3-8b.yaml"]),
+        ):
+            taken = statistics.median(seconds(lambda more=more: _snakemake("-n", *more)) for _ in range(PAIRS))
+            yield Measured("study", f"dry run of {name}", taken, "s", goal)
+
+
+def _score(setup: Setup, group: pd.DataFrame) -> object:
+    return score_documents(setup.model(), setup.tokenizer, [group], setup.methods, **setup.generation)
+
+
+def _generate(setup: Setup, group: pd.DataFrame) -> None:
+    """Each prompt answered by transformers itself, as a script would do it for each head set."""
+    for ids in group["input_ids"]:
+        setup.model().generate(
+            torch.tensor([list(ids)]),
+            max_new_tokens=setup.answering["max_new_tokens"],
+            stop_strings=setup.answering["stop"],
+            tokenizer=setup.tokenizer,
+            do_sample=False,
+            pad_token_id=0,
+        )
+
+
+def _snakemake(*arguments: str) -> None:
+    subprocess.run(["snakemake", *arguments], check=True, capture_output=True)
+
+
+def _between(log: Path) -> float:
+    """Seconds from where a job's log tells how much there is to do to where all is done."""
+    times = [
+        datetime.fromisoformat(line[:23].replace(",", "."))
+        for line in log.read_text().splitlines()
+        if re.search(r"\d+ (of \d+ )?documents to", line)
+    ]
+    return (times[-1] - times[0]).total_seconds()
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    cpus = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpus.read_text()) if cpus.exists() else []
+    version, _, _ = torch.__version__.partition("+")
+    return f"{(names or [platform.processor()])[0]}, {torch.get_num_threads()} cores, torch {version}"
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """The table as a page shows it."""
+    lines = ["| Measured | Value | Goal | From |", "| --- | ---: | ---: | --- |"]
+    for row in table.itertuples():
+        value = f"{row.value:.1e}" if row.value < 1e-3 else f"{row.value:.2f}" if row.value < 20 else f"{row.value:.0f}"
+        cells = (row.what, f"{value} {row.unit}", row.goal, row.detail)
+        lines.append("| " + " | ".join(cell.strip() for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+PARTS = {part.__name__: part for part in (scoring, eager, memory, ablation, scale, study)}
+
+
+def main(names: list[str]) -> None:
+    """Measure parts, print and keep what was measured."""
+    setup, rows = Setup(), []
+    for name in names or PARTS:
+        for measured in PARTS[name](setup):
+            rows.append(asdict(measured))
+            print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
+    new = pd.DataFrame(rows).assign(machine=machine(), measured=f"{datetime.now():%Y-%m-%d}")
+    if RESULTS.exists():
+        kept = pd.read_parquet(RESULTS)
+        new = pd.concat([kept[~kept["part"].isin(new["part"])], new])
+    new = new.sort_values("part", key=lambda parts: parts.map(list(PARTS).index), kind="stable", ignore_index=True)
+    partial = RESULTS.with_suffix(".partial")
+    new.to_parquet(partial, index=False)
+    partial.replace(RESULTS)
+    PAGE.write_text(f"# Speed\n\nBy `make bench`, on {machine()}, in bfloat16.\n\n{as_markdown(new)}\n")
+    print("\n" + as_markdown(new))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if sys.argv[1:2] == ["--peak"]:
+        peak(sys.argv[2])
+    else:
+        main(sys.argv[1:])
