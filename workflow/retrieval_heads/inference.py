@@ -8,6 +8,7 @@ null question and every set of ablated heads share what they can of the context:
   differ, so rows start as one and fork layer by layer, each at the last moment.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -84,19 +85,27 @@ class _Stored(Exception):  # noqa: N818 - a way out, and no error
 
 
 class _Filling(CacheLayerMixin):
-    """Takes keys and values of rows that pass through a layer, from row ``start`` on, and lays them out."""
+    """Takes the keys and values of rows that pass through a layer, and lays them out for a prefix.
 
-    def __init__(self, rows: int, row_of: Sequence[int] | None, room: int, last: bool):
+    row_of: for each place of the prefix, the row of the layer whose keys and values it gets.
+    """
+
+    def __init__(self, row_of: Sequence[int], room: int):
         super().__init__()
-        self._rows, self._row_of, self._room, self._last = rows, row_of, room, last
-        self._length = self.start = 0
+        self._row_of, self._room = row_of, room
+        self._length = self._start = 0
+        self._leave = False
+
+    def take(self, start: int, leave: bool) -> None:
+        """Expect the rows from ``start`` on, and perhaps leave the layer as soon as theirs are stored."""
+        self._start, self._leave = start, leave
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Make room for all rows."""
         _, heads, self._length, dim = key_states.shape
-        rows = self._rows if self._row_of is None else len(self._row_of)
-        self.keys = key_states.new_empty(rows, heads, self._length + self._room, dim)
-        self.values = value_states.new_empty(rows, heads, self._length + self._room, value_states.shape[-1])
+        places = len(self._row_of)
+        self.keys = key_states.new_empty(places, heads, self._length + self._room, dim)
+        self.values = value_states.new_empty(places, heads, self._length + self._room, value_states.shape[-1])
         # What a row does not fill is hidden, but a hidden value still meets a weight of zero, and so must be a number.
         self.keys[:, :, self._length :] = self.values[:, :, self._length :] = 0
         self.is_initialized = True
@@ -105,14 +114,12 @@ class _Filling(CacheLayerMixin):
         """Keep what some rows have, each (rows, H_kv, C, D), and give it back."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        start, stop = self.start, self.start + len(key_states)
-        places, source = slice(start, stop), slice(None)
-        if self._row_of is not None:
-            places = [place for place, row in enumerate(self._row_of) if start <= row < stop]
-            source = [self._row_of[place] - start for place in places]
+        rows = range(self._start, self._start + len(key_states))
+        places = [place for place, row in enumerate(self._row_of) if row in rows]
+        source = [self._row_of[place] - self._start for place in places]
         self.keys[places, :, : self._length] = key_states[source]
         self.values[places, :, : self._length] = value_states[source]
-        if self._last:
+        if self._leave:
             raise _Stored
         return key_states, value_states
 
@@ -152,17 +159,12 @@ def prefill(
     """
     layers, _ = head_grid(model)
     length, forks = len(contexts[0]), None if keep is None else Forks.of(keep)
-    size = len(contexts) if batch_tokens is None else max(1, batch_tokens // length)
-    if forks is None:
-        first_fork = layers
-    else:
-        first_fork = next((layer for layer, rows in enumerate(forks.row_of) if max(rows)), layers)
-        size = len(keep) if batch_tokens is None else size
+    size = sys.maxsize if batch_tokens is None else max(1, batch_tokens // length)
+    forked = [] if forks is None else [layer for layer, rows in enumerate(forks.row_of) if max(rows) > 0]
+    first_fork = forked[0] if forked else layers
     cache = Cache(
         layers=[
-            _Filling(len(contexts), None, 0, layer == layers - 1)
-            if layer < first_fork
-            else _Filling(len(forks.parents[layer]), forks.row_of[layer], room, layer == layers - 1)
+            _Filling(range(len(contexts)), 0) if layer < first_fork else _Filling(forks.row_of[layer], room)
             for layer in range(layers)
         ]
     )
@@ -173,12 +175,14 @@ def prefill(
         nonlocal rows
         if forks is not None and len(forks.parents[layer]) > len(hidden):
             hidden = hidden[forks.parents[layer]]
+        last = layer == layers - 1
         for start in range(0, len(hidden), size):
-            cache.layers[layer].start, rows = start, slice(start, start + size)
+            cache.layers[layer].take(start, leave=last)
+            rows = slice(start, start + size)
             with suppress(_Stored):
                 # The rows of before are not wanted again, so these take their place.
                 hidden[rows] = decoder_layer(hidden[rows], *args, **kwargs)
-        if layer == layers - 1:
+        if last:
             raise _Stored
         return hidden
 
