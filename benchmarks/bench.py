@@ -3,8 +3,8 @@
 Run by ``make bench``, or for some parts alone in the project's environment: python benchmarks/bench.py PART ...
 
 Takes the default study's model, documents, questions, methods and head sets. What is compared runs in turns in one
-process, and the medians of the pairs count. Prints a table in Markdown, and keeps it in results.parquet and results.md;
-a part that is measured anew replaces its rows there.
+process, and the medians of the pairs count. Prints a table in Markdown, and keeps it in results.parquet, in
+results.md and in the README; a part that is measured anew replaces its rows there.
 """
 
 import json
@@ -44,7 +44,7 @@ from retrieval_heads.rankings import rank_heads
 from retrieval_heads.scoring import score_documents, score_split
 
 RESULTS = Path(__file__).parent / "results.parquet"
-PAGE = RESULTS.with_suffix(".md")
+PAGE, README = RESULTS.with_suffix(".md"), Path("README.md")
 LENGTHS = [512, 1024, 2048, 4096, 8192]
 PAIRS = 3
 
@@ -369,8 +369,11 @@ def main(names: list[str]) -> None:
     partial = RESULTS.with_suffix(".partial")
     new.to_parquet(partial, index=False)
     partial.replace(RESULTS)
-    PAGE.write_text(f"# Speed\n\nBy `make bench`, on {machine()}, in bfloat16.\n\n{as_markdown(new)}\n")
-    print("\n" + as_markdown(new))
+    shown = f"By `make bench`, on {machine()}, in bfloat16, medians of {PAIRS} pairs.\n\n{as_markdown(new)}\n"
+    PAGE.write_text(f"# Speed\n\n{shown}")
+    before, mark, rest = README.read_text().partition("<!-- benchmarks/results.md -->\n")
+    README.write_text(f"{before}{mark}{shown}{rest[rest.index('<!-- end -->') :]}")
+    print(f"\n{shown}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from retrieval_heads import derived, folder, tables
@@ -245,3 +246,14 @@ def test_relative_links_lead_somewhere(page):
         file = (ROOT / page).parent / path if path else ROOT / page
         assert file.exists(), target
         assert not anchor or anchor in anchors(file), target
+
+
+def test_the_readme_quotes_the_last_benchmark():
+    results = Path("benchmarks/results.md").read_text()
+    readme = Path("README.md").read_text()
+    quoted = readme.split("<!-- benchmarks/results.md -->\n")[1].split("<!-- end -->")[0]
+    assert quoted.strip() == results.partition("\n")[2].strip()
+    table = pd.read_parquet("benchmarks/results.parquet")
+    assert len(table) == results.count("\n| ") - 1
+    for row in table.itertuples():
+        assert f"| {row.what} | " in results, row.what
