@@ -99,7 +99,7 @@ def read_entries(table: Table, ids: Sequence[str], config: dict) -> list[Entry]:
         with file, row and column, for an id that is there twice, an answer not of its question's type, another split.
     """
     require_unique(
-        ids, lambda a, b: f"{table.file}: rows {a + 1} and {b + 1} are both {ids[a]}; give each its own name."
+        ids, lambda a, b: f"{table.file}: rows {a + 1} and {b + 1} are both called {ids[a]}; rename or remove one."
     )
     settings, questions = config["documents"], config["questions"]
     answers = {}
@@ -206,7 +206,9 @@ def _read_csv(path: Path) -> tuple[list[str], list[dict]]:
         try:
             columns, rows = list(reader.fieldnames or []), list(reader)
         except csv.Error as error:
-            raise StudyError(f"{path}: line {reader.line_num} is not valid CSV ({error}); correct it.") from error
+            raise StudyError(
+                f"{path}: line {reader.reader.line_num} is not valid CSV ({error}); correct it."
+            ) from error
     require_unique(columns, lambda a, _: f"{path}: two columns are called {columns[a]}; rename one.")
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
