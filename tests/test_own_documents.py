@@ -400,6 +400,18 @@ def test_the_worked_example_states_every_answer():
     assert list(frame["split"]) == ["train"] * 3 + ["test"] * 2
 
 
+def test_the_worked_example_shows_its_config_and_what_is_refused(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs" / "own_data.md").read_text()
+    shown = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0])
+    assert shown == yaml.safe_load((ROOT / "config" / "own-data.yaml").read_text())
+    shown["documents"]["text"] = "text"
+    config = complete(shown)
+    with pytest.raises(StudyError) as caught:
+        document_source(config).check(config, packages=True)
+    assert f"    {caught.value}\n" in page
+
+
 @pytest.mark.skipif(not REAL.is_file(), reason="the excerpts, ../shared/real10k, are not there")
 def test_twenty_real_excerpts_become_documents():
     frame = make_documents(ready_made("real10k", REAL), 1)
