@@ -357,6 +357,20 @@ def test_the_worked_example_goes_from_a_table_to_findings(project, tmp_path_fact
     assert "Who founded the observatory?" in page
 
 
+def test_other_documents_are_the_haystack_where_the_config_says_so(project):
+    path = project.path("config", "tiny.yaml")
+    path.write_text(path.read_text().replace("context_lengths:", "haystack: documents\n  context_lengths:"))
+    shutil.rmtree(project.path("resources", "haystack"))  # nothing else may be read
+    target = "results/tiny/prompts/planted/512.parquet"
+    project.snakemake(target, "--cores", "2", *TINY)
+    prompts = pd.read_parquet(project.path(target))
+    assert (prompts["status"] == "ok").mean() > 0.5
+    tokenizer = planted.PreTrainedTokenizerFast.from_pretrained(project.path(".cache", "planted-model"))
+    for row in prompts[prompts["status"] == "ok"].itertuples():
+        # Every document begins so, the needle and the others.
+        assert tokenizer.decode(row.input_ids[: row.suffix_start]).count("Item 1. Business") >= 2
+
+
 def test_the_default_study_is_what_runs_without_a_config(project):
     assert "results/smollm2/findings.html" in project.snakemake("-n", "--quiet", "host")
     said = project.snakemake("-n", "--quiet", "host", "--config", "study=mine")
