@@ -1,3 +1,5 @@
+from retrieval_heads.documents import document_source
+
 # What the model is asked, without what is only shown: a new label asks nothing anew.
 QUESTIONS = {
     key: {name: question[name] for name in ("text", "type", "answer_prefix")}
@@ -7,17 +9,19 @@ QUESTIONS = {
 
 rule write_documents:
     input:
-        templates=sorted(map(str, Path(config["documents"]["templates"]).glob("*.yaml"))),
+        document_source(config).files(config),
     output:
         f"{OUT}/documents.parquet",
     log:
         f"{OUT}/logs/write_documents.log",
     conda:
-        "../envs/analysis.yaml"
+        "../envs/edgar.yaml"
+        if config["documents"]["source"] == "edgar_corpus"
+        else "../envs/analysis.yaml"
     params:
         documents=config["documents"],
         questions=QUESTIONS,
         seed=config["seed"],
-        code=code("write_documents.py"),
+        code=code("write_documents.py", folder.files("documents")[config["documents"]["source"]]),
     script:
         "../workflow/scripts/write_documents.py"

@@ -1,7 +1,10 @@
+from retrieval_heads.haystack import haystack_files
+
+
 rule build_prompts:
     input:
         documents=rules.write_documents.output[0],
-        haystack=sorted(map(str, Path(config["prompts"]["haystack"]).glob("*.txt"))),
+        haystack=haystack_files(config["prompts"]["haystack"]),
         model=model_folder,
     output:
         f"{OUT}/prompts/{{model}}/{{length}}.parquet",

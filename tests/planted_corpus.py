@@ -1,4 +1,4 @@
-"""The text that a planted model has to know the words of, to read the tiny study.
+"""The text that a planted model has to know the words of, to read a study: the tiny one, unless it says which.
 
 Run as a script, it writes the model to the folder given.
 """
@@ -14,10 +14,11 @@ from retrieval_heads.documents import make_documents
 from retrieval_heads.haystack import load_haystack
 
 
-def corpus(root: Path) -> str:
-    """Haystack, documents and questions of the tiny study."""
-    config = complete(yaml.safe_load((root / "config" / "tiny.yaml").read_text()))
-    config["documents"]["templates"] = str(root / "resources" / "documents")
+def corpus(root: Path, study: str = "tiny") -> str:
+    """Haystack, documents and questions of a study."""
+    config = complete(yaml.safe_load((root / "config" / f"{study}.yaml").read_text()))
+    for key in {"templates", "file"} & set(config["documents"]):
+        config["documents"][key] = str(root / config["documents"][key])
     prompts = config["prompts"]
     asked = [
         prompts["question"].replace("{question}", question["text"]) + prompts["answer"] + question["answer_prefix"]

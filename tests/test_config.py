@@ -23,6 +23,8 @@ LEAST = {
     "questions": {"hq_state": {"text": "Where?", "type": "state"}},
     "prompts": {"context_lengths": [512, 1024]},
 }
+FILE = LEAST | {"documents": {"source": "file", "file": "mine.csv"}}
+EDGAR = LEAST | {"documents": {"source": "edgar_corpus", "sections": "corpus", "ground_truth": "truth.csv"}}
 PUBLISHED = {
     "study": "published",
     "published": {"folder": "somewhere"},
@@ -60,10 +62,28 @@ def defaults(rule, path=()):
 class TestDefaults:
     @pytest.mark.parametrize(("path", "default"), list(defaults(schema())), ids=lambda value: str(value)[:40])
     def test_they_are_filled_in(self, path, default):
-        value = complete(LEAST)
-        for key in path:
-            value = value[key]
-        assert value == default
+        configs = [complete(LEAST), complete(FILE), complete(EDGAR)]
+        if path[0] == "documents" and path[1] != "source":
+            # Where a source has this key. Which have it, see below.
+            configs = [config for config in configs if path[1] in config["documents"]]
+            assert configs
+        for value in configs if path != ("documents", "source") else configs[:1]:
+            for key in path:
+                value = value[key]
+            assert value == default
+
+    @pytest.mark.parametrize(
+        ("config", "keys"),
+        [
+            (LEAST, "source train test missing_rate variety distractors templates"),
+            (FILE, "source file text id answers split test_share"),
+            (EDGAR, "source sections years ground_truth file_name section answers split test_share"),
+        ],
+        ids=["generator", "file", "edgar_corpus"],
+    )
+    def test_documents_have_the_keys_of_their_source(self, config, keys):
+        assert set(complete(config)["documents"]) == set(keys.split())
+        assert complete(complete(config)) == complete(config)
 
     def test_models_and_questions_have_them_too(self):
         config = complete(LEAST)
@@ -90,6 +110,9 @@ class TestDefaults:
     def test_every_default_method_is_there(self):
         assert set(complete(LEAST)["methods"]) <= set(names("methods"))
 
+    def test_the_schema_knows_the_sources_of_documents(self):
+        assert sorted(schema()["properties"]["documents"]["properties"]["source"]["enum"]) == names("documents")
+
     def test_the_schema_knows_the_answer_types(self):
         question = schema()["properties"]["questions"]["additionalProperties"]
         assert question["properties"]["type"]["enum"] == list(ANSWER_TYPES)
@@ -106,10 +129,10 @@ class TestReadyMadeStudies:
     def test_the_folders_that_it_names_are_there(self, path, monkeypatch, tmp_path):
         monkeypatch.chdir(ROOT)
         config = complete(yaml.safe_load(path.read_text()))
-        if not config["published"]:
-            config["models"] = {}
-        elif not Path(folder := config["published"]["folder"]).is_dir():
-            pytest.skip(f"needs {folder}, which is no part of the project")
+        config["models"] = config["models"] if config["published"] else {}
+        outside = config["published"]["folder"] if config["published"] else config["documents"].get("file", "config")
+        if outside.startswith("..") and not Path(outside).exists():
+            pytest.skip(f"needs {outside}, which is no part of the project")
         check_surroundings(config | {"results": str(tmp_path)})
 
 
@@ -134,6 +157,17 @@ BAD = [  # key, its value, what the message says
     ("questions.hq_state.type", ..., r"questions\.hq_state\.type: this key is missing from the config"),
     ("models.small.source", ..., r"models\.small\.source: this key is missing from the config"),
     ("documents", ..., "documents: this key is missing from the config"),
+    # documents: keys of another source, keys that a source needs
+    ("documents.source", "excel", r"documents\.source: 'excel' is not one of \['generator', 'file', 'edgar_corpus'\]"),
+    ("documents", {"file": "x.csv"}, r"documents\.file: this key has no meaning for source generator; take it out or"),
+    ("documents.split", "split", r"documents\.split: this key has no meaning for source generator"),
+    ("documents", {"source": "file"}, r"documents\.file: this key is missing from the config; add it"),
+    ("documents", FILE["documents"] | {"train": 3}, r"documents\.train: this key has no meaning for source file"),
+    ("documents", FILE["documents"] | {"years": [2020]}, r"documents\.years: this key has no meaning for source file"),
+    ("documents", FILE["documents"] | {"test_share": 1}, r"documents\.test_share: 1 is greater than or equal to"),
+    ("documents", FILE["documents"] | {"answers": {"hq": "x"}}, r"documents\.answers\.hq: this config asks no such"),
+    ("documents", {"source": "edgar_corpus", "sections": "x"}, r"documents\.ground_truth: this key is missing"),
+    ("documents", EDGAR["documents"] | {"text": "x"}, r"documents\.text: .* no meaning for source edgar_corpus"),
     # values of another type, or beyond their bounds
     ("seed", "one", "seed: 'one' is not of type 'integer'"),
     ("seed", True, "seed: True is not of type 'integer'"),

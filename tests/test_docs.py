@@ -48,8 +48,10 @@ REQUIRED, FREE = "required", "–"
 
 def walk(rule, path=(), required=False):
     """(dotted name, type, default) of every key that holds a value, in the schema's order."""
+    # A key may be required by a condition, such as another key's value.
+    by_condition = [name for part in rule.get("allOf", ()) for name in part["then"].get("required", ())]
     children = [
-        (name, sub, name in form.get("required", ()))
+        (name, sub, name in (*form.get("required", ()), *by_condition))
         for form in (rule, *rule.get("oneOf", ()))
         for name, sub in form.get("properties", {}).items()
     ]

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,8 +12,9 @@ from retrieval_heads import answers, tables
 from retrieval_heads.config import complete
 from retrieval_heads.documents import make_documents
 from retrieval_heads.errors import StudyError
-from retrieval_heads.haystack import load_haystack
+from retrieval_heads.haystack import OtherDocuments, load_haystack
 from retrieval_heads.prompts import NO_ANSWER, NO_ROOM, NOT_DECODED, OK, Builder, group_by_context, usable
+from retrieval_heads.seeds import generator
 
 ROOT = Path(__file__).parents[1]
 CONFIG = complete(
@@ -47,8 +49,16 @@ documents = pytest.fixture(scope="session")(lambda: make_documents(CONFIG, 1))
 
 
 @pytest.fixture(scope="session")
-def corpus(hay, documents):
-    return " ".join([hay, *documents["text"], *(q["text"] for q in QUESTIONS.values()), "Question: N/A Answer:"])
+def crowd():
+    """More documents, enough to surround each other."""
+    return make_documents(CONFIG | {"documents": CONFIG["documents"] | {"train": 8, "test": 8}}, 1)
+
+
+@pytest.fixture(scope="session")
+def corpus(hay, crowd, documents):
+    return " ".join(
+        [hay, *documents["text"], *crowd["text"], *(q["text"] for q in QUESTIONS.values()), "Question: N/A Answer:"]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -310,6 +320,58 @@ class TestLeftOut:
         (row,) = builder.build(document(text, answers.canonical(answer, type))).to_dict("records")
         assert row["status"] == OK
         assert tokenizer.decode(row["input_ids"][row["answer_start"] : row["answer_end"]]).strip() == surface
+
+
+class TestOtherDocumentsAsHaystack:
+    """With ``prompts.haystack: documents``."""
+
+    @given(length=st.integers(400, 900), depth=st.sampled_from([0, 0.3, 1]), seed=st.integers(0, 99))
+    @settings(derandomize=True, max_examples=15, deadline=None)
+    def test_they_stand_around_the_needle_whole_and_once(self, crowd, tokenizer, separator, length, depth, seed):
+        ids = {row["doc_id"]: tokenizer(row["text"])["input_ids"] for row in crowd.to_dict("records")}
+        builder = Builder("small", tokenizer, None, QUESTIONS, SETTINGS | {"depths": [depth]}, length, seed)
+        rows = rows_of(builder.build(crowd))
+        assert rows
+        for row in rows:
+            needle = row["input_ids"][row["needle_start"] : row["needle_end"]]
+            assert needle == ids[row["doc_id"]]
+            assert "".join(map(chr, row["input_ids"])).count("".join(map(chr, needle))) == 1
+            before, after = prose_of(row, opening=1, separator=separator)
+            others = [name for name in ids if name.startswith(row["split"]) and name != row["doc_id"]]
+            rest = before + after
+            while rest:
+                # Ground truth: whole documents, one after the other and none twice, of which the last is cut.
+                which = next(name for name in others if rest[: len(ids[name])] == ids[name][: len(rest)])
+                others.remove(which)
+                rest = rest[len(ids[which]) :]
+                assert rest[: len(separator)] == separator[: len(rest)]
+                rest = rest[len(separator) :]
+
+    def test_the_same_seed_takes_the_same_ones(self, make, crowd):
+        first, again, other = (make(600, seed, haystack=None).build(crowd)["input_ids"].tolist() for seed in (1, 1, 2))
+        assert first == again != other
+
+    def test_a_further_document_leaves_the_others_in_order(self, make, crowd, tokenizer):
+        def order(documents):
+            prose = OtherDocuments(documents, tokenizer, 4096)
+            drawn = partial(generator, 1, "haystack")
+            text = tokenizer.decode(prose.take(crowd.iloc[0].to_dict(), 1200, drawn))
+            return [name for name in sorted(starts, key=lambda name: text.find(starts[name])) if starts[name] in text]
+
+        starts = {row["doc_id"]: row["text"][:120] for row in crowd.to_dict("records")}
+        whole, fewer = order(crowd), order(crowd.drop(index=crowd.index[2]))
+        assert len(whole) >= 3
+        assert [name for name in whole if name != crowd["doc_id"].iloc[2]][: len(fewer)] == fewer[: len(whole) - 1]
+
+    def test_too_few_of_them(self, make, crowd):
+        few = crowd[crowd["doc_id"].isin(["train-0001", "train-0002", "test-0001"])]
+        sentence = (
+            r"^prompts\.haystack: the other documents of the train split have \d+ tokens, and a context of 2048 needs"
+        )
+        with pytest.raises(StudyError, match=sentence):
+            make(2048, haystack=None).build(few)
+        with pytest.raises(StudyError, match=r"of the test split have 0 tokens, .*; add documents or give shorter"):
+            make(600, haystack=None).build(few.iloc[2:])
 
 
 class TestRefused:

@@ -290,6 +290,12 @@ def test_a_corrupt_table_is_named(finished):
         ("seed: 1", "seed: 1\nmethods: {wu42: {}}", "methods.wu42: no such method; there are"),
         ("seed: 1", "seed: 1\nmethods: {wu24: {spam: needle}}", "methods.wu24.spam: no such parameter; there are span"),
         ("seed: 1", "seed: 1\nresults: Snakefile", "results: cannot write to Snakefile"),
+        ("documents:", "documents:\n  file: mine.csv", "documents.file: this key has no meaning for source generator"),
+        (
+            "train: 3\n  test: 3\n  missing_rate: 0.1\n  variety: 1\n  distractors: 0.0",
+            "source: file\n  file: resources/own_data/observatories.csv",
+            "documents.text: resources/own_data/observatories.csv has no column text; it has name, description",
+        ),
         ("context_lengths:", "haystack: nowhere\n  context_lengths:", "prompts.haystack: there is no folder nowhere"),
     ],
 )
@@ -319,11 +325,50 @@ OF_MODELS = [path.name for path in sorted((ROOT / "config").glob("*.yaml")) if "
 
 @pytest.mark.parametrize("config", OF_MODELS)
 def test_every_study_of_models_dry_runs(project, config):
+    path, shared = project.path("config", config), ROOT.parent / "shared"
+    if "../shared" in (text := path.read_text()):
+        if not shared.is_dir():
+            pytest.skip(f"{config} needs ../shared, which is no part of the project")
+        path.write_text(text.replace("../shared", str(shared)))
     said = project.snakemake("-n", "--configfile", f"config/{config}")
     settings = yaml.safe_load(project.path("config", config).read_text())
     each = len(settings["models"]) * len(settings["prompts"]["context_lengths"])
     assert re.search(rf"^score_heads +{each}$", said, re.MULTILINE)
     assert re.search(r"^write_findings +1$", said, re.MULTILINE)
+
+
+def test_the_worked_example_goes_from_a_table_to_findings(project, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted-own")
+    planted.save(folder, corpus(ROOT, "own-data"))
+    path = project.path("config", "own-data.yaml")
+    config = yaml.safe_load(path.read_text())
+    config["models"] = {"planted": {"source": {"path": str(folder)}, "dtype": "float32"}}
+    path.write_text(yaml.safe_dump(config))
+    project.snakemake("--cores", "2", "--configfile", "config/own-data.yaml")
+    out = project.path("results", "own-data")
+    documents = pd.read_parquet(out / "documents.parquet").set_index("doc_id")
+    assert documents.loc["st_brannock", "founder"] == "clara voss"
+    ablation = pd.read_parquet(out / "tables" / "ablation.parquet")
+    assert set(ablation["doc_id"]) == set(documents.index[documents["split"] == "test"])
+    assert ablation.loc[ablation["source"] == "baseline", "correct"].all()
+    # The six planted heads are in the top 20, and no answer is found without them.
+    assert not ablation.loc[(ablation["source"] == "method") & (ablation["k"] == 20), "correct"].any()
+    page = (out / "FINDINGS.md").read_text()
+    assert "Who founded the observatory?" in page
+
+
+def test_other_documents_are_the_haystack_where_the_config_says_so(project):
+    path = project.path("config", "tiny.yaml")
+    path.write_text(path.read_text().replace("context_lengths:", "haystack: documents\n  context_lengths:"))
+    shutil.rmtree(project.path("resources", "haystack"))  # nothing else may be read
+    target = "results/tiny/prompts/planted/512.parquet"
+    project.snakemake(target, "--cores", "2", *TINY)
+    prompts = pd.read_parquet(project.path(target))
+    assert (prompts["status"] == "ok").mean() > 0.5
+    tokenizer = planted.PreTrainedTokenizerFast.from_pretrained(project.path(".cache", "planted-model"))
+    for row in prompts[prompts["status"] == "ok"].itertuples():
+        # Every document begins so, the needle and the others.
+        assert tokenizer.decode(row.input_ids[: row.suffix_start]).count("Item 1. Business") >= 2
 
 
 def test_the_default_study_is_what_runs_without_a_config(project):

@@ -5,15 +5,18 @@ import difflib
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator, validators
 
-from retrieval_heads.declared import declared, require_parameters
+from retrieval_heads.declared import require_parameters
+from retrieval_heads.documents import document_source
 from retrieval_heads.errors import StudyError
-from retrieval_heads.folder import files, names
+from retrieval_heads.folder import names
+from retrieval_heads.haystack import DOCUMENTS
 from retrieval_heads.model_sources import source_module
 
 _HERE = Path(__file__).parent
@@ -35,14 +38,10 @@ def complete(config: dict) -> dict:
     """
     config = copy.deepcopy(config)
     _require_text_keys(config)
-    # An unknown key comes first: the key it was meant for is then reported as missing.
-    errors = sorted(
-        _Validator(schema()).iter_errors(config),
-        key=lambda error: (list(map(str, error.path)), error.validator != "additionalProperties", error.message),
-    )
+    errors = sorted(_Validator(schema()).iter_errors(config), key=_order)
     if errors:
-        raise StudyError(_sentence(errors[0]))
-    _fill(config, schema(), schema()["else"] if config.get("published") else {})
+        raise StudyError(_sentence(errors[0], config))
+    _fill(config, schema())
     _check_values(config)
     if not config["published"]:
         _check_model_values(config)
@@ -82,18 +81,9 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
 
         published.check(config)
         return
-    for key, folder in (
-        ("prompts.haystack", config["prompts"]["haystack"]),
-        ("documents.templates", config["documents"]["templates"]),
-    ):
-        if not Path(folder).is_dir():
-            raise StudyError(f"{key}: there is no folder {folder}; check the path.")
-    source = config["documents"]["source"]
-    facts = declared(files("documents")[source]).get("FACTS")
-    for key, question in config["questions"].items():
-        if facts is not None and facts.get(key) != question["type"]:
-            known = ", ".join(f"{fact} ({type})" for fact, type in facts.items())
-            raise StudyError(f"questions.{key}: the {source} of documents knows no such fact; it knows {known}.")
+    if (haystack := config["prompts"]["haystack"]) != DOCUMENTS and not Path(haystack).is_dir():
+        raise StudyError(f"prompts.haystack: there is no folder {haystack}; check the path.")
+    document_source(config).check(config, packages)
     for name, model in config["models"].items():
         source = model["source"]
         prepared = results / "models" / model_artifact(name, source)
@@ -118,12 +108,13 @@ def _require_text_keys(value: object, where: str = "") -> None:
             _require_text_keys(item, f"{where}{key}.")
 
 
-def _fill(value: object, rule: dict, more: dict) -> None:
-    """Fill in a schema's defaults, but for keys that a further schema of the same shape forbids."""
+def _fill(value: object, rule: dict, more: Iterable[dict] = ()) -> None:
+    """Fill in a schema's defaults, but for keys that further schemas of the same shape forbid."""
     if isinstance(value, dict):
+        more = [*more, *_branches(value, rule)]
         for key, sub in rule.get("properties", {}).items():
-            more_sub = more.get("properties", {}).get(key, {})
-            if "not" in more_sub:
+            more_sub = [other["properties"][key] for other in more if key in other.get("properties", {})]
+            if any("not" in other for other in more_sub):
                 continue
             if "default" in sub:
                 value.setdefault(key, copy.deepcopy(sub["default"]))
@@ -131,10 +122,26 @@ def _fill(value: object, rule: dict, more: dict) -> None:
                 _fill(value[key], sub, more_sub)
         if isinstance(extra := rule.get("additionalProperties"), dict):
             for item in value.values():
-                _fill(item, extra, more.get("additionalProperties", {}))
+                _fill(item, extra, [other["additionalProperties"] for other in more if "additionalProperties" in other])
 
 
-def _sentence(error) -> str:
+def _branches(value: dict, rule: dict) -> Iterator[dict]:
+    """What a schema's conditions ask of a value besides."""
+    for condition in (rule, *rule.get("allOf", ())):
+        if "if" in condition:
+            yield condition.get("then" if _Validator(condition["if"]).is_valid(value) else "else", {})
+
+
+def _order(error) -> tuple:
+    """The most telling error first: a wrong source of documents, which decides what other keys mean; a key without
+    meaning, since another is then missing; an unknown key, since the one it was meant for is then missing too.
+    """
+    path = list(map(str, error.path))
+    unknown = error.validator == "additionalProperties"
+    return path != ["documents", "source"], error.validator != "not", path, not unknown, error.message
+
+
+def _sentence(error, config: dict) -> str:
     where = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
@@ -151,6 +158,9 @@ def _sentence(error) -> str:
         )
         return f"{where}: {error.instance} is no source of models; write one of {forms}."
     if error.validator == "not":
+        if not config.get("published"):
+            source = config["documents"].get("source", "generator")
+            return f"{where}: this key has no meaning for source {source}; take it out or change documents.source."
         return f"{where}: this key has no meaning where results are published; take it out."
     return f"{where or 'config'}: {error.message}; see config/README.md for what it may be."
 
@@ -190,8 +200,11 @@ def _check_model_values(config: dict) -> None:
         if key in reserved:
             raise StudyError(f"questions.{key}: this name is a column of the documents table; choose another.")
     for split in ("train", "test"):
-        if config["documents"][split] == 0:
+        if config["documents"].get(split) == 0:
             raise StudyError(f"documents.{split}: the {split} split is empty; give at least 1 document.")
+    for key in config["documents"].get("answers", {}):
+        if key not in config["questions"]:
+            raise StudyError(f"documents.answers.{key}: this config asks no such question; correct the name.")
     budget = config["prompts"]["suffix_budget"]
     for length in config["prompts"]["context_lengths"]:
         if length <= budget:

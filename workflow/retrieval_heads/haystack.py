@@ -1,8 +1,26 @@
-"""The prose that surrounds a needle."""
+"""The prose that surrounds a needle: one long text, or the other documents."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrieval_heads.errors import StudyError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from transformers import PreTrainedTokenizerBase
+
+# What a config says in place of a folder, to have the other documents as prose.
+DOCUMENTS = "documents"
+BREAK = "\n\n"  # between paragraphs, and between documents
+
+
+def haystack_files(haystack: str) -> list[str]:
+    """The files that hold the prose; none where the documents are it."""
+    return [] if haystack == DOCUMENTS else sorted(map(str, Path(haystack).glob("*.txt")))
 
 
 def load_haystack(folder: str | Path) -> str:
@@ -19,7 +37,79 @@ def load_haystack(folder: str | Path) -> str:
     paths = sorted(folder.glob("*.txt"))
     if not paths:
         raise StudyError(f"{folder}: this folder holds no *.txt file; put the prose of the haystack there.")
-    return "\n\n".join(_read(path) for path in paths)
+    return BREAK.join(_read(path) for path in paths)
+
+
+class Prose:
+    """One long text, of which each needle gets a stretch of its own, from the beginning of a paragraph."""
+
+    def __init__(self, text: str, tokenizer: PreTrainedTokenizerBase, context_length: int):
+        self._context_length = context_length
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        self.ids = encoded["input_ids"]
+        self._paragraphs = [
+            i for i, (start, _) in enumerate(encoded["offset_mapping"]) if text[:start].endswith(BREAK) or i == 0
+        ]
+
+    def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator]) -> list[int]:
+        """The token ids of a stretch.
+
+        Parameters
+        ----------
+        document : the needle, as a row of the documents table.
+        count : how many tokens.
+        draw : gives the generator of a random choice, by what further tells it apart.
+
+        Raises
+        ------
+        StudyError
+            when the text is too short.
+        """
+        starts = [start for start in self._paragraphs if start + count <= len(self.ids)]
+        if not starts:
+            raise StudyError(_too_short("it has", len(self.ids), self._context_length, count, "add prose"))
+        start = draw().choice(starts)
+        return self.ids[start : start + count]
+
+
+class OtherDocuments:
+    """The other documents of a needle's split, in an order of its own: distractors that speak as the needle does.
+
+    Never those of the other split, so that no document takes part in both ranking and ablation.
+    """
+
+    def __init__(self, documents: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, context_length: int):
+        self._context_length = context_length
+        texts = [text.strip() for text in documents["text"]]
+        ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        self._break = tokenizer(BREAK, add_special_tokens=False)["input_ids"]
+        self._splits: dict[str, dict[str, list[int]]] = {}
+        for doc_id, split, tokens in zip(documents["doc_id"], documents["split"], ids, strict=True):
+            self._splits.setdefault(split, {})[doc_id] = tokens
+
+    def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator]) -> list[int]:
+        """The token ids of as many documents as it takes, with breaks between them; the last one is cut.
+
+        See :meth:`Prose.take`.
+        """
+        others = {key: ids for key, ids in self._splits[document["split"]].items() if key != document["doc_id"]}
+        stretch: list[int] = []
+        # By a draw of each document's own, so that a further one leaves the order of the others as it was.
+        for key in sorted(others, key=lambda key: draw(key).random()):
+            if len(stretch) >= count:
+                break
+            stretch += [*(self._break if stretch else []), *others[key]]
+        if len(stretch) < count:
+            which = f"the other documents of the {document['split']} split have"
+            raise StudyError(_too_short(which, len(stretch), self._context_length, count, "add documents"))
+        return stretch[:count]
+
+
+def _too_short(which: str, found: int, context_length: int, needed: int, remedy: str) -> str:
+    return (
+        f"prompts.haystack: {which} {found} tokens, and a context of {context_length} needs {needed}; "
+        f"{remedy} or give shorter prompts.context_lengths."
+    )
 
 
 def _read(path: Path) -> str:

@@ -8,12 +8,14 @@ that all questions about a document and the null question share it. Text is neve
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from retrieval_heads.answers import locate
 from retrieval_heads.errors import StudyError
+from retrieval_heads.haystack import BREAK, OtherDocuments, Prose
 from retrieval_heads.seeds import generator
 from retrieval_heads.tables import PROMPTS
 
@@ -22,7 +24,6 @@ NO_ANSWER = "the document does not state the fact"
 NO_ROOM = "the document does not fit into the context"
 NOT_DECODED = "the answer's tokens do not decode to the answer"
 
-_BREAK = "\n\n"  # between haystack and needle; counted as haystack
 _MARK = "\x00"
 _POSITIONS = ("needle_start", "needle_end", "answer_start", "answer_end", "suffix_start")
 
@@ -34,7 +35,7 @@ class Builder:
     ----------
     model : the model's key in the config.
     tokenizer : a fast one, which knows the characters that its tokens stand for.
-    haystack : the prose.
+    haystack : the prose, or None for the other documents of a needle's split.
     questions, settings : the config's ``questions`` and ``prompts``.
     context_length : the most tokens a prompt may have.
     seed : the study's seed.
@@ -49,7 +50,7 @@ class Builder:
         self,
         model: str,
         tokenizer: PreTrainedTokenizerBase,
-        haystack: str,
+        haystack: str | None,
         questions: dict[str, dict],
         settings: dict,
         context_length: int,
@@ -65,17 +66,13 @@ class Builder:
         bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         opening, closing = _chat_frame(tokenizer, model) if settings["chat_template"] else ("", "")
         self.opening = self.encode(opening) if opening else bos
-        self.separator = self.encode(_BREAK)
+        self.separator = self.encode(BREAK)  # between haystack and needle; counted as haystack
         self.suffixes = {
             key: self._suffix(settings, q["text"], closing, q["answer_prefix"], f"questions.{key}")
             for key, q in questions.items()
         }
         self.null_suffix = self._suffix(settings, settings["null_question"], closing, "", "prompts.null_question")
-        encoded = tokenizer(haystack, add_special_tokens=False, return_offsets_mapping=True)
-        self.haystack = encoded["input_ids"]
-        self.paragraphs = [
-            i for i, (start, _) in enumerate(encoded["offset_mapping"]) if haystack[:start].endswith(_BREAK) or i == 0
-        ]
+        self.prose = None if haystack is None else Prose(haystack, tokenizer, context_length)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text alone, without special tokens added."""
@@ -94,20 +91,21 @@ class Builder:
 
     def build(self, documents: pd.DataFrame) -> pd.DataFrame:
         """The prompts table: one row for each document, depth and question, those left out included."""
+        prose = self.prose or OtherDocuments(documents, self.tokenizer, self.context_length)
         rows = [
             row
             for document in documents.to_dict("records")
             for depth in self.depths
-            for row in self._document(document, depth)
+            for row in self._document(document, depth, prose)
         ]
         return pd.DataFrame(rows, columns=PROMPTS.columns)
 
-    def _document(self, document: dict, depth: float) -> list[dict]:
+    def _document(self, document: dict, depth: float, prose: Prose | OtherDocuments) -> list[dict]:
         text = document["text"].strip()
         shift = len(document["text"]) - len(document["text"].lstrip())
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         needle, offsets = encoded["input_ids"], encoded["offset_mapping"]
-        context = self._context(needle, depth, document["doc_id"])
+        context = self._context(needle, depth, document, prose)
         rows = []
         for question, settings in self.questions.items():
             row = dict.fromkeys(PROMPTS.columns)
@@ -148,23 +146,18 @@ class Builder:
             }
         return rows
 
-    def _context(self, needle: list[int], depth: float, doc_id: str) -> "_Context | None":
+    def _context(
+        self, needle: list[int], depth: float, document: dict, prose: Prose | OtherDocuments
+    ) -> "_Context | None":
         """Opening, haystack up to the depth, needle, haystack; None where the needle does not fit."""
-        hay = self.room - len(self.opening) - len(needle) - 2 * len(self.separator)
-        if hay < 0:
+        count = self.room - len(self.opening) - len(needle) - 2 * len(self.separator)
+        if count < 0:
             return None
-        # Each document gets a stretch of prose of its own, from the beginning of a paragraph.
-        starts = [start for start in self.paragraphs if start + hay <= len(self.haystack)]
-        if not starts:
-            raise StudyError(
-                f"prompts.haystack: it has {len(self.haystack)} tokens, and a context of {self.context_length} needs "
-                f"{hay}; add prose or give shorter prompts.context_lengths."
-            )
-        start = generator(self.seed, "haystack", doc_id, self.context_length).choice(starts)
-        prose = self.haystack[start : start + hay]
-        before = round(depth * hay)
-        ids = self.opening + prose[:before] + self.separator
-        return _Context(ids + needle + self.separator + prose[before:], len(ids))
+        draw = partial(generator, self.seed, "haystack", document["doc_id"], self.context_length)
+        hay = prose.take(document, count, draw)
+        before = round(depth * count)
+        ids = self.opening + hay[:before] + self.separator
+        return _Context(ids + needle + self.separator + hay[before:], len(ids))
 
 
 def group_by_context(prompts: pd.DataFrame) -> Iterator[pd.DataFrame]:

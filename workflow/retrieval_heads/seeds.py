@@ -1,8 +1,12 @@
 """Random generators that depend on what they are for, never on what was drawn before."""
 
-import hashlib
+from __future__ import annotations
 
-import numpy as np
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def generator(seed: int, stage: str, *key: object) -> np.random.Generator:
@@ -17,5 +21,8 @@ def generator(seed: int, stage: str, *key: object) -> np.random.Generator:
     stage : what is being drawn, such as ``"documents"``.
     key : whatever tells this draw from its siblings, such as a document's number.
     """
+    # Imported here, as the check of a config draws nothing.
+    import numpy as np
+
     text = "\x1f".join(str(part) for part in (seed, stage, *key))
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big"))

@@ -1,7 +1,7 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
-from retrieval_heads.haystack import load_haystack
+from retrieval_heads.haystack import DOCUMENTS, load_haystack
 from retrieval_heads.model import load_tokenizer, require_context
 from retrieval_heads.prompts import Builder
 from retrieval_heads.runtime import job
@@ -13,7 +13,8 @@ with job(snakemake):
     params, model, length = snakemake.params, snakemake.wildcards.model, int(snakemake.wildcards.length)
     require_context(snakemake.input.model, model, length)
     documents = tables.read(snakemake.input.documents, tables.documents_table(params.questions))
-    haystack = load_haystack(params.prompts["haystack"])
+    chosen = params.prompts["haystack"]
+    haystack = None if chosen == DOCUMENTS else load_haystack(chosen)
     tokenizer = load_tokenizer(snakemake.input.model)
     builder = Builder(model, tokenizer, haystack, params.questions, params.prompts, length, params.seed)
     tables.write(builder.build(documents), snakemake.output[0], tables.PROMPTS)

@@ -1,23 +1,37 @@
 """The documents of a study, which hold the facts that questions ask for.
 
-A source of documents is a module of this package with a function ``make``, and a line in `SOURCES`.
+Each source of documents is a file of this package, named as a config's ``documents.source`` names it, with three
+functions. ``check(config, packages)`` finds out before any work whether the config and its files fit (``packages``: and
+the Python packages of this process, which jobs then have too); ``files(config)`` lists the files that are read;
+``make(config, seed)`` yields one dict a document: doc_id, split, text, and for every question
+``<question>`` and ``<question>_start``, both None where the document does not state the answer.
 """
 
-from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from retrieval_heads.documents import generator
+from retrieval_heads import folder
 from retrieval_heads.errors import StudyError
 
-# From the study's config and seed to one dict a document: doc_id, split, text, and for every question `<question>` and
-# `<question>_start`, both None where the document does not answer it.
-SOURCES: dict[str, Callable[[dict, int], Iterable[dict]]] = {
-    "generator": generator.make,
-}
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def make_documents(config: dict, seed: int) -> pd.DataFrame:
+def document_source(config: dict) -> ModuleType:
+    """The file that handles a config's source of documents.
+
+    Raises
+    ------
+    StudyError
+        when there is none of this name.
+    """
+    source = config["documents"]["source"]
+    if source not in (known := folder.names("documents")):
+        raise StudyError(f"documents.source: there is no source {source!r}; choose one of {', '.join(known)}.")
+    return folder.module("documents", source)
+
+
+def make_documents(config: dict, seed: int) -> "pd.DataFrame":
     """The documents table of a study.
 
     Parameters
@@ -36,10 +50,10 @@ def make_documents(config: dict, seed: int) -> pd.DataFrame:
     StudyError
         when the source is unknown, cannot answer a question, or lacks its files.
     """
-    source = config["documents"]["source"]
-    if source not in SOURCES:
-        raise StudyError(f"documents.source: there is no source {source!r}; choose one of {', '.join(SOURCES)}.")
+    # Imported here, for the Snakefile only checks a source, and should do so in no time.
+    import pandas as pd
+
     starts = [f"{question}_start" for question in config["questions"]]
     columns = ["doc_id", "split", "text", *(c for q in config["questions"] for c in (q, f"{q}_start"))]
-    frame = pd.DataFrame(SOURCES[source](config, seed), columns=columns)
-    return frame.astype({start: "Int32" for start in starts}).assign(source=source)
+    frame = pd.DataFrame(document_source(config).make(config, seed), columns=columns)
+    return frame.astype({start: "Int32" for start in starts}).assign(source=config["documents"]["source"])

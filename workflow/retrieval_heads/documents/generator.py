@@ -4,20 +4,24 @@ A document names its company and what it makes, states up to four facts, and fil
 same types that answer nothing) and sentences that hold no value of any type.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import cycle
 from math import gcd
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import yaml
 
 from retrieval_heads.answers import STATES, canonical
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FACTS = {"inc_state": "state", "inc_year": "year", "employee_count": "count", "hq_state": "state"}
 
@@ -55,6 +59,19 @@ class _Sentence(NamedTuple):
     start: int = 0
 
 
+def check(config: dict, packages: bool) -> None:
+    """Refuse questions that generated documents do not answer, and a folder of templates that is not there."""
+    folder = config["documents"]["templates"]
+    if not Path(folder).is_dir():
+        raise StudyError(f"documents.templates: there is no folder {folder}; check the path.")
+    _require_facts(config["questions"])
+
+
+def files(config: dict) -> list[str]:
+    """The templates."""
+    return sorted(map(str, Path(config["documents"]["templates"]).glob("*.yaml")))
+
+
 def make(config: dict, seed: int) -> Iterator[dict]:
     """Generate the documents of both splits, one dict each, for ``documents.make_documents``.
 
@@ -63,13 +80,7 @@ def make(config: dict, seed: int) -> Iterator[dict]:
     the share of distractors to keep (distractors), and the folder of the templates (templates).
     """
     options = config["documents"]
-    for question, entry in config["questions"].items():
-        if FACTS.get(question) != entry["type"]:
-            known = ", ".join(f"{fact} ({type})" for fact, type in FACTS.items())
-            raise StudyError(
-                f"questions.{question}: generated documents answer no such question of type {entry['type']}; "
-                f"remove it or use one of {known}."
-            )
+    _require_facts(config["questions"])
     templates = load_templates(options.get("templates", "resources/documents"))
     for parity, split in enumerate(("train", "test")):
         for number in range(1, options[split] + 1):
@@ -86,6 +97,13 @@ def make(config: dict, seed: int) -> Iterator[dict]:
             for question in config["questions"]:
                 row[question], row[f"{question}_start"] = answers.get(question, (None, None))
             yield row
+
+
+def _require_facts(questions: dict[str, dict]) -> None:
+    for question, entry in questions.items():
+        if FACTS.get(question) != entry["type"]:
+            known = ", ".join(f"{fact} ({type})" for fact, type in FACTS.items())
+            raise StudyError(f"questions.{question}: the generator of documents knows no such fact; it knows {known}.")
 
 
 def load_templates(folder: str | Path) -> Templates:
