@@ -7,8 +7,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from oracle import answer_logprob, eager_attention, generate, without_heads
 from retrieval_heads import attention
-from retrieval_heads.attention import hooked, require_hookable
-from retrieval_heads.errors import StudyError
+from retrieval_heads.attention import hooked
 from retrieval_heads.inference import Forks, continue_prefix, head_grid, prefill, room_for
 from retrieval_heads.method import Prompt, make_methods
 from retrieval_heads.scoring import _Readers
@@ -160,7 +159,11 @@ class Waits(TorchDispatchMode):
 def test_no_layer_waits_for_the_device(ablated):
     counts = []
     for layers in (2, 5):
-        model, context, suffixes = llama(layers), random_ids(30, seed=1), [random_ids(4, seed=2), random_ids(6, seed=3)]
+        model, context, suffixes = (
+            llama(num_hidden_layers=layers),
+            random_ids(30, seed=1),
+            [random_ids(4, seed=2), random_ids(6, seed=3)],
+        )
         keep = torch.ones(2, *head_grid(model))
         keep[1, 0, 0] = 0
         readers = _Readers(
@@ -223,10 +226,3 @@ def test_the_model_is_left_as_it_was_even_after_an_error():
     assert model.config._attn_implementation == before
     with torch.no_grad():
         model(torch.tensor([[2, 3]]))
-
-
-def test_soft_capped_attention_is_refused_by_name():
-    model = llama()
-    model.config.attn_logit_softcapping = 50.0
-    with pytest.raises(StudyError, match=r"LlamaForCausalLM.*soft-capped"):
-        require_hookable(model)
