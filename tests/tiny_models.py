@@ -28,7 +28,7 @@ _ALTERNATING = {"sliding_window": _WINDOW, "layer_types": [_SLIDING, _FULL, _SLI
 # Else a scaled embedding outweighs all that attention adds, and a model repeats its last token.
 _UNTIED = {"tie_word_embeddings": False}
 _ROPE = {"rope_type": "default", "rope_theta": 10000.0}
-_ARCHITECTURES = {
+ARCHITECTURES = {
     "llama": {},  # grouped queries
     "mistral": {"sliding_window": _WINDOW},
     "qwen2": {},  # biased queries and keys
@@ -54,7 +54,7 @@ def made(architecture: str, **config) -> PreTrainedModel:
     return model
 
 
-MODELS = {name: partial(made, name, **config) for name, config in _ARCHITECTURES.items()}
+MODELS = {name: partial(made, name, **config) for name, config in ARCHITECTURES.items()}
 llama = MODELS["llama"]
 
 

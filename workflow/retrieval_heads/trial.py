@@ -74,7 +74,7 @@ def _try(model: PreTrainedModel, name: str) -> None:
         model(input_ids=ids, position_ids=hook.positions, use_cache=False)
     if seen != list(range(layers)):
         raise StudyError(
-            f"{name}: its {layers} layers call attention {len(seen)} times, where each must have one of its own; "
+            f"{name}: its {layers} layers have {len(seen)} attentions in all, where each must have one of its own; "
             "choose another model."
         )
 
