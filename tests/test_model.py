@@ -27,6 +27,7 @@ from retrieval_heads.model import choose_device, load_model, load_tokenizer, pre
 from retrieval_heads.model_sources import gguf, hub, package, source_module
 from retrieval_heads.model_sources import path as local
 
+FORBIDDEN = HfHubHTTPError("403", response=Mock(status_code=403))
 TEXT = "The company is headquartered in Ohio."
 HUB = {"hub": "owner/name", "revision": "abc123"}
 
@@ -44,6 +45,11 @@ def saved(planted, tmp_path_factory):
     planted.model.save_pretrained(folder)
     planted.tokenizer.save_pretrained(folder)
     return folder
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
 
 
 @pytest.fixture
@@ -230,6 +236,7 @@ class TestHub:
                 "owner/name: the hub refuses access to it; run hf auth",
             ),
             (LocalEntryNotFoundError("offline"), r"owner/name at abc123: .*\(offline\) and is not in the local cache"),
+            (caused(LocalEntryNotFoundError("not here"), FORBIDDEN), "owner/name: the hub refuses access to it"),
             (ConnectionError("offline"), "owner/name at abc123: cannot be fetched from the hub"),
         ],
         ids=str,

@@ -1,13 +1,16 @@
 """A model that would be measured wrongly is refused by its architecture's name, and every other passes."""
 
+import inspect
+
 import pytest
 import torch
 
 from retrieval_heads import trial
+from retrieval_heads.ablation import ablate_split
 from retrieval_heads.attention import AttentionCall, hooked
 from retrieval_heads.errors import StudyError
 from retrieval_heads.inference import Batch
-from retrieval_heads.model import load_model
+from retrieval_heads.scoring import score_split
 from retrieval_heads.trial import require_measurable
 from tiny_models import MODELS, llama, made
 
@@ -115,7 +118,7 @@ def test_one_head_more_than_the_config_says_is_noticed():
 
 
 def test_attention_that_is_told_more_than_is_known_is_refused():
-    with pytest.raises(StudyError, match=r"^LlamaAttention: this attention also depends on position_bias, which is not"):
+    with pytest.raises(StudyError, match=r"^LlamaAttention: this attention also depends on position_bias, which"):
         hooked_pass(llama(), position_bias=torch.zeros(1, 4, 3, 3))
     hooked_pass(llama(), position_bias=None)
 
@@ -134,7 +137,9 @@ def test_memory_that_runs_out_is_no_fault_of_the_architecture(monkeypatch):
         require_measurable(llama())
 
 
-def test_a_model_is_tried_when_it_is_loaded(tmp_path):
-    made("mamba").save_pretrained(tmp_path)
+@pytest.mark.parametrize("work", [score_split, ablate_split])
+def test_a_model_is_tried_before_any_work(work):
+    # Nothing else is given: nothing else is looked at.
+    wanted = len([one for one in inspect.signature(work).parameters.values() if one.default is one.empty]) - 2
     with pytest.raises(StudyError, match=r"^MambaForCausalLM"):
-        load_model(tmp_path, "float32", "cpu")
+        work(made("mamba"), *[None] * wanted)

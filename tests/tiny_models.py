@@ -39,7 +39,8 @@ ARCHITECTURES = {
     | {"query_pre_attn_scalar": 8},  # each kind of layer has rotary embeddings of its own
     "phi3": {"sliding_window": None},  # queries, keys and values come from one projection
     "gpt_neox": {"num_key_value_heads": 4},  # the same, head by head, and attention beside the feed-forward part
-    "gpt2": {"num_key_value_heads": 4, "scale_attn_by_inverse_layer_idx": True},  # learned positions, Conv1D
+    # Learned positions, Conv1D, a scaling for each layer, and an eager attention that is used nowhere else.
+    "gpt2": {"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True, "num_key_value_heads": 4},
     "olmo2": {},  # query-key norms over all heads, norms after the blocks
     "gpt_oss": _ALTERNATING | {"num_local_experts": 2, "num_experts_per_tok": 1, "rope_parameters": _ROPE},  # sinks
 }

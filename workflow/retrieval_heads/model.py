@@ -43,7 +43,7 @@ def load_tokenizer(path: str | Path, trust_remote_code: bool = False) -> "transf
 def load_model(
     path: str | Path, dtype: str, device: str, quantization: str | None = None, trust_remote_code: bool = False
 ) -> "transformers.PreTrainedModel":
-    """A prepared model, ready for inference, and tried: see :func:`~retrieval_heads.trial.require_measurable`.
+    """A prepared model, ready for inference.
 
     Parameters
     ----------
@@ -52,9 +52,6 @@ def load_model(
     quantization : ``8bit`` or ``4bit``, by bitsandbytes, or None.
     trust_remote_code : whether code that comes with the model may run.
     """
-    # Imported here, as jobs that only need a tokenizer should not wait for it.
-    from retrieval_heads.trial import require_measurable
-
     chosen = choose_device(device)  # before weights are read
     require_quantizer("models.*", quantization, chosen.type)
     wanted = {"dtype": getattr(torch, dtype), "trust_remote_code": trust_remote_code}
@@ -70,8 +67,7 @@ def load_model(
         model = transformers.AutoModelForCausalLM.from_pretrained(
             path, **wanted, quantization_config=transformers.BitsAndBytesConfig(**bits), device_map={"": chosen}
         )
-    require_measurable(model.eval())
-    return model
+    return model.eval()
 
 
 def choose_device(device: str) -> torch.device:
