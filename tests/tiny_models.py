@@ -33,10 +33,10 @@ ARCHITECTURES = {
     "mistral": {"sliding_window": _WINDOW},
     "qwen2": {},  # biased queries and keys
     "qwen3": {},  # query-key norms, head by head
+    # Soft-capped logits.
     "gemma2": _ALTERNATING | _UNTIED | {"attn_logit_softcapping": 3.0, "query_pre_attn_scalar": 8},
-    "gemma3_text": _ALTERNATING
-    | _UNTIED
-    | {"query_pre_attn_scalar": 8},  # each kind of layer has rotary embeddings of its own
+    # Each kind of layer has rotary embeddings of its own.
+    "gemma3_text": _ALTERNATING | _UNTIED | {"query_pre_attn_scalar": 8},
     "phi3": {"sliding_window": None},  # queries, keys and values come from one projection
     "gpt_neox": {"num_key_value_heads": 4},  # the same, head by head, and attention beside the feed-forward part
     # Learned positions, Conv1D, a scaling for each layer, and an eager attention that is used nowhere else.
