@@ -31,7 +31,7 @@ rule ablate_heads:
     resources:
         gpu=1,
     params:
-        dtype=lookup("{model}/dtype", within=config["models"]),
+        loading=loading,
         answer_types={key: question["type"] for key, question in config["questions"].items()},
         mode=config["ablation"]["mode"],
         scope=config["ablation"]["scope"],

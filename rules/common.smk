@@ -45,6 +45,12 @@ def model_folder(wildcards):
     )
 
 
+def loading(wildcards):
+    """How a job loads its model."""
+    model = config["models"][wildcards.model]
+    return {key: model.get(key) for key in ("dtype", "quantization", "trust_remote_code")}
+
+
 def shards(stage, model, length):
     """The files of a stage for one model and context length: one for each shard of the documents."""
     number = config["compute"]["shards"]

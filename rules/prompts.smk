@@ -17,6 +17,7 @@ rule build_prompts:
         prompts={key: value for key, value in config["prompts"].items() if key != "context_lengths"},
         questions=QUESTIONS,
         seed=config["seed"],
+        trust_remote_code=lookup("{model}/trust_remote_code", within=config["models"]),
         code=code("build_prompts.py"),
     script:
         "../workflow/scripts/build_prompts.py"

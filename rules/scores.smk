@@ -13,7 +13,7 @@ rule score_heads:
     resources:
         gpu=1,
     params:
-        dtype=lookup("{model}/dtype", within=config["models"]),
+        loading=loading,
         methods=config["methods"],
         generation=config["generation"],
         code=code("score_heads.py", *map(folder.files("methods").get, config["methods"])),

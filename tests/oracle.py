@@ -1,11 +1,12 @@
 """The slow way, one prompt at a time from full eager attention matrices: what the fast way is held against."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 
 def eager_attention(model: PreTrainedModel, ids: Sequence[int]) -> Tensor:
@@ -31,47 +32,79 @@ def generate(model: PreTrainedModel, ids: Sequence[int], max_new_tokens: int) ->
 
 
 def without_heads(model: PreTrainedModel, heads: Sequence[tuple[int, int]]) -> PreTrainedModel:
-    """A copy whose output projections have zeros in these heads' columns."""
+    """A copy whose output projections have zeros where they read these heads."""
     model = copy.deepcopy(model)
     for layer, head in heads:
-        attention = model.model.layers[layer].self_attn
+        weight = projection(model, layer).weight
+        reads = weight.T if isinstance(projection(model, layer), Conv1D) else weight  # Conv1D multiplies from the left
+        size = reads.shape[1] // model.config.num_attention_heads
         with torch.no_grad():
-            attention.o_proj.weight[:, head * attention.head_dim : (head + 1) * attention.head_dim] = 0
+            reads[:, head * size : (head + 1) * size] = 0
     return model
+
+
+def attention_module(model: PreTrainedModel, layer: int) -> nn.Module:
+    """A layer's attention, whatever its architecture calls it."""
+    body = model.base_model
+    block = (body.h if hasattr(body, "h") else body.layers)[layer]
+    (found,) = (module for name, module in block.named_children() if name in ("self_attn", "attn", "attention"))
+    return found
+
+
+def projection(model: PreTrainedModel, layer: int) -> nn.Module:
+    """The module that reads all heads' outputs of a layer."""
+    attention = attention_module(model, layer)
+    (found,) = (module for name, module in attention.named_children() if name in ("o_proj", "dense", "c_proj"))
+    return found
+
+
+def values_module(model: PreTrainedModel, layer: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """The module that a layer's values come from, and how to take them, (T, H_kv, D), from its output for T tokens."""
+    attention, heads = attention_module(model, layer), model.config.num_attention_heads
+    key_heads = getattr(model.config, "num_key_value_heads", None) or heads
+    if hasattr(attention, "v_proj"):
+        return attention.v_proj, lambda out: out.unflatten(-1, (key_heads, -1))
+    if hasattr(attention, "qkv_proj"):
+        return attention.qkv_proj, lambda out: out.unflatten(-1, (heads + 2 * key_heads, -1))[:, -key_heads:]
+    if hasattr(attention, "c_attn"):
+        return attention.c_attn, lambda out: out.unflatten(-1, (3, heads, -1))[:, 2]
+    if hasattr(attention, "query_key_value"):
+        return attention.query_key_value, lambda out: out.unflatten(-1, (heads, 3, -1))[:, :, 2]
+    size = model.config.v_head_dim
+    return attention.kv_b_proj, lambda out: out.unflatten(-1, (heads, -1))[..., -size:]
 
 
 def plain(
     model: PreTrainedModel, ids: Sequence[int], heads: Sequence[tuple[int, int]], start: int, mode: str
 ) -> Tensor:
-    """Logits (T, V) of a full pass with heads ablated from a position on, each replaced where it enters o_proj.
+    """Logits (T, V) of a full pass with heads ablated from a position on, each replaced where it enters its projection.
 
     mode: ``zero``, or ``uniform`` for the mean of the values that the head could see from there.
     """
     model = copy.deepcopy(model)
     model.set_attn_implementation("eager")
-    window = getattr(model.config, "sliding_window", None) or len(ids)
-    handles = []
-    for number, layer in enumerate(model.model.layers):
-        attention = layer.self_attn
-        size, values = attention.head_dim, {}
+    config = model.config
+    for number in range(config.num_hidden_layers):
+        values: dict[str, Tensor] = {}
+        source, take = values_module(model, number)
+        kind = (getattr(config, "layer_types", None) or ["sliding_attention"] * (number + 1))[number]
+        window = (getattr(config, "sliding_window", None) if kind == "sliding_attention" else None) or len(ids)
 
-        def keep_values(_module, _args, output, values=values):
-            values["now"] = output[0]
+        def keep_values(_module, _args, output, values=values, take=take):
+            values["now"] = take(output[0] if output.dim() == 3 else output)
 
-        def replace(_module, args, number=number, size=size, values=values, group=attention.num_key_value_groups):
+        def replace(_module, args, number=number, values=values, window=window):
             changed = args[0].clone()
-            for cut_layer, head in heads:
-                if cut_layer != number:
-                    continue
-                own = slice(head * size, (head + 1) * size)
-                shared = slice(head // group * size, (head // group + 1) * size)
+            outputs = changed.view(len(ids), config.num_attention_heads, -1)
+            group = config.num_attention_heads // values["now"].shape[1]
+            for head in (head for layer, head in heads if layer == number):
                 for at in range(start, len(ids)):
-                    seen = values["now"][max(0, at + 1 - window) : at + 1, shared]
-                    changed[0, at, own] = 0 if mode == "zero" else seen.mean(0)
+                    seen = values["now"][max(0, at + 1 - window) : at + 1, head // group]
+                    outputs[at, head] = 0 if mode == "zero" else seen.mean(0)
             return (changed,)
 
-        handles += [attention.v_proj.register_forward_hook(keep_values)]
-        handles += [attention.o_proj.register_forward_pre_hook(replace)]
+        source.register_forward_hook(keep_values)
+        projection(model, number).register_forward_pre_hook(replace)
     with torch.no_grad():
         return model(torch.tensor([list(ids)]), use_cache=False).logits[0].float()
 

@@ -1,20 +1,25 @@
 """Rows taken inside a model's attention are those of eager attention, and ablating there is zeroing weights."""
 
+import math
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from oracle import answer_logprob, eager_attention, generate, without_heads
 from retrieval_heads import attention
-from retrieval_heads.attention import hooked, require_hookable
-from retrieval_heads.errors import StudyError
+from retrieval_heads.attention import AttentionCall, hooked
 from retrieval_heads.inference import Forks, continue_prefix, head_grid, prefill, room_for
 from retrieval_heads.method import Prompt, make_methods
 from retrieval_heads.scoring import _Readers
-from tiny_models import MODELS, Numbers, llama, random_ids
+from tiny_models import ARCHITECTURES, MODELS, Numbers, llama, made, random_ids
 
 TOLERANCE = 1e-5
+LENGTHS = [*((name, 64) for name in MODELS), *((name, 4160) for name in ("llama", "mistral", "gemma2", "gpt_oss"))]
 QUIET = {"max_new_tokens": 1, "stop": []}
 
 
@@ -34,9 +39,7 @@ class Recorder:
         return torch.stack(self.passes[number][row])
 
 
-@pytest.mark.parametrize(
-    ("architecture", "length"), [*((name, 64) for name in MODELS), ("llama", 4160), ("mistral", 4160)]
-)
+@pytest.mark.parametrize(("architecture", "length"), LENGTHS)
 def test_rows_without_a_prefix(architecture, length):
     model, ids, rows = MODELS[architecture](), random_ids(length, seed=1), {}
     with hooked(model, observe=lambda call: rows.__setitem__(call.layer, call.rows(last=8)[0])), torch.no_grad():
@@ -46,9 +49,7 @@ def test_rows_without_a_prefix(architecture, length):
     assert torch.stack(list(rows.values())).sub(expected).abs().max() < TOLERANCE
 
 
-@pytest.mark.parametrize(
-    ("architecture", "length"), [*((name, 64) for name in MODELS), ("llama", 4160), ("mistral", 4160)]
-)
+@pytest.mark.parametrize(("architecture", "length"), LENGTHS)
 def test_rows_after_a_shared_prefix(architecture, length):
     model, context = MODELS[architecture](), random_ids(length, seed=1)
     suffixes = [random_ids(count, seed=count) for count in ((9, 4, 9, 7) if length < 100 else (9, 4))]
@@ -160,7 +161,11 @@ class Waits(TorchDispatchMode):
 def test_no_layer_waits_for_the_device(ablated):
     counts = []
     for layers in (2, 5):
-        model, context, suffixes = llama(layers), random_ids(30, seed=1), [random_ids(4, seed=2), random_ids(6, seed=3)]
+        model, context, suffixes = (
+            llama(num_hidden_layers=layers),
+            random_ids(30, seed=1),
+            [random_ids(4, seed=2), random_ids(6, seed=3)],
+        )
         keep = torch.ones(2, *head_grid(model))
         keep[1, 0, 0] = 0
         readers = _Readers(
@@ -225,8 +230,46 @@ def test_the_model_is_left_as_it_was_even_after_an_error():
         model(torch.tensor([[2, 3]]))
 
 
-def test_soft_capped_attention_is_refused_by_name():
-    model = llama()
-    model.config.attn_logit_softcapping = 50.0
-    with pytest.raises(StudyError, match=r"LlamaForCausalLM.*soft-capped"):
-        require_hookable(model)
+@given(
+    st.integers(1, 9),
+    st.integers(0, 5),
+    st.sampled_from([(4, 2), (3, 3)]),
+    st.booleans(),
+    st.integers(1, 200),
+    st.data(),
+)
+def test_outputs_from_rows_are_those_of_fused_attention(queries, before, heads, with_mask, at_once, data):
+    query_heads, key_heads = heads
+    keys = queries + before
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
+    query = torch.randn(2, query_heads, queries, 8, generator=generator)
+    key, value = torch.randn(2, 2, key_heads, keys, 8, generator=generator)
+    seen = torch.ones(queries, keys, dtype=torch.bool).tril(before)
+    if with_mask:
+        seen = (torch.rand(2, 1, queries, keys, generator=generator) < 0.5) | torch.eye(keys, dtype=torch.bool)[before:]
+    call = AttentionCall(0, query, key, value, seen if with_mask else None, 0.3)
+    expected = scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=0.3, enable_gqa=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "_ROWS_AT_ONCE", at_once)
+        assert call.output().sub(expected.transpose(1, 2)).abs().max() < TOLERANCE
+
+
+def test_a_capped_row_by_hand():
+    # Logits 0 and 2 · ln 9; capped at 2, the second is 2 · tanh(ln 9) = 2 · 80/82.
+    query, key = torch.tensor([[[[1.0]]]]), torch.tensor([[[[0.0], [2 * math.log(9)]]]])
+    call = AttentionCall(0, query, key, key, None, 1.0, softcap=2.0)
+    assert call.rows()[0, 0, 0].tolist() == pytest.approx(torch.tensor([0.0, 160 / 82]).softmax(0).tolist())
+
+
+def test_a_row_beside_a_sink_by_hand():
+    query, key = torch.tensor([[[[1.0]]]]), torch.tensor([[[[0.0], [math.log(2)]]]])
+    call = AttentionCall(0, query, key, key, None, 1.0, sinks=torch.tensor([math.log(5)]))
+    assert call.rows()[0, 0, 0].tolist() == pytest.approx([1 / 8, 2 / 8])
+
+
+@pytest.mark.parametrize(("limit", "none"), [("attn_logit_softcapping", None), ("sliding_window", 1000)])
+def test_the_models_of_these_tests_have_what_they_stand_for(limit, none):
+    # Without its caps, or its windows, Gemma 2 gives other rows: the equalities above are about something.
+    model, ids = MODELS["gemma2"](), random_ids(64, seed=1)
+    without = made("gemma2", **ARCHITECTURES["gemma2"] | {limit: none})
+    assert eager_attention(model, ids).sub(eager_attention(without, ids)).abs().max() > 0.01

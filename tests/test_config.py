@@ -186,6 +186,8 @@ BAD = [  # key, its value, what the message says
     ("models", {}, r"models: \{\}"),
     ("models", {"a b": {"source": {"path": "x"}}}, "models: 'a b' does not match"),
     ("models.small.dtype", "int8", r"models\.small\.dtype: 'int8' is not one of"),
+    ("models.small.quantization", "2bit", r"models\.small\.quantization: '2bit' is not one of"),
+    ("models.small.trust_remote_code", "yes", r"models\.small\.trust_remote_code: 'yes' is not of type 'boolean'"),
     ("study", "a/b", "study: 'a/b' does not match"),
     ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of"),
     ("ablation.levels", [0], r"ablation\.levels\.0: 0 is less than the minimum"),
@@ -260,6 +262,8 @@ def test_what_is_no_config_at_all_is_refused(config):
         ("published", None),
         ("models.small.source", {"hub": "a/b", "revision": "main"}),
         ("models.small.source", {"package": "a", "file": "b.gguf"}),
+        ("models.small.source", {"gguf": "models/b.gguf"}),
+        ("models.small.quantization", "4bit"),
         ("questions.other_start", QUESTION),
     ],
 )
@@ -291,6 +295,8 @@ class TestPublished:
             ("compute.device", "cpu"),
             ("models.small.source", {"path": "x"}),
             ("models.small.dtype", "float32"),
+            ("models.small.quantization", "8bit"),
+            ("models.small.trust_remote_code", False),
             ("questions.hq_state.answer_prefix", " It is in"),
             ("prompts.depths", [0.5]),
             ("prompts.haystack", "resources/haystack"),
@@ -438,6 +444,25 @@ class TestSurroundings:
         check_surroundings(config, packages=False)
         with pytest.raises(StudyError, match=r"^models\.small\.source\.package: no-such-package is not installed"):
             check_surroundings(config)
+
+    def test_a_gguf_file_that_is_not_there(self, config):
+        config["models"]["small"]["source"] = {"gguf": "gone.gguf"}
+        with pytest.raises(StudyError, match=r"^models\.small\.source\.gguf: there is no file gone\.gguf"):
+            check_surroundings(config)
+
+    def test_quantisation_where_it_cannot_be_done(self, config):
+        config["models"]["small"]["quantization"] = "8bit"
+        config["compute"]["device"] = "cpu"
+        with pytest.raises(StudyError, match=r"^models\.small\.quantization: 8bit needs a GPU with CUDA"):
+            check_surroundings(config)
+
+    def test_code_of_a_model_that_is_not_trusted(self, config):
+        own = SHAPE | {"model_type": "own", "auto_map": {"AutoModelForCausalLM": "code.Own"}}
+        Path("somewhere/config.json").write_text(json.dumps(own))
+        with pytest.raises(StudyError, match=r"^models\.small: .* architecture own.* models\.small\.trust_remote_code"):
+            check_surroundings(config)
+        config["models"]["small"]["trust_remote_code"] = True
+        check_surroundings(config)
 
     def test_a_hub_id_that_cannot_be_one(self, config):
         config["models"]["small"]["source"] = {"hub": "a/b/c", "revision": "main"}

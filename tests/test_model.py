@@ -4,8 +4,11 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import huggingface_hub
+import numpy
 import pytest
 import torch
+import transformers
+from gguf import GGUFWriter
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -16,12 +19,15 @@ from huggingface_hub.errors import (
 from transformers import BloomConfig
 
 from planted import planted_model
+from retrieval_heads import loading
 from retrieval_heads.errors import StudyError
 from retrieval_heads.folder import names
+from retrieval_heads.loading import require_quantizer, require_trusted
 from retrieval_heads.model import choose_device, load_model, load_tokenizer, prepare_model, require_context
-from retrieval_heads.model_sources import hub, package, source_module
+from retrieval_heads.model_sources import gguf, hub, package, source_module
 from retrieval_heads.model_sources import path as local
 
+FORBIDDEN = HfHubHTTPError("403", response=Mock(status_code=403))
 TEXT = "The company is headquartered in Ohio."
 HUB = {"hub": "owner/name", "revision": "abc123"}
 
@@ -41,6 +47,11 @@ def saved(planted, tmp_path_factory):
     return folder
 
 
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
 @pytest.fixture
 def empty_model(tmp_path):
     """A folder with files of the right names and nothing in them."""
@@ -58,8 +69,8 @@ def everything(folder):
 class TestSources:
     @pytest.mark.parametrize(
         ("source", "module"),
-        [({"path": "x"}, local), (HUB, hub), ({"package": "a", "file": "b"}, package)],
-        ids=["path", "hub", "package"],
+        [({"path": "x"}, local), (HUB, hub), ({"package": "a", "file": "b"}, package), ({"gguf": "x"}, gguf)],
+        ids=["path", "hub", "package", "gguf"],
     )
     def test_the_key_tells_the_file(self, source, module):
         assert source_module(source) is module
@@ -165,6 +176,33 @@ class TestPackage:
         package.check({"package": "pytest", "file": "METADATA"}, "models.small")
 
 
+class TestGguf:
+    def test_one_that_is_not_there(self, tmp_path):
+        with pytest.raises(
+            StudyError, match=rf"^models\.small\.source\.gguf: there is no file {tmp_path}/gone\.gguf; check"
+        ):
+            gguf.check({"gguf": str(tmp_path / "gone.gguf")}, "models.small")
+
+    def test_what_is_no_gguf_file(self, empty_model, tmp_path):
+        source = {"gguf": str(empty_model / "config.json")}
+        message = r"source\.gguf: .*config\.json is no GGUF file"
+        with pytest.raises(StudyError, match=rf"^models\.small\.{message}"):
+            gguf.check(source, "models.small")
+        with pytest.raises(StudyError, match=message):
+            prepare_model(source, tmp_path / "prepared")
+
+    def test_one_of_an_architecture_that_transformers_cannot_read(self, tmp_path):
+        writer = GGUFWriter(tmp_path / "strange.gguf", "strange")
+        writer.add_tensor("weights", numpy.zeros((2, 2), dtype=numpy.float32))
+        for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
+            write()
+        writer.close()
+        source = {"gguf": str(tmp_path / "strange.gguf")}
+        gguf.check(source, "models.small")
+        with pytest.raises(StudyError, match=r"strange\.gguf: transformers cannot read this GGUF file \(.*strange"):
+            prepare_model(source, tmp_path / "prepared")
+
+
 class TestHub:
     @pytest.mark.parametrize(
         "name", ["", "a/b/c", "owner/a name", "https://huggingface.co/a/b", "a/", "-a/b", "a/b--c", "a/b.git", "a" * 97]
@@ -180,14 +218,28 @@ class TestHub:
     @pytest.mark.parametrize(
         ("error", "message"),
         [
-            (RepositoryNotFoundError("404", response=Mock(headers={})), "owner/name: the hub has no such model"),
-            (GatedRepoError("403", response=Mock(headers={})), "owner/name: this model is gated; accept its licence"),
-            (RevisionNotFoundError("404", response=Mock(headers={})), "owner/name at abc123: cannot be fetched"),
-            (HfHubHTTPError("503", response=Mock(headers={})), "owner/name at abc123: cannot be fetched"),
-            (LocalEntryNotFoundError("offline"), "owner/name at abc123: .* is not in the local cache"),
+            (
+                RepositoryNotFoundError("404", response=Mock(headers={})),
+                "owner/name: the hub has no such model, or hides it",
+            ),
+            (
+                GatedRepoError("403", response=Mock(headers={})),
+                "owner/name: .* gated; accept its licence .* hf auth login, or give a",
+            ),
+            (
+                RevisionNotFoundError("404", response=Mock(headers={})),
+                r"owner/name: it has no revision abc123; check source",
+            ),
+            (HfHubHTTPError("503", response=Mock(headers={})), r"owner/name at abc123: cannot be fetched .*\(503\)"),
+            (
+                HfHubHTTPError("401", response=Mock(status_code=401)),
+                "owner/name: the hub refuses access to it; run hf auth",
+            ),
+            (LocalEntryNotFoundError("offline"), r"owner/name at abc123: .*\(offline\) and is not in the local cache"),
+            (caused(LocalEntryNotFoundError("not here"), FORBIDDEN), "owner/name: the hub refuses access to it"),
             (ConnectionError("offline"), "owner/name at abc123: cannot be fetched from the hub"),
         ],
-        ids=lambda value: type(value).__name__,
+        ids=str,
     )
     def test_one_that_cannot_be_had_gives_one_sentence(self, tmp_path, monkeypatch, error, message):
         monkeypatch.setattr(huggingface_hub, "snapshot_download", Mock(side_effect=error))
@@ -206,6 +258,99 @@ class TestHub:
         assert fetch.call_args.kwargs["revision"] == "abc123"
         assert {"*.safetensors", "*.json"} <= set(fetch.call_args.kwargs["allow_patterns"])
         assert not any(pattern.startswith("*.bin") for pattern in fetch.call_args.kwargs["allow_patterns"])
+
+
+class TestRemoteCode:
+    """A model that transformers does not know, whose own code leaves a trace when it runs."""
+
+    CODE = """
+from pathlib import Path
+from transformers import LlamaConfig, LlamaForCausalLM
+Path(__file__).with_name("ran").touch()
+class OwnConfig(LlamaConfig):
+    model_type = "own"
+class OwnForCausalLM(LlamaForCausalLM):
+    config_class = OwnConfig
+"""
+
+    @pytest.fixture
+    def own(self, saved, tmp_path, monkeypatch):
+        monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+        folder = tmp_path / "own"
+        shutil.copytree(saved, folder)
+        config = json.loads((folder / "config.json").read_text())
+        config["auto_map"] = {"AutoConfig": "code.OwnConfig", "AutoModelForCausalLM": "code.OwnForCausalLM"}
+        (folder / "config.json").write_text(json.dumps(config | {"model_type": "own"}))
+        (folder / "code.py").write_text(self.CODE)
+        return folder
+
+    def test_it_does_not_run_unless_asked_for(self, own, tmp_path):
+        with pytest.raises(
+            StudyError, match=r"^models\.m: transformers does not know the architecture own.*remote_code"
+        ):
+            require_trusted(own, "models.m", False)
+        with pytest.raises(ValueError, match="trust_remote_code"):
+            load_model(own, "float32", "cpu")
+        assert not list(tmp_path.rglob("ran"))
+
+    def test_it_runs_where_it_is_trusted(self, own, saved, tmp_path, monkeypatch):
+        prepare_model({"path": str(own)}, tmp_path / "prepared")
+        require_trusted(tmp_path / "prepared", "models.m", True)
+        require_context(tmp_path / "prepared", "m", 512, trust_remote_code=True)
+        model = load_model(tmp_path / "prepared", "float32", "cpu", trust_remote_code=True)
+        assert type(model).__name__ == "OwnForCausalLM" and list(tmp_path.rglob("ran"))
+        ids = torch.tensor([[5, 6, 7]])
+        with torch.no_grad():
+            assert torch.equal(model(ids).logits, load_model(saved, "float32", "cpu")(ids).logits)
+
+    def test_code_beside_a_model_that_transformers_knows_is_not_needed(self, own):
+        config = json.loads((own / "config.json").read_text())
+        (own / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
+        require_trusted(own, "models.m", False)
+
+
+class TestQuantization:
+    def test_none_asks_for_nothing(self):
+        require_quantizer("models.m", None, "cpu")
+
+    @pytest.mark.parametrize("device", ["cpu", "mps"])
+    def test_it_needs_cuda(self, device):
+        with pytest.raises(
+            StudyError, match=rf"^models\.m\.quantization: 4bit needs a GPU with CUDA, .* is {device}; take"
+        ):
+            require_quantizer("models.m", "4bit", device)
+
+    @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:1"])
+    def test_it_needs_bitsandbytes(self, device, monkeypatch):
+        monkeypatch.setattr(loading, "find_spec", {"bitsandbytes": None}.__getitem__)
+        with pytest.raises(StudyError, match=r"^models\.m\.quantization: 8bit needs bitsandbytes; install it with pip"):
+            require_quantizer("models.m", "8bit", device)
+        require_quantizer("models.m", "8bit", device, package=False)
+        monkeypatch.setattr(loading, "find_spec", {"bitsandbytes": object()}.__getitem__)
+        require_quantizer("models.m", "8bit", device)
+
+    def test_it_is_known_before_weights_are_read(self, tmp_path):
+        with pytest.raises(StudyError, match=r"^models\.\*\.quantization: 8bit needs a GPU"):
+            load_model(tmp_path / "gone", "float32", "cpu", "8bit")
+
+    @pytest.mark.parametrize(
+        ("quantization", "wanted"),
+        [
+            ("8bit", {"load_in_8bit": True, "load_in_4bit": False}),
+            ("4bit", {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16}),
+        ],
+    )
+    def test_what_transformers_is_asked_for(self, planted, monkeypatch, quantization, wanted):
+        # No GPU is at hand: this shows the request, and that its answer is neither moved nor cast.
+        asked = Mock(return_value=planted.model)
+        monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", asked)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(loading, "find_spec", {"bitsandbytes": object()}.__getitem__)
+        monkeypatch.setattr(type(planted.model), "to", Mock(side_effect=AssertionError("quantised weights were moved")))
+        assert load_model("folder", "bfloat16", "cuda", quantization) is planted.model
+        given = asked.call_args.kwargs
+        assert given["device_map"] == {"": torch.device("cuda")} and given["dtype"] == torch.bfloat16
+        assert {key: getattr(given["quantization_config"], key) for key in wanted} == wanted
 
 
 class TestRequireContext:

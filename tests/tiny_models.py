@@ -1,15 +1,9 @@
 """Tiny models with random weights, made in code, for tests that need an architecture and no ability."""
 
+from functools import partial
+
 import torch
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    PreTrainedModel,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 VOCABULARY = 31
 _SHAPE = {
@@ -23,33 +17,46 @@ _SHAPE = {
     "max_position_embeddings": 8192,
     # Wide enough for attention to differ clearly between tokens.
     "initializer_range": 0.25,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 1,
+}
+_SLIDING, _FULL = "sliding_attention", "full_attention"
+# Shorter than the prompts of the tests.
+_WINDOW = 24
+_ALTERNATING = {"sliding_window": _WINDOW, "layer_types": [_SLIDING, _FULL, _SLIDING]}
+# Else a scaled embedding outweighs all that attention adds, and a model repeats its last token.
+_UNTIED = {"tie_word_embeddings": False}
+_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+ARCHITECTURES = {
+    "llama": {},  # grouped queries
+    "mistral": {"sliding_window": _WINDOW},
+    "qwen2": {},  # biased queries and keys
+    "qwen3": {},  # query-key norms, head by head
+    # Soft-capped logits.
+    "gemma2": _ALTERNATING | _UNTIED | {"attn_logit_softcapping": 3.0, "query_pre_attn_scalar": 8},
+    # Each kind of layer has rotary embeddings of its own.
+    "gemma3_text": _ALTERNATING | _UNTIED | {"query_pre_attn_scalar": 8},
+    "phi3": {"sliding_window": None},  # queries, keys and values come from one projection
+    "gpt_neox": {"num_key_value_heads": 4},  # the same, head by head, and attention beside the feed-forward part
+    # Learned positions, Conv1D, a scaling for each layer, and an eager attention that is used nowhere else.
+    "gpt2": {"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True, "num_key_value_heads": 4},
+    "olmo2": {},  # query-key norms over all heads, norms after the blocks
+    "gpt_oss": _ALTERNATING | {"num_local_experts": 2, "num_experts_per_tok": 1, "rope_parameters": _ROPE},  # sinks
 }
 
 
-def llama(layers: int = 3) -> PreTrainedModel:
-    """Grouped queries."""
-    return _made(LlamaForCausalLM, LlamaConfig(**_SHAPE | {"num_hidden_layers": layers}))
-
-
-def mistral() -> PreTrainedModel:
-    """A sliding window, shorter than the prompts of the tests."""
-    return _made(MistralForCausalLM, MistralConfig(**_SHAPE, sliding_window=24))
-
-
-def qwen3() -> PreTrainedModel:
-    """Query-key norms."""
-    return _made(Qwen3ForCausalLM, Qwen3Config(**_SHAPE))
-
-
-def _made(architecture: type[PreTrainedModel], config) -> PreTrainedModel:
+def made(architecture: str, **config) -> PreTrainedModel:
+    """A model of any architecture that transformers has, with random weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = architecture(config).eval()
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **_SHAPE | config)).eval()
     model.generation_config.eos_token_id = VOCABULARY  # never generated
     return model
 
 
-MODELS = {"llama": llama, "mistral": mistral, "qwen3": qwen3}
+MODELS = {name: partial(made, name, **config) for name, config in ARCHITECTURES.items()}
+llama = MODELS["llama"]
 
 
 def random_ids(count: int, seed: int) -> list[int]:

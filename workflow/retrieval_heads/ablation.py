@@ -16,6 +16,7 @@ from retrieval_heads.inference import Continued, continue_prefix, head_grid, pre
 from retrieval_heads.prompts import group_by_context
 from retrieval_heads.runtime import progress
 from retrieval_heads.tables import ABLATION
+from retrieval_heads.trial import require_measurable
 
 MODES: dict[str, Callable[[AttentionCall], Tensor] | None] = {"zero": None, "uniform": AttentionCall.mean_value}
 """What an ablated head puts out.
@@ -45,8 +46,9 @@ def ablate_split(
 ) -> pd.DataFrame:
     """The ablation table of all prompts, or of one of several shards of their documents.
 
-    See :func:`ablate_prompts` for the other parameters.
+    See :func:`ablate_prompts` for the other parameters. A model that would not be measured exactly is refused first.
     """
+    require_measurable(model)
     # A question without training prompts has no ranking, and so no heads to cut.
     groups = list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])]))
     groups = part_of(groups, shard, shards)

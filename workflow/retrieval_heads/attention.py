@@ -5,10 +5,12 @@ rotary embedding (and after query-key norms), and takes the heads' outputs back 
 attention rows and cutting heads both happen here, so neither knows any architecture.
 """
 
+import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -22,6 +24,15 @@ from retrieval_heads.errors import StudyError
 
 _NAME = "retrieval_heads"
 
+_ROWS_AT_ONCE = 2**24
+"""Numbers in the largest array that attention which must be computed from rows takes at a time: 64 MB in float32."""
+
+_HARMLESS = {
+    *("dropout", "is_causal", "sliding_window", "position_ids", "cache_position", "position_embeddings"),
+    *("use_cache", "output_attentions", "output_hidden_states", "output_router_logits", "num_items_in_batch"),
+}
+"""What attention may be told beside queries, keys and values without changing it: its mask says the rest."""
+
 Shared = tuple[Tensor, Tensor]
 """Keys and values, each (R, H_kv, C, D), of R contexts; each serves the same number of rows of a batch, in order."""
 
@@ -32,7 +43,8 @@ class AttentionCall:
 
     query: (B, H, Q, D) for the last Q tokens; key, value: (B, H_kv, T, D) for the tokens so far, all after rotary
     embedding; shared: C more tokens that come before them, held once for several rows, or None; mask: (B or 1, 1, Q, K)
-    with K = C + T, boolean or additive, or None for plain causal attention.
+    with K = C + T, boolean or additive, or None for plain causal attention; softcap: what logits are soft-capped at, or
+    None; sinks: (H,), a logit that each head's softmax has beside those of the keys, or None.
     """
 
     layer: int
@@ -42,9 +54,14 @@ class AttentionCall:
     mask: Tensor | None
     scaling: float
     shared: Shared | None = None
+    softcap: float | None = None
+    sinks: Tensor | None = None
 
     def rows(self, last: int | None = None) -> Tensor:
-        """Attention of the last queries over all keys: softmax(q·k) in float32, shape (B, H, last or Q, K)."""
+        """Attention of the last queries over all keys: softmax(q·k) in float32, shape (B, H, last or Q, K).
+
+        With sinks a row sums to less than 1: the rest goes to the head's sink.
+        """
         if self.shared is not None:
             rows = self._over_shared.transpose(1, 2).flatten(0, 1)
             return rows if last is None else rows[:, :, -last:]
@@ -53,7 +70,7 @@ class AttentionCall:
         key_heads, keys = self.key.shape[1], self.key.shape[2]
         # The query heads of one group share a key head: fold them into the rows, and never copy a key.
         grouped = (query.float() * self.scaling).reshape(batch, key_heads, heads // key_heads * queries, dim)
-        logits = (grouped @ self.key.float().transpose(-1, -2)).view(batch, heads, queries, keys)
+        logits = self._capped(grouped @ self.key.float().transpose(-1, -2)).view(batch, heads, queries, keys)
         if self.mask is None:
             seen = torch.arange(keys, device=query.device) <= torch.arange(
                 keys - queries, keys, device=query.device
@@ -63,7 +80,7 @@ class AttentionCall:
             logits.masked_fill_(~self.mask[:, :, -queries:], float("-inf"))
         else:
             logits += self.mask[:, :, -queries:].float()
-        return logits.softmax(-1)
+        return self._softmax(logits)
 
     def row(self, place: int) -> Tensor:
         """What :meth:`rows` has for one place of the batch, (H, Q, K); without a copy where a context is shared."""
@@ -91,9 +108,40 @@ class AttentionCall:
         after = query.reshape(batch, key_heads, group * queries, dim) @ self.key.float().transpose(-1, -2)
         after = after.view(contexts, each, key_heads, group, queries, own)
         logits[..., before:] = after.permute(0, 2, 3, 1, 4, 5)
-        logits = logits.flatten(1, 2)
+        logits = self._capped(logits.flatten(1, 2))
         hidden = ~self.mask.view(contexts, each, 1, queries, before + own).transpose(1, 2)
-        return logits.masked_fill_(hidden, float("-inf")).softmax(-1)
+        return self._softmax(logits.masked_fill_(hidden, float("-inf")))
+
+    def _capped(self, logits: Tensor) -> Tensor:
+        """Soft-capped logits where the layer has a cap: Gemma Team 2024, "Gemma 2" (arXiv 2408.00118, section 2)."""
+        return logits if self.softcap is None else logits.div_(self.softcap).tanh_().mul_(self.softcap)
+
+    def _softmax(self, logits: Tensor) -> Tensor:
+        """Weights of the keys, of logits (N, H, …, K)."""
+        if self.sinks is None:
+            return logits.softmax(-1)
+        sinks = self.sinks.to(logits).view(1, -1, *[1] * (logits.dim() - 2)).expand(*logits.shape[:-1], 1)
+        return torch.cat([logits, sinks], -1).softmax(-1)[..., :-1]
+
+    def output(self) -> Tensor:
+        """The heads' outputs (B, Q, H, D) from the rows: some queries at a time, so that no full matrix ever exists."""
+        batch, heads, queries, _ = self.query.shape
+        key_heads, keys, dim = self.value.shape[1:]
+        size, parts = max(1, _ROWS_AT_ONCE // (batch * heads * keys)), []
+        for start in range(0, queries, size):
+            stop = min(start + size, queries)
+            # Without a mask, no query sees beyond itself.
+            seen = keys if self.mask is not None else keys - queries + stop
+            part = replace(
+                self,
+                query=self.query[:, :, start:stop],
+                key=self.key[:, :, :seen],
+                mask=None if self.mask is None else self.mask[:, :, start:stop],
+            )
+            weights = part.rows().to(self.value.dtype).reshape(batch, key_heads, -1, seen)
+            output = weights @ self.value[:, :, :seen]
+            parts.append(output.view(batch, heads, stop - start, dim).transpose(1, 2))
+        return torch.cat(parts, 1)
 
     def shared_output(self) -> Tensor:
         """The heads' outputs (B, Q, H, D) where a context is shared."""
@@ -134,6 +182,8 @@ class Hook:
     """What happens in every attention call while a model is :func:`hooked`; may be changed from one call to the next.
 
     observe : called with each layer's :class:`AttentionCall`, first layer first.
+    compare : called with the same, and with the rows (B, H, Q, T) that the architecture's own eager attention gives for
+        these queries and keys, in float32. Needs ``positions``, which make all masks explicit.
     keep : gives for a layer the factors, shape (B or 1, Q or 1, H), by which its heads' outputs are multiplied before
         the output projection: 1 leaves a head alone, 0 ablates it.
     instead : gives what an ablated head puts out, (B or 1, Q or 1, H, D); without it, zero.
@@ -143,6 +193,7 @@ class Hook:
     """
 
     observe: Callable[[AttentionCall], None] | None = None
+    compare: Callable[[AttentionCall, Tensor], None] | None = None
     keep: Callable[[int], Tensor] | None = None
     instead: Callable[[AttentionCall], Tensor] | None = None
     shared: Callable[[int], Shared | None] | None = None
@@ -178,15 +229,12 @@ def hooked(model: PreTrainedModel, **wanted) -> Iterator[Hook]:
 
 
 def require_hookable(model: PreTrainedModel) -> None:
-    """Refuse a model whose attention cannot be read exactly, by the name of its architecture."""
-    name = type(model).__name__
+    """Refuse an architecture whose attention does not pass here, by its name; ``trial.py`` tries the rest."""
     if not model._can_set_attn_implementation():
         raise StudyError(
-            f"{name}: this architecture does not use transformers' attention interface; choose another model."
+            f"{type(model).__name__}: this architecture does not use transformers' attention interface; "
+            "choose another model."
         )
-    config = model.config.get_text_config()
-    if getattr(config, "attn_logit_softcapping", None) is not None:
-        raise StudyError(f"{name}: attention with soft-capped logits is not supported; choose another model.")
 
 
 def _attention(
@@ -196,24 +244,47 @@ def _attention(
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **kwargs,
 ) -> tuple[Tensor, None]:
+    if unknown := [name for name, value in kwargs.items() if value is not None and name not in _HARMLESS]:
+        raise StudyError(
+            f"{type(module).__name__}: this attention also depends on {', '.join(unknown)}, which is not supported; "
+            "choose another model."
+        )
     hook, layer = _active.get(), module.layer_idx
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     shared = None if hook.shared is None else hook.shared(layer)
-    call = AttentionCall(layer, query, key, value, attention_mask, scale, shared)
+    call = AttentionCall(layer, query, key, value, attention_mask, scale, shared, softcap, s_aux)
     if shared is not None:
         output = call.shared_output()
+    elif softcap is not None or s_aux is not None:
+        output = call.output()  # fused attention knows neither
     elif _continues(query, key, attention_mask):
         output = _grouped(query, key, value, attention_mask, scaling)
     else:
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     if hook.observe is not None:
         hook.observe(call)
+    if hook.compare is not None:
+        hook.compare(call, _eager_rows(module, call, scaling=scaling, softcap=softcap, s_aux=s_aux))
     if hook.keep is not None:
         keep = hook.keep(layer).to(output.dtype)[..., None]
         output = output * keep if hook.instead is None else output * keep + hook.instead(call) * (1 - keep)
     return output, None
+
+
+def _eager_rows(module: torch.nn.Module, call: AttentionCall, **kwargs) -> Tensor:
+    """What the architecture's own eager attention, which lies beside the module by convention, makes of a call."""
+    own = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
+    if own is None:
+        raise StudyError(
+            f"{type(module).__name__}: it has no eager attention to be compared with; choose another model."
+        )
+    mask = torch.zeros(call.mask.shape, device=call.mask.device).masked_fill_(~call.mask, -math.inf)
+    _, rows = own(module, call.query.float(), call.key.float(), call.value.float(), mask, **kwargs)
+    return rows
 
 
 def _continues(query: Tensor, key: Tensor, mask: Tensor | None) -> bool:

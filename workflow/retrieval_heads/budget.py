@@ -38,7 +38,9 @@ class Budget:
         size = model.dtype.itemsize
         left = max(0, _memory(device) - model.get_memory_footprint())
         # Hidden states, queries, keys and values; gate, up and their product.
-        activations = size * (8 * config.hidden_size + 3 * (getattr(config, "intermediate_size", None) or 0))
+        activations = size * (
+            8 * config.hidden_size + 3 * (getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
+        )
         head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         key_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         held = size * 2 * config.num_hidden_layers * key_heads * head_dim

@@ -15,8 +15,9 @@ from jsonschema import Draft202012Validator, validators
 from retrieval_heads.declared import require_parameters
 from retrieval_heads.documents import document_source
 from retrieval_heads.errors import StudyError
-from retrieval_heads.folder import names
+from retrieval_heads.folder import files, names
 from retrieval_heads.haystack import DOCUMENTS
+from retrieval_heads.loading import require_quantizer, require_trusted
 from retrieval_heads.model_sources import source_module
 
 _HERE = Path(__file__).parent
@@ -89,8 +90,11 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         prepared = results / "models" / model_artifact(name, source)
         if not prepared.is_dir() and (packages or "package" not in source):
             source_module(source).check(source, f"models.{name}")
+        require_quantizer(f"models.{name}", model.get("quantization"), config["compute"]["device"], packages)
         for folder in (prepared, Path(source.get("path", prepared))):
             _check_model(config, name, folder)
+            if packages and (folder / "config.json").is_file():
+                require_trusted(folder, f"models.{name}", model["trust_remote_code"])
 
 
 # JSON takes 512.0 for an integer; file names and ranges do not.

@@ -170,9 +170,10 @@ def prefill(
     )
     rows = slice(None)
 
-    def run(layer: int, decoder_layer: Callable, hidden: Tensor, *args, **kwargs) -> Tensor:
+    def run(layer: int, decoder_layer: Callable, hidden_states: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
         """One layer over all rows, some at a time: more would only push each other out of a processor's cache."""
         nonlocal rows
+        hidden, in_tuple = hidden_states, False
         if forks is not None and len(forks.parents[layer]) > len(hidden):
             hidden = hidden[forks.parents[layer]]
         last = layer == layers - 1
@@ -181,14 +182,16 @@ def prefill(
             rows = slice(start, start + size)
             with suppress(_Stored):
                 # The rows of before are not wanted again, so these take their place.
-                hidden[rows] = decoder_layer(hidden[rows], *args, **kwargs)
+                output = decoder_layer(hidden[rows], *args, **kwargs)
+                in_tuple = isinstance(output, tuple)
+                hidden[rows] = output[0] if in_tuple else output
         if last:
             raise _Stored
-        return hidden
+        return (hidden,) if in_tuple else hidden
 
     hook = {} if forks is None else {"keep": lambda layer: forks.keep[layer][rows, None], "instead": instead}
     with hooked(model, **hook), _each_layer(model, run), suppress(_Stored):
-        model.base_model(
+        model.get_decoder()(
             input_ids=torch.tensor([list(ids) for ids in contexts], device=model.device),
             past_key_values=cache,
             use_cache=True,
@@ -198,7 +201,7 @@ def prefill(
 
 
 @contextmanager
-def _each_layer(model: PreTrainedModel, run: Callable[..., Tensor]) -> Iterator[None]:
+def _each_layer(model: PreTrainedModel, run: Callable[..., Tensor | tuple[Tensor]]) -> Iterator[None]:
     """Let ``run`` take the place of each decoder layer; it is told the layer's number and what it does itself."""
     modules = list(decoder_layers(model))
     for layer, module in enumerate(modules):
@@ -440,7 +443,7 @@ def head_grid(model: PreTrainedModel) -> tuple[int, int]:
 def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
     """The list of the model's decoder layers, first layer first."""
     layers, _ = head_grid(model)
-    for module in model.base_model.modules():
+    for module in model.get_decoder().modules():
         if isinstance(module, nn.ModuleList) and len(module) == layers:
             return module
     raise StudyError(f"{type(model).__name__}: no list of {layers} decoder layers found; choose another model.")

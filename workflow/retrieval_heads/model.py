@@ -13,6 +13,7 @@ import transformers  # as a whole: it imports what models need, for seconds, whe
 from transformers.utils import logging as transformers_logging
 
 from retrieval_heads.errors import StudyError
+from retrieval_heads.loading import require_quantizer
 from retrieval_heads.model_sources import source_module
 
 # Bars of seconds would hide the workflow's own progress.
@@ -34,24 +35,39 @@ def prepare_model(source: dict, target: str | Path) -> None:
     partial.replace(target)
 
 
-def load_tokenizer(path: str | Path) -> "transformers.PreTrainedTokenizerBase":
+def load_tokenizer(path: str | Path, trust_remote_code: bool = False) -> "transformers.PreTrainedTokenizerBase":
     """The tokenizer of a prepared model."""
-    return transformers.AutoTokenizer.from_pretrained(path)
+    return transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
 
 
-def load_model(path: str | Path, dtype: str, device: str) -> "transformers.PreTrainedModel":
+def load_model(
+    path: str | Path, dtype: str, device: str, quantization: str | None = None, trust_remote_code: bool = False
+) -> "transformers.PreTrainedModel":
     """A prepared model, ready for inference.
 
     Parameters
     ----------
     dtype : ``float32``, ``bfloat16`` or ``float16``.
     device : ``auto``, the best there is of cuda, mps and cpu, or any torch device.
+    quantization : ``8bit`` or ``4bit``, by bitsandbytes, or None.
+    trust_remote_code : whether code that comes with the model may run.
     """
     chosen = choose_device(device)  # before weights are read
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        path, dtype=getattr(torch, dtype), attn_implementation="sdpa"
-    )
-    return model.to(chosen).eval()
+    require_quantizer("models.*", quantization, chosen.type)
+    wanted = {"dtype": getattr(torch, dtype), "trust_remote_code": trust_remote_code}
+    if quantization is None:
+        model = transformers.AutoModelForCausalLM.from_pretrained(path, **wanted).to(chosen)
+    else:
+        bits = (
+            {"load_in_8bit": True}
+            if quantization == "8bit"
+            else {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": wanted["dtype"]}
+        )
+        # Quantised weights cannot be moved, so they are put in their place as they are read.
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            path, **wanted, quantization_config=transformers.BitsAndBytesConfig(**bits), device_map={"": chosen}
+        )
+    return model.eval()
 
 
 def choose_device(device: str) -> torch.device:
@@ -66,9 +82,10 @@ def choose_device(device: str) -> torch.device:
         raise StudyError(f"compute.device: torch knows no device {device!r}; set it to auto or cpu.") from None
 
 
-def require_context(path: str | Path, model: str, context_length: int) -> None:
+def require_context(path: str | Path, model: str, context_length: int, trust_remote_code: bool = False) -> None:
     """Refuse a context length that a prepared model was not made for."""
-    limit = getattr(transformers.AutoConfig.from_pretrained(path).get_text_config(), "max_position_embeddings", None)
+    config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
     if limit is not None and context_length > limit:
         raise StudyError(
             f"prompts.context_lengths: {context_length} is beyond the {limit} tokens of {model}; give shorter ones."

@@ -16,6 +16,7 @@ from retrieval_heads.method import HeadScorer, Prompt, Reading
 from retrieval_heads.prompts import group_by_context
 from retrieval_heads.runtime import progress
 from retrieval_heads.tables import GENERATIONS, SCORES
+from retrieval_heads.trial import require_measurable
 
 
 def rouge1_recall(answer: str, generated: str) -> float:
@@ -40,8 +41,9 @@ def score_split(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The scores and generations tables of all prompts, or of one of several shards of their documents.
 
-    See :func:`score_documents` for the other parameters.
+    See :func:`score_documents` for the other parameters. A model that would not be measured exactly is refused first.
     """
+    require_measurable(model)
     groups = list(group_by_context(prompts))
     scores, generations = [pd.DataFrame(columns=SCORES.columns)], [pd.DataFrame(columns=GENERATIONS.columns)]
     length = int(prompts["suffix_start"].iloc[0])

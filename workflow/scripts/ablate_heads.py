@@ -14,10 +14,10 @@ with job(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     prompts = usable(tables.read(source.prompts, tables.PROMPTS), "test", source.prompts)
     head_sets = tables.read(source.head_sets, tables.HEAD_SETS)
-    model = load_model(source.model, params.dtype, compute["device"])
+    model = load_model(source.model, device=compute["device"], **params.loading)
     ablation = ablate_split(
         model,
-        load_tokenizer(source.model),
+        load_tokenizer(source.model, params.loading["trust_remote_code"]),
         prompts,
         head_sets,
         params.answer_types,

@@ -2,6 +2,7 @@ from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
 from retrieval_heads.haystack import DOCUMENTS, load_haystack
+from retrieval_heads.loading import require_trusted
 from retrieval_heads.model import load_tokenizer, require_context
 from retrieval_heads.prompts import Builder
 from retrieval_heads.runtime import job
@@ -11,10 +12,11 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     params, model, length = snakemake.params, snakemake.wildcards.model, int(snakemake.wildcards.length)
-    require_context(snakemake.input.model, model, length)
+    require_trusted(snakemake.input.model, f"models.{model}", trusted := params.trust_remote_code)
+    require_context(snakemake.input.model, model, length, trusted)
     documents = tables.read(snakemake.input.documents, tables.documents_table(params.questions))
     chosen = params.prompts["haystack"]
     haystack = None if chosen == DOCUMENTS else load_haystack(chosen)
-    tokenizer = load_tokenizer(snakemake.input.model)
+    tokenizer = load_tokenizer(snakemake.input.model, trusted)
     builder = Builder(model, tokenizer, haystack, params.questions, params.prompts, length, params.seed)
     tables.write(builder.build(documents), snakemake.output[0], tables.PROMPTS)

@@ -15,10 +15,11 @@ with job(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     prompts = usable(tables.read(source.prompts, tables.PROMPTS), "train", source.prompts)
     methods = make_methods(params.methods)
-    model = load_model(source.model, params.dtype, compute["device"])
+    model = load_model(source.model, device=compute["device"], **params.loading)
     budget = Budget.of(model, compute["batch_tokens"], compute["cache_tokens"])
+    tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     scores, generations = score_split(
-        model, load_tokenizer(source.model), prompts, methods, budget, *shard(snakemake.wildcards), **params.generation
+        model, tokenizer, prompts, methods, budget, *shard(snakemake.wildcards), **params.generation
     )
     tables.write(scores, snakemake.output.scores, tables.SCORES)
     tables.write(generations, snakemake.output.generations, tables.GENERATIONS)

@@ -6,7 +6,8 @@ from pathlib import Path
 from retrieval_heads.errors import StudyError
 from retrieval_heads.model_sources import path as local
 
-_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+# Code of a model comes along; it runs only where the config trusts it.
+_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
 
 
 def check(source: dict, key: str) -> None:
@@ -21,20 +22,47 @@ def prepare(source: dict, folder: Path) -> None:
     """Fetch config, safetensors and tokenizer, or take them from the local hub cache, and link them."""
     # Imported here, for a check at the start of the workflow should take no time.
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     name, revision = source["hub"], source["revision"]
     try:
         fetched = snapshot_download(name, revision=revision, allow_patterns=_FILES)
     except GatedRepoError as error:
         raise StudyError(
-            f"{name}: this model is gated; accept its licence on its hub page, then run hf auth login."
+            f"{name}: this model is gated; accept its licence on its hub page and run hf auth login, or give a local "
+            "folder with it as source.path."
         ) from error
     except RepositoryNotFoundError as error:
-        raise StudyError(f"{name}: the hub has no such model; check models.*.source.hub.") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise StudyError(
-            f"{name} at {revision}: cannot be fetched from the hub and is not in the local cache."
+            f"{name}: the hub has no such model, or hides it from you; check source.hub, and if the model is private, "
+            "run hf auth login."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise StudyError(f"{name}: it has no revision {revision}; check source.revision.") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if _status(error) in (401, 403):
+            raise StudyError(
+                f"{name}: the hub refuses access to it; run hf auth login with a token that may read this model."
+            ) from error
+        raise StudyError(
+            f"{name} at {revision}: cannot be fetched from the hub ({_reason(error)}) and is not in the local cache; "
+            "try again later, or give a local folder with it as source.path."
         ) from error
     local.check({"path": fetched}, f"models of hub {name}")
     local.prepare({"path": fetched}, folder)
+
+
+def _status(error: BaseException) -> int | None:
+    """The status that the hub answered with, if it answered."""
+    return getattr(getattr(error.__cause__ or error, "response", None), "status_code", None)
+
+
+def _reason(error: BaseException) -> str:
+    """Why a model could not be had: where it is not in the cache either, that is why it could not be fetched."""
+    return str(error.__cause__ or error).strip().partition("\n")[0].rstrip(".")

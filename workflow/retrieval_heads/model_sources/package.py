@@ -4,6 +4,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from retrieval_heads.errors import StudyError
+from retrieval_heads.model_sources import gguf
 
 
 def check(source: dict, key: str) -> None:
@@ -12,33 +13,8 @@ def check(source: dict, key: str) -> None:
 
 
 def prepare(source: dict, folder: Path) -> None:
-    """De-quantise the file into bfloat16 safetensors, with the tokenizer that it holds."""
-    # Imported here, for a check at the start of the workflow should take no time.
-    from functools import cache
-    from unittest.mock import patch
-
-    import gguf
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    file = _find(source, "models")
-    where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-    # Transformers would parse the file for config, weights and tokenizer each, and name all tensors for every module.
-    once = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
-    with patch.multiple(gguf, **once):
-        loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(**where)
-    # A model from GGUF refuses to be saved, so its weights move into a plain one of the same shape.
-    config = loaded.config
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    with torch.device("meta"):  # which spares it random weights of its own
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    model.load_state_dict(loaded.state_dict(), assign=True)
-    model.tie_weights()
-    model.generation_config = loaded.generation_config
-    model.to(torch.bfloat16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    """De-quantise the file."""
+    gguf.dequantize(_find(source, "models"), folder)
 
 
 def _find(source: dict, key: str) -> Path:

@@ -1,0 +1,54 @@
+"""A local GGUF file: ``{gguf: path/to/model.gguf}``."""
+
+from pathlib import Path
+
+from retrieval_heads.errors import StudyError
+
+
+def check(source: dict, key: str) -> None:
+    """Refuse what is not there or is no GGUF file."""
+    file = Path(source["gguf"])
+    if not file.is_file():
+        raise StudyError(f"{key}.source.gguf: there is no file {file}; check the path.")
+    with file.open("rb") as opened:
+        if opened.read(4) != b"GGUF":
+            raise StudyError(f"{key}.source.gguf: {file} is no GGUF file; give one, or a folder as source.path.")
+
+
+def prepare(source: dict, folder: Path) -> None:
+    """De-quantise the file."""
+    check(source, "models")
+    dequantize(Path(source["gguf"]), folder)
+
+
+def dequantize(file: Path, folder: Path) -> None:
+    """Fill a folder with a GGUF file's model, as bfloat16 safetensors, and the tokenizer that it holds."""
+    # Imported here, for a check at the start of the workflow should take no time.
+    from functools import cache
+    from unittest.mock import patch
+
+    import gguf
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    # Transformers would parse the file for config, weights and tokenizer each, and name all tensors for every module.
+    once = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
+    try:
+        with patch.multiple(gguf, **once):
+            loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(**where)
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise StudyError(f"{file}: transformers cannot read this GGUF file ({reason}); choose another.") from error
+    # A model from GGUF refuses to be saved, so its weights move into a plain one of the same shape.
+    config = loaded.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    with torch.device("meta"):  # which spares it random weights of its own
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.load_state_dict(loaded.state_dict(), assign=True)
+    model.tie_weights()
+    model.generation_config = loaded.generation_config
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
