@@ -61,7 +61,7 @@ def model_artifact(name: str, source: dict) -> str:
 
 
 def check_surroundings(config: dict, packages: bool = True) -> None:
-    """Check what a config names outside itself: documents, folders, models, published results, room to write.
+    """Check what a config names outside itself: documents, folders, models, results and lists of others, room to write.
 
     Parameters
     ----------
@@ -81,6 +81,7 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         from retrieval_heads import published
 
         published.check(config)
+        _check_imports(config, {})
         return
     for key, folder in (
         ("prompts.haystack", config["prompts"]["haystack"]),
@@ -94,13 +95,16 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         if facts is not None and facts.get(key) != question["type"]:
             known = ", ".join(f"{fact} ({type})" for fact, type in facts.items())
             raise StudyError(f"questions.{key}: the {source} of documents knows no such fact; it knows {known}.")
+    grids = {}
     for name, model in config["models"].items():
         source = model["source"]
         prepared = results / "models" / model_artifact(name, source)
         if not prepared.is_dir() and (packages or "package" not in source):
             source_module(source).check(source, f"models.{name}")
         for folder in (prepared, Path(source.get("path", prepared))):
-            _check_model(config, name, folder)
+            if (grid := _check_model(config, name, folder)) is not None:
+                grids[name] = grid
+    _check_imports(config, grids)
 
 
 # JSON takes 512.0 for an integer; file names and ranges do not.
@@ -163,6 +167,11 @@ def _check_values(config: dict) -> None:
         raise StudyError("study: models is the folder of prepared models; choose another name.")
     for name, given in config["methods"].items():
         require_parameters(name, given)
+    for name, entry in config["imports"].items():
+        model = entry.setdefault("model", next(iter(config["models"])) if len(config["models"]) == 1 else None)
+        if model not in config["models"]:
+            which = "this key is missing" if model is None else f"{model} is no model of this study"
+            raise StudyError(f"imports.{name}.model: {which}; write one of {', '.join(config['models'])}.")
     if config["published"]:
         _check_published_names(config)
 
@@ -209,10 +218,10 @@ def _check_model_values(config: dict) -> None:
         raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of ablation.levels.")
 
 
-def _check_model(config: dict, name: str, folder: Path) -> None:
-    """Hold a study against the shape of a model, where a folder tells it already."""
+def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | None:
+    """Hold a study against the shape of a model, where a folder tells it already: layers, and heads in each."""
     if not (file := folder / "config.json").is_file():
-        return
+        return None
     try:
         shape = json.loads(file.read_text())
     except ValueError as error:
@@ -224,9 +233,23 @@ def _check_model(config: dict, name: str, folder: Path) -> None:
             raise StudyError(
                 f"prompts.context_lengths: {length} is beyond the {limit} tokens of {name}; give shorter ones."
             )
-    if heads is not None and (layers := shape.get("num_hidden_layers")) is not None:
-        for level in config["ablation"]["levels"]:
-            if level > heads * layers:
-                raise StudyError(
-                    f"ablation.levels: {level} is more than the {heads * layers} heads of {name}; give smaller levels."
-                )
+    if heads is None or (layers := shape.get("num_hidden_layers")) is None:
+        return None
+    for level in config["ablation"]["levels"]:
+        if level > heads * layers:
+            raise StudyError(
+                f"ablation.levels: {level} is more than the {heads * layers} heads of {name}; give smaller levels."
+            )
+    return layers, heads
+
+
+def _check_imports(config: dict, grids: dict[str, tuple[int, int]]) -> None:
+    """Read the imported lists, and hold them against the models whose layers and heads are known already."""
+    if config["imports"]:
+        # Imported here, as it imports pandas, which no other study needs outside its jobs.
+        from retrieval_heads import imports
+
+        for entry in config["imports"].values():
+            heads, model = imports.read_list(entry["file"]), entry["model"]
+            if model in grids:
+                imports.require_within(entry["file"], heads, model, grids[model])
