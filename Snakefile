@@ -43,6 +43,7 @@ else:
 
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
+include: "rules/exports.smk"
 include: "rules/report.smk"
 
 
@@ -55,3 +56,4 @@ rule all:
     default_target: True
     input:
         FINDINGS,
+        EXPORTS,

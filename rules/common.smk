@@ -89,6 +89,7 @@ def dimensions():
         "ablated_length": lengths if config["published"] else ablated_lengths(config),
         "documents": [] if config["published"] else ["train", "test"],
         "split_halves": list(range(config["analysis"]["split_halves"])) if NOISE else [],
+        "import": list(config["imports"]),
     }
 
 

@@ -1,5 +1,6 @@
 """The workflow as its users run it: as Snakemake commands on a copy of the project."""
 
+import json
 import os
 import re
 import shutil
@@ -151,6 +152,69 @@ def test_the_bundle_holds_every_figure_with_its_caption(finished):
     assert finished.path("report.zip").stat().st_size > 100_000
 
 
+def test_the_example_in_the_documentation_prints_what_it_says(finished):
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
+    (printed,) = re.findall(r"^```text\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
+    run = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=finished.folder,
+        env={**os.environ, "PYTHONPATH": "workflow", "OMP_WAIT_POLICY": "PASSIVE"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.stdout == printed, run.stderr
+
+
+def test_exports_are_the_rankings(finished):
+    out = finished.path("results", "tiny")
+    rankings = pd.read_parquet(out / "tables" / "rankings.parquet")
+    exported = 0
+    for (length, method, question), ranking in rankings.groupby(["context_length", "method", "question"]):
+        file = out / "exports" / "planted" / str(length) / method / question
+        names = file.with_suffix(".txt").read_text().split()
+        ranking = ranking.sort_values("rank")
+        assert names == [f"{layer}-{head}" for layer, head in zip(ranking["layer"], ranking["head"], strict=True)]
+        scores = json.loads(file.with_suffix(".json").read_text())
+        assert [sum(scores[name]) / len(scores[name]) for name in names] == pytest.approx(list(ranking["score"]))
+        assert {len(values) for values in scores.values()} == set(ranking["n_samples"])
+        pd.testing.assert_frame_equal(
+            pd.read_csv(file.with_suffix(".csv")),
+            ranking[["rank", "layer", "head", "score", "n_samples", "score_sd"]].reset_index(drop=True),
+            check_dtype=False,
+        )
+        exported += 3
+    assert exported == len(list((out / "exports").glob("*/*/*/*.*"))) == 2 * 3 * 2 * 3
+
+
+def test_an_imported_list_is_set_beside_the_rankings(finished):
+    path, out = finished.path("config", "tiny.yaml"), finished.path("results", "tiny")
+    finished.path("lists").mkdir()
+    shutil.copy(out / "exports" / "planted" / "512" / "wu24" / "inc_state.json", finished.path("lists", "theirs.json"))
+    config = path.read_text()
+    try:
+        path.write_text(f"{config}\nimports:\n  theirs:\n    file: lists/theirs.json\n    label: the other list\n")
+        assert finished.stale() == {"compare_imports": 1, "write_findings": 1}
+        finished.snakemake("--cores", "2", *TINY)
+        imports = pd.read_parquet(out / "tables" / "imports.parquet")
+        assert len(imports) == 3 * 2 * 2
+        same = imports.query("method == 'wu24' and question == 'inc_state' and context_length == 512")
+        assert same[["jaccard", "rbo", "spearman"]].to_numpy() == pytest.approx(1)
+        findings = (out / "FINDINGS.md").read_text()
+        assert "## Imported lists of heads" in findings
+        mean = imports[imports["method"] == "wu24"]["jaccard"].mean()
+        assert (
+            f"Rankings by Wu24 retrieval head and the other list agree more than chance: mean Jaccard {mean:.3f}"
+            in findings
+        )
+        assert (out / "pages" / "imports.html").is_file()
+    finally:
+        path.write_text(config)
+        finished.snakemake("--cores", "2", *TINY)
+    assert "Imported lists" not in (out / "FINDINGS.md").read_text()
+
+
 # --- what is made again --------------------------------------------------------------------------------------------
 
 
@@ -220,11 +284,15 @@ def test_a_template_makes_documents_anew_and_keeps_the_model(finished, changed):
 
 def test_one_seed_gives_the_same_tables_and_another_gives_others(finished):
     tables = [f"tables/{name}.parquet" for name in ("rankings", "ablation")]
-    targets = [f"results-again/tiny/{table}" for table in tables]
+    exported = "tiny/exports/planted/512"
+    targets = [f"results-again/{exported}", *(f"results-again/tiny/{table}" for table in tables)]
     finished.snakemake(*targets, "--cores", "2", *TINY, "--config", "results=results-again")
     for table in tables:
         first = finished.path("results", "tiny", table).read_bytes()
         assert finished.path("results-again", "tiny", table).read_bytes() == first
+    for file in finished.path("results", exported).glob("*/*.*"):
+        again = finished.path("results-again") / file.relative_to(finished.path("results"))
+        assert again.read_bytes() == file.read_bytes()
     other = "results-other/tiny/tables/rankings.parquet"
     finished.snakemake(other, "--cores", "2", *TINY, "--config", "results=results-other", "seed=2")
     assert finished.path(other).read_bytes() != finished.path("results", "tiny", tables[0]).read_bytes()
@@ -289,6 +357,7 @@ def test_a_corrupt_table_is_named(finished):
         ("[512, 640]", "[512, 5000]", "prompts.context_lengths: 5000 is beyond the 4096 tokens of planted"),
         ("seed: 1", "seed: 1\nmethods: {wu42: {}}", "methods.wu42: no such method; there are"),
         ("seed: 1", "seed: 1\nmethods: {wu24: {spam: needle}}", "methods.wu24.spam: no such parameter; there are span"),
+        ("seed: 1", "seed: 1\nimports: {a: {file: a.json}}", "a.json: no such file; correct the path under imports"),
         ("seed: 1", "seed: 1\nresults: Snakefile", "results: cannot write to Snakefile"),
         ("documents:", "documents:\n  file: mine.csv", "documents.file: this key has no meaning for source generator"),
         (

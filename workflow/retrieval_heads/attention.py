@@ -165,7 +165,8 @@ class AttentionCall:
             mean = (self.value.float().cumsum(2) / count[:, None])[:, :, -queries:]
         else:
             visible = self.mask if self.mask.dtype == torch.bool else self.mask == 0
-            weights = visible.float() / visible.sum(-1, keepdim=True)
+            # What pads a row sees nothing.
+            weights = visible.float() / visible.sum(-1, keepdim=True).clamp(min=1)
             before = weights.shape[-1] - self.value.shape[2]
             mean = weights[..., before:] @ self.value.float()
             if self.shared is not None:
@@ -270,7 +271,7 @@ def _attention(
     if hook.compare is not None:
         hook.compare(call, _eager_rows(module, call, scaling=scaling, softcap=softcap, s_aux=s_aux))
     if hook.keep is not None:
-        keep = hook.keep(layer).to(output.dtype)[..., None]
+        keep = hook.keep(layer).to(output)[..., None]
         output = output * keep if hook.instead is None else output * keep + hook.instead(call) * (1 - keep)
     return output, None
 

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator, validators
 from retrieval_heads.declared import require_parameters
 from retrieval_heads.documents import document_source
 from retrieval_heads.errors import StudyError
-from retrieval_heads.folder import files, names
+from retrieval_heads.folder import names
 from retrieval_heads.haystack import DOCUMENTS
 from retrieval_heads.loading import require_quantizer, require_trusted
 from retrieval_heads.model_sources import source_module
@@ -61,7 +61,7 @@ def model_artifact(name: str, source: dict) -> str:
 
 
 def check_surroundings(config: dict, packages: bool = True) -> None:
-    """Check what a config names outside itself: documents, folders, models, published results, room to write.
+    """Check what a config names outside itself: documents, folders, models, results and lists of others, room to write.
 
     Parameters
     ----------
@@ -81,10 +81,12 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         from retrieval_heads import published
 
         published.check(config)
+        _check_imports(config, {})
         return
     if (haystack := config["prompts"]["haystack"]) != DOCUMENTS and not Path(haystack).is_dir():
         raise StudyError(f"prompts.haystack: there is no folder {haystack}; check the path.")
     document_source(config).check(config, packages)
+    grids = {}
     for name, model in config["models"].items():
         source = model["source"]
         prepared = results / "models" / model_artifact(name, source)
@@ -92,9 +94,11 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
             source_module(source).check(source, f"models.{name}")
         require_quantizer(f"models.{name}", model.get("quantization"), config["compute"]["device"], packages)
         for folder in (prepared, Path(source.get("path", prepared))):
-            _check_model(config, name, folder)
+            if (grid := _check_model(config, name, folder)) is not None:
+                grids[name] = grid
             if packages and (folder / "config.json").is_file():
                 require_trusted(folder, f"models.{name}", model["trust_remote_code"])
+    _check_imports(config, grids)
 
 
 # JSON takes 512.0 for an integer; file names and ranges do not.
@@ -177,6 +181,11 @@ def _check_values(config: dict) -> None:
         raise StudyError("study: models is the folder of prepared models; choose another name.")
     for name, given in config["methods"].items():
         require_parameters(name, given)
+    for name, entry in config["imports"].items():
+        model = entry.setdefault("model", next(iter(config["models"])) if len(config["models"]) == 1 else None)
+        if model not in config["models"]:
+            which = "this key is missing" if model is None else f"{model} is no model of this study"
+            raise StudyError(f"imports.{name}.model: {which}; write one of {', '.join(config['models'])}.")
     if config["published"]:
         _check_published_names(config)
 
@@ -226,10 +235,10 @@ def _check_model_values(config: dict) -> None:
         raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of ablation.levels.")
 
 
-def _check_model(config: dict, name: str, folder: Path) -> None:
-    """Hold a study against the shape of a model, where a folder tells it already."""
+def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | None:
+    """Hold a study against the shape of a model, where a folder tells it already: layers, and heads in each."""
     if not (file := folder / "config.json").is_file():
-        return
+        return None
     try:
         shape = json.loads(file.read_text())
     except ValueError as error:
@@ -241,9 +250,23 @@ def _check_model(config: dict, name: str, folder: Path) -> None:
             raise StudyError(
                 f"prompts.context_lengths: {length} is beyond the {limit} tokens of {name}; give shorter ones."
             )
-    if heads is not None and (layers := shape.get("num_hidden_layers")) is not None:
-        for level in config["ablation"]["levels"]:
-            if level > heads * layers:
-                raise StudyError(
-                    f"ablation.levels: {level} is more than the {heads * layers} heads of {name}; give smaller levels."
-                )
+    if heads is None or (layers := shape.get("num_hidden_layers")) is None:
+        return None
+    for level in config["ablation"]["levels"]:
+        if level > heads * layers:
+            raise StudyError(
+                f"ablation.levels: {level} is more than the {heads * layers} heads of {name}; give smaller levels."
+            )
+    return layers, heads
+
+
+def _check_imports(config: dict, grids: dict[str, tuple[int, int]]) -> None:
+    """Read the imported lists, and hold them against the models whose layers and heads are known already."""
+    if config["imports"]:
+        # Imported here, as it imports pandas, which no other study needs outside its jobs.
+        from retrieval_heads import imports
+
+        for entry in config["imports"].values():
+            heads, model = imports.read_list(entry["file"]), entry["model"]
+            if model in grids:
+                imports.require_within(entry["file"], heads, model, grids[model])

@@ -90,6 +90,27 @@ PROFILES = Table(
     key=("grid", "method", "dimension", "value", "layer", "head"),
 )
 
+IMPORTS = Table(
+    "imports",
+    (
+        ("import", _text),
+        ("model", _text),
+        ("method", _text),
+        ("question", _text),
+        ("context_length", _int),
+        ("k", _int),
+        ("listed", _int),
+        ("jaccard", _float),
+        ("chance", _float),
+        ("p", _float),
+        ("rbo", _float),
+        ("rbo_chance", _float),
+        ("spearman", _float),
+    ),
+    key=("import", "model", "method", "question", "context_length"),
+    nullable=frozenset({"spearman"}),
+)
+
 RELIABILITY = Table(
     "reliability",
     (
@@ -227,6 +248,7 @@ _TABLES = {
         ABLATION_SUMMARY,
         OVERLAP,
         UNIONS,
+        IMPORTS,
         PROFILES,
         RELIABILITY,
         EFFECTS,

@@ -64,6 +64,8 @@ def build(study: Study, tables: Tables, figures: Iterable[str]) -> Report:
         )
         for section in sections
     ]
+    # A study without imported lists has nothing to say about them.
+    sections = [section for section in sections if section.blocks]
     sections.append(_index(sections))
     captions, labels = {}, {}
     for kind, word in _KINDS.items():

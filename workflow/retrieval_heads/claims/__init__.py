@@ -31,6 +31,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "dominance": (ranking.first_heads_stand_out_differently,),
     "overlap": (ranking.top_heads_are_shared, ranking.rankings_break_between_lengths),
     "agreement": (ranking.methods_differ_beyond_noise, ranking.methods_agree_differently_by_length),
+    "imports": (ranking.imported_heads_are_top_heads,),
     "ablation": (
         cutting.top_heads_matter_more_than_random,
         cutting.methods_cost_differently,

@@ -37,10 +37,31 @@ def _pairs(tables: Tables, dimension: str) -> pd.DataFrame:
     return tables["overlap"][tables["overlap"]["dimension"] == dimension]
 
 
+def imported_heads_are_top_heads(tables: Tables, study: Study) -> list[Claim]:
+    """A method's rankings share top heads with a list from elsewhere; a claim per list and method."""
+    if (found := tables.get("imports")) is None:
+        return []
+    return [
+        _beyond_chance(
+            "imported_heads_are_top_heads",
+            f"Rankings by {study.label('method', method)} and {study.label('import', name)}",
+            found[(found["import"] == name) & (found["method"] == method)],
+            study,
+        )
+        for name in study.order("import", found["import"])
+        for method in study.order("method", found.loc[found["import"] == name, "method"])
+    ]
+
+
 def _shared(tables: Tables, study: Study, dimension: str) -> Claim:
-    pairs = _pairs(tables, dimension)
+    what = f"Rankings that differ only in their {dimension.replace('_', ' ')}"
+    return _beyond_chance("top_heads_are_shared", what, _pairs(tables, dimension), study)
+
+
+def _beyond_chance(rule: str, what: str, pairs: pd.DataFrame, study: Study) -> Claim:
+    """Do pairs of rankings agree more than chance? The pairs are a family of Holm's correction."""
     significant = int((holm(pairs["p"]) < study.alpha).sum())
-    row = summarise(pairs, ["dimension"]).iloc[0]
+    row = summarise(pairs.assign(all=0), ["all"]).iloc[0]
     numbers = (
         f"mean Jaccard {row['jaccard']:.3f} of the top heads (from {row['lowest']:.3f} to {row['highest']:.3f}), where "
         f"chance gives {row['chance']:.3f}; rank-biased overlap {row['rbo']:.3f}, where chance gives "
@@ -53,9 +74,7 @@ def _shared(tables: Tables, study: Study, dimension: str) -> Claim:
         outcome, verdict = Outcome.SUPPORTED, "agree more than chance"
     else:
         outcome, verdict = Outcome.UNDECIDED, "are not shown to agree more than chance in most pairs"
-    what = f"Rankings that differ only in their {dimension.replace('_', ' ')}"
-    statement = f"{what} agree more than chance"
-    return Claim("top_heads_are_shared", statement, outcome, f"{what} {verdict}: {numbers}.")
+    return Claim(rule, f"{what} agree more than chance", outcome, f"{what} {verdict}: {numbers}.")
 
 
 def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:

@@ -52,6 +52,7 @@ SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     heads.dominance,
     agreement.overlap,
     agreement.agreement,
+    agreement.imports,
     heads.universal,
     heads.head_map,
     cuts.ablation,

@@ -1,4 +1,4 @@
-"""How far rankings agree: along each dimension, and between the methods."""
+"""How far rankings agree: along each dimension, between the methods, and with lists of heads from elsewhere."""
 
 import pandas as pd
 
@@ -13,6 +13,7 @@ TABLES = {
     "overlap_pairs": {"title": "Overlap of each pair of values", "needs": {}},
     "method_pairs": {"title": "Agreement of each two methods", "needs": {"method": 2}},
     "reliability": {"title": "Agreement of rankings from halves of the documents", "needs": {"split_halves": 1}},
+    "imports": {"title": "Agreement of each method with each imported list", "needs": {"import": 1}},
 }
 
 _MEASURES = ["Jaccard", "SD", "Lowest", "Highest", "Chance", "RBO", "RBO, chance", "Spearman", "Pairs"]
@@ -54,6 +55,32 @@ def agreement(study: Study, tables: Tables) -> Section:
     none = only_one(study, "method", tables["rankings"]["method"], "there is no other to agree with")
     blocks = none or [*findings("agreement", study, tables), *_method_pairs(study, tables)]
     return Section("agreement", [*blocks, *_reliability(study, tables.get("reliability"))])
+
+
+def imports(study: Study, tables: Tables) -> Section:
+    """How far the methods agree with lists of heads from elsewhere; nothing where there are none."""
+    names = study.asked("import")
+    if not names:
+        return Section("imports")
+    found, lines, without = tables["imports"], [], set(names)
+    for (name, method), group in in_order(study, found, ["import", "method"]):
+        without.discard(name)
+        (row,) = (row for _, row in summarise(group, ["import", "model", "method", "k", "listed"]).iterrows())
+        labels = [study.label("import", name), study.label("model", row["model"]), study.label("method", method)]
+        lines.append([*labels, f"{row['listed']:,}", f"{row['k']:,}", *_measures(row)])
+    header = ["List", "Model", "Method", "Heads listed", "k", *_MEASURES]
+    return Section(
+        "imports",
+        [
+            *findings("imports", study, tables),
+            *(
+                Paragraph(f"{study.label('import', name)} has no ranking of this study to stand beside.")
+                for name in names
+                if name in without
+            ),
+            *table("imports", TABLES["imports"]["title"], header, lines, len(_MEASURES) + 2),
+        ],
+    )
 
 
 def _method_pairs(study: Study, tables: Tables) -> list[TableBlock]:

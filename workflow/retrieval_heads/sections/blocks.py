@@ -25,6 +25,7 @@ TITLES = {
     "dominance": "Score dominance",
     "overlap": "Overlap of the top heads",
     "agreement": "Agreement of the methods",
+    "imports": "Imported lists of heads",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
     "ablation": "Ablation against random heads",

@@ -1,0 +1,272 @@
+"""A study's heads, and ablation, in a program of one's own."""
+
+import contextvars
+import copy
+import threading
+
+import pandas as pd
+import pytest
+import torch
+
+from oracle import generate, plain, without_heads
+from retrieval_heads import tables
+from retrieval_heads.api import ablated, top_heads
+from retrieval_heads.errors import StudyError
+from tiny_models import MODELS, VOCABULARY, llama, random_ids
+
+HEADS = [(0, 1), (1, 3), (1, 2), (2, 0)]
+
+
+# --- top_heads -----------------------------------------------------------------------------------------------------
+
+# Orders of the heads L0H0, L0H1, L1H0, L1H1, by hand.
+ORDERS = {
+    ("wu24", "place", 512): [(0, 0), (0, 1), (1, 0), (1, 1)],
+    ("wu24", "place", 1024): [(1, 1), (0, 0), (0, 1), (1, 0)],
+    ("wu24", "year", 512): [(1, 1), (1, 0), (0, 0), (0, 1)],
+    ("wu24", "year", 1024): [(0, 0), (1, 1), (0, 1), (1, 0)],
+    ("qrhead", "place", 512): [(1, 0), (0, 1)],  # lists two heads of four
+    ("qrhead", "year", 512): [(1, 1), (1, 0)],
+}
+
+
+def make_results(folder, models=("small",), orders=ORDERS):
+    rows = [
+        (model, method, question, length, layer, head, 1 / rank, rank, 9, 0.1)
+        for model in models
+        for (method, question, length), order in orders.items()
+        for rank, (layer, head) in enumerate(order, 1)
+    ]
+    frame = pd.DataFrame(rows, columns=tables.RANKINGS.columns)
+    tables.write(frame, folder / "tables" / "rankings.parquet", tables.RANKINGS)
+    return folder
+
+
+@pytest.fixture
+def results(tmp_path):
+    return make_results(tmp_path / "study")
+
+
+def test_one_ranking_gives_its_first_heads(results):
+    for (method, question, length), order in ORDERS.items():
+        assert top_heads(results, method, 2, question=question, context_length=length) == order[:2]
+
+
+def test_several_rankings_give_the_first_by_mean_rank(results):
+    # Mean ranks of wu24 over both questions: at 512 tokens 2, 3, 2.5, 2.5; over all four rankings 1.75, 3, 3.25, 2.
+    assert top_heads(str(results), "wu24", 4, context_length=512) == [(0, 0), (1, 0), (1, 1), (0, 1)]
+    assert top_heads(results, "wu24", 4) == [(0, 0), (1, 1), (0, 1), (1, 0)]
+    # Of year over both lengths: 2, 3.5, 3, 1.5.
+    assert top_heads(results, "wu24", 3, question="year") == [(1, 1), (0, 0), (1, 0)]
+
+
+def test_heads_that_a_ranking_does_not_list_share_its_last_ranks(results):
+    # L0H0 is in no list, so it is none of the heads; L1H0 has ranks 1 and 2, L1H1 3.5 and 1, L0H1 2 and 3.5.
+    assert top_heads(results, "qrhead", 3) == [(1, 0), (1, 1), (0, 1)]
+
+
+def test_heads_are_plain_integers(results):
+    assert {type(number) for head in top_heads(results, "wu24", 4) for number in head} == {int}
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"method": "magic"}, r"has no method 'magic' with such rankings; give one of qrhead, wu24"),
+        ({"question": "count"}, r"has no question 'count' with such rankings; give one of place, year"),
+        ({"context_length": 2048}, r"has no context_length 2048 with such rankings; give one of 512, 1024"),
+        ({"method": "qrhead", "context_length": 1024}, r"has no context_length 1024 .* give one of 512"),
+        ({"model": "large"}, r"has no model 'large' with such rankings; give one of small"),
+        ({"k": 0}, r"wu24 ranks 4 heads here; give k from 1 to 4, not 0"),
+        ({"k": 5}, r"wu24 ranks 4 heads here; give k from 1 to 4, not 5"),
+        ({"method": "qrhead", "k": 4}, r"qrhead ranks 3 heads here; give k from 1 to 3, not 4"),
+    ],
+)
+def test_what_a_study_does_not_have_is_told(results, asked, message):
+    with pytest.raises(StudyError, match=message):
+        top_heads(results, **({"method": "wu24", "k": 2} | asked))
+
+
+def test_a_folder_that_is_no_finished_study_is_named(tmp_path):
+    with pytest.raises(StudyError, match=r"nowhere.tables.rankings\.parquet: no such file; give the folder of a"):
+        top_heads(tmp_path / "nowhere", "wu24", 1)
+
+
+def test_one_of_several_models_is_asked_for(tmp_path):
+    results = make_results(tmp_path, models=("small", "large"))
+    with pytest.raises(StudyError, match="has 2 models; give model as one of large, small"):
+        top_heads(results, "wu24", 1)
+    assert top_heads(results, "wu24", 1, model="large") == [(0, 0)]
+
+
+# --- ablated -------------------------------------------------------------------------------------------------------
+
+
+def logits(model, ids, **inputs):
+    with torch.no_grad():
+        return model(torch.tensor(ids), **inputs).logits
+
+
+def padded(prompts):
+    """Prompts of different length as a batch, padded at the left."""
+    width = max(map(len, prompts))
+    ids = [[0] * (width - len(prompt)) + prompt for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    return torch.tensor(ids), torch.tensor(mask)
+
+
+def generate_batch(model, prompts, tokens=6):
+    ids, mask = padded(prompts)
+    with torch.no_grad():
+        out = model.generate(ids, attention_mask=mask, max_new_tokens=tokens, do_sample=False, pad_token_id=0)
+    return out[:, ids.shape[1] :].tolist()
+
+
+PROMPTS = [random_ids(count, seed=count) for count in (40, 33, 7)]
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+def test_a_forward_pass_is_that_of_zeroed_weights(architecture):
+    model = MODELS[architecture]()
+    cut, ids = without_heads(model, HEADS), [random_ids(40, seed=1), random_ids(40, seed=2)]
+    expected, whole = logits(cut, ids), logits(model, ids)
+    with ablated(model, HEADS):
+        assert logits(model, ids).sub(expected).abs().max() < 1e-4
+        assert logits(model, ids, use_cache=False).sub(expected).abs().max() < 1e-4
+    assert expected.sub(whole).abs().max() > 0.1, "the cut makes no difference, so the test shows nothing"
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+def test_generation_is_that_of_zeroed_weights(architecture):
+    model = MODELS[architecture]()
+    cut = without_heads(model, HEADS)
+    alone = [generate(cut, prompt, 6) for prompt in PROMPTS]
+    with ablated(model, HEADS):
+        assert [generate(model, prompt, 6) for prompt in PROMPTS] == alone
+        together = generate_batch(model, PROMPTS)
+    assert together == generate_batch(cut, PROMPTS) == alone
+    assert alone != [generate(model, prompt, 6) for prompt in PROMPTS]
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+def test_uniform_attention_is_the_mean_of_what_a_head_can_see(architecture):
+    model, prompt = MODELS[architecture](), PROMPTS[0]
+    expected = plain(model, prompt, HEADS, 0, "uniform")
+    with ablated(model, HEADS, mode="uniform"):
+        assert logits(model, [prompt])[0].sub(expected).abs().max() < 1e-4
+        ids, mask = padded(PROMPTS)
+        for row, alone in enumerate(PROMPTS):
+            padded_row = logits(model, ids.tolist(), attention_mask=mask)[row, -len(alone) :]
+            assert padded_row.sub(plain(model, alone, HEADS, 0, "uniform")).abs().max() < 1e-4
+
+
+def test_gradients_are_those_of_zeroed_weights():
+    model, ids = llama(), torch.tensor([PROMPTS[0]])
+    cut = without_heads(model, HEADS)
+    with ablated(model, HEADS):
+        model(ids, labels=ids).loss.backward()
+    cut(ids, labels=ids).loss.backward()
+    found, expected = (each.model.embed_tokens.weight.grad for each in (model, cut))
+    assert found.sub(expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+class Unchanged:
+    """What a model was before, to hold it against."""
+
+    def __init__(self, model):
+        self.model, self.ids = model, [PROMPTS[0]]
+        self.attention, self.logits = model.config._attn_implementation, logits(model, self.ids)
+        self.weights = copy.deepcopy(model.state_dict())
+
+    def check(self):
+        assert self.model.config._attn_implementation == self.attention
+        assert torch.equal(logits(self.model, self.ids), self.logits)
+        assert all(torch.equal(value, self.weights[name]) for name, value in self.model.state_dict().items())
+        assert not self.model.base_model._forward_pre_hooks
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("mode", ["zero", "uniform"])
+def test_the_model_is_afterwards_as_it_was(attention, mode):
+    model = llama()
+    model.set_attn_implementation(attention)
+    before = Unchanged(model)
+    with ablated(model, HEADS, mode):
+        assert not torch.equal(logits(model, before.ids), before.logits)
+    before.check()
+
+
+def test_the_model_is_as_it_was_after_an_error_inside():
+    before = Unchanged(llama())
+    with pytest.raises(ZeroDivisionError), ablated(before.model, HEADS):
+        1 / 0  # noqa: B018
+    before.check()
+    with pytest.raises(IndexError), ablated(before.model, HEADS):
+        logits(before.model, [[VOCABULARY]])
+    before.check()
+
+
+def test_a_context_in_another_ablates_the_heads_of_both():
+    before = Unchanged(llama())
+    model, ids = before.model, before.ids
+    outer, both = (logits(without_heads(model, heads), ids) for heads in (HEADS[:1], HEADS))
+    with ablated(model, HEADS[:1]):
+        with ablated(model, HEADS[1:]):
+            assert logits(model, ids).sub(both).abs().max() < 1e-4
+        assert logits(model, ids).sub(outer).abs().max() < 1e-4
+        with pytest.raises(ZeroDivisionError), ablated(model, HEADS[1:]):
+            1 / 0  # noqa: B018
+        assert logits(model, ids).sub(outer).abs().max() < 1e-4
+    before.check()
+
+
+def test_no_heads_change_nothing():
+    before = Unchanged(llama())
+    with ablated(before.model, []):
+        assert logits(before.model, before.ids).sub(before.logits).abs().max() < 1e-5
+
+
+def test_another_model_or_mode_inside_is_refused():
+    first, second = Unchanged(llama()), Unchanged(llama())
+    with ablated(first.model, HEADS):
+        for model, mode in ((second.model, "zero"), (first.model, "uniform")):
+            with pytest.raises(StudyError, match="another model, or another mode"), ablated(model, HEADS, mode):
+                pass
+        # Another model that is run in between is whole.
+        second.check()
+    first.check()
+    second.check()
+
+
+@pytest.mark.parametrize(
+    ("heads", "mode", "message"),
+    [
+        ([(3, 0)], "zero", "heads: LlamaForCausalLM with 3 layers of 4 heads has no L3H0; take heads that were ranked"),
+        ([(0, 0), (0, 4)], "zero", "has no L0H4"),
+        ([(-1, 0)], "zero", "has no L-1H0"),
+        ([(0, 0)], "mean", "mode: mean is not offered; write one of zero, uniform"),
+    ],
+)
+def test_what_a_model_does_not_have_is_refused(heads, mode, message):
+    before = Unchanged(llama())
+    with pytest.raises(StudyError, match=message), ablated(before.model, heads, mode):
+        pass
+    before.check()
+
+
+def test_a_call_from_another_thread_is_refused_and_its_own_context_is_taken():
+    model, ids, found = llama(), [PROMPTS[0]], {}
+
+    def run(name):
+        try:
+            found[name] = logits(model, ids)
+        except StudyError as error:
+            found[name] = str(error)
+
+    with ablated(model, HEADS):
+        for target, arguments in ((run, ("bare",)), (contextvars.copy_context().run, (run, "copied"))):
+            thread = threading.Thread(target=target, args=arguments)
+            thread.start()
+            thread.join()
+    assert "called in another thread" in found["bare"]
+    assert found["copied"].sub(logits(without_heads(model, HEADS), ids)).abs().max() < 1e-4

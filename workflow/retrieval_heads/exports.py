@@ -1,0 +1,51 @@
+"""Rankings in the forms that other programs of the field read: scores as JSON, a CSV table, a plain list of heads.
+
+``docs/formats.md`` describes them for readers.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = ["rank", "layer", "head", "score", "n_samples", "score_sd"]
+"""The columns of an exported CSV table."""
+
+
+def export_rankings(rankings: pd.DataFrame, scores: pd.DataFrame, folder: str | Path) -> None:
+    """Write ``{method}/{question}.json``, ``.csv`` and ``.txt`` into a folder, whole or not at all.
+
+    Parameters
+    ----------
+    rankings : the rankings table of one model and context length.
+    scores : its scores table, with one score for each prompt; without rows where only the rankings are known. The JSON
+        then has a head's score in place of the list.
+    folder : is made anew.
+    """
+    folder = Path(folder)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for (method, question), ranking in rankings.groupby(["method", "question"]):
+        ranking = ranking.sort_values("rank")
+        of_prompts = scores[(scores["method"] == method) & (scores["question"] == question)]
+        listed = ranking.set_index(["layer", "head"])["score"] if of_prompts.empty else _by_head(of_prompts)
+        (partial / method).mkdir(exist_ok=True)
+        for suffix, text in (
+            ("json", json.dumps({_key(*head): values for head, values in listed.sort_index().items()}) + "\n"),
+            ("csv", ranking.to_csv(columns=COLUMNS, index=False, lineterminator="\n")),
+            ("txt", "".join(f"{_key(*head)}\n" for head in zip(ranking["layer"], ranking["head"], strict=True))),
+        ):
+            (partial / method / f"{question}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.replace(folder)
+
+
+def _key(layer: int, head: int) -> str:
+    return f"{layer}-{head}"
+
+
+def _by_head(scores: pd.DataFrame) -> pd.Series:
+    """(layer, head) → scores of the prompts, which have the same order for every head."""
+    return scores.sort_values("prompt_id", kind="stable").groupby(["layer", "head"])["score"].agg(list)

@@ -1,0 +1,15 @@
+from typing import TYPE_CHECKING
+
+from retrieval_heads import tables
+from retrieval_heads.exports import export_rankings
+from retrieval_heads.runtime import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    wildcards = snakemake.wildcards
+    rankings = tables.read(snakemake.input.rankings, tables.RANKINGS)
+    here = (rankings["model"] == wildcards.model) & (rankings["context_length"] == int(wildcards.length))
+    scores = tables.read_all(snakemake.input.scores, tables.SCORES)
+    export_rankings(rankings[here], scores, snakemake.output[0])
