@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -97,7 +98,7 @@ class Cluster:
             self._start("munged", *(f"--{option}={value}" for option, value in munge.items()))
             self._start("slurmctld", "-i")
             self._start("slurmd")
-            _wait(lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T"), 30, self._logs)
+            wait(lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T"), 30, self._logs)
         except BaseException:
             self.__exit__()
             raise
@@ -106,7 +107,7 @@ class Cluster:
     def __exit__(self, *error: object) -> None:
         if (self.folder / "slurmctld.pid").exists():
             self.ask("scancel", "--user=root")
-            _wait(lambda: not self.ask("squeue", "--noheader"), 60, self._logs)
+            wait(lambda: not self.ask("squeue", "--noheader"), 60, self._logs)
         for daemon in ("slurmd", "slurmctld", "munged"):
             if (file := self.folder / f"{daemon}.pid").exists():
                 _end(int(file.read_text()))
@@ -131,13 +132,14 @@ class Cluster:
 
     def _start(self, program: str, *arguments: str) -> None:
         subprocess.run([program, *arguments], check=True, timeout=20, capture_output=True)
-        _wait((self.folder / f"{program}.pid").exists, 10, self._logs)
+        wait((self.folder / f"{program}.pid").exists, 10, self._logs)
 
     def _logs(self) -> str:
         return "\n".join(path.read_text(errors="replace")[-2000:] for path in self.folder.rglob("*.log"))
 
 
-def _wait(done, seconds: float, explain) -> None:
+def wait(done: Callable[[], bool], seconds: float, explain: Callable[[], str]) -> None:
+    """Wait until something holds, or raise an error with the explanation."""
     limit = time.monotonic() + seconds
     while not done():
         if time.monotonic() > limit:
