@@ -139,14 +139,6 @@ def test_analysis_and_figures_are_one_job(cluster, finished):
     assert (job["JobState"], job["NumCPUs"], memory(job)) == ("COMPLETED", "4", 4 * 2000)
 
 
-def test_jobs_of_equal_needs_go_as_an_array(cluster, finished):
-    equal = ["--set-resources", "score_heads:mem_mb=9000", "score_heads:runtime=30"]
-    finished.snakemake(*SLURM, *equal, "--slurm-array-jobs", "score_heads", "--forcerun", "score_heads", "--", *SCORES)
-    tasks = [job for job in cluster.of_rule("score_heads") if "ArrayTaskId" in job]
-    assert sorted(job["ArrayTaskId"] for job in tasks) == ["1", "2"]
-    assert all(job["JobState"] == "COMPLETED" and memory(job) >= 9000 for job in tasks)
-
-
 def test_a_run_that_was_killed_goes_on_with_the_generic_profile(cluster, finished):
     """Snakemake itself is killed, without a chance to say so; what was done is kept, what was not is made."""
     out = finished.path("results-again", "tiny")

@@ -60,11 +60,19 @@ def imported(environment: str) -> set[str]:
 
 def missing(prefix: Path, names: set[str]) -> set[str]:
     """Those of the modules that the Python of an environment cannot import by itself, whatever else is around."""
-    code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n    print(name)"
-    run = subprocess.run(
-        [prefix / "bin" / "python", "-I", "-c", code, *sorted(names)], capture_output=True, text=True, timeout=300
-    )
-    return names - set(run.stdout.split())
+    python = [prefix / "bin" / "python", "-I", "-c", _IMPORT_EACH]
+    run = subprocess.run([*python, *sorted(names)], check=True, capture_output=True, text=True, timeout=300)
+    return set(run.stdout.split())
+
+
+_IMPORT_EACH = """
+import importlib, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        print(name)
+"""
 
 
 @pytest.fixture(scope="module")
