@@ -30,6 +30,8 @@ rule ablate_heads:
     threads: 8
     resources:
         gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("ablation"),
     params:
         loading=loading,
         answer_types={key: question["type"] for key, question in config["questions"].items()},

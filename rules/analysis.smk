@@ -1,4 +1,5 @@
 # From here on a study is two tables, rankings and what ablation did, wherever they came from.
+# These rules take seconds each: a cluster runs all of them as one job.
 
 
 rule measure_overlap:
@@ -9,6 +10,8 @@ rule measure_overlap:
         unions=f"{OUT}/tables/unions.parquet",
     log:
         f"{OUT}/logs/measure_overlap.log",
+    group:
+        "analysis"
     conda:
         "../envs/analysis.yaml"
     params:
@@ -26,6 +29,8 @@ rule profile_heads:
         f"{OUT}/tables/profiles.parquet",
     log:
         f"{OUT}/logs/profile_heads.log",
+    group:
+        "analysis"
     conda:
         "../envs/analysis.yaml"
     params:
@@ -44,6 +49,8 @@ rule estimate_effects:
         steps=f"{OUT}/tables/steps.parquet",
     log:
         f"{OUT}/logs/estimate_effects.log",
+    group:
+        "analysis"
     conda:
         "../envs/analysis.yaml"
     params:
@@ -61,6 +68,8 @@ rule average_drops:
         f"{OUT}/tables/mean_drops.parquet",
     log:
         f"{OUT}/logs/average_drops.log",
+    group:
+        "analysis"
     conda:
         "../envs/analysis.yaml"
     params:
@@ -82,6 +91,8 @@ rule test_hypotheses:
         f"{OUT}/tables/tests.parquet",
     log:
         f"{OUT}/logs/test_hypotheses.log",
+    group:
+        "analysis"
     conda:
         "../envs/analysis.yaml"
     params:

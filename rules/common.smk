@@ -1,12 +1,20 @@
 # Helpers for all rules: the checked config, where outputs go, what code a rule depends on.
 
+import math
+import os
 import re
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from retrieval_heads import folder
-from retrieval_heads.config import ablated_lengths, check_surroundings, complete, model_artifact
+from retrieval_heads.config import (
+    ablated_lengths,
+    check_surroundings,
+    complete,
+    head_sets,
+    model_artifact,
+)
 from retrieval_heads.declared import describe_methods, report_tables
 from retrieval_heads.errors import StudyError
 from retrieval_heads.provenance import code_digest
@@ -117,3 +125,43 @@ def shown_config():
             "published",
         )
     }
+
+
+# --- what model jobs ask a cluster for -----------------------------------------------------------
+# Rules of thumb, explained in docs/scaling.md. A run on one machine limits none of this but the gpu.
+
+# Minutes for a context of 1,000 tokens and a gigabyte of weights: half the speed that an A100 should reach.
+MINUTES_PER_CONTEXT = 0.01 / 60
+
+
+def weights_mb(model):
+    """Megabytes of a prepared model. As long as there is none, Snakemake asks again later."""
+    return sum(file.stat().st_size for file in os.scandir(str(model))) / 1e6
+
+
+def model_mem_mb(wildcards, input, attempt):
+    """Memory: Python and torch, the weights twice, a megabyte for each token; twice as much at each retry."""
+    return 2 ** (attempt - 1) * math.ceil(
+        4000 + 2 * weights_mb(input.model) + int(wildcards.length)
+    )
+
+
+def model_runtime(stage):
+    """Minutes for a job's share of a stage: half an hour, and what its contexts take; more at each retry."""
+    split = {"scores": "train", "ablation": "test"}[stage]
+    documents = (
+        config["documents"][split] * len(config["prompts"]["depths"]) / config["compute"]["shards"]
+    )
+
+    def minutes(wildcards, input, attempt):
+        contexts = 1
+        if stage == "ablation":
+            # Beyond scope "all" a head set runs through the suffix alone.
+            shared = config["ablation"]["scope"] != "all"
+            share = config["prompts"]["suffix_budget"] / int(wildcards.length) if shared else 1
+            contexts += share * head_sets(config) * len(config["questions"])
+        thousands = documents * contexts * int(wildcards.length) / 1000
+        work = thousands * weights_mb(input.model) / 1000
+        return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
+
+    return minutes

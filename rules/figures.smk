@@ -22,6 +22,8 @@ for figure in FIGURES.values():
             svg=f"{OUT}/figures/{figure.name}.svg",
         log:
             f"{OUT}/logs/draw_figure/{figure.name}.log",
+        group:
+            "analysis"
         conda:
             "../envs/report.yaml"
         params:

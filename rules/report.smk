@@ -49,6 +49,8 @@ rule write_findings:
         ],
     log:
         f"{OUT}/logs/write_findings.log",
+    group:
+        "analysis"
     conda:
         "../envs/report.yaml"
     params:

@@ -12,6 +12,8 @@ rule score_heads:
     threads: 8
     resources:
         gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("scores"),
     params:
         loading=loading,
         methods=config["methods"],

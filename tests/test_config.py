@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval_heads.answers import ANSWER_TYPES
-from retrieval_heads.config import ablated_lengths, check_surroundings, complete, model_artifact, schema
+from retrieval_heads.config import ablated_lengths, check_surroundings, complete, head_sets, model_artifact, schema
 from retrieval_heads.errors import StudyError
 from retrieval_heads.folder import names
 from retrieval_heads.method import make_methods
@@ -361,6 +361,12 @@ class TestPublished:
 def test_ablation_is_at_every_length_unless_it_says_where():
     assert ablated_lengths(complete(LEAST)) == [512, 1024]
     assert ablated_lengths(complete(change("ablation.context_lengths", [1024]))) == [1024]
+
+
+def test_head_sets_are_the_baseline_and_top_and_random_ones():
+    assert head_sets(complete(LEAST)) == 1 + 3 * 3 * (1 + 2 + 1)
+    one = change("ablation.random_draws", {"matched": 0, "unmatched": 0}, change("ablation.levels", [5]))
+    assert head_sets(complete(change("methods", {"wu24": {}}, one))) == 1 + 1
 
 
 class TestMethodParameters:

@@ -54,6 +54,13 @@ def ablated_lengths(config: dict) -> list[int]:
     return config["ablation"]["context_lengths"] or config["prompts"]["context_lengths"]
 
 
+def head_sets(config: dict) -> int:
+    """How many sets of heads are cut for a question at each length: top and random ones, and none for the baseline."""
+    ablation = config["ablation"]
+    draws = ablation["random_draws"]["matched"] + ablation["random_draws"]["unmatched"]
+    return 1 + len(config["methods"]) * len(ablation["levels"]) * (1 + draws)
+
+
 def model_artifact(name: str, source: dict) -> str:
     """Name of a prepared model's folder, the same in every study that takes the model from the same source."""
     digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:8]

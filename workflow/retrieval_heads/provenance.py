@@ -16,6 +16,14 @@ def code_digest(*files: str | Path) -> str:
     A rule carries it as a parameter, so that a change of code makes exactly the results stale that it can change.
     Modules loaded by name at run time are not seen: pass their files too.
     """
+    digest = hashlib.sha256()
+    for file in sorted(code_files(*files)):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def code_files(*files: str | Path) -> set[Path]:
+    """These files and those of everything of this package that they import, directly or not."""
     found: set[Path] = set()
     waiting = [Path(file).resolve() for file in files]
     while waiting:
@@ -23,10 +31,7 @@ def code_digest(*files: str | Path) -> str:
         if file not in found:
             found.add(file)
             waiting.extend(_imports(file))
-    digest = hashlib.sha256()
-    for file in sorted(found):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+    return found
 
 
 @cache

@@ -1,0 +1,181 @@
+"""The profiles for clusters, on a real SLURM of one node with two GPUs that are none."""
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+import one_node_slurm
+from test_workflow import ROOT, TINY, Project, planted_folder  # noqa: F401
+
+pytestmark = pytest.mark.slow
+
+CLUSTERS = ["slurm", "generic"]
+PLUGINS = ["snakemake_executor_plugin_slurm", "snakemake_executor_plugin_cluster_generic"]
+# A node that claims more than the machine has, and jobs of seconds.
+HASTE = ["--latency-wait", "10", "--set-threads", "score_heads=1", "ablate_heads=1"]
+WITHOUT_ACCOUNTING = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
+SLURM = ["--workflow-profile", "profiles/slurm", *WITHOUT_ACCOUNTING, *HASTE, *TINY]
+GENERIC = ["--workflow-profile", "profiles/generic", "--seconds-between-status-checks", "2", *HASTE, *TINY]
+
+SCORES = [f"results/tiny/scores/planted/{length}/1-of-1.parquet" for length in (512, 640)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    for plugin in PLUGINS:
+        if importlib.util.find_spec(plugin) is None:
+            pytest.skip(f"{plugin} is not installed; it is in requirements-dev.txt")
+    if reason := one_node_slurm.install():
+        pytest.skip(reason)
+    with one_node_slurm.Cluster() as running:
+        yield running
+
+
+def copy_of_the_project(folder: Path, model: Path) -> Project:
+    (folder / ".cache").mkdir(parents=True)
+    (folder / ".cache" / "planted-model").symlink_to(model)
+    return Project(folder)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, planted_folder):  # noqa: F811
+    """A copy of the project in which the first scoring job at 512 tokens runs out of memory."""
+    copy = copy_of_the_project(tmp_path_factory.mktemp("cluster"), planted_folder)
+    script = copy.path("workflow", "scripts", "score_heads.py")
+    fault = (
+        "    if snakemake.wildcards.length == '512' and snakemake.resources.mem_mb < 8000:\n        raise MemoryError\n"
+    )
+    script.write_text(script.read_text().replace("with job(snakemake):\n", f"with job(snakemake):\n{fault}"))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def finished(cluster, project):
+    """The tiny study, made on the cluster; its first ablation job is killed while it runs."""
+    killed = threading.Thread(target=kill_the_first_job, args=(cluster, "ablate_heads"))
+    killed.start()
+    project.said = project.snakemake(*SLURM)
+    killed.join(1)
+    assert not killed.is_alive(), "no job of ablation was seen"
+    return project
+
+
+def kill_the_first_job(cluster, rule: str) -> None:
+    for _ in range(600):
+        if running := [job for job in cluster.of_rule(rule) if job["JobState"] == "RUNNING"]:
+            cluster.ask("scancel", running[0]["JobId"])
+            return
+        time.sleep(1)
+
+
+def memory(job) -> int:
+    """Megabytes that a job asked for."""
+    return int(job["MinMemoryNode"].removesuffix("M"))
+
+
+def test_no_run_on_one_machine_waits_for_memory():
+    assert yaml.safe_load((ROOT / "profiles" / "default" / "profile.yaml").read_text())["resources"] == {"gpu": 1}
+
+
+def test_the_profiles_for_clusters_differ_in_their_scheduler_alone():
+    """One retries and groups as the other does; a change of one must not forget the other."""
+    slurm, generic = (yaml.safe_load((ROOT / "profiles" / name / "profile.yaml").read_text()) for name in CLUSTERS)
+    of_partition = re.compile("^(slurm_)?partition$")
+    for profile in (slurm, generic):
+        for jobs in (profile["default-resources"], *profile["set-resources"].values()):
+            for key in [key for key in jobs if of_partition.match(key)]:
+                jobs["partition"] = jobs.pop(key)
+        for key in [key for key in profile if key == "executor" or key.startswith("cluster-generic")]:
+            del profile[key]
+    del generic["default-resources"]["gpu"]
+    assert slurm == generic
+
+
+def test_the_tiny_study_runs_on_a_cluster(finished):
+    assert "Retrieval heads: tiny" in finished.path("results", "tiny", "findings.html").read_text()
+
+
+def test_model_jobs_go_to_a_gpu_and_all_others_do_not(cluster, finished):
+    for job in cluster.jobs():
+        of_model = job["Comment"].startswith(("rule_score_heads", "rule_ablate_heads"))
+        assert job["Partition"] == ("gpu" if of_model else "cpu")
+        assert job.get("TresPerJob") == ("gres:gpu:1" if of_model else None)
+
+
+def test_a_longer_context_gets_more_memory(cluster, finished):
+    asked = {job["Comment"].split("_")[-2]: memory(job) for job in reversed(cluster.of_rule("score_heads"))}
+    # The first ones of each length: the same model, and a megabyte for each token.
+    assert asked["640"] - asked["512"] == 640 - 512
+
+
+def test_a_job_that_failed_comes_again_with_twice_the_memory(cluster, finished):
+    first, second = (job for job in cluster.of_rule("score_heads") if "_512_" in job["Comment"])
+    assert (first["JobState"], second["JobState"]) == ("FAILED", "COMPLETED")
+    assert memory(second) == 2 * memory(first)
+    log = finished.path("results", "tiny", "logs", "score_heads", "planted", "512", "1-of-1.log")
+    assert "3 of 3 documents to score" in log.read_text()
+
+
+def test_a_job_that_was_killed_comes_again(cluster, finished):
+    jobs = cluster.of_rule("ablate_heads")
+    assert sorted(job["JobState"] for job in jobs) == ["CANCELLED", "COMPLETED", "COMPLETED"]
+    made = pd.read_parquet(finished.path("results", "tiny", "tables", "ablation.parquet"))
+    assert set(made["context_length"]) == {512, 640}
+
+
+def test_analysis_and_figures_are_one_job(cluster, finished):
+    (job,) = cluster.of_rule("analysis_")
+    assert "draw_head_volatility" in job["Comment"] or job["Comment"].endswith("...")
+    assert (job["JobState"], job["NumCPUs"], memory(job)) == ("COMPLETED", "4", 4 * 2000)
+
+
+def test_a_run_that_was_killed_goes_on_with_the_generic_profile(cluster, finished):
+    """Snakemake itself is killed, without a chance to say so; what was done is kept, what was not is made."""
+    out = finished.path("results-again", "tiny")
+    again = ["--config", "results=results-again"]
+    targets = [path.replace("results/", "results-again/") for path in SCORES]
+    command = [sys.executable, "-m", "snakemake", *GENERIC, *again, "--", *targets]
+    run = subprocess.Popen(command, cwd=finished.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    prompts = [out / "prompts" / "planted" / f"{length}.parquet" for length in (512, 640)]
+    for _ in range(300):
+        if all(path.exists() for path in prompts):
+            break
+        time.sleep(0.5)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    cluster.ask("scancel", f"--user={os.getuid()}")
+    one_node_slurm.wait(lambda: not cluster.ask("squeue", "--noheader"), 60, lambda: "jobs do not end")
+    documents = (out / "documents.parquet").stat().st_mtime_ns
+    finished.snakemake(*GENERIC, *again, "--unlock", "--", *targets)
+    finished.snakemake(*GENERIC, *again, "--", *targets)
+    assert (out / "documents.parquet").stat().st_mtime_ns == documents
+    for again_made, made in zip(targets, SCORES, strict=True):
+        assert finished.path(again_made).read_bytes() == finished.path(made).read_bytes()
+
+
+# --- a shared cache ------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_a_colleague_prepared_is_taken_from_the_cache(tmp_path, planted_folder, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    for name in ("colleague", "me"):
+        copy = copy_of_the_project(tmp_path / name, planted_folder)
+        copy.snakemake("--cores", "1", "--cache", "--until", "prepare_model", *TINY)
+    (weights,) = (tmp_path / "me" / "results" / "models").glob("*/model.safetensors")
+    assert weights.readlink().is_relative_to(tmp_path / "cache")
+    assert weights.is_file()
+    # The second one's job did not run: it said nothing.
+    logs = {name: list(tmp_path.glob(f"{name}/results/models/logs/*.log")) for name in ("colleague", "me")}
+    assert "making local weights" in logs["colleague"][0].read_text()
+    assert not any(log.read_text() for log in logs["me"])
