@@ -156,7 +156,9 @@ def test_uniform_attention_is_the_mean_of_what_a_head_can_see(architecture):
         assert logits(model, [prompt])[0].sub(expected).abs().max() < 1e-4
         ids, mask = padded(PROMPTS)
         for row, alone in enumerate(PROMPTS):
-            padded_row = logits(model, ids.tolist(), attention_mask=mask)[row, -len(alone) :]
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)
+            found = logits(model, ids.tolist(), attention_mask=mask, position_ids=positions)
+            padded_row = found[row, -len(alone) :]
             assert padded_row.sub(plain(model, alone, HEADS, 0, "uniform")).abs().max() < 1e-4
 
 

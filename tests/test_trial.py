@@ -46,7 +46,7 @@ REFUSED = [
         "DiffLlamaForCausalLM: its 3 layers have 6 attentions in all",
     ),  # two attentions, one from the other
     ("falcon_h1", {}, "FalconH1ForCausalLM: this architecture cannot be run layer by layer"),  # attention beside Mamba
-    ("gemma3n_text", _SHARED_KEYS, "Gemma3nForCausalLM: this architecture cannot be run layer by layer"),
+    ("gemma3n_text", _SHARED_KEYS, "Gemma3nForCausalLM: layer 2 shares the keys and values of another"),
     ("minicpm3", _LATENT, "MiniCPM3ForCausalLM: layer 0 keeps other keys and values than its heads meet"),
     (
         "deepseek_v3",

@@ -33,6 +33,9 @@ _HARMLESS = {
 }
 """What attention may be told beside queries, keys and values without changing it: its mask says the rest."""
 
+_HIDDEN = torch.finfo(torch.float32).min
+"""Logit of a key that a query cannot see. A query of padding may see none: its row is then even, and no NaN."""
+
 Shared = tuple[Tensor, Tensor]
 """Keys and values, each (R, H_kv, C, D), of R contexts; each serves the same number of rows of a batch, in order."""
 
@@ -75,9 +78,9 @@ class AttentionCall:
             seen = torch.arange(keys, device=query.device) <= torch.arange(
                 keys - queries, keys, device=query.device
             ).unsqueeze(-1)
-            logits.masked_fill_(~seen, float("-inf"))
+            logits.masked_fill_(~seen, _HIDDEN)
         elif self.mask.dtype == torch.bool:
-            logits.masked_fill_(~self.mask[:, :, -queries:], float("-inf"))
+            logits.masked_fill_(~self.mask[:, :, -queries:], _HIDDEN)
         else:
             logits += self.mask[:, :, -queries:].float()
         return self._softmax(logits)
@@ -110,7 +113,7 @@ class AttentionCall:
         logits[..., before:] = after.permute(0, 2, 3, 1, 4, 5)
         logits = self._capped(logits.flatten(1, 2))
         hidden = ~self.mask.view(contexts, each, 1, queries, before + own).transpose(1, 2)
-        return self._softmax(logits.masked_fill_(hidden, float("-inf")))
+        return self._softmax(logits.masked_fill_(hidden, _HIDDEN))
 
     def _capped(self, logits: Tensor) -> Tensor:
         """Soft-capped logits where the layer has a cap: Gemma Team 2024, "Gemma 2" (arXiv 2408.00118, section 2)."""
