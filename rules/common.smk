@@ -132,6 +132,8 @@ def shown_config():
 
 # Minutes for a context of 1,000 tokens and a gigabyte of weights: half the speed that an A100 should reach.
 MINUTES_PER_CONTEXT = 0.01 / 60
+# How many documents of a split a table of the user's holds is known once it is read.
+DOCUMENTS_OF_A_TABLE = 200
 
 
 def weights_mb(model):
@@ -150,7 +152,9 @@ def model_runtime(stage):
     """Minutes for a job's share of a stage: half an hour, and what its contexts take; more at each retry."""
     split = {"scores": "train", "ablation": "test"}[stage]
     documents = (
-        config["documents"][split] * len(config["prompts"]["depths"]) / config["compute"]["shards"]
+        config["documents"].get(split, DOCUMENTS_OF_A_TABLE)
+        * len(config["prompts"]["depths"])
+        / config["compute"]["shards"]
     )
 
     def minutes(wildcards, input, attempt):
