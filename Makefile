@@ -7,7 +7,7 @@ CONFIG ?= config/config.yaml
 BIN := .venv/bin
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake
 
-.PHONY: report bundle test lint format tiny bench lock clean
+.PHONY: report bundle test lint format tiny bench graph lock clean
 
 report: .venv/installed
 	$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG)
@@ -46,6 +46,9 @@ tiny: .venv/installed
 .venv/installed-dev: .venv/installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
+
+graph: .venv/installed
+	@$(SNAKEMAKE) --rulegraph mermaid-js 2>/dev/null | $(BIN)/python docs/rule_graph.py
 
 # Pins everything anew from the .in files, in an environment that is thrown away.
 lock:
