@@ -10,7 +10,7 @@ SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake
 .PHONY: report bundle test lint format tiny bench graph lock clean
 
 report: .venv/installed
-	$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG)
+	$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --logger rich
 
 bundle: report
 	$(SNAKEMAKE) --configfile $(CONFIG) --report report.zip
