@@ -21,6 +21,7 @@ test: lint
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(SNAKEMAKE) --lint
 
@@ -60,4 +61,4 @@ lock:
 	rm -rf .venv/lock
 
 clean:
-	rm -rf .venv .cache .snakemake .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis

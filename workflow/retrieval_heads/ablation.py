@@ -9,11 +9,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads.answers import is_settled, judge
 from retrieval_heads.attention import AttentionCall
-from retrieval_heads.budget import Budget, part_of
+from retrieval_heads.budget import Budget, Limit, part_of
 from retrieval_heads.errors import StudyError
 from retrieval_heads.head_sets import parse_head
 from retrieval_heads.inference import Continued, continue_prefix, head_grid, prefill, room_for
-from retrieval_heads.prompts import group_by_context
+from retrieval_heads.prompts import decode, group_by_context
 from retrieval_heads.runtime import progress
 from retrieval_heads.tables import ABLATION
 from retrieval_heads.trial import require_measurable
@@ -50,8 +50,7 @@ def ablate_split(
     """
     require_measurable(model)
     # A question without training prompts has no ranking, and so no heads to cut.
-    groups = list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])]))
-    groups = part_of(groups, shard, shards)
+    groups = part_of(list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])])), shard, shards)
     return pd.concat(
         [pd.DataFrame(columns=ABLATION.columns)]
         + [
@@ -130,13 +129,15 @@ def ablate_prompts(
 
     # Sets that agree in their first layers lie side by side, so that a batch shares much of the context.
     order = sorted(range(len(jobs)), key=lambda place: keep[place].flatten().tolist())
-    limit, tokens = ("cache_tokens", end + room) if scope == "all" else ("batch_tokens", room)
+    limit: Limit = "cache_tokens" if scope == "all" else "batch_tokens"
+    tokens = end + room if scope == "all" else room
     text, logprob = [""] * len(jobs), [0.0] * len(jobs)
     for places, answered in budget.batches(order, tokens, limit, answer):
+        assert answered.answer_logprob is not None  # answers were given
         for place, generated, probability in zip(places, answered.text, answered.answer_logprob, strict=True):
             text[place], logprob[place] = generated, probability
 
-    seen = tokenizer.decode(context)
+    seen = decode(tokenizer, context)
     verdicts = [
         judge(generated, answer, type, seen)._asdict()
         for generated, answer, type in zip(text, wanted, types, strict=True)

@@ -2,9 +2,12 @@
 
 from collections.abc import Collection, Hashable, Mapping
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 import scipy  # its parts are imported when first used, and most figures use none
+
+Item = TypeVar("Item", bound=Hashable)
 
 
 def jaccard(a: Collection[Hashable], b: Collection[Hashable]) -> float:
@@ -31,7 +34,7 @@ def chance_of_sharing(heads: int, a: int, b: int, shared: int) -> float:
     return float(scipy.stats.hypergeom.sf(shared - 1, heads, a, b))
 
 
-def rank_biased_overlap(a: Mapping[Hashable, int], b: Mapping[Hashable, int], persistence: float) -> float:
+def rank_biased_overlap(a: Mapping[Item, int], b: Mapping[Item, int], persistence: float) -> float:
     """Agreement of two rankings that counts the first places most.
 
     Webber, Moffat and Zobel, A similarity measure for indefinite rankings, ACM TOIS 28(4), 2010: their RBO_EXT for

@@ -266,9 +266,7 @@ def _words(text: str) -> Iterator[Value]:
 
 
 def _sentences(text: str) -> Iterator[Value]:
-    match = _FIRST_SENTENCE.search(text)
-    words = list(_words(match[0])) if match else []
-    if words:
+    if (match := _FIRST_SENTENCE.search(text)) and (words := list(_words(match[0]))):
         yield Value(" ".join(w.value for w in words), match.start() + words[0].start, match.start() + words[-1].end)
 
 

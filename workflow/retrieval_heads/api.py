@@ -60,8 +60,9 @@ def top_heads(
     models = rankings["model"].unique()
     if model is None and len(models) != 1:
         raise StudyError(f"{file}: has {len(models)} models; give model as one of {', '.join(sorted(models))}.")
+    chosen = models[0] if model is None else model
     for name, wanted in (
-        ("model", models[0] if model is None else model),
+        ("model", chosen),
         ("method", method),
         ("question", question),
         ("context_length", context_length),
@@ -73,7 +74,7 @@ def top_heads(
             offered = ", ".join(map(str, there))
             raise StudyError(f"{file}: has no {name} {wanted!r} with such rankings; give one of {offered}.")
         if name == "model":
-            grid = grids(rankings)[wanted]
+            grid = grids(rankings)[chosen]
         rankings = rankings[rankings[name] == wanted]
     each = [Ranking.of(rows, grid, k) for _, rows in rankings.groupby(["question", "context_length"])]
     listed = set().union(*(ranking.ranks for ranking in each))

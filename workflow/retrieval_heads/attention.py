@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -100,6 +101,7 @@ class AttentionCall:
         Juravsky et al. 2024, "Hydragen: High-Throughput LLM Inference with Shared Prefixes" (arXiv 2402.05099, section
         3); rows are wanted here, so the softmax is taken over both parts at once.
         """
+        assert self.shared is not None and self.mask is not None  # what shares a context has positions, so a mask
         shared_key, _ = self.shared
         contexts, key_heads, before, dim = shared_key.shape
         batch, heads, queries, _ = self.query.shape
@@ -148,6 +150,7 @@ class AttentionCall:
 
     def shared_output(self) -> Tensor:
         """The heads' outputs (B, Q, H, D) where a context is shared."""
+        assert self.shared is not None  # else there is nothing to call this for
         _, shared_value = self.shared
         contexts, key_heads, before, dim = shared_value.shape
         batch, heads, queries, _ = self.query.shape
@@ -242,7 +245,7 @@ def require_hookable(model: PreTrainedModel) -> None:
 
 
 def _attention(
-    module: torch.nn.Module,
+    module: Any,  # an attention module, each with its own layer_idx
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -286,6 +289,7 @@ def _eager_rows(module: torch.nn.Module, call: AttentionCall, **kwargs) -> Tenso
         raise StudyError(
             f"{type(module).__name__}: it has no eager attention to be compared with; choose another model."
         )
+    assert call.mask is not None  # positions make all masks explicit
     mask = torch.zeros(call.mask.shape, device=call.mask.device).masked_fill_(~call.mask, -math.inf)
     _, rows = own(module, call.query.float(), call.key.float(), call.value.float(), mask, **kwargs)
     return rows
@@ -316,7 +320,7 @@ def _mask(
     batch_size: int,
     q_length: int,
     kv_length: int,
-    *args,
+    *,
     mask_function: Callable[..., Tensor],
     device: torch.device | str = "cpu",
     **kwargs,
@@ -328,7 +332,7 @@ def _mask(
     """
     positions = _active.get().positions
     if positions is None:
-        return sdpa_mask(batch_size, q_length, kv_length, *args, mask_function=mask_function, device=device, **kwargs)
+        return sdpa_mask(batch_size, q_length, kv_length, mask_function=mask_function, device=device, **kwargs)
     rows = torch.arange(batch_size, device=device)[:, None, None, None]
     keys = torch.arange(kv_length, device=device)
     visible = mask_function(rows, torch.zeros_like(rows), positions[:, None, :, None], keys)

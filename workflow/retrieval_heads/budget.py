@@ -13,6 +13,9 @@ from retrieval_heads.runtime import is_out_of_memory, log
 T = TypeVar("T")
 R = TypeVar("R")
 
+Limit = Literal["batch_tokens", "cache_tokens"]
+"""What a batch must keep to: how many tokens run at a time, or how many are held."""
+
 _CPU_BATCH_TOKENS, _CPU_CACHE_TOKENS = 4096, 65536
 """On a CPU more tokens at a time are slower, since a layer's activations then leave the processor's cache."""
 
@@ -56,9 +59,7 @@ class Budget:
         log.info("%d tokens at a time, keys and values of %d held", budget.batch_tokens, budget.cache_tokens)
         return budget
 
-    def batches(
-        self, items: Sequence[T], tokens: int, limit: Literal["batch_tokens", "cache_tokens"], work: Callable[..., R]
-    ) -> Iterator[R]:
+    def batches(self, items: Sequence[T], tokens: int, limit: Limit, work: Callable[..., R]) -> Iterator[R]:
         """What ``work`` makes of the items, batch by batch.
 
         Parameters
@@ -85,7 +86,7 @@ class Budget:
             yield done
             start += len(batch)
 
-    def _halve(self, tokens: int, limit: str) -> None:
+    def _halve(self, tokens: int, limit: Limit) -> None:
         setattr(self, limit, max(1, min(getattr(self, limit), tokens) // 2))
         log.warning("out of memory: going on with compute.%s at %d", limit, getattr(self, limit))
         if torch.cuda.is_available():

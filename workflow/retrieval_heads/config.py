@@ -205,7 +205,7 @@ def _check_published_names(config: dict) -> None:
                 f"published.names.{name}: this config has no such method, model or question; correct the name."
             )
     for section in sections:
-        first = {}
+        first: dict[str, str] = {}
         for name in config[section]:
             if (other := first.setdefault(folder := given.get(name, name), name)) != name:
                 raise StudyError(

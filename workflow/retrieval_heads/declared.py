@@ -7,12 +7,13 @@ that have neither a plotting library nor torch.
 import ast
 from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
+from typing import Any
 
 from retrieval_heads import folder
 from retrieval_heads.errors import StudyError
 
 
-def declared(path: Path) -> dict[str, object]:
+def declared(path: Path) -> dict[str, Any]:
     """Literal values assigned at the top of a module, or of the first class in it, and that class's docstring.
 
     Returns
@@ -20,16 +21,18 @@ def declared(path: Path) -> dict[str, object]:
     Names with their values; ``"doc"`` is the first paragraph of the class's docstring (else of the module's).
     """
     module = ast.parse(path.read_text(encoding="utf-8"))
-    scopes = [module, *(node for node in module.body if isinstance(node, ast.ClassDef))][:2]
-    values: dict[str, object] = {}
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
+    scopes: list[ast.Module | ast.ClassDef] = [module, *classes[:1]]
+    values: dict[str, Any] = {}
     for scope in scopes:
         if doc := ast.get_docstring(scope):
             values["doc"] = " ".join(doc.split("\n\n")[0].split())
         for node in scope.body:
             target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-            if isinstance(target, ast.Name) and getattr(node, "value", None) is not None:
+            value = getattr(node, "value", None)
+            if isinstance(target, ast.Name) and value is not None:
                 try:
-                    values[target.id] = ast.literal_eval(node.value)
+                    values[target.id] = ast.literal_eval(value)
                 except ValueError:
                     continue
     return values
@@ -63,7 +66,9 @@ def require_parameters(method: str, given: Iterable[str]) -> None:
     known = [
         node.target.id
         for node in next(node for node in module.body if isinstance(node, ast.ClassDef)).body
-        if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node.annotation)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and "ClassVar" not in ast.unparse(node.annotation)
     ]
     for key in given:
         if key not in known:

@@ -43,8 +43,10 @@ class Drops:
         """The mean drop of some rows, all of the same weight, with its 95% interval."""
         rows = self.rows[chosen]
         if self.resampled is None:
+            assert self.ends is not None  # known where resamples are not
+            lows, highs = self.ends[chosen].T
             prompts = rows.groupby(CELL, sort=False).ngroup().to_numpy()
-            return mean_of_intervals(rows["drop"].to_numpy(), *self.ends[chosen].T, prompts)
+            return mean_of_intervals(rows["drop"].to_numpy(), lows, highs, prompts)
         value = float(rows["drop"].mean())
         # A resample may have drawn no document of a configuration, or of any.
         drawn = self.resampled[chosen]

@@ -34,7 +34,8 @@ def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
     places = [{value: place for place, value in enumerate(orders[name])} for name in DIMENSIONS]
     for key in sorted(groups, key=lambda key: _places(key, places)):
         layers, heads = grid[key[0]]
-        ranks, scores = [None] * (layers * heads), [None] * (layers * heads)
+        ranks: list[int | None] = [None] * (layers * heads)
+        scores: list[float | None] = [None] * (layers * heads)
         rows = groups[key]
         for layer, head, rank, score in zip(rows["layer"], rows["head"], rows["rank"], rows["score"], strict=True):
             at = int(layer) * heads + int(head)

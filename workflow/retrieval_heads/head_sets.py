@@ -53,15 +53,15 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
             for k in sorted(levels):
                 _require_enough(k, len(order), any(draws.values()))
                 sets.append(("method", None, None, k, order[:k]))
-            for matching, count, pick in (
+            for among, count, pick in (
                 ("layer", draws["matched"], draw_matched),
                 ("none", draws["unmatched"], draw_unmatched),
             ):
-                for draw in range(count):
+                for number in range(count):
                     # The same order for every method, so that a difference between methods is not one between draws.
-                    rng = generator(seed, "head_sets", model, question, matching, draw)
+                    rng = generator(seed, "head_sets", model, question, among, number)
                     shuffled = [sorted(order)[i] for i in rng.permutation(len(order))]
-                    sets.extend(("random", matching, draw, k, pick(order[:k], shuffled)) for k in sorted(levels))
+                    sets.extend(("random", among, number, k, pick(order[:k], shuffled)) for k in sorted(levels))
             for source, matching, draw, k, heads in sets:
                 rows.append(
                     {**same, "source": source, "method": method, "matching": matching, "draw": draw, "k": k}

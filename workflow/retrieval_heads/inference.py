@@ -20,6 +20,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 from retrieval_heads.attention import AttentionCall, Shared, hooked
 from retrieval_heads.errors import StudyError
+from retrieval_heads.prompts import decode
 
 Instead = Callable[[AttentionCall], Tensor]
 """What an ablated head puts out in a call, (B or 1, Q or 1, H, D)."""
@@ -89,6 +90,9 @@ class _Filling(CacheLayerMixin):
 
     row_of: for each place of the prefix, the row of the layer whose keys and values it gets.
     """
+
+    keys: Tensor
+    values: Tensor
 
     def __init__(self, row_of: Sequence[int], room: int):
         super().__init__()
@@ -162,12 +166,12 @@ def prefill(
     size = sys.maxsize if batch_tokens is None else max(1, batch_tokens // length)
     forked = [] if forks is None else [layer for layer, rows in enumerate(forks.row_of) if max(rows) > 0]
     first_fork = forked[0] if forked else layers
-    cache = Cache(
-        layers=[
-            _Filling(range(len(contexts)), 0) if layer < first_fork else _Filling(forks.row_of[layer], room)
-            for layer in range(layers)
-        ]
-    )
+    filling = [
+        _Filling(range(len(contexts)), 0)
+        if forks is None or layer < first_fork
+        else _Filling(forks.row_of[layer], room)
+        for layer in range(layers)
+    ]
     rows = slice(None)
 
     def run(layer: int, decoder_layer: Callable, hidden_states: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
@@ -178,7 +182,7 @@ def prefill(
             hidden = hidden[forks.parents[layer]]
         last = layer == layers - 1
         for start in range(0, len(hidden), size):
-            cache.layers[layer].take(start, leave=last)
+            filling[layer].take(start, leave=last)
             rows = slice(start, start + size)
             with suppress(_Stored):
                 # The rows of before are not wanted again, so these take their place.
@@ -193,10 +197,10 @@ def prefill(
     with hooked(model, **hook), _each_layer(model, run), suppress(_Stored):
         model.get_decoder()(
             input_ids=torch.tensor([list(ids) for ids in contexts], device=model.device),
-            past_key_values=cache,
+            past_key_values=Cache(layers=[*filling]),
             use_cache=True,
         )
-    keys, values = ([getattr(layer, name) for layer in cache.layers] for name in ("keys", "values"))
+    keys, values = [layer.keys for layer in filling], [layer.values for layer in filling]
     return Prefix(keys, values, length, len(contexts), first_fork)
 
 
@@ -220,6 +224,9 @@ _SPARSE = 0.75
 
 class _Continuing(CacheLayerMixin):
     """One layer's keys and values of the rows of a batch, each token's at its own position in its row."""
+
+    keys: Tensor
+    values: Tensor
 
     def __init__(self, keys: Tensor, values: Tensor, context: int, batch: "Batch"):
         super().__init__()
@@ -266,7 +273,7 @@ class Batch:
     def __init__(self, model: PreTrainedModel, prefix: Prefix, rows: int, room: int):
         self.context, self.room, self.held = prefix.length, room, 0
         self.rows, self.tokens, self._asked = list(range(rows)), [0] * rows, [0] * rows
-        self.columns: Tensor | None = None
+        self.columns = torch.zeros(rows, 0, dtype=torch.long)
         self.decoding = False
         self._model = model
         layers = []
@@ -277,7 +284,7 @@ class Batch:
                 keys, values = (old.new_zeros(rows, old.shape[1], room + 1, old.shape[3]) for old in (keys, values))
                 before = 0
             layers.append(_Continuing(keys, values, before, self))
-        self._cache = Cache(layers=layers)
+        self._cache = Cache(layers=[*layers])
 
     def place(self, real: Tensor) -> Tensor:
         """Take up tokens (B, T), of which some are ``real``: their positions in their prompts, (B, T)."""
@@ -375,6 +382,7 @@ def continue_prefix(
     first = None if keep_from is None else torch.tensor(keep_from, device=model.device)[:, None]
 
     def kept(layer: int) -> Tensor:
+        assert keep is not None  # else this is no part of the hook
         factors = keep[:, layer, None]
         return factors if first is None else factors.where((batch.columns >= first)[..., None], 1)
 
@@ -411,7 +419,7 @@ def continue_prefix(
                 if token in ends:
                     alive.remove(row)
                     continue
-                decoded = tokenizer.decode([*tokens[row], token], skip_special_tokens=True)
+                decoded = decode(tokenizer, [*tokens[row], token], skip_special_tokens=True)
                 cut = min((at for end in stop if (at := decoded.find(end)) >= 0), default=None)
                 text[row] = decoded[:cut]
                 if cut is None:

@@ -56,7 +56,8 @@ def load_model(
     require_quantizer("models.*", quantization, chosen.type)
     wanted = {"dtype": getattr(torch, dtype), "trust_remote_code": trust_remote_code}
     if quantization is None:
-        model = transformers.AutoModelForCausalLM.from_pretrained(path, **wanted).to(chosen)
+        # As transformers wraps to(), its declared type has no self.
+        model = transformers.AutoModelForCausalLM.from_pretrained(path, **wanted).to(chosen)  # type: ignore[arg-type]
     else:
         bits = (
             {"load_in_8bit": True}

@@ -130,8 +130,8 @@ class Builder:
             stated = document[f"{question}_start"]
             value = locate(text, answer, settings["type"], None if pd.isna(stated) else int(stated) - shift)
             span = None if value is None else _token_span(offsets, value.start, value.end)
-            decoded = None if span is None else self.tokenizer.decode(needle[slice(*span)]).strip()
-            if value is None or decoded != text[value.start : value.end]:
+            decoded = None if span is None else decode(self.tokenizer, needle[slice(*span)]).strip()
+            if value is None or span is None or decoded != text[value.start : value.end]:
                 row["status"] = NOT_DECODED
                 continue
             row |= {
@@ -194,8 +194,17 @@ def _chat_frame(tokenizer: PreTrainedTokenizerBase, model: str) -> tuple[str, st
     if tokenizer.chat_template is None:
         raise StudyError(f"prompts.chat_template: the tokenizer of {model} has no chat template; set it to false.")
     messages = [{"role": "user", "content": _MARK}]
-    opening, closing = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True).split(_MARK)
+    frame = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert isinstance(frame, str)  # as it is not tokenized
+    opening, closing = frame.split(_MARK)
     return opening, closing
+
+
+def decode(tokenizer: PreTrainedTokenizerBase, ids: list[int], **options) -> str:
+    """The text of some tokens."""
+    text = tokenizer.decode(ids, **options)
+    assert isinstance(text, str)  # only several lists of tokens give several texts
+    return text
 
 
 def _token_span(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:

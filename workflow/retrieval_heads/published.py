@@ -11,10 +11,11 @@ Functions take a study's config and read ``published``, the names of ``models``,
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -139,7 +140,7 @@ class _Part:
     def wrong(self, fault: str) -> StudyError:
         return StudyError(f"{self.file}: {fault}; correct the file, or take it away to leave its configuration out.")
 
-    def take(self, key: str, expected: str, fits) -> object:
+    def take(self, key: str, expected: str, fits: Callable[..., object]) -> Any:
         """The value of a key, if it fits."""
         name = f"{self.place}.{key}".removeprefix(".")
         if key not in self.values:
@@ -226,13 +227,13 @@ def _ranking(where: _Configuration, content: _Part) -> Iterator[dict]:
     listed = content.parts("head_rankings")
     if not listed:
         raise content.wrong("head_rankings is empty and should list heads")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for head in listed:
         name = head.take("head", "a name like L14H31", lambda value: isinstance(value, str) and _HEAD.fullmatch(value))
         samples = (
             head.whole("num_samples", 0) if "num_samples" in head.values else content.whole("samples_processed", 1)
         )
-        layer, number = map(int, _HEAD.fullmatch(name).groups())
+        layer, number = map(int, _HEAD.findall(name)[0])
         rows.append(
             {
                 "model": where.model,

@@ -13,7 +13,7 @@ from retrieval_heads.attention import AttentionCall
 from retrieval_heads.budget import Budget, part_of
 from retrieval_heads.inference import Batch, continue_prefix, prefill
 from retrieval_heads.method import HeadScorer, Prompt, Reading
-from retrieval_heads.prompts import group_by_context
+from retrieval_heads.prompts import decode, group_by_context
 from retrieval_heads.runtime import progress
 from retrieval_heads.tables import GENERATIONS, SCORES
 from retrieval_heads.trial import require_measurable
@@ -44,7 +44,7 @@ def score_split(
     See :func:`score_documents` for the other parameters. A model that would not be measured exactly is refused first.
     """
     require_measurable(model)
-    groups = list(group_by_context(prompts))
+    groups: Sequence[pd.DataFrame] = list(group_by_context(prompts))
     scores, generations = [pd.DataFrame(columns=SCORES.columns)], [pd.DataFrame(columns=GENERATIONS.columns)]
     length = int(prompts["suffix_start"].iloc[0])
     groups = part_of(groups, shard, shards, together=max(1, budget.batch_tokens // length))
@@ -91,7 +91,8 @@ def score_documents(
         suffixes += [list(row.input_ids[end:]) for row in rows] + [list(rows[0].null_ids[end:])] * (each - len(rows))
     null = [place // each * each + len(documents[place // each]) for place in range(len(suffixes))]
     needles = [_prompt(documents[place // each][0]) for place in range(len(suffixes))]
-    readers = _Readers(methods, [prompt or shared for prompt, shared in zip(asked, needles, strict=True)], null)
+    read = [prompt or shared for prompt, shared in zip(asked, needles, strict=True)]
+    readers = _Readers(methods, read, null)
     answered = continue_prefix(
         model,
         tokenizer,
@@ -108,7 +109,7 @@ def score_documents(
         scores, generations = [], []
         for place, row in enumerate(rows, number * each):
             same = {"model": row.model, "question": row.question, "context_length": row.context_length}
-            answer = tokenizer.decode(row.input_ids[row.answer_start : row.answer_end])
+            answer = decode(tokenizer, row.input_ids[row.answer_start : row.answer_end])
             recall = rouge1_recall(answer, answered.text[place])
             generations.append(
                 {**same, "prompt_id": row.prompt_id, "generated": answered.text[place]}
@@ -117,7 +118,7 @@ def score_documents(
             for method in methods:
                 if method.needs_success and recall <= min_recall:
                     continue
-                table = method.score(readers.of(method, place), answered.tokens[place], asked[place]).double()
+                table = method.score(readers.of(method, place), answered.tokens[place], read[place]).double()
                 layers, heads = table.shape
                 scores.append(
                     pd.DataFrame(
@@ -155,7 +156,7 @@ class _Readers:
         for place, row in enumerate(batch.rows):
             reading = self._reading(row, batch)
             wanting = [method for method in self._methods if reading in method.reads]
-            if not wanting:
+            if reading is None or not wanting:
                 continue
             rows = batch.attention(call, place)
             for method in wanting:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -105,7 +106,7 @@ class Study:
         known = [value for value in self.asked(dimension) if value in found]
         return known + sorted(found.difference(known))
 
-    def label(self, dimension: str, value: object) -> str:
+    def label(self, dimension: str, value: Any) -> str:
         """How a value is shown."""
         if dimension == "context_length":
             return f"{int(float(value)):,} tokens"

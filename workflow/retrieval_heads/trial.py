@@ -5,6 +5,8 @@ wrongly is refused by name. It takes three passes over a few dozen tokens and th
 read three times: one second for SmolLM2-135M on a CPU.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -50,7 +52,8 @@ def require_measurable(model: PreTrainedModel) -> None:
 def _try(model: PreTrainedModel, name: str) -> None:
     layers, heads = head_grid(model)
     generator = torch.Generator().manual_seed(0)
-    vocabulary = model.get_input_embeddings().weight.shape[0]
+    embeddings: Any = model.get_input_embeddings()  # of whatever class, it has a weight
+    vocabulary = embeddings.weight.shape[0]
     ids = torch.randint(vocabulary, (1, _CONTEXT + _SUFFIX), generator=generator).to(model.device)
     plain = model(input_ids=ids, use_cache=False).logits.float()
 

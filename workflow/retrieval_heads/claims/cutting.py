@@ -190,7 +190,7 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, what:
         }[outcome]
     pairs = tests[tests["a"].notna()]
     apart = pairs[(pairs["p_holm"] < study.alpha) & (pairs["units"] >= MIN_UNITS)]
-    if outcome is Outcome.SUPPORTED and pd.isna(test["a"]):
+    if test is not None and outcome is Outcome.SUPPORTED and pd.isna(test["a"]):
         named = [
             f"{study.label(dimension, row['a'])} against {study.label(dimension, row['b'])} "
             f"({change(row['difference'])} points, {interval(row, 'difference')}; Holm p {p_value(row['p_holm'])})"

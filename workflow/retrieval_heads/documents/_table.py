@@ -37,10 +37,11 @@ class Table(NamedTuple):
 
     def full_column(self, name: str, key: str) -> list[str]:
         """The same of a column that may have no empty cell."""
-        cells = self.column(name, key)
-        for number, cell in enumerate(cells, 1):
+        cells = []
+        for number, cell in enumerate(self.column(name, key), 1):
             if cell is None:
                 raise StudyError(f"{self.file}: row {number} has an empty {name}; fill it or remove the row.")
+            cells.append(cell)
         return cells
 
     def _text(self, cell: object, number: int, name: str) -> str | None:
@@ -183,8 +184,9 @@ def require_unique(values: Sequence[str], sentence: Callable[[int, int], str]) -
 
 def _splits(entries: Sequence[Entry], test_share: float, seed: int) -> dict[str, str]:
     splits = {entry.doc_id: entry.split for entry in entries}
-    if None not in splits.values():
-        return splits
+    given = {doc_id: split for doc_id, split in splits.items() if split is not None}
+    if len(given) == len(splits):
+        return given
     # By a draw of each document's own, so that a further document moves no more than one other.
     order = sorted(splits, key=lambda doc_id: generator(seed, "split", doc_id).random())
     tests = min(max(1, round(test_share * len(order))), len(order) - 1)

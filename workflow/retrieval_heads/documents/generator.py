@@ -93,7 +93,7 @@ def make(config: dict, seed: int) -> Iterator[dict]:
                 variety=options.get("variety"),
                 density=options.get("distractors", 0.0),
             )
-            row = {"doc_id": f"{split}-{number:04d}", "split": split, "text": text}
+            row: dict[str, object] = {"doc_id": f"{split}-{number:04d}", "split": split, "text": text}
             for question in config["questions"]:
                 row[question], row[f"{question}_start"] = answers.get(question, (None, None))
             yield row

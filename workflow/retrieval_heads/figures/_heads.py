@@ -1,6 +1,6 @@
 """What the figures of single heads share: lists of heads, panel by panel, with their ranks on a log axis."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,11 @@ def grids(table: pd.DataFrame, study: Study) -> list[Grid]:
     models: dict[str, list[str]] = {}
     for model in study.order("model", names.index):
         models.setdefault(names[model], []).append(study.label("model", model))
-    return [Grid(name, *map(int, name.split(" × ")), ", ".join(labels)) for name, labels in models.items()]
+    return [
+        Grid(name, layers, per_layer, ", ".join(labels))
+        for name, labels in models.items()
+        for layers, per_layer in [map(int, name.split(" × "))]
+    ]
 
 
 def each_method(
@@ -118,9 +122,7 @@ def _line(ax: Axes, x: float, **options) -> None:
     ax.plot([x, x], [-0.6, len(ax.get_yticks()) - 0.4], "--", color=style.RANDOM, linewidth=1, **options)
 
 
-def dots(
-    ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: Mapping[str, str], shift: float = 0, **options
-) -> None:
+def dots(ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: style.Look, shift: float = 0, **options) -> None:
     """The mean rank of each head on its line, hollow where fewer than half of the configurations list it.
 
     Parameters
@@ -136,7 +138,7 @@ def dots(
     ax.plot(rows["mean_rank"].where(rare), y, linestyle="none", markerfacecolor="white", **look)
 
 
-def ranges(ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: Mapping[str, str], shift: float = 0) -> None:
+def ranges(ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: style.Look, shift: float = 0) -> None:
     """A thin line from the best to the worst rank of each head."""
     rows = rows.set_index(["layer", "head"]).reindex(pd.MultiIndex.from_tuples(heads))
     y = np.arange(len(heads)) + shift

@@ -93,7 +93,7 @@ def heatmap(
     width = cell_width(ax.figure.get_figwidth(), ax.get_subplotspec().get_gridspec().ncols, side)
     means = np.full((side, side), np.nan)
     texts = np.full(means.shape, "", dtype=object)
-    for i, j in zip(*np.tril_indices(side), strict=True):
+    for i, j in zip(*(places.tolist() for places in np.tril_indices(side)), strict=True):
         key = frozenset((str(values[j]), str(values[i + 1])))
         if key not in cells:
             continue
@@ -184,9 +184,7 @@ def spread(number: int, width: float) -> np.ndarray:
     return ((np.arange(number) * 0.618034) % 1 - 0.5) * width if number > 1 else np.zeros(number)
 
 
-def strips(
-    axes: Sequence[Axes], rows: Mapping[str, tuple[pd.DataFrame, Mapping[str, str]]], pairs: pd.DataFrame
-) -> None:
+def strips(axes: Sequence[Axes], rows: Mapping[str, tuple[pd.DataFrame, style.Look]], pairs: pd.DataFrame) -> None:
     """Rows of single pairs, a panel for each measure: every pair a dot, mean and standard deviation, and chance.
 
     Parameters
@@ -220,7 +218,7 @@ def strip_key() -> dict[str, Line2D]:
     return {"One pair of rankings": dot, "Mean ± standard deviation": Line2D([], [], color=style.INK, marker="o")}
 
 
-def _strip(ax: Axes, place: int, values: np.ndarray, look: Mapping[str, str]) -> None:
+def _strip(ax: Axes, place: int, values: np.ndarray, look: style.Look) -> None:
     if not len(values):
         return
     mean, sd = values.mean(), values.std()

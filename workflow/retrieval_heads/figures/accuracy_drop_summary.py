@@ -13,7 +13,7 @@ from retrieval_heads.study import Study
 TITLE = "Drop of accuracy, by method and question"
 SECTION = "ablation"
 TABLES = ("effects", "against_random")
-NEEDS = {}
+NEEDS: dict[str, int] = {}
 
 _ALL = ""
 

@@ -11,7 +11,7 @@ from retrieval_heads.study import Study
 TITLE = "Accuracy as heads are cut, by method"
 SECTION = "ablation"
 TABLES = ("effects", "against_random")
-NEEDS = {}
+NEEDS: dict[str, int] = {}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:

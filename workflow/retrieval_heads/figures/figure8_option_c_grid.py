@@ -15,7 +15,7 @@ from retrieval_heads.study import Study
 TITLE = "Accuracy as heads are cut, every method and question"
 SECTION = "ablation"
 TABLES = ("effects", "against_random")
-NEEDS = {}
+NEEDS: dict[str, int] = {}
 
 _DASHES = ["-", (0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (2.5, 1.2)), (0, (1, 1))]
 

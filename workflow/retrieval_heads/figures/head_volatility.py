@@ -14,7 +14,7 @@ from retrieval_heads.study import Study
 TITLE = "The most volatile heads, and the most stable of the top heads"
 SECTION = "volatility"
 TABLES = ("rankings", "profiles")
-NEEDS = {}
+NEEDS: dict[str, int] = {}
 
 _HEADS = 6
 

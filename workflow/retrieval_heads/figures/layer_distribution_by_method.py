@@ -14,7 +14,7 @@ from retrieval_heads.study import Study
 TITLE = "Layers of the top heads, by method"
 SECTION = "layers"
 TABLES = ("rankings",)
-NEEDS = {}
+NEEDS: dict[str, int] = {}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:

@@ -1,6 +1,6 @@
 """How many of the heads that a method ever ranks at the top are its own alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -72,7 +72,7 @@ def sharing(sets: Mapping[str, frozenset], method: str, heads: int) -> tuple[np.
     return np.bincount(times, minlength=len(sets)), len(sets[method]) * probability
 
 
-def _bar(ax: Axes, y: float, height: float, counts: Sequence[float], widest: int, number: str) -> None:
+def _bar(ax: Axes, y: float, height: float, counts: np.ndarray, widest: int, number: str) -> None:
     left = 0.0
     for others, count in enumerate(counts):
         label = _NUMBERS[others] if others < len(_NUMBERS) else f"{others} others"

@@ -11,7 +11,7 @@ from retrieval_heads.study import Study
 TITLE = "Overlap of two rankings, by what they differ in"
 SECTION = "overlap"
 TABLES = ("overlap",)
-NEEDS = {}
+NEEDS: dict[str, int] = {}
 
 _DIMENSIONS = {
     "question": "Question",

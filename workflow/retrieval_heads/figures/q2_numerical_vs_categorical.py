@@ -99,8 +99,10 @@ def _each(ax: Axes, pairs: pd.DataFrame, kinds: Sequence[str], tests: pd.DataFra
 def _unions(ax: Axes, unions: pd.DataFrame, kinds: Sequence[str], study: Study) -> None:
     """The Jaccard of unions over all rankings, each with its chance level: of two questions, and of two categories."""
     questions, categories = _with_category(unions, study), unions[unions["dimension"] == "category"]
-    marks = [(place, questions[questions["category"] == kind], "*", "Union, two questions")
-             for place, kind in enumerate(kinds)]  # fmt: skip
+    marks: list[tuple[float, pd.DataFrame, str, str]] = [
+        (place, questions[questions["category"] == kind], "*", "Union, two questions")
+        for place, kind in enumerate(kinds)
+    ]
     marks.append((len(kinds) - 0.88, categories, "h", "Union, two categories"))
     for place, rows, marker, label in marks:
         x = place + 0.32 + _overlap.spread(len(rows), 0.12)
@@ -108,7 +110,7 @@ def _unions(ax: Axes, unions: pd.DataFrame, kinds: Sequence[str], study: Study) 
         ax.plot(x, rows["chance"], "_", markersize=7, markeredgewidth=1.2, color=style.RANDOM, label="Chance of unions")
 
 
-def _mean(values: pd.Series, study: Study, *key: object) -> tuple[float, list[list[float]]]:
+def _mean(values: pd.Series, study: Study, *key: object) -> tuple[float, np.ndarray | list[list[float]]]:
     """The mean, and how far the ends of its 95% interval are from it; too few configurations have no interval."""
     if len(values) < _FEWEST:
         return values.mean(), [[0.0], [0.0]]

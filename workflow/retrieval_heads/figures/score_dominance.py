@@ -16,7 +16,7 @@ from retrieval_heads.study import Study
 TITLE = "How far the first head stands above the second"
 SECTION = "dominance"
 TABLES = ("rankings",)
-NEEDS = {}
+NEEDS: dict[str, int] = {}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -29,6 +30,9 @@ INK, RANDOM, FAINT = "#222222", "#7A7A7A", "#DDDDDD"
 HEATMAP = "Blues"
 _LAST = ("Mean", "Union", "Chance", "Random heads")
 """How labels begin that come last in a legend, in this order."""
+
+Look = dict[str, Any]
+"""How something is drawn: keywords of matplotlib, such as color and marker."""
 
 CONTROLS = {"layer": "Random heads of the same layers", "none": "Random heads of any layer"}
 
@@ -66,28 +70,28 @@ mpl.rcParams.update(
 )
 
 
-def method_style(study: Study, method: str) -> dict[str, str]:
+def method_style(study: Study, method: str) -> Look:
     """Colour and marker of a method, the same in every figure: by its place in the study."""
     return _style(study.order("method", [*study.methods, method]).index(method), _OKABE_ITO)
 
 
-def question_style(study: Study, question: str) -> dict[str, str]:
+def question_style(study: Study, question: str) -> Look:
     """Colour and marker of a question."""
     return _style(study.order("question", [*study.config["questions"], question]).index(question), _OKABE_ITO[::-1])
 
 
-def model_style(study: Study, model: str) -> dict[str, str]:
+def model_style(study: Study, model: str) -> Look:
     """Colour and marker of a model."""
     return _style(study.order("model", [*(study.config.get("models") or {}), model]).index(model), _TOL_MUTED)
 
 
-def category_style(study: Study, category: str) -> dict[str, str]:
+def category_style(study: Study, category: str) -> Look:
     """Colour and marker of a category of questions."""
     place = study.order("category", [*study.categories.values(), category]).index(category)
     return _style(place, _TOL_MUTED[4::-1])
 
 
-def ordered_style(place: int, count: int) -> dict[str, object]:
+def ordered_style(place: int, count: int) -> Look:
     """Colour and marker of one of several ordered values, such as lengths: from dark to light."""
     return {
         "color": mpl.colormaps["copper"](0.1 + 0.85 * place / max(count - 1, 1)),
@@ -95,7 +99,7 @@ def ordered_style(place: int, count: int) -> dict[str, object]:
     }
 
 
-def _style(place: int, colours: Sequence[str]) -> dict[str, str]:
+def _style(place: int, colours: Sequence[str]) -> Look:
     return {"color": colours[place % len(colours)], "marker": _MARKERS[place % len(_MARKERS)]}
 
 
@@ -260,9 +264,9 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
 
     What shares a label in a panel, such as a line and its band, is drawn as one key.
     """
-    entries = {}
+    entries: dict[str, object] = {}
     for ax in figure.axes:
-        found = {}
+        found: dict[str, list] = {}
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             found.setdefault(label, []).append(handle)
         for label, keys in found.items():

@@ -12,7 +12,7 @@ from retrieval_heads.study import Study
 TITLE = "Heads in most top sets, over all methods"
 SECTION = "universal"
 TABLES = ("profiles",)
-NEEDS = {}
+NEEDS: dict[str, int] = {}
 
 _HEADS = 30
 

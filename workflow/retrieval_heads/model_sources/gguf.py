@@ -1,6 +1,7 @@
 """A local GGUF file: ``{gguf: path/to/model.gguf}``."""
 
 from pathlib import Path
+from typing import Any
 
 from retrieval_heads.errors import StudyError
 
@@ -33,7 +34,7 @@ def dequantize(file: Path, folder: Path) -> None:
 
     where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     # Transformers would parse the file for config, weights and tokenizer each, and name all tensors for every module.
-    once = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
+    once: dict[str, Any] = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
     try:
         with patch.multiple(gguf, **once):
             loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)

@@ -1,14 +1,16 @@
 """How far rankings agree: along each dimension, between the methods, and with lists of heads from elsewhere."""
 
+from typing import Any
+
 import pandas as pd
 
 from retrieval_heads.overlap import summarise
-from retrieval_heads.sections.blocks import Paragraph, Section, TableBlock, Tables
+from retrieval_heads.sections.blocks import Block, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.sections.parts import DIMENSION, PLURAL, findings, in_order, only_one, table
 from retrieval_heads.study import DIMENSIONS, Study
 from retrieval_heads.wording import decimal, percent
 
-TABLES = {
+TABLES: dict[str, dict[str, Any]] = {
     "overlap": {"title": "Overlap along each dimension", "needs": {}},
     "overlap_pairs": {"title": "Overlap of each pair of values", "needs": {}},
     "method_pairs": {"title": "Agreement of each two methods", "needs": {"method": 2}},
@@ -23,7 +25,7 @@ def overlap(study: Study, tables: Tables) -> Section:
     """How much the top heads have in common along each dimension."""
     pairs = tables["overlap"]
     alone = [PLURAL[dimension] for dimension in DIMENSIONS if not (pairs["dimension"] == dimension).any()]
-    blocks = findings("overlap", study, tables)
+    blocks: list[Block] = [*findings("overlap", study, tables)]
     if alone:
         blocks.append(Paragraph(f"No two {' and no two '.join(alone)} can be compared, so these have no overlap."))
     by_dimension = [

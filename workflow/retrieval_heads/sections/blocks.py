@@ -1,7 +1,7 @@
 """What a section of the findings is made of: blocks that know nothing of how they will look."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -94,7 +94,7 @@ class Section:
     """A heading and what stands below it."""
 
     key: str
-    blocks: list[Block] = field(default_factory=list)
+    blocks: Sequence[Block] = ()
 
     @property
     def title(self) -> str:

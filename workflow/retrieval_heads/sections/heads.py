@@ -7,7 +7,7 @@ from retrieval_heads.analysis import leading_heads
 from retrieval_heads.head_sets import head_name
 from retrieval_heads.hypotheses import score_gaps
 from retrieval_heads.overlap import grids, heads_in, top_heads
-from retrieval_heads.sections.blocks import MapBlock, Paragraph, Section, Tables
+from retrieval_heads.sections.blocks import Block, MapBlock, Paragraph, Section, Tables
 from retrieval_heads.sections.parts import findings, in_order, leading_layers, only_one, table
 from retrieval_heads.study import DIMENSIONS, Study
 from retrieval_heads.wording import change, count, listed, percent
@@ -109,7 +109,7 @@ def model_differences(study: Study, tables: Tables) -> Section:
         header[4:6] = [f"Rank in {name}" for name in rows[0][:2]]
         header, rows = header[2:], [row[2:] for row in rows]
     shown = table("model_differences", "Heads that models rank most differently", header, rows, 3)
-    blocks = [*findings("model_differences", study, tables), *shown]
+    blocks: list[Block] = [*findings("model_differences", study, tables), *shown]
     return Section(
         "model_differences", blocks or [Paragraph("The heads of no two models can be matched: their grids differ.")]
     )

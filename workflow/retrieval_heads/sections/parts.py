@@ -8,7 +8,7 @@ import pandas as pd
 from retrieval_heads.claims import about
 from retrieval_heads.claims.outcome import of_tests
 from retrieval_heads.hypotheses import DROP
-from retrieval_heads.sections.blocks import Findings, Paragraph, TableBlock, Tables
+from retrieval_heads.sections.blocks import Block, Findings, Paragraph, TableBlock, Tables
 from retrieval_heads.study import Study
 from retrieval_heads.wording import estimate, hundredths, listed, p_cell, percent
 
@@ -43,7 +43,7 @@ def findings(key: str, study: Study, tables: Tables) -> list[Findings]:
     return [Findings(found)] if found else []
 
 
-def only_one(study: Study, dimension: str, values: Iterable, what: str) -> list[Paragraph]:
+def only_one(study: Study, dimension: str, values: Iterable, what: str) -> list[Block]:
     """A line that says so if a dimension has fewer than two values, and so nothing to compare."""
     order = study.order(dimension, values)
     if len(order) > 1:
@@ -93,7 +93,7 @@ def mean_drops(study: Study, tables: Tables, dimension: str) -> pd.DataFrame:
     return rows.assign(value=rows["value"].astype(int)) if dimension == "context_length" else rows
 
 
-def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> list:
+def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> list[Block]:
     """What a cut costs for each value of a dimension: the section's claims, mean drops, and tests of differences.
 
     Parameters

@@ -1,7 +1,7 @@
 """The four questions about questions: what a cut costs them, which heads and layers they share."""
 
 from retrieval_heads.overlap import summarise, top_heads
-from retrieval_heads.sections.blocks import Paragraph, Section, TableBlock, Tables
+from retrieval_heads.sections.blocks import Block, Section, TableBlock, Tables
 from retrieval_heads.sections.parts import costs, findings, leading_layers, only_one, table
 from retrieval_heads.study import Study
 from retrieval_heads.wording import decimal, percent
@@ -41,7 +41,7 @@ def q4(study: Study, tables: Tables) -> Section:
     return Section("q4", none or [*findings("q4", study, tables), *_one_category(study), *_layers(study, tables)])
 
 
-def _one_category(study: Study) -> list[Paragraph]:
+def _one_category(study: Study) -> list[Block]:
     return only_one(study, "category", study.categories.values(), "categories cannot be compared")
 
 

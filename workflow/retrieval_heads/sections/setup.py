@@ -7,7 +7,7 @@ import pandas as pd
 from retrieval_heads.analysis import gaps
 from retrieval_heads.derived import at
 from retrieval_heads.overlap import grids
-from retrieval_heads.sections.blocks import Items, Paragraph, Section, TableBlock, Tables
+from retrieval_heads.sections.blocks import Block, Items, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.sections.parts import MATCHING, findings, in_order, sentence, table
 from retrieval_heads.study import Study
 from retrieval_heads.wording import estimate, listed
@@ -42,7 +42,7 @@ def setup(study: Study, tables: Tables) -> Section:
         for about in [config["questions"].get(question, {})]
     ]
     settings = [[name, value] for name, value in _settings(study, tables) if value]
-    blocks: list[TableBlock | Paragraph] = [
+    blocks: list[Block] = [
         TableBlock(
             "models", "Models", ["Models", "Source", "Heads (layers × heads)", "Top heads"], models, frozenset({3})
         ),
@@ -64,7 +64,7 @@ def setup(study: Study, tables: Tables) -> Section:
 
 def data(study: Study, tables: Tables) -> Section:
     """How many prompts there are, which were left out, what is missing, and how the uncut model does."""
-    blocks = findings("data", study, tables)
+    blocks: list[Block] = [*findings("data", study, tables)]
     if (counts := tables.get("dataset_counts")) is not None:
         blocks += _dataset_counts(study, counts)
     missing = gaps(study, tables["rankings"], tables["ablation_summary"])
