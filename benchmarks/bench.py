@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -168,7 +167,7 @@ def eager(setup: Setup) -> Iterator[Measured]:
     (parts, _), *_ = score_documents(
         model, setup.tokenizer, [group], setup.methods, **{**setup.generation, "min_recall": -1.0}
     )
-    mine = pd.concat(parts).set_index(["prompt_id", "method", "layer", "head"])["score"]
+    mine = pd.concat(parts).set_index(["prompt_id", "method", "layer", "head"])["score"].sort_index()
     worst = 0.0
     for row in group.itertuples():
         for method, table in EagerScoring(model, setup.tokenizer).score(row, **setup.answering).items():
@@ -197,7 +196,9 @@ def peak(work: str) -> None:
         forward(setup, group, use_cache=True)()
     else:
         _score(setup, group)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    # Not getrusage: its peak is inherited from the process that started this one.
+    (kilobytes,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    print(kilobytes)
 
 
 def ablation(setup: Setup) -> Iterator[Measured]:
