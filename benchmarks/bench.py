@@ -357,15 +357,21 @@ PARTS = {part.__name__: part for part in (scoring, eager, memory, ablation, scal
 
 def main(names: list[str]) -> None:
     """Measure parts, print and keep what was measured."""
-    setup, rows = Setup(), []
+    setup = Setup()
     for name in names or PARTS:
+        rows = []
         for measured in PARTS[name](setup):
             rows.append(asdict(measured))
             print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
-    new = pd.DataFrame(rows).assign(machine=machine(), measured=f"{datetime.now():%Y-%m-%d}")
+        keep(pd.DataFrame(rows).assign(machine=machine(), measured=f"{datetime.now():%Y-%m-%d}"))
+    print(PAGE.read_text())
+
+
+def keep(new: pd.DataFrame) -> None:
+    """Put a part's rows in place of those that it had, in the table and on both pages."""
     if RESULTS.exists():
-        kept = pd.read_parquet(RESULTS)
-        new = pd.concat([kept[~kept["part"].isin(new["part"])], new])
+        before = pd.read_parquet(RESULTS)
+        new = pd.concat([before[~before["part"].isin(new["part"])], new])
     new = new.sort_values("part", key=lambda parts: parts.map(list(PARTS).index), kind="stable", ignore_index=True)
     partial = RESULTS.with_suffix(".partial")
     new.to_parquet(partial, index=False)
@@ -374,7 +380,6 @@ def main(names: list[str]) -> None:
     PAGE.write_text(f"# Speed\n\n{shown}")
     before, mark, rest = README.read_text().partition("<!-- benchmarks/results.md -->\n")
     README.write_text(f"{before}{mark}{shown}{rest[rest.index('<!-- end -->') :]}")
-    print(f"\n{shown}")
 
 
 if __name__ == "__main__":
