@@ -89,11 +89,20 @@ def _repack_python(channel: Path) -> None:
         for link in ("python", "python3"):
             (root / "bin" / link).symlink_to(PYTHON)
         shutil.copytree(base / "lib" / PYTHON, root / "lib" / PYTHON, ignore=left_out)
+        # Debian's Python looks for packages elsewhere than all others do.
+        (root / "lib" / PYTHON / "sitecustomize.py").write_text(_FIND_PACKAGES)
         for library in (base / "lib").glob(f"lib{PYTHON}*.so*"):
             shutil.copy2(library, root / "lib")
         (root / PACKAGES).mkdir()
         (root / PACKAGES / "README.txt").touch()
         _pack(root, channel, "python", ".".join(map(str, sys.version_info[:3])), [])
+
+
+_FIND_PACKAGES = f"""\
+import site, sys
+if (packages := sys.prefix + "/{PACKAGES}") not in sys.path:
+    site.addsitedir(packages)
+"""
 
 
 def _repack_wheel(wheel: Path, channel: Path) -> None:
