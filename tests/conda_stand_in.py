@@ -78,31 +78,24 @@ def _make_channel(channel: Path, wanted: set[str]) -> None:
 
 
 def _repack_python(channel: Path) -> None:
+    """The Python that runs the tests, without any of its packages: a virtual environment's, as venv makes them."""
     base = Path(sys.base_prefix)
-    left_out = shutil.ignore_patterns(
-        "site-packages", "dist-packages", "test", "__pycache__", "idlelib", "tkinter", "ensurepip", "config-*"
-    )
+    number = ".".join(map(str, sys.version_info[:3]))
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         (root / "bin").mkdir()
         shutil.copy2(base / "bin" / PYTHON, root / "bin" / PYTHON)
         for link in ("python", "python3"):
             (root / "bin" / link).symlink_to(PYTHON)
-        shutil.copytree(base / "lib" / PYTHON, root / "lib" / PYTHON, ignore=left_out)
-        # Debian's Python looks for packages elsewhere than all others do.
-        (root / "lib" / PYTHON / "sitecustomize.py").write_text(_FIND_PACKAGES)
+        (root / PACKAGES).mkdir(parents=True)
+        (root / PACKAGES / "README.txt").touch()
         for library in (base / "lib").glob(f"lib{PYTHON}*.so*"):
             shutil.copy2(library, root / "lib")
-        (root / PACKAGES).mkdir()
-        (root / PACKAGES / "README.txt").touch()
-        _pack(root, channel, "python", ".".join(map(str, sys.version_info[:3])), [])
-
-
-_FIND_PACKAGES = f"""\
-import site, sys
-if (packages := sys.prefix + "/{PACKAGES}") not in sys.path:
-    site.addsitedir(packages)
-"""
+        # Without it, Debian's Python would look for packages, and pip would put them, elsewhere than all others do.
+        (root / "pyvenv.cfg").write_text(
+            f"home = {base / 'bin'}\ninclude-system-site-packages = false\nversion = {number}\n"
+        )
+        _pack(root, channel, "python", number, [])
 
 
 def _repack_wheel(wheel: Path, channel: Path) -> None:
