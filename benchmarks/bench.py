@@ -142,12 +142,7 @@ def scoring(setup: Setup) -> Iterator[Measured]:
         group = setup.group(length)
         plain = forward(setup, group)
         plain()
-        before, after, ratio = paired(
-            plain,
-            lambda group=group: score_documents(
-                setup.model(), setup.tokenizer, [group], setup.methods, **setup.generation
-            ),
-        )
+        before, after, ratio = paired(plain, lambda group=group: _score(setup, [group]))
         goal = {2048: "≤ 1.5", 8192: "≤ 1.25"}.get(length, "")
         detail = f"{after:.2f} s over {before:.2f} s"
         yield Measured("scoring", f"scoring / forward pass, {length:,} tokens", ratio, "×", goal, detail)
@@ -160,11 +155,7 @@ def eager(setup: Setup) -> Iterator[Measured]:
     together = setup.budget.batch_tokens // int(group["suffix_start"].iloc[0])
     groups = [each for each in group_by_context(setup.prompts(2048, "train")) if len(each) == len(group)][:together]
     yardstick = EagerScoring(setup.model(), setup.tokenizer)
-
-    def score() -> None:
-        score_documents(setup.model(), setup.tokenizer, groups, setup.methods, **setup.generation)
-
-    ours = statistics.median(seconds(score) for _ in range(PAIRS)) / len(groups)
+    ours = statistics.median(seconds(lambda: _score(setup, groups)) for _ in range(PAIRS)) / len(groups)
     slow = seconds(lambda: [yardstick.score(row, **setup.answering) for row in groups[0].itertuples()])
     detail = f"{yardstick.passes} passes, {slow:.0f} s over {ours:.2f} s a document, {len(groups)} at a time"
     yield Measured("eager", "eager passes / scoring, 2,048 tokens", slow / ours, "×", "≥ 100", detail)
@@ -201,7 +192,7 @@ def peak(work: str) -> None:
     if work == "forward":
         forward(setup, group, use_cache=True)()
     else:
-        _score(setup, group)
+        _score(setup, [group])
     # Not getrusage: its peak is inherited from the process that started this one.
     (kilobytes,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
     print(kilobytes)
@@ -223,19 +214,10 @@ def ablation(setup: Setup) -> Iterator[Measured]:
         group = setup.group(length, "test")
         group = group[group["question"].isin(chosen["question"])]
         rows = len(group.merge(chosen, on=["model", "question"]))
+        chosen = chosen.assign(context_length=length)
         plain, ours, ratio = paired(
             lambda group=group: _generate(setup, group),
-            lambda group=group, chosen=chosen, length=length, scope=scope: ablate_prompts(
-                setup.model(),
-                setup.tokenizer,
-                group,
-                chosen.assign(context_length=length),
-                {key: question["type"] for key, question in setup.config["questions"].items()},
-                mode="zero",
-                scope=scope,
-                budget=setup.budget,
-                **setup.answering,
-            ),
+            lambda group=group, chosen=chosen, scope=scope: _ablate(setup, group, chosen, scope),
         )
         name = f"ablation, scope {scope} / generate, {what}, {length:,} tokens"
         detail = f"{ours / rows:.3f} s over {plain / len(group):.2f} s, {rows} prompts × sets"
@@ -245,7 +227,7 @@ def ablation(setup: Setup) -> Iterator[Measured]:
 def scale(setup: Setup) -> Iterator[Measured]:
     """Point 7: the cost of one more document, question or head set, beside that of the first ones."""
     groups = [group for group in group_by_context(setup.prompts(512, "train")) if len(group) == 4]
-    _score(setup, groups[0])
+    _score(setup, groups[:1])
     for count in (1, 2, 4, 8):
         taken = statistics.median(
             seconds(
@@ -263,7 +245,7 @@ def scale(setup: Setup) -> Iterator[Measured]:
         yield Measured("scale", f"scoring, seconds a document, {count} documents, 512 tokens", taken / count, "s")
     for count in (1, 2, 4):
         taken = statistics.median(
-            seconds(lambda count=count: _score(setup, groups[0].head(count))) for _ in range(PAIRS)
+            seconds(lambda count=count: _score(setup, [groups[0].head(count)])) for _ in range(PAIRS)
         )
         yield Measured("scale", f"scoring, seconds a document, {count} questions, 512 tokens", taken, "s")
     sets = setup.head_sets
@@ -272,19 +254,7 @@ def scale(setup: Setup) -> Iterator[Measured]:
     sets = sets[sets["question"].isin(group["question"])]
     for count in (6, 12, 18):
         for scope in ("all", "suffix"):
-            taken = seconds(
-                lambda count=count, scope=scope: ablate_prompts(
-                    setup.model(),
-                    setup.tokenizer,
-                    group,
-                    sets.head(count),
-                    {key: question["type"] for key, question in setup.config["questions"].items()},
-                    mode="zero",
-                    scope=scope,
-                    budget=setup.budget,
-                    **setup.answering,
-                )
-            )
+            taken = seconds(lambda count=count, scope=scope: _ablate(setup, group, sets.head(count), scope))
             name = f"ablation, scope {scope}, seconds a head set, {count} sets, 512 tokens"
             yield Measured("scale", name, taken / count, "s")
 
@@ -315,8 +285,22 @@ def dry_runs(setup: Setup) -> Iterator[Measured]:
         yield Measured("dry_runs", f"dry run of {name}", taken, "s", goal)
 
 
-def _score(setup: Setup, group: pd.DataFrame) -> object:
-    return score_documents(setup.model(), setup.tokenizer, [group], setup.methods, **setup.generation)
+def _score(setup: Setup, groups: list[pd.DataFrame]) -> object:
+    return score_documents(setup.model(), setup.tokenizer, groups, setup.methods, **setup.generation)
+
+
+def _ablate(setup: Setup, group: pd.DataFrame, head_sets: pd.DataFrame, scope: str) -> object:
+    return ablate_prompts(
+        setup.model(),
+        setup.tokenizer,
+        group,
+        head_sets,
+        {key: question["type"] for key, question in setup.config["questions"].items()},
+        mode="zero",
+        scope=scope,
+        budget=setup.budget,
+        **setup.answering,
+    )
 
 
 def _generate(setup: Setup, group: pd.DataFrame) -> None:

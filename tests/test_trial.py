@@ -105,7 +105,7 @@ def test_rows_that_leave_something_out_are_noticed(architecture, part, monkeypat
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_tokens_in_the_wrong_place_are_noticed(dtype, monkeypatch):
     # Each suffix is read as if it stood at the beginning, where it sees next to nothing.
-    monkeypatch.setattr(Batch, "place", lambda batch, real, place=Batch.place: place(batch, real) - batch.context)
+    monkeypatch.setattr(Batch, "_place", lambda batch, real, place=Batch._place: place(batch, real) - batch.context)
     with pytest.raises(StudyError, match="LlamaForCausalLM: a context that is run once gives other logits"):
         require_measurable(llama().to(dtype))
 

@@ -93,8 +93,7 @@ def ablate_prompts(
             raise StudyError(f"ablation.{key}: {value} is not offered; write one of {', '.join(known)}.")
     rows = group.merge(head_sets, on=["model", "question", "context_length"])
     # Methods may choose the same heads, and controls may come out alike: each is asked once.
-    same = rows["heads"].map(frozenset)
-    number = rows.groupby([rows["question"], same.map(sorted).map(tuple)], sort=False).ngroup()
+    number = rows.groupby([rows["question"], rows["heads"].map(sorted).map(tuple)], sort=False).ngroup()
     jobs = rows[~number.duplicated()]
     layers, heads = head_grid(model)
     keep = torch.ones(len(jobs), layers, heads)

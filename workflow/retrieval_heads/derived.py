@@ -14,6 +14,9 @@ from retrieval_heads.tables import HEAD_SET, HEAD_SET_NULLABLE, Table
 
 _text, _int, _float = pa.string(), pa.int32(), pa.float64()
 
+# What tells rankings apart.
+_RANKING = (("model", _text), ("method", _text), ("question", _text), ("context_length", _int))
+
 ABLATION_SUMMARY = Table(
     "ablation_summary",
     (
@@ -37,10 +40,7 @@ OVERLAP = Table(
         ("dimension", _text),
         ("a", _text),
         ("b", _text),
-        ("model", _text),
-        ("method", _text),
-        ("question", _text),
-        ("context_length", _int),
+        *_RANKING,
         ("k", _int),
         ("jaccard", _float),
         ("chance", _float),
@@ -94,10 +94,7 @@ IMPORTS = Table(
     "imports",
     (
         ("import", _text),
-        ("model", _text),
-        ("method", _text),
-        ("question", _text),
-        ("context_length", _int),
+        *_RANKING,
         ("k", _int),
         ("listed", _int),
         ("jaccard", _float),
@@ -114,10 +111,7 @@ IMPORTS = Table(
 RELIABILITY = Table(
     "reliability",
     (
-        ("model", _text),
-        ("method", _text),
-        ("question", _text),
-        ("context_length", _int),
+        *_RANKING,
         ("split", _int),
         ("documents", _int),
         ("k", _int),

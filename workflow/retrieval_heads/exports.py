@@ -4,10 +4,11 @@
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
+
+from retrieval_heads.whole import whole_folder
 
 COLUMNS = ["rank", "layer", "head", "score", "n_samples", "score_sd"]
 """The columns of an exported CSV table."""
@@ -23,23 +24,18 @@ def export_rankings(rankings: pd.DataFrame, scores: pd.DataFrame, folder: str | 
         then has a head's score in place of the list.
     folder : is made anew.
     """
-    folder = Path(folder)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for (method, question), ranking in rankings.groupby(["method", "question"]):
-        ranking = ranking.sort_values("rank")
-        of_prompts = scores[(scores["method"] == method) & (scores["question"] == question)]
-        listed = ranking.set_index(["layer", "head"])["score"] if of_prompts.empty else _by_head(of_prompts)
-        (partial / method).mkdir(exist_ok=True)
-        for suffix, text in (
-            ("json", json.dumps({_key(*head): values for head, values in listed.sort_index().items()}) + "\n"),
-            ("csv", ranking.to_csv(columns=COLUMNS, index=False, lineterminator="\n")),
-            ("txt", "".join(f"{_key(*head)}\n" for head in zip(ranking["layer"], ranking["head"], strict=True))),
-        ):
-            (partial / method / f"{question}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    with whole_folder(folder) as made:
+        for (method, question), ranking in rankings.groupby(["method", "question"]):
+            ranking = ranking.sort_values("rank")
+            of_prompts = scores[(scores["method"] == method) & (scores["question"] == question)]
+            listed = ranking.set_index(["layer", "head"])["score"] if of_prompts.empty else _by_head(of_prompts)
+            (made / method).mkdir(exist_ok=True)
+            for suffix, text in (
+                ("json", json.dumps({_key(*head): values for head, values in listed.sort_index().items()}) + "\n"),
+                ("csv", ranking.to_csv(columns=COLUMNS, index=False, lineterminator="\n")),
+                ("txt", "".join(f"{_key(*head)}\n" for head in zip(ranking["layer"], ranking["head"], strict=True))),
+            ):
+                (made / method / f"{question}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
 
 
 def _key(layer: int, head: int) -> str:

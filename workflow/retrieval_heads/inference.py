@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import CacheLayerMixin
 
-from retrieval_heads.attention import AttentionCall, Shared, hooked
+from retrieval_heads.attention import AttentionCall, Hook, Shared, hooked
 from retrieval_heads.errors import StudyError
 from retrieval_heads.prompts import decode
 
@@ -238,8 +238,7 @@ class _Continuing(CacheLayerMixin):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
         """Put T more tokens in their places, (B, H_kv, T, D); all that are held, (B, H_kv, context + own, D)."""
-        rows = torch.arange(len(key_states), device=key_states.device)[:, None]
-        columns = self._batch.columns + self._context
+        rows, columns = self._batch.places, self._batch.columns + self._context
         self.keys[rows, :, columns] = key_states.transpose(1, 2)
         self.values[rows, :, columns] = value_states.transpose(1, 2)
         held = self._context + self._batch.held
@@ -255,7 +254,7 @@ class _Continuing(CacheLayerMixin):
 
     def get_max_length(self) -> int:
         """Tokens there is room for."""
-        return self._batch.context + self._batch.room
+        return self._batch.context + self._batch.room - 1
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some of the rows."""
@@ -267,44 +266,46 @@ class Batch:
 
     In a pass, rows are aligned at the end of their suffix, so that one batch serves suffixes of any length; what stands
     before a shorter one is run for nothing, and nothing sees its keys. ``tokens`` counts what each row holds behind its
-    context.
+    context, where it has ``room`` as :func:`room_for` gives it.
     """
 
     def __init__(self, model: PreTrainedModel, prefix: Prefix, rows: int, room: int):
         self.context, self.room, self.held = prefix.length, room, 0
         self.rows, self.tokens, self._asked = list(range(rows)), [0] * rows, [0] * rows
-        self.columns = torch.zeros(rows, 0, dtype=torch.long)
+        self.places = self.columns = torch.zeros(rows, 0, dtype=torch.long)
         self.decoding = False
         self._model = model
         layers = []
         for layer, (keys, values) in enumerate(zip(prefix.keys, prefix.values, strict=True)):
             before = prefix.length
             if prefix.shared(layer) is not None:
-                # One place more than there is room for takes the keys that nothing sees.
-                keys, values = (old.new_zeros(rows, old.shape[1], room + 1, old.shape[3]) for old in (keys, values))
+                keys, values = (old.new_zeros(rows, old.shape[1], room, old.shape[3]) for old in (keys, values))
                 before = 0
             layers.append(_Continuing(keys, values, before, self))
         self._cache = Cache(layers=[*layers])
 
-    def place(self, real: Tensor) -> Tensor:
+    def forward(self, hook: Hook, ids: Tensor, real: Tensor, last: int) -> Tensor:
+        """Run ids (B, T), of which some are ``real``, in a hooked model; the last logits, (B, last, V) in float32."""
+        hook.positions = self._place(real)
+        out = self._model(
+            input_ids=ids,
+            position_ids=hook.positions,
+            past_key_values=self._cache,
+            logits_to_keep=last,
+            use_cache=True,
+        )
+        return out.logits.float()
+
+    def _place(self, real: Tensor) -> Tensor:
         """Take up tokens (B, T), of which some are ``real``: their positions in their prompts, (B, T)."""
         self._asked = real.sum(-1).tolist()
         columns = torch.tensor(self.tokens)[:, None] + real.cumsum(-1) - 1
         self.tokens = [held + new for held, new in zip(self.tokens, self._asked, strict=True)]
         self.held = max(self.held, *self.tokens)
-        self.columns = columns.where(real, self.room).to(self._model.device)
+        # The last place takes the keys that nothing sees.
+        self.columns = columns.where(real, self.room - 1).to(self._model.device)
+        self.places = torch.arange(len(real), device=self._model.device)[:, None]
         return (columns.where(real, 0) + self.context).to(self._model.device)
-
-    def forward(self, ids: Tensor, positions: Tensor, logits: slice) -> Tensor:
-        """Run ids (B, T) that have their places; logits (B, T of ``logits``, V) in float32."""
-        out = self._model(
-            input_ids=ids,
-            position_ids=positions,
-            past_key_values=self._cache,
-            logits_to_keep=torch.arange(ids.shape[1], device=ids.device)[logits],
-            use_cache=True,
-        )
-        return out.logits.float()
 
     def take_back(self, tokens: Sequence[int]) -> None:
         """Forget the last tokens of each row; the next ones take their places."""
@@ -378,7 +379,7 @@ def continue_prefix(
     count, width = len(suffixes), max(map(len, suffixes))
     given = answers or [[]] * count
     after = max(map(len, given))
-    batch = Batch(model, prefix, count, room_for(suffixes, given, max_new_tokens) - 1)
+    batch = Batch(model, prefix, count, room_for(suffixes, given, max_new_tokens))
     first = None if keep_from is None else torch.tensor(keep_from, device=model.device)[:, None]
 
     def kept(layer: int) -> Tensor:
@@ -399,8 +400,7 @@ def continue_prefix(
         instead=instead,
         shared=prefix.shared,
     ) as hook:
-        hook.positions = batch.place(real)
-        logits = batch.forward(ids, hook.positions, slice(width - 1, None))
+        logits = batch.forward(hook, ids, real, last=after + 1)
         logprobs = None
         if answers is not None:
             each = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, width:, None]).squeeze(-1)
@@ -436,8 +436,7 @@ def continue_prefix(
                 keep = None if keep is None else keep[places]
                 first = None if first is None else first[places]
             batch.decoding = True
-            hook.positions = batch.place(torch.ones(len(following), 1, dtype=torch.bool))
-            logits = batch.forward(following[:, None], hook.positions, slice(None))
+            logits = batch.forward(hook, following[:, None], torch.ones(len(following), 1, dtype=torch.bool), last=1)
             following = logits[:, 0].argmax(-1)
     return Continued(tokens, text, logprobs)
 

@@ -5,7 +5,6 @@ Each kind of source is a file in ``model_sources/``, named after the key that te
 out before any work whether that can succeed.
 """
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from retrieval_heads.errors import StudyError
 from retrieval_heads.loading import require_quantizer
 from retrieval_heads.model_sources import source_module
+from retrieval_heads.whole import whole_folder
 
 # Bars of seconds would hide the workflow's own progress.
 transformers_logging.disable_progress_bar()
@@ -22,17 +22,8 @@ transformers_logging.disable_progress_bar()
 
 def prepare_model(source: dict, target: str | Path) -> None:
     """Make a local folder with the model and its tokenizer, whole or not at all."""
-    target = Path(target)
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        source_module(source).prepare(source, partial)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(target, ignore_errors=True)
-    partial.replace(target)
+    with whole_folder(target) as folder:
+        source_module(source).prepare(source, folder)
 
 
 def load_tokenizer(path: str | Path, trust_remote_code: bool = False) -> "transformers.PreTrainedTokenizerBase":

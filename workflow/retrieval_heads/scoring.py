@@ -84,21 +84,20 @@ def score_documents(
     end = documents[0][0].suffix_start
     # Every document has as many rows: its questions, and the null question once, or more often where one is missing.
     each = max(map(len, documents)) + 1
-    asked: list[Prompt | None] = []
-    suffixes: list[list[int]] = []
-    for rows in documents:
-        asked += [_prompt(row) for row in rows] + [None] * (each - len(rows))
-        suffixes += [list(row.input_ids[end:]) for row in rows] + [list(rows[0].null_ids[end:])] * (each - len(rows))
-    null = [place // each * each + len(documents[place // each]) for place in range(len(suffixes))]
-    needles = [_prompt(documents[place // each][0]) for place in range(len(suffixes))]
-    read = [prompt or shared for prompt, shared in zip(asked, needles, strict=True)]
+    read, suffixes, generate, null = [], [], [], []
+    for number, rows in enumerate(documents):
+        prompts, nulls = [_prompt(row) for row in rows], each - len(rows)
+        read += prompts + prompts[:1] * nulls
+        suffixes += [prompt.input_ids[end:] for prompt in prompts] + [list(rows[0].null_ids[end:])] * nulls
+        generate += [True] * len(rows) + [False] * nulls
+        null += [number * each + len(rows)] * each
     readers = _Readers(methods, read, null)
     answered = continue_prefix(
         model,
         tokenizer,
         prefill(model, [rows[0].input_ids[:end] for rows in documents]),
         suffixes,
-        generate=[prompt is not None for prompt in asked],
+        generate=generate,
         max_new_tokens=max_new_tokens,
         stop=stop,
         observe=readers.observe,

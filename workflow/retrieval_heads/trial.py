@@ -89,10 +89,9 @@ def _try(model: PreTrainedModel, name: str) -> None:
             raise StudyError(
                 f"{name}: layer {layer} keeps other keys and values than its heads meet; choose another model."
             )
-    batch = Batch(model, prefix, 1, _SUFFIX)
+    batch = Batch(model, prefix, 1, _SUFFIX + 1)
     with hooked(model, shared=prefix.shared) as hook:
-        hook.positions = batch.place(torch.ones(1, _SUFFIX, dtype=torch.bool))
-        logits = batch.forward(ids[:, _CONTEXT:], hook.positions, slice(None))
+        logits = batch.forward(hook, ids[:, _CONTEXT:], torch.ones(1, _SUFFIX, dtype=torch.bool), last=_SUFFIX)
     expected = plain[:, _CONTEXT:]
     distance = (logits - expected).norm() / (expected - expected.mean(-1, keepdim=True)).norm()
     if not distance <= _LOGITS.get(model.dtype, _ROUNDED_LOGITS):
