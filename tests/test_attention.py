@@ -13,10 +13,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from oracle import answer_logprob, eager_attention, generate, without_heads
 from retrieval_heads import attention
 from retrieval_heads.attention import AttentionCall, hooked
-from retrieval_heads.inference import Forks, continue_prefix, head_grid, prefill, room_for
+from retrieval_heads.inference import Forks, _going_on, continue_prefix, head_grid, prefill, room_for
 from retrieval_heads.method import Prompt, make_methods
 from retrieval_heads.scoring import _Readers
-from tiny_models import ARCHITECTURES, MODELS, Numbers, llama, made, random_ids
+from tiny_models import ARCHITECTURES, MODELS, VOCABULARY, Numbers, llama, made, random_ids
 
 TOLERANCE = 1e-5
 LENGTHS = [*((name, 64) for name in MODELS), *((name, 4160) for name in ("llama", "mistral", "gemma2", "gpt_oss"))]
@@ -33,7 +33,7 @@ class Recorder:
         if call.layer == 0:
             self.passes.append({row: [] for row in batch.rows})
         for place, row in enumerate(batch.rows):
-            self.passes[-1][row].append(batch.attention(call, place))
+            self.passes[-1][row].append(batch.attention(call, place, batch.spans[place]))
 
     def of(self, number, row):
         return torch.stack(self.passes[number][row])
@@ -121,6 +121,75 @@ def test_answers_of_different_length_after_suffixes_of_different_length():
         assert logprob == pytest.approx(answer_logprob(model, context + suffix, answer), abs=1e-3)
 
 
+@pytest.mark.parametrize("contexts", [1, 2])
+@pytest.mark.parametrize("architecture", MODELS)
+def test_drafts_change_neither_tokens_nor_rows(architecture, contexts):
+    model, count = MODELS[architecture](), 6
+    suffixes = [random_ids(length, seed=length) for length in (6, 3, 8, 6)] * contexts
+    prompts = [
+        random_ids(50, seed=place // 4) + suffix for place, suffix in enumerate(suffixes)
+    ]  # four of each context
+    wanted = [generate(model, prompt, count) for prompt in prompts]
+    other = [VOCABULARY - 1 - token for token in range(VOCABULARY)]
+    drafts = []
+    for place, tokens in enumerate(wanted):
+        # Right beyond the end; right, then wrong; wrong at once; none.
+        drafts.append(
+            ([*tokens, 5], [*tokens[:2], other[tokens[2]], 7, 8], [other[tokens[0]], *tokens[1:]], [])[place % 4]
+        )
+    rows, passes = {}, []
+
+    def observe(call, batch):
+        if call.layer == 0:
+            passes.append(len(batch.rows))
+        for place, row in enumerate(batch.rows):
+            for token in batch.spans[place]:
+                told = batch.attention(call, place, range(token, token + 1))
+                rows[row, token] = [*(rows.get((row, token), []) if call.layer else []), told]
+
+    prefix = prefill(model, [random_ids(50, seed=context) for context in range(contexts)])
+    continued = continue_prefix(
+        model, Numbers(), prefix, suffixes, answers=drafts, max_new_tokens=count, stop=[], observe=observe
+    )
+    assert continued.tokens == wanted
+    # Of four rows, one has been decoded with its draft; the one without draft goes on for longest.
+    assert passes == [4 * contexts] + [3 * contexts] * 3 + [2 * contexts] * 2
+    for row, (prompt, tokens, suffix) in enumerate(zip(prompts, wanted, suffixes, strict=True)):
+        expected = eager_attention(model, prompt + tokens[:-1])
+        for token in range(len(suffix) + len(tokens) - 1):
+            place = 50 + token
+            told = torch.stack(rows[row, token])[:, :, 0]
+            assert told.shape[-1] == place + 1
+            assert told.sub(expected[:, :, place, : place + 1]).abs().max() < TOLERANCE
+
+
+@given(st.lists(st.lists(st.integers(0, 4), max_size=8), min_size=3, max_size=3))
+def test_no_draft_changes_a_token(offsets):
+    model, context = llama(), random_ids(20, seed=1)
+    suffixes = [random_ids(length, seed=length) for length in (4, 2, 5)]
+    wanted = [generate(model, context + suffix, 5) for suffix in suffixes]
+    # An offset of 0 is the right token, however wrong what comes before it.
+    drafts = [
+        [(token + offset) % VOCABULARY for token, offset in zip([*tokens, 3, 4, 5], offset_row, strict=False)]
+        for tokens, offset_row in zip(wanted, offsets, strict=True)
+    ]
+    prefix = prefill(model, [context])
+    continued = continue_prefix(model, Numbers(), prefix, suffixes, answers=drafts, max_new_tokens=5, stop=[])
+    assert continued.tokens == wanted
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.data())
+def test_contexts_go_on_with_as_many_rows_each(contexts, each, data):
+    rows = [3 * place for place in range(contexts * each)]
+    alive = data.draw(st.sets(st.sampled_from(rows), min_size=1))
+    places = _going_on(rows, alive, contexts)
+    assert places == sorted(set(places))
+    assert alive <= {rows[place] for place in places}
+    of_context = [sum(place // each == context for place in places) for context in range(contexts)]
+    most = max(sum(row // 3 // each == context for row in alive) for context in range(contexts))
+    assert of_context == [most] * contexts
+
+
 def test_rows_fork_only_where_sets_differ():
     keep = torch.ones(4, 3, 4)
     keep[1, 2, 0] = 0  # differs from the first set in the last layer alone
@@ -169,7 +238,10 @@ def test_no_layer_waits_for_the_device(ablated):
         keep = torch.ones(2, *head_grid(model))
         keep[1, 0, 0] = 0
         readers = _Readers(
-            make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}}), [Prompt(context, 3, 9, 4, 5)] * 2, [1, 1]
+            make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}}),
+            [Prompt(context, 3, 9, 4, 5)] * 2,
+            [4, 6],
+            [1, 1],
         )
         with Waits() as waits:
             prefix = prefill(model, [context], keep, room=20) if ablated else prefill(model, [context])

@@ -13,7 +13,16 @@ from retrieval_heads.config import complete
 from retrieval_heads.documents import make_documents
 from retrieval_heads.errors import StudyError
 from retrieval_heads.haystack import OtherDocuments, load_haystack
-from retrieval_heads.prompts import NO_ANSWER, NO_ROOM, NOT_DECODED, OK, Builder, group_by_context, usable
+from retrieval_heads.prompts import (
+    NO_ANSWER,
+    NO_ROOM,
+    NOT_DECODED,
+    OK,
+    Builder,
+    expected_answer,
+    group_by_context,
+    usable,
+)
 from retrieval_heads.seeds import generator
 
 ROOT = Path(__file__).parents[1]
@@ -471,3 +480,34 @@ def test_prompts_that_share_a_context_come_together(make, documents):
     assert len(groups) == len(good[["doc_id", "depth"]].drop_duplicates())
     for group in groups:
         assert len({tuple(ids[:960]) for ids in group["input_ids"]}) == 1
+
+
+class Pieces:
+    """A tokenizer whose tokens are pieces of text; one in the manner of SentencePiece drops a blank at the start."""
+
+    def __init__(self, *pieces, drops=False):
+        self.pieces, self.drops = pieces, drops
+
+    def decode(self, ids):
+        text = "".join(self.pieces[i] for i in ids)
+        return text.removeprefix(" ") if self.drops else text
+
+
+@pytest.mark.parametrize("drops", [False, True])
+@pytest.mark.parametrize(
+    ("before", "answer", "suffix", "expected"),
+    [
+        ([" in", " "], ["2", "0"], [" in"], [" ", "2", "0"]),  # the blank before a number is a token
+        ([" the", " in"], [" Ohio"], [" in"], [" Ohio"]),  # the blank is the token's own
+        ([" in", " "], ["2", "0"], [" in", " "], ["2", "0"]),  # the suffix ends in it
+        ([" year", "\n"], ["2", "0"], [" in"], ["2", "0"]),  # a new line is no blank
+        ([" ", "("], ["2", "0"], [" in"], ["2", "0"]),
+    ],
+)
+def test_the_blank_before_an_answer_comes_before_it(before, answer, suffix, expected, drops):
+    pieces = [*before, *answer, *suffix]
+    prompt = SimpleNamespace(
+        input_ids=range(len(pieces)), answer_start=len(before), answer_end=len(before) + len(answer)
+    )
+    ids = expected_answer(Pieces(*pieces, drops=drops), prompt)
+    assert [pieces[i] for i in ids] == expected

@@ -91,6 +91,20 @@ def test_documents_that_run_together_equal_the_slow_way(architecture):
     assert hits > 0
 
 
+@pytest.mark.parametrize("budget", [ALONE, TOGETHER], ids=["alone", "together"])
+@pytest.mark.parametrize("architecture", MODELS)
+def test_answers_that_the_model_gives_are_scored_the_slow_way_too(architecture, budget, monkeypatch):
+    model, table = MODELS[architecture](), prompts(documents=2)
+    # Of each document, one question is answered with all of the answer, one with its beginning, one otherwise.
+    answers = [oracle.generate(model, ids, 5) for ids in table["input_ids"]]
+    expected = {
+        tuple(ids): tokens if number % 3 == 0 else [*tokens[:2], tokens[2] ^ 1, 3] if number % 3 == 1 else [3, 4]
+        for number, (ids, tokens) in enumerate(zip(table["input_ids"], answers, strict=True))
+    }
+    monkeypatch.setattr(scoring, "expected_answer", lambda tokenizer, row: expected[tuple(row.input_ids)])
+    assert assert_equal_the_slow_way(model, table, "needle", max_new_tokens=6, budget=budget) > 0
+
+
 @pytest.mark.parametrize("shards", [1, 2, 5])
 def test_shards_change_nothing(shards):
     model, table, run = MODELS["llama"](), prompts(documents=3), {"max_new_tokens": 3, "stop": [], "min_recall": 0.0}

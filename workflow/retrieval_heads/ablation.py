@@ -13,7 +13,7 @@ from retrieval_heads.budget import Budget, Limit, part_of
 from retrieval_heads.errors import StudyError
 from retrieval_heads.head_sets import parse_head
 from retrieval_heads.inference import Continued, continue_prefix, head_grid, prefill, room_for
-from retrieval_heads.prompts import decode, group_by_context
+from retrieval_heads.prompts import decode, expected_answer, group_by_context
 from retrieval_heads.runtime import progress
 from retrieval_heads.tables import ABLATION
 from retrieval_heads.trial import require_measurable
@@ -104,7 +104,7 @@ def ablate_prompts(
     end = int(jobs["suffix_start"].iloc[0])
     context = list(jobs["input_ids"].iloc[0][:end])
     suffixes = [list(ids[end:]) for ids in jobs["input_ids"]]
-    answers = [list(row.input_ids[row.answer_start : row.answer_end]) for row in jobs.itertuples()]
+    answers = [expected_answer(tokenizer, row) for row in jobs.itertuples()]
     types, wanted = jobs["question"].map(answer_types).tolist(), jobs["answer"].tolist()
     room = room_for(suffixes, answers, max_new_tokens)
     unablated = None if scope == "all" else prefill(model, [context])

@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import causal_mask_function, sdpa_mask
 
 from retrieval_heads.errors import StudyError
 
@@ -47,8 +47,9 @@ class AttentionCall:
 
     query: (B, H, Q, D) for the last Q tokens; key, value: (B, H_kv, T, D) for the tokens so far, all after rotary
     embedding; shared: C more tokens that come before them, held once for several rows, or None; mask: (B or 1, 1, Q, K)
-    with K = C + T, boolean or additive, or None for plain causal attention; softcap: what logits are soft-capped at, or
-    None; sinks: (H,), a logit that each head's softmax has beside those of the keys, or None.
+    with K = C + T, boolean or additive, or None for plain causal attention, and where a context is shared perhaps of
+    the last keys alone, all others being visible; softcap: what logits are soft-capped at, or None; sinks: (H,), a
+    logit that each head's softmax has beside those of the keys, or None.
     """
 
     layer: int
@@ -109,22 +110,28 @@ class AttentionCall:
         query = (self.query.float() * self.scaling).view(contexts, each, key_heads, group, queries, dim)
         folded = query.permute(0, 2, 3, 1, 4, 5).reshape(contexts, key_heads, group * each * queries, dim)
         logits = folded.new_empty(contexts, key_heads, group, each, queries, before + own)
-        logits[..., :before] = (folded @ shared_key.float().transpose(-1, -2)).view(*logits.shape[:-1], before)
+        # Straight to where it belongs: what is copied here is the largest thing there is in a pass.
+        torch.bmm(
+            folded.flatten(0, 1),
+            shared_key.float().flatten(0, 1).transpose(-1, -2),
+            out=logits.view(contexts * key_heads, -1, before + own)[..., :before],
+        )
         after = query.reshape(batch, key_heads, group * queries, dim) @ self.key.float().transpose(-1, -2)
         after = after.view(contexts, each, key_heads, group, queries, own)
         logits[..., before:] = after.permute(0, 2, 3, 1, 4, 5)
         logits = self._capped(logits.flatten(1, 2))
-        hidden = ~self.mask.view(contexts, each, 1, queries, before + own).transpose(1, 2)
-        return self._softmax(logits.masked_fill_(hidden, _HIDDEN))
+        hidden = ~self.mask.view(contexts, each, 1, queries, -1).transpose(1, 2)
+        logits[..., -hidden.shape[-1] :].masked_fill_(hidden, _HIDDEN)
+        return self._softmax(logits)
 
     def _capped(self, logits: Tensor) -> Tensor:
         """Soft-capped logits where the layer has a cap: Gemma Team 2024, "Gemma 2" (arXiv 2408.00118, section 2)."""
         return logits if self.softcap is None else logits.div_(self.softcap).tanh_().mul_(self.softcap)
 
     def _softmax(self, logits: Tensor) -> Tensor:
-        """Weights of the keys, of logits (N, H, …, K)."""
+        """Weights of the keys, of logits (N, H, …, K), which they may replace."""
         if self.sinks is None:
-            return logits.softmax(-1)
+            return torch.softmax(logits, -1, out=logits)
         sinks = self.sinks.to(logits).view(1, -1, *[1] * (logits.dim() - 2)).expand(*logits.shape[:-1], 1)
         return torch.cat([logits, sinks], -1).softmax(-1)[..., :-1]
 
@@ -171,6 +178,8 @@ class AttentionCall:
             mean = (self.value.float().cumsum(2) / count[:, None])[:, :, -queries:]
         else:
             visible = self.mask if self.mask.dtype == torch.bool else self.mask == 0
+            if self.shared is not None:
+                visible = pad(visible, (self.shared[1].shape[2] + self.value.shape[2] - visible.shape[-1], 0), value=1)
             # What pads a row sees nothing.
             weights = visible.float() / visible.sum(-1, keepdim=True).clamp(min=1)
             before = weights.shape[-1] - self.value.shape[2]
@@ -197,6 +206,8 @@ class Hook:
     shared : gives a layer's context that rows of the batch share and that its cache leaves out.
     positions : (B, Q), of each query in its own prompt, where keys lie at their own positions; without it, tokens are
         where transformers takes them to be.
+    before : how many first keys come before all queries and are shared in every layer: plain causal masks leave them
+        out.
     """
 
     observe: Callable[[AttentionCall], None] | None = None
@@ -205,6 +216,7 @@ class Hook:
     instead: Callable[[AttentionCall], Tensor] | None = None
     shared: Callable[[int], Shared | None] | None = None
     positions: Tensor | None = None
+    before: int = 0
 
 
 _active: ContextVar[Hook] = ContextVar("active attention hook", default=Hook())  # noqa: B039 - never changed
@@ -325,18 +337,18 @@ def _mask(
     device: torch.device | str = "cpu",
     **kwargs,
 ) -> Tensor | None:
-    """The mask of a layer's kind, (B, 1, Q, K): by true positions where the hook gives them.
+    """The mask of a layer's kind, (B, 1, Q, keys): by true positions where the hook gives them.
 
     ``mask_function`` is transformers' own for that kind (causal, sliding window, chunks), asked for positions instead
     of columns: so rows of different length need no padding that a window would count.
     """
-    positions = _active.get().positions
-    if positions is None:
+    hook = _active.get()
+    if hook.positions is None:
         return sdpa_mask(batch_size, q_length, kv_length, mask_function=mask_function, device=device, **kwargs)
     rows = torch.arange(batch_size, device=device)[:, None, None, None]
-    keys = torch.arange(kv_length, device=device)
-    visible = mask_function(rows, torch.zeros_like(rows), positions[:, None, :, None], keys)
-    return visible.expand(batch_size, 1, q_length, kv_length)
+    keys = torch.arange(hook.before if mask_function is causal_mask_function else 0, kv_length, device=device)
+    visible = mask_function(rows, torch.zeros_like(rows), hook.positions[:, None, :, None], keys)
+    return visible.expand(batch_size, 1, q_length, len(keys))
 
 
 AttentionInterface.register(_NAME, _attention)

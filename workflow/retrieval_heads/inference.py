@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +80,11 @@ class Prefix:
     def shared(self, layer: int) -> Shared | None:
         """A layer's keys and values where they are not yet those of single sets."""
         return (self.keys[layer], self.values[layer]) if layer < self.first_fork else None
+
+    @property
+    def shared_throughout(self) -> int:
+        """How many tokens are shared in every layer."""
+        return self.length if self.first_fork == len(self.keys) else 0
 
 
 class _Stored(Exception):  # noqa: N818 - a way out, and no error
@@ -264,17 +270,16 @@ class _Continuing(CacheLayerMixin):
 class Batch:
     """Rows that continue a prefix, and where each of them stands.
 
-    In a pass, rows are aligned at the end of their suffix, so that one batch serves suffixes of any length; what stands
-    before a shorter one is run for nothing, and nothing sees its keys. ``tokens`` counts what each row holds behind its
-    context, where it has ``room`` as :func:`room_for` gives it.
+    In a pass, rows are aligned at the end of their suffix, so that one batch serves suffixes of any length; what pads a
+    row is run for nothing, and nothing sees its keys. ``tokens`` counts what each row holds behind its context, where
+    it has ``room`` as :func:`room_for` gives it; ``spans`` tells which of them the pass that runs has brought.
     """
 
     def __init__(self, model: PreTrainedModel, prefix: Prefix, rows: int, room: int):
         self.context, self.room, self.held = prefix.length, room, 0
-        self.rows, self.tokens, self._asked = list(range(rows)), [0] * rows, [0] * rows
+        self.rows, self.tokens, self.spans = list(range(rows)), [0] * rows, [range(0)] * rows
         self.places = self.columns = torch.zeros(rows, 0, dtype=torch.long)
-        self.decoding = False
-        self._model = model
+        self._model, self._padding = model, [0] * rows
         layers = []
         for layer, (keys, values) in enumerate(zip(prefix.keys, prefix.values, strict=True)):
             before = prefix.length
@@ -298,9 +303,9 @@ class Batch:
 
     def _place(self, real: Tensor) -> Tensor:
         """Take up tokens (B, T), of which some are ``real``: their positions in their prompts, (B, T)."""
-        self._asked = real.sum(-1).tolist()
         columns = torch.tensor(self.tokens)[:, None] + real.cumsum(-1) - 1
-        self.tokens = [held + new for held, new in zip(self.tokens, self._asked, strict=True)]
+        self.spans = [range(held, held + new) for held, new in zip(self.tokens, real.sum(-1).tolist(), strict=True)]
+        self.tokens, self._padding = [span.stop for span in self.spans], real.int().argmax(-1).tolist()
         self.held = max(self.held, *self.tokens)
         # The last place takes the keys that nothing sees.
         self.columns = columns.where(real, self.room - 1).to(self._model.device)
@@ -318,9 +323,10 @@ class Batch:
         self.rows = [self.rows[place] for place in places]
         self.tokens = [self.tokens[place] for place in places]
 
-    def attention(self, call: AttentionCall, place: int) -> Tensor:
-        """The attention rows of one place in the pass that runs: (H, its queries, tokens of its prompt so far)."""
-        return call.row(place)[:, -self._asked[place] :, : self.context + self.tokens[place]]
+    def attention(self, call: AttentionCall, place: int, tokens: range) -> Tensor:
+        """The attention rows of some tokens in a place's span: (H, tokens, their prompt up to the last of them)."""
+        before = self._padding[place] - self.spans[place].start
+        return call.row(place)[:, before + tokens.start : before + tokens.stop, : self.context + tokens.stop]
 
 
 Observer = Callable[[AttentionCall, Batch], None]
@@ -363,6 +369,11 @@ def continue_prefix(
 ) -> Continued:
     """Read B suffixes after their contexts, then decode greedily.
 
+    Where answers are given they are read together with the suffixes, and serve as drafts: as far as a row's most likely
+    tokens are those of its answer, they have been decoded in that one pass, and only where it says something else does
+    it go on token by token. Verified so, a draft changes no token (Stern et al. 2018, "Blockwise Parallel Decoding for
+    Deep Autoregressive Models", arXiv 1811.03115, section 3).
+
     Parameters
     ----------
     prefix : of R contexts, which B / R rows each continue, in order; or of one context and B sets of heads.
@@ -372,9 +383,10 @@ def continue_prefix(
     keep : (B, L, H) factors of the heads' outputs while suffix and answer are read and decoded.
     keep_from : the first token of each suffix in which ``keep`` holds; default the first of all.
     instead : what an ablated head puts out; None for zero.
-    answers : token ids whose log-probability after the suffix is wanted, one list for each row.
+    answers : token ids that are expected after the suffix, one list for each row; their log-probability is returned.
     generate : which rows to decode; default all. The others end with their suffix.
-    observe : called with every attention call over the suffixes, then with those over each decoded token.
+    observe : called with every attention call over suffixes and answers, then with those over each decoded token. What
+        it is told of a place of a row holds unless it is told of that place again.
     """
     count, width = len(suffixes), max(map(len, suffixes))
     given = answers or [[]] * count
@@ -399,46 +411,62 @@ def continue_prefix(
         keep=None if keep is None else kept,
         instead=instead,
         shared=prefix.shared,
+        before=prefix.shared_throughout,
     ) as hook:
         logits = batch.forward(hook, ids, real, last=after + 1)
         logprobs = None
         if answers is not None:
             each = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, width:, None]).squeeze(-1)
             logprobs = (each * real[:, width:].to(each.device)).double().sum(-1).tolist()
-            batch.take_back([len(answer) for answer in given])
 
         tokens: list[list[int]] = [[] for _ in range(count)]
-        text = [""] * count
-        ends = _end_tokens(model)
-        following = logits[:, 0].argmax(-1)
+        text, ends = [""] * count, _end_tokens(model)
         alive = {row for row in range(count) if generate is None or generate[row]}
-        for step in range(1, max_new_tokens + 1):
-            for row, token in zip(batch.rows, following.tolist(), strict=True):
-                if row not in alive:
-                    continue
-                if token in ends:
-                    alive.remove(row)
-                    continue
-                decoded = decode(tokenizer, [*tokens[row], token], skip_special_tokens=True)
-                cut = min((at for end in stop if (at := decoded.find(end)) >= 0), default=None)
-                text[row] = decoded[:cut]
-                if cut is None:
-                    tokens[row].append(token)
-                if cut is not None or (enough is not None and enough(row, decoded)):
-                    alive.remove(row)
-            if not alive or step == max_new_tokens:
-                break
-            # Rows of several contexts stay together: each context has the same number of them.
-            if prefix.contexts == 1 and len(alive) <= _SPARSE * len(batch.rows):
-                places = [place for place, row in enumerate(batch.rows) if row in alive]
+
+        def says(row: int, token: int) -> None:
+            """Take up the next token of a row, which may be its end."""
+            if token in ends:
+                alive.remove(row)
+                return
+            decoded = decode(tokenizer, [*tokens[row], token], skip_special_tokens=True)
+            cut = min((at for end in stop if (at := decoded.find(end)) >= 0), default=None)
+            text[row] = decoded[:cut]
+            if cut is None:
+                tokens[row].append(token)
+            if cut is not None or len(tokens[row]) == max_new_tokens or (enough is not None and enough(row, decoded)):
+                alive.remove(row)
+
+        likely, wrong = logits.argmax(-1).tolist(), [len(draft) for draft in given]
+        for row in sorted(alive):
+            # Behind a draft that is right to its end, one more token is known.
+            for token, drafted in zip_longest(likely[row][: len(given[row]) + 1], given[row]):
+                says(row, token)
+                if row not in alive or token != drafted:
+                    break
+                wrong[row] -= 1
+        batch.take_back(wrong)
+
+        while alive:
+            places = _going_on(batch.rows, alive, prefix.contexts)
+            if len(places) <= _SPARSE * len(batch.rows):
                 batch.select(places)
-                following = following[places]
                 keep = None if keep is None else keep[places]
                 first = None if first is None else first[places]
-            batch.decoding = True
-            logits = batch.forward(hook, following[:, None], torch.ones(len(following), 1, dtype=torch.bool), last=1)
-            following = logits[:, 0].argmax(-1)
+            last = torch.tensor([tokens[row][-1:] or [0] for row in batch.rows], device=model.device)
+            logits = batch.forward(hook, last, torch.tensor([[row in alive] for row in batch.rows]), last=1)
+            for row, token in zip(batch.rows, logits[:, 0].argmax(-1).tolist(), strict=True):
+                if row in alive:
+                    says(row, token)
     return Continued(tokens, text, logprobs)
+
+
+def _going_on(rows: Sequence[int], alive: set[int], contexts: int) -> list[int]:
+    """The places of a batch that are still wanted: the rows that go on, and others until each context has as many."""
+    each = len(rows) // contexts
+    parts = [range(start, start + each) for start in range(0, len(rows), each)]
+    most = max(sum(rows[place] in alive for place in part) for part in parts)
+    first = (sorted(part, key=lambda place: rows[place] not in alive)[:most] for part in parts)
+    return [place for part in first for place in sorted(part)]
 
 
 def head_grid(model: PreTrainedModel) -> tuple[int, int]:

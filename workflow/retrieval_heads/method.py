@@ -70,7 +70,8 @@ class HeadScorer(ABC):
         """Scores (L, H) from the reduced rows.
 
         readings: for each pass read, tensors (L, H, …): one for a suffix; for DECODE, entry t belongs to the row that
-        produced generated token t + 1 (the suffix's last row produced token 0).
+        produced generated token t + 1 (the suffix's last row produced token 0); entries past the last generated token
+        mean nothing.
         """
 
 

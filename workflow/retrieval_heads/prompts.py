@@ -207,6 +207,18 @@ def decode(tokenizer: PreTrainedTokenizerBase, ids: list[int], **options) -> str
     return text
 
 
+def expected_answer(tokenizer: PreTrainedTokenizerBase, prompt) -> list[int]:
+    """The tokens that continue a prompt, a row of the table, with its answer as the context states it.
+
+    Many tokenizers make a token of the blank before a number. It is no part of the answer, but comes before it, unless
+    the suffix ends in it.
+    """
+    ids, start, end = list(prompt.input_ids), prompt.answer_start, prompt.answer_end
+    with_one_more, alone = (decode(tokenizer, ids[first:end]).strip(" ") for first in (start - 1, start))
+    blank = with_one_more == alone and not decode(tokenizer, ids[-2:]).endswith(" ")
+    return ids[start - blank : end]
+
+
 def _token_span(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
     """The tokens, end exclusive, that overlap the characters from start to end."""
     inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > start]

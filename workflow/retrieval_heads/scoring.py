@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import pandas as pd
@@ -13,7 +13,7 @@ from retrieval_heads.attention import AttentionCall
 from retrieval_heads.budget import Budget, part_of
 from retrieval_heads.inference import Batch, continue_prefix, prefill
 from retrieval_heads.method import HeadScorer, Prompt, Reading
-from retrieval_heads.prompts import decode, group_by_context
+from retrieval_heads.prompts import decode, expected_answer, group_by_context
 from retrieval_heads.runtime import progress
 from retrieval_heads.tables import GENERATIONS, SCORES
 from retrieval_heads.trial import require_measurable
@@ -84,19 +84,21 @@ def score_documents(
     end = documents[0][0].suffix_start
     # Every document has as many rows: its questions, and the null question once, or more often where one is missing.
     each = max(map(len, documents)) + 1
-    read, suffixes, generate, null = [], [], [], []
+    read, suffixes, answers, generate, null = [], [], [], [], []
     for number, rows in enumerate(documents):
         prompts, nulls = [_prompt(row) for row in rows], each - len(rows)
         read += prompts + prompts[:1] * nulls
         suffixes += [prompt.input_ids[end:] for prompt in prompts] + [list(rows[0].null_ids[end:])] * nulls
+        answers += [expected_answer(tokenizer, row) for row in rows] + [[]] * nulls
         generate += [True] * len(rows) + [False] * nulls
         null += [number * each + len(rows)] * each
-    readers = _Readers(methods, read, null)
+    readers = _Readers(methods, read, [len(suffix) for suffix in suffixes], null)
     answered = continue_prefix(
         model,
         tokenizer,
         prefill(model, [rows[0].input_ids[:end] for rows in documents]),
         suffixes,
+        answers=answers,
         generate=generate,
         max_new_tokens=max_new_tokens,
         stop=stop,
@@ -142,43 +144,45 @@ def _prompt(row) -> Prompt:
 class _Readers:
     """Hands each attention call's rows to the methods that read them, and keeps what the methods make of them.
 
-    prompts: one for each place of the batch, the null question's with the needle of its document; null: for each place,
-    where its document's null question is.
+    prompts: one for each place of the batch, the null question's with the needle of its document; asked: the number of
+    tokens of each suffix; null: for each place, where its document's null question is.
     """
 
-    def __init__(self, methods: Sequence[HeadScorer], prompts: Sequence[Prompt], null: Sequence[int]):
-        self._methods, self._prompts, self._null = methods, prompts, null
-        # (method, place, reading) → one list of layers for each forward pass
-        self._kept: dict[tuple[str, int, Reading], list[list[torch.Tensor]]] = {}
+    def __init__(
+        self, methods: Sequence[HeadScorer], prompts: Sequence[Prompt], asked: Sequence[int], null: Sequence[int]
+    ):
+        self._methods, self._prompts, self._asked, self._null = methods, prompts, asked, null
+        # (method, place, reading) → first token read → one entry for each layer. A draft that turned out wrong is
+        # replaced by what was decoded in its place.
+        self._kept: dict[tuple[str, int, Reading], dict[int, list[torch.Tensor]]] = {}
 
     def observe(self, call: AttentionCall, batch: Batch) -> None:
         for place, row in enumerate(batch.rows):
-            reading = self._reading(row, batch)
-            wanting = [method for method in self._methods if reading in method.reads]
-            if reading is None or not wanting:
-                continue
-            rows = batch.attention(call, place)
-            for method in wanting:
-                passes = self._kept.setdefault((method.name, row, reading), [])
-                if call.layer == 0:
-                    passes.append([])
-                read = rows if method.reads[reading] else rows[:, -1:]
-                passes[-1].append(method.reduce(read, self._prompts[row]))
+            for reading, tokens in self._readings(row, batch.spans[place]):
+                wanting = [method for method in self._methods if reading in method.reads]
+                if not wanting:
+                    continue
+                rows = batch.attention(call, place, tokens)
+                for method in wanting:
+                    kept = self._kept.setdefault((method.name, row, reading), {})
+                    if call.layer == 0:
+                        kept[tokens.start] = []
+                    read = rows if method.reads[reading] else rows[:, -1:]
+                    kept[tokens.start].append(method.reduce(read, self._prompts[row]))
 
-    def _reading(self, row: int, batch: Batch) -> Reading | None:
-        null = self._null[row]
-        if row > null or (batch.decoding and row == null):
-            return None
-        return Reading.DECODE if batch.decoding else Reading.NULL if row == null else Reading.QUESTION
+    def _readings(self, row: int, span: range) -> Iterator[tuple[Reading, range]]:
+        """What a pass that brings these tokens of a row is read for."""
+        null, asked = self._null[row], self._asked[row]
+        if row <= null and span.start < min(asked, span.stop):
+            yield Reading.NULL if row == null else Reading.QUESTION, range(asked)
+        if row < null:
+            for token in range(max(asked, span.start), span.stop):
+                yield Reading.DECODE, range(token, token + 1)
 
     def of(self, method: HeadScorer, place: int) -> dict[Reading, list[torch.Tensor]]:
         """A method's readings for one prompt, each (L, H, …)."""
-        return {
-            reading: [
-                torch.stack(layers)
-                for layers in self._kept.get(
-                    (method.name, self._null[place] if reading == Reading.NULL else place, reading), []
-                )
-            ]
-            for reading in method.reads
-        }
+        found = {}
+        for reading in method.reads:
+            kept = self._kept.get((method.name, self._null[place] if reading == Reading.NULL else place, reading), {})
+            found[reading] = [torch.stack(kept[token]) for token in sorted(kept)]
+        return found

@@ -90,7 +90,7 @@ def _try(model: PreTrainedModel, name: str) -> None:
                 f"{name}: layer {layer} keeps other keys and values than its heads meet; choose another model."
             )
     batch = Batch(model, prefix, 1, _SUFFIX + 1)
-    with hooked(model, shared=prefix.shared) as hook:
+    with hooked(model, shared=prefix.shared, before=prefix.shared_throughout) as hook:
         logits = batch.forward(hook, ids[:, _CONTEXT:], torch.ones(1, _SUFFIX, dtype=torch.bool), last=_SUFFIX)
     expected = plain[:, _CONTEXT:]
     distance = (logits - expected).norm() / (expected - expected.mean(-1, keepdim=True)).norm()
