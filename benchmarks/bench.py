@@ -242,12 +242,12 @@ def scale(setup: Setup) -> Iterator[Measured]:
             )
             for _ in range(PAIRS)
         )
-        yield Measured("scale", f"scoring, seconds a document, {count} documents, 512 tokens", taken / count, "s")
+        yield Measured("scale", f"scoring, seconds a document, documents: {count}, 512 tokens", taken / count, "s")
     for count in (1, 2, 4):
         taken = statistics.median(
             seconds(lambda count=count: _score(setup, [groups[0].head(count)])) for _ in range(PAIRS)
         )
-        yield Measured("scale", f"scoring, seconds a document, {count} questions, 512 tokens", taken, "s")
+        yield Measured("scale", f"scoring, seconds a document, questions: {count}, 512 tokens", taken, "s")
     sets = setup.head_sets
     sets = sets[sets["source"].eq("method") | sets["matching"].eq("layer")]
     group = setup.group(512, "test").head(1)
@@ -255,7 +255,7 @@ def scale(setup: Setup) -> Iterator[Measured]:
     for count in (6, 12, 18):
         for scope in ("all", "suffix"):
             taken = seconds(lambda count=count, scope=scope: _ablate(setup, group, sets.head(count), scope))
-            name = f"ablation, scope {scope}, seconds a head set, {count} sets, 512 tokens"
+            name = f"ablation, scope {scope}, seconds a head set, sets: {count}, 512 tokens"
             yield Measured("scale", name, taken / count, "s")
 
 
