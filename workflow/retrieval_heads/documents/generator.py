@@ -289,14 +289,18 @@ class _Slots:
             "later_year": (self.year + 1, _LAST_YEAR + 1),
             "fiscal_year": (_LAST_YEAR - 10, _LAST_YEAR + 1),
         }[slot]
-        return str(self.rng.integers(low, high))
+        return str(self._unlike_answers(lambda: int(self.rng.integers(low, high))))
 
     def _count(self, low: int, high: int) -> int:
-        """A count as likely to be small as large, and no other answer: a year is a count too."""
+        """A count as likely to be small as large."""
+        return self._unlike_answers(lambda: round(low * (high / low) ** self.rng.random()))
+
+    def _unlike_answers(self, draw: Callable[[], int]) -> int:
+        """A number that is no answer drawn so far: a year is a count too."""
         taken = {self.year, getattr(self, "employees", None)}
-        while (count := round(low * (high / low) ** self.rng.random())) in taken:
+        while (number := draw()) in taken:
             pass
-        return count
+        return number
 
 
 def _pick(rng: np.random.Generator, items: list[str]) -> str:
