@@ -63,7 +63,7 @@ def defined(a, b, persistence, terms=4000):
 
 class TestRankBiasedOverlap:
     @given(orders, orders, persistences)
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_equals_its_definition(self, a, b, persistence):
         assert rank_biased_overlap(ranks(a), ranks(b), persistence) == pytest.approx(defined(a, b, persistence))
 

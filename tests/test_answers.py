@@ -266,7 +266,7 @@ class TestSettled:
     )
     pieces |= st.sampled_from([" and", " per", " cent", " percent", " dollars", " people", "December", "Item", "-year"])
 
-    @settings(max_examples=600, derandomize=True, deadline=None)
+    @settings(max_examples=600)
     @given(
         st.lists(pieces, min_size=1, max_size=8),
         st.lists(pieces, max_size=6),

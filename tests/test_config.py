@@ -564,7 +564,7 @@ def configs(draw):
 
 
 @given(configs())
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_completing_twice_is_completing_once_and_changes_no_argument(config):
     before = copy.deepcopy(config)
     once = complete(config)

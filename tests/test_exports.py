@@ -93,7 +93,7 @@ def test_a_folder_is_made_whole_or_not_at_all(tmp_path, monkeypatch, exported):
     assert [path.name for path in tmp_path.iterdir()] == ["512"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 4).flatmap(
         lambda prompts: st.dictionaries(

@@ -56,7 +56,6 @@ def whole():
 
 
 @given(st.integers(0, 999), st.integers(0, 999))
-@settings(derandomize=True, deadline=None)
 def test_names_round_trip(layer, head):
     assert parse_head(head_name(layer, head)) == (layer, head)
 
@@ -111,7 +110,7 @@ class TestControls:
         assert len(random) == len(random[SET].drop_duplicates())
 
     @given(st.integers(0, 1000), st.lists(st.integers(1, 12), min_size=1, max_size=3, unique=True))
-    @settings(derandomize=True, max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_they_share_no_head_with_their_top_set_and_have_its_size(self, seed, levels):
         chosen = as_dict(choose(levels=levels, seed=seed, questions=["hq_state"], lengths=[512]))
         for (model, question, length, source, method, _, _, k), heads in chosen.items():
@@ -121,7 +120,7 @@ class TestControls:
                 assert not set(heads) & set(top)
 
     @given(st.permutations(list(product(range(5), range(4)))), st.permutations(list(product(range(5), range(4)))))
-    @settings(derandomize=True, max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_matched_ones_are_in_the_same_layers_where_possible(self, order, shuffled):
         for k in range(len(order) // 2 + 1):
             top = order[:k]
@@ -180,7 +179,7 @@ class TestOneSetDoesNotDependOnOthers:
         st.integers(0, 2),
         st.sampled_from([("small",), ("large",), ("large", "small")]),
     )
-    @settings(derandomize=True, max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_a_smaller_study_has_a_part_of_the_same_sets(
         self, whole, methods, questions, lengths, levels, matched, unmatched, models
     ):

@@ -103,7 +103,7 @@ class TestFile:
         assert make_documents(config, 1)["text"].str.len().min() > 249_000
 
     @given(number=st.integers(2, 40), share=st.floats(0.01, 0.99), seed=st.integers(0, 999), more=st.integers(1, 3))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_splits_are_drawn_whole_and_stay(self, number, share, seed, more, tmp_path_factory):
         def tests(count, seed):
             rows = [{"name": f"d{i}", "body": f"The {i} th.", "n": ""} for i in range(count)]

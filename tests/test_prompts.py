@@ -152,7 +152,7 @@ class TestEveryPrompt:
         seed=st.integers(0, 99),
         bos=st.booleans(),
     )
-    @settings(derandomize=True, max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_it_is_as_defined(
         self, hay, haystack, separator, documents, tokenizer, without_bos, length, depths, picked, budget, seed, bos
     ):
@@ -335,7 +335,7 @@ class TestOtherDocumentsAsHaystack:
     """With ``prompts.haystack: documents``."""
 
     @given(length=st.integers(400, 900), depth=st.sampled_from([0, 0.3, 1]), seed=st.integers(0, 99))
-    @settings(derandomize=True, max_examples=15, deadline=None)
+    @settings(max_examples=15)
     def test_they_stand_around_the_needle_whole_and_once(self, crowd, tokenizer, separator, length, depth, seed):
         ids = {row["doc_id"]: tokenizer(row["text"])["input_ids"] for row in crowd.to_dict("records")}
         builder = Builder("small", tokenizer, None, QUESTIONS, SETTINGS | {"depths": [depth]}, length, seed)

@@ -100,7 +100,7 @@ values = st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.7, 1e-9, 1 / 3]) | st.floats(-1e
 
 
 @given(st.data())
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_order_of_rows_does_not_matter(data):
     prompts = data.draw(st.integers(1, 6))
     lists = st.lists(values, min_size=prompts, max_size=prompts)
@@ -116,7 +116,7 @@ def test_the_order_of_rows_does_not_matter(data):
 
 
 @given(st.dictionaries(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.lists(values, min_size=2, max_size=2)))
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_is_a_ranking(by_head):
     ranking = rank_heads(scores(by_head))
     assert ranking["rank"].tolist() == list(range(1, len(by_head) + 1))

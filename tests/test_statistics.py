@@ -93,7 +93,7 @@ class TestPairedTest:
         assert paired(np.zeros(6), np.ones(6)) < 0.05
 
     @given(outcomes)
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     def test_is_a_p_value_and_symmetric(self, pair):
         one, other = map(np.array, pair)
         for prompts in (None, [1, *[3] * (len(one) - 1)]):  # McNemar's, the permutation test
@@ -130,7 +130,7 @@ class TestPairedTest:
 
 class TestSignedRank:
     @given(st.lists(st.integers(-9, 9), min_size=1, max_size=7).filter(any))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_is_scipys_on_what_differs(self, values):
         differs = np.array([value for value in values if value])
         found = signed_rank(np.array(values) / 10)

@@ -73,7 +73,7 @@ def folder(tmp_path_factory):
 
 
 @given(rows)
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_written_is_read(folder, values):
     frame = pd.DataFrame(values, columns=TABLE.columns)
     tables.write(frame, folder / "t.parquet", TABLE)
