@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -399,7 +398,7 @@ def continue_prefix(
         factors = keep[:, layer, None]
         return factors if first is None else factors.where((batch.columns >= first)[..., None], 1)
 
-    # The answer rides behind the suffix: it is read for its probability, then taken back.
+    # The answer rides behind the suffix; what the model itself would not say of it is taken back.
     ids, real = torch.zeros(count, width + after, dtype=torch.long), torch.zeros(count, width + after, dtype=torch.bool)
     for row, (suffix, answer) in enumerate(zip(suffixes, given, strict=True)):
         span = slice(width - len(suffix), width + len(answer))
@@ -419,45 +418,71 @@ def continue_prefix(
             each = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, width:, None]).squeeze(-1)
             logprobs = (each * real[:, width:].to(each.device)).double().sum(-1).tolist()
 
-        tokens: list[list[int]] = [[] for _ in range(count)]
-        text, ends = [""] * count, _end_tokens(model)
-        alive = {row for row in range(count) if generate is None or generate[row]}
-
-        def says(row: int, token: int) -> None:
-            """Take up the next token of a row, which may be its end."""
-            if token in ends:
-                alive.remove(row)
-                return
-            decoded = decode(tokenizer, [*tokens[row], token], skip_special_tokens=True)
-            cut = min((at for end in stop if (at := decoded.find(end)) >= 0), default=None)
-            text[row] = decoded[:cut]
-            if cut is None:
-                tokens[row].append(token)
-            if cut is not None or len(tokens[row]) == max_new_tokens or (enough is not None and enough(row, decoded)):
-                alive.remove(row)
-
-        likely, wrong = logits.argmax(-1).tolist(), [len(draft) for draft in given]
-        for row in sorted(alive):
-            # Behind a draft that is right to its end, one more token is known.
-            for token, drafted in zip_longest(likely[row][: len(given[row]) + 1], given[row]):
-                says(row, token)
-                if row not in alive or token != drafted:
-                    break
-                wrong[row] -= 1
-        batch.take_back(wrong)
-
-        while alive:
-            places = _going_on(batch.rows, alive, prefix.contexts)
+        said = _Generations(tokenizer, _end_tokens(model), stop, max_new_tokens, enough, generate or [True] * count)
+        right = [
+            said.take_draft(row, tokens, draft) if row in said.alive else 0
+            for row, (tokens, draft) in enumerate(zip(logits.argmax(-1).tolist(), given, strict=True))
+        ]
+        batch.take_back([len(draft) - good for draft, good in zip(given, right, strict=True)])
+        while said.alive:
+            places = _going_on(batch.rows, said.alive, prefix.contexts)
             if len(places) <= _SPARSE * len(batch.rows):
                 batch.select(places)
                 keep = None if keep is None else keep[places]
                 first = None if first is None else first[places]
-            last = torch.tensor([tokens[row][-1:] or [0] for row in batch.rows], device=model.device)
-            logits = batch.forward(hook, last, torch.tensor([[row in alive] for row in batch.rows]), last=1)
+            last = torch.tensor([said.tokens[row][-1:] or [0] for row in batch.rows], device=model.device)
+            logits = batch.forward(hook, last, torch.tensor([[row in said.alive] for row in batch.rows]), last=1)
             for row, token in zip(batch.rows, logits[:, 0].argmax(-1).tolist(), strict=True):
-                if row in alive:
-                    says(row, token)
-    return Continued(tokens, text, logprobs)
+                if row in said.alive:
+                    said.take(row, token)
+    return Continued(said.tokens, said.text, logprobs)
+
+
+class _Generations:
+    """What each row of a batch has said, and which rows go on."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        ends: set[int],
+        stop: Sequence[str],
+        max_new_tokens: int,
+        enough: Callable[[int, str], bool] | None,
+        generate: Sequence[bool],
+    ):
+        self._tokenizer, self._ends, self._stop = tokenizer, ends, stop
+        self._max_new_tokens, self._enough = max_new_tokens, enough
+        self.tokens: list[list[int]] = [[] for _ in generate]
+        self.text = [""] * len(generate)
+        self.alive = {row for row, wanted in enumerate(generate) if wanted}
+
+    def take(self, row: int, token: int) -> None:
+        """Take up the next token of a row, which may be its end."""
+        if token in self._ends:
+            self.alive.remove(row)
+            return
+        tokens = self.tokens[row]
+        decoded = decode(self._tokenizer, [*tokens, token], skip_special_tokens=True)
+        cut = min((at for end in self._stop if (at := decoded.find(end)) >= 0), default=None)
+        self.text[row] = decoded[:cut]
+        if cut is None:
+            tokens.append(token)
+        settled = self._enough is not None and self._enough(row, decoded)
+        if cut is not None or settled or len(tokens) == self._max_new_tokens:
+            self.alive.remove(row)
+
+    def take_draft(self, row: int, likely: Sequence[int], draft: Sequence[int]) -> int:
+        """Take up what a row said while it read a draft; how many tokens of the draft that is.
+
+        likely: the most likely token before each one of the draft, and behind them all.
+        """
+        right = 0
+        for token, drafted in zip(likely, [*draft, None], strict=False):
+            self.take(row, token)
+            if row not in self.alive or token != drafted:
+                break
+            right += 1
+        return right
 
 
 def _going_on(rows: Sequence[int], alive: set[int], contexts: int) -> list[int]:
