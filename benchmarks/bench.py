@@ -29,7 +29,6 @@ import yaml
 sys.path.insert(0, "workflow")
 
 from eager import EagerScoring
-
 from retrieval_heads.ablation import ablate_prompts
 from retrieval_heads.budget import Budget
 from retrieval_heads.config import complete, model_artifact
@@ -164,13 +163,9 @@ def eager(setup: Setup) -> Iterator[Measured]:
     (parts, _), *_ = score_documents(
         model, setup.tokenizer, [group], setup.methods, **{**setup.generation, "min_recall": -1.0}
     )
-    mine = pd.concat(parts).set_index(["prompt_id", "method", "layer", "head"])["score"].sort_index()
-    worst = 0.0
-    for row in group.itertuples():
-        for method, table in EagerScoring(model, setup.tokenizer).score(row, **setup.answering).items():
-            found = torch.tensor(mine[row.prompt_id, method].to_numpy()).view(table.shape)
-            worst = max(worst, (found - table).abs().max().item())
-    detail = f"{len(mine):,} scores"
+    scores = pd.concat(parts)
+    worst = EagerScoring(model, setup.tokenizer).largest_difference(scores, group, **setup.answering)
+    detail = f"{len(scores):,} scores"
     yield Measured("eager", "largest difference of a score, float32, 1,024 tokens", worst, "", "≤ 1e-4", detail)
 
 

