@@ -40,6 +40,7 @@ from retrieval_heads.model import load_model, load_tokenizer, prepare_model
 from retrieval_heads.prompts import Builder, group_by_context, usable
 from retrieval_heads.rankings import rank_heads
 from retrieval_heads.scoring import score_documents, score_split
+from retrieval_heads.whole import whole_file
 
 RESULTS = Path(__file__).parent / "results.parquet"
 PAGE, README = RESULTS.with_suffix(".md"), Path("README.md")
@@ -96,9 +97,14 @@ class Setup:
         )
         return usable(builder.build(documents), split, "the default study")
 
+    def groups(self, length: int, split: str = "train") -> list[pd.DataFrame]:
+        """The documents that answer all questions."""
+        groups = group_by_context(self.prompts(length, split))
+        return [group for group in groups if len(group) == len(self.config["questions"])]
+
     def group(self, length: int, split: str = "train") -> pd.DataFrame:
-        """A document that answers all questions."""
-        return max(group_by_context(self.prompts(length, split)), key=len)
+        """One of them."""
+        return self.groups(length, split)[0]
 
     @cached_property
     def head_sets(self) -> pd.DataFrame:
@@ -149,10 +155,9 @@ def scoring(setup: Setup) -> Iterator[Measured]:
 
 def eager(setup: Setup) -> Iterator[Measured]:
     """Point 2: the eager passes that the same scores take otherwise, and how far theirs differ."""
-    group = setup.group(2048)
+    groups = setup.groups(2048)
     # As many documents at a time as the study takes.
-    together = setup.budget.batch_tokens // int(group["suffix_start"].iloc[0])
-    groups = [each for each in group_by_context(setup.prompts(2048, "train")) if len(each) == len(group)][:together]
+    groups = groups[: setup.budget.batch_tokens // int(groups[0]["suffix_start"].iloc[0])]
     yardstick = EagerScoring(setup.model(), setup.tokenizer)
     ours = statistics.median(seconds(lambda: _score(setup, groups)) for _ in range(PAIRS)) / len(groups)
     slow = seconds(lambda: [yardstick.score(row, **setup.answering) for row in groups[0].itertuples()])
@@ -221,7 +226,7 @@ def ablation(setup: Setup) -> Iterator[Measured]:
 
 def scale(setup: Setup) -> Iterator[Measured]:
     """Point 7: the cost of one more document, question or head set, beside that of the first ones."""
-    groups = [group for group in group_by_context(setup.prompts(512, "train")) if len(group) == 4]
+    groups = setup.groups(512)
     _score(setup, groups[:1])
     for count in (1, 2, 4, 8):
         taken = statistics.median(
@@ -364,9 +369,8 @@ def keep(new: pd.DataFrame) -> None:
         before = pd.read_parquet(RESULTS)
         new = pd.concat([before[~before["part"].isin(new["part"])], new])
     new = new.sort_values("part", key=lambda parts: parts.map(list(PARTS).index), kind="stable", ignore_index=True)
-    partial = RESULTS.with_suffix(".partial")
-    new.to_parquet(partial, index=False)
-    partial.replace(RESULTS)
+    with whole_file(RESULTS) as file:
+        new.to_parquet(file, index=False)
     shown = f"By `make bench`, on {machine()}, in bfloat16, medians of {PAIRS} pairs.\n\n{as_markdown(new)}\n"
     PAGE.write_text(f"# Speed\n\n{shown}")
     before, mark, rest = README.read_text().partition("<!-- benchmarks/results.md -->\n")

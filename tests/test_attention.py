@@ -126,9 +126,8 @@ def test_answers_of_different_length_after_suffixes_of_different_length():
 def test_drafts_change_neither_tokens_nor_rows(architecture, contexts):
     model, count = MODELS[architecture](), 6
     suffixes = [random_ids(length, seed=length) for length in (6, 3, 8, 6)] * contexts
-    prompts = [
-        random_ids(50, seed=place // 4) + suffix for place, suffix in enumerate(suffixes)
-    ]  # four of each context
+    # Four of each context.
+    prompts = [random_ids(50, seed=place // 4) + suffix for place, suffix in enumerate(suffixes)]
     wanted = [generate(model, prompt, count) for prompt in prompts]
     other = [VOCABULARY - 1 - token for token in range(VOCABULARY)]
     drafts = []

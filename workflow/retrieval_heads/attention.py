@@ -88,9 +88,7 @@ class AttentionCall:
         return self._softmax(logits)
 
     def row(self, place: int) -> Tensor:
-        """What :meth:`rows` has for one place of the batch, (H, Q, K); without a copy where a context is shared."""
-        if self.shared is None:
-            return self.rows()[place]
+        """What :meth:`rows` has for one place of a batch that shares its contexts, (H, Q, K), without a copy."""
         each = len(self.query) // len(self._over_shared)
         return self._over_shared[place // each, :, place % each]
 

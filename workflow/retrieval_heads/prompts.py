@@ -213,10 +213,10 @@ def expected_answer(tokenizer: PreTrainedTokenizerBase, prompt) -> list[int]:
     Many tokenizers make a token of the blank before a number. It is no part of the answer, but comes before it, unless
     the suffix ends in it.
     """
-    ids, start, end = list(prompt.input_ids), prompt.answer_start, prompt.answer_end
-    with_one_more, alone = (decode(tokenizer, ids[first:end]).strip(" ") for first in (start - 1, start))
-    blank = with_one_more == alone and not decode(tokenizer, ids[-2:]).endswith(" ")
-    return ids[start - blank : end]
+    ids, start, end = prompt.input_ids, prompt.answer_start, prompt.answer_end
+    with_one_more, alone = (decode(tokenizer, list(ids[first:end])).strip(" ") for first in (start - 1, start))
+    blank = with_one_more == alone and not decode(tokenizer, list(ids[-2:])).endswith(" ")
+    return list(ids[start - blank : end])
 
 
 def _token_span(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:

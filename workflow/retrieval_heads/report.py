@@ -15,6 +15,7 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import declarations
 from retrieval_heads.sections import SECTIONS, FigureBlock, MapBlock, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.study import Study
+from retrieval_heads.whole import whole_file
 from retrieval_heads.wording import listed
 
 TEMPLATES = Path(__file__).parents[2] / "report"
@@ -173,11 +174,8 @@ def map_page(report: Report) -> str:
 
 def save(text: str, path: str | Path) -> None:
     """Write a text file whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as file:
+        file.write_text(text, encoding="utf-8")
 
 
 def _index(sections: Iterable[Section]) -> Section:

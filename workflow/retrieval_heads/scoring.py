@@ -173,7 +173,7 @@ class _Readers:
     def _readings(self, row: int, span: range) -> Iterator[tuple[Reading, range]]:
         """What a pass that brings these tokens of a row is read for."""
         null, asked = self._null[row], self._asked[row]
-        if row <= null and span.start < min(asked, span.stop):
+        if row <= null and span.start < asked:
             yield Reading.NULL if row == null else Reading.QUESTION, range(asked)
         if row < null:
             for token in range(max(asked, span.start), span.stop):

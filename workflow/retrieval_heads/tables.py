@@ -14,6 +14,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from retrieval_heads.errors import StudyError
+from retrieval_heads.whole import whole_file
 
 
 @dataclass(frozen=True)
@@ -189,10 +190,8 @@ def write(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
     except (pa.ArrowException, ValueError, OverflowError) as error:
         raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
     _check(data, path, table)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(data.cast(table.schema()), partial, compression="zstd")
-    partial.replace(path)
+    with whole_file(path) as file:
+        pq.write_table(data.cast(table.schema()), file, compression="zstd")
 
 
 def read(path: str | Path, table: Table) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,16 +7,32 @@ from pathlib import Path
 
 
 @contextmanager
+def whole_file(target: str | Path) -> Iterator[Path]:
+    """A path to write to, which takes the target's place at the end; after an error nothing of it is left."""
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(target)
+    try:
+        yield partial
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
 def whole_folder(target: str | Path) -> Iterator[Path]:
     """An empty folder to fill, which takes the target's place at the end; after an error nothing of it is left."""
     target = Path(target)
-    partial = target.with_name(target.name + ".partial")
+    partial = _partial(target)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
-    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        partial.replace(target)
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(target, ignore_errors=True)
-    partial.replace(target)
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(target.name + ".partial")

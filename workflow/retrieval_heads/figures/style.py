@@ -16,6 +16,7 @@ from matplotlib.ticker import PercentFormatter
 
 from retrieval_heads.derived import at
 from retrieval_heads.study import Study
+from retrieval_heads.whole import whole_file
 
 WIDTH = 7.2
 """Width of a figure in inches: a printed page's text width, so that letters keep their size."""
@@ -296,8 +297,6 @@ def wrap(label: str, width: int = 11) -> str:
 def save(figure: Figure, *paths: str | Path) -> None:
     """Save a figure whole or not at all, in the format of each path's suffix; the same figure gives the same bytes."""
     for path in map(Path, paths):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
         metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(partial, format=path.suffix[1:], dpi=200, metadata=metadata)
-        partial.replace(path)
+        with whole_file(path) as file:
+            figure.savefig(file, format=path.suffix[1:], dpi=200, metadata=metadata)
