@@ -19,6 +19,8 @@ export function means(data, choice, method) {
     const listing = chosen.filter(({ ranks }) => ranks[head] !== null);
     return listing.length ? {
       rank: mean(chosen.map(({ ranks, rest }) => ranks[head] ?? rest)),
+      // Heads that tie share the mean of the ranks that they take.
+      equal: chosen.length === 1 ? chosen[0].ranks.filter((rank) => rank === chosen[0].ranks[head]).length - 1 : 0,
       score: mean(listing.map(({ scores }) => scores[head])),
       listed: listing.length,
       rankings: chosen.length,
@@ -37,7 +39,8 @@ export function described(head) {
   }
   const score = Number(head.score.toPrecision(4)).toString().replace("-", "−");
   if (head.rankings === 1) {
-    return `rank ${head.rank}, score ${score}`;
+    const others = head.equal ? ` (equal with ${head.equal} other${head.equal > 1 ? "s" : ""})` : "";
+    return `rank ${head.rank}${others}, score ${score}`;
   }
   const some = head.listed < head.rankings ? `, listed in ${head.listed} of ${head.rankings}` : "";
   return `mean rank ${head.rank.toFixed(1)}, mean score ${score}${some}`;

@@ -1,6 +1,7 @@
 rule choose_head_sets:
     input:
-        rules.rank_heads.output[0],
+        # Lengths are compared at equal sizes, so each has to know how many heads the others tell apart.
+        lambda wildcards: parts("rankings", wildcards.model, ablated_lengths(config)),
     output:
         f"{OUT}/head_sets/{{model}}/{{length}}.parquet",
     log:

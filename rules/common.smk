@@ -68,21 +68,18 @@ def shards(stage, model, length):
     )
 
 
-def parts(stage):
-    """All files of a stage, which has them for each model and context length."""
-    lengths = (
-        ablated_lengths(config) if stage == "ablation" else config["prompts"]["context_lengths"]
-    )
+def parts(stage, models=None, lengths=None):
+    """All files of a stage, which has them for each model and context length, or those of some models and lengths."""
+    models = config["models"] if models is None else models
+    if lengths is None and stage == "ablation":
+        lengths = ablated_lengths(config)
+    elif lengths is None:
+        lengths = config["prompts"]["context_lengths"]
     if stage in ("scores", "ablation"):
         return [
-            file
-            for model in config["models"]
-            for length in lengths
-            for file in shards(stage, model, length)
+            file for model in models for length in lengths for file in shards(stage, model, length)
         ]
-    return expand(
-        f"{OUT}/{stage}/{{model}}/{{length}}.parquet", model=config["models"], length=lengths
-    )
+    return expand(f"{OUT}/{stage}/{{model}}/{{length}}.parquet", model=models, length=lengths)
 
 
 def dimensions():

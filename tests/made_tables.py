@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from retrieval_heads import drops, effects, hypotheses, overlap, profiles
+from retrieval_heads.rankings import placed
 from retrieval_heads.study import Study
 
 
@@ -89,9 +90,8 @@ def make_rankings(study, layers=6, heads=4, seed=0, shared=1.0):
         taste = common.setdefault((model, method), rng.exponential(size=len(grid)))
         score = shared * (base + taste) + rng.exponential(size=len(grid))
         frame = grid.assign(model=model, method=method, question=question, context_length=length, score=score)
-        frame = frame.sort_values(["score", "layer", "head"], ascending=[False, True, True])
-        frames.append(frame.assign(rank=np.arange(1, len(grid) + 1), n_samples=12, score_sd=0.1))
-    return pd.concat(frames, ignore_index=True)
+        frames.append(frame.assign(n_samples=12, score_sd=0.1))
+    return placed(pd.concat(frames, ignore_index=True))
 
 
 def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0.92, levels=None):
@@ -127,6 +127,8 @@ def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0
                         "matching": matching,
                         "draw": draw,
                         "k": k,
+                        "size": k,
+                        "matched": 1.0 if matching == "layer" else None,
                         "mode": settings["mode"],
                         "scope": settings["scope"],
                         "answer": "Ohio",
@@ -137,7 +139,7 @@ def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0
                         "answer_logprob": -1.0,
                     }
                 )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"matched": float})
 
 
 def make_counts(study):
@@ -161,6 +163,7 @@ def make_reliability(study, seed=0, splits=3):
     for model, method, question, length in _configurations(study):
         for split in range(splits):
             agreement = dict(zip(("jaccard", "rbo", "spearman"), rng.uniform(0.6, 0.9, 3), strict=True))
+            agreement |= {"size_a": 4, "size_b": 4, "chance": 0.1, "p": 0.01, "rbo_chance": 0.2}
             names = {"model": model, "method": method, "question": question, "context_length": length}
             rows.append({**names, "split": split, "documents": 12, "k": 4, **agreement})
     return pd.DataFrame(rows)

@@ -9,7 +9,7 @@ from retrieval_heads import derived, overlap, profiles, tables
 def rankings_of(orders):
     """(model, method, question, length) → heads of layer 0, best first; as a rankings table."""
     rows = [
-        (*configuration, 0, head, -float(rank), rank, 3, 0.1)
+        (*configuration, 0, head, -float(rank), rank, rank, 3, 0.1)
         for configuration, order in orders.items()
         for rank, head in enumerate(order, start=1)
     ]
@@ -54,10 +54,17 @@ class TestProfile:
         assert (row["mean_rank"], row["top_share"], row["configurations"]) == (2.5, 1 / 2, 2)
         assert one(profiles.of(heads, "context_length", value="8"), method="x", head=1)["mean_rank"] == 2.5
 
-    def test_where_a_head_is_not_listed(self, heads):
-        row = one(profiles.of(heads), method="y", head=3)
-        assert (row["mean_rank"], row["listed"], row["configurations"], row["top_share"]) == (4, 1, 2, 0)
-        assert row["sd_rank"] == 0
+    def test_a_head_that_is_not_listed_ties_last(self, heads):
+        row = one(profiles.of(heads), method="y", head=3)  # with head 1 at ranks 3 and 4 in p, fourth in q
+        assert (row["mean_rank"], row["listed"], row["configurations"], row["top_share"]) == (3.75, 1, 2, 0)
+        assert (row["best_rank"], row["worst_rank"], row["sd_rank"]) == (3.5, 4, 0.25)
+
+    def test_chance_is_that_of_the_sizes_that_ties_leave(self):
+        tied = rankings_of({("m", "x", "p", 8): [0, 1, 2, 3], ("m", "x", "q", 8): [0, 1, 2, 3]})
+        tied.loc[5:7, ["rank", "last"]] = [3, 4]
+        found = profiles.of(profiles.profile_heads(tied, 2))
+        assert found["top_share"].tolist() == [1, 0.5, 0, 0]
+        assert found["top_chance"].tolist() == [3 / 8] * 4
 
     def test_every_head_has_a_profile_of_every_slice(self):
         study = make_study(models=("a", "b"))
@@ -86,7 +93,7 @@ class TestProfile:
 
 class TestConsensus:
     def test_by_hand(self, heads):
-        # Mean ranks in x: 1.5, 2.5, 2.75, 3.25; in y: 1.5, 2, 2, 4.
+        # Mean ranks in x: 1.5, 2.5, 2.75, 3.25; in y: 1.5, 2.75, 2, 3.75.
         found = profiles.consensus(profiles.of(heads), 3)
         assert found.index.tolist() == [(0, 0), (0, 1), (0, 2)]  # by the worse of the two
         assert found.loc[(0, 2)].to_dict() == {"x": 2.75, "y": 2}
@@ -119,7 +126,7 @@ class TestSpecialists:
 
 class TestDifferences:
     def test_by_hand(self, heads):
-        found = profiles.differences(profiles.of(heads, "model", method="x"), "m", "n", within=2)
+        found = profiles.differences(profiles.of(heads, "model", method="x"), "m", "n", within=2, most=4)
         # In m 5/3, 7/3, 3, 8/3 and in n 1, 3, 2, 4; heads 1 and 3 are above rank 2 in both.
         assert found.index.tolist() == [(0, 2), (0, 0)]
         assert found["difference"].tolist() == pytest.approx([-1, -2 / 3])
@@ -137,14 +144,20 @@ class TestOrder:
             )
         )
         rows = profiles.of(made)
-        assert profiles.volatile(rows)["head"].tolist() == [0, 1, 2, 3]
-        assert profiles.volatile(rows.assign(listed=rows["listed"] - 1))["head"].tolist() == [0, 1, 2]
+        assert sorted(profiles.volatile(rows, 4)["head"]) == [0, 1, 2, 3]
+        assert sorted(profiles.volatile(rows.assign(listed=rows["listed"] - 1), 4)["head"]) == [0, 1, 2]
 
     def test_universal_heads_by_hand(self, heads):
-        found = profiles.universal(profiles.of(heads, method="x"))
+        found = profiles.universal(profiles.of(heads, method="x"), 4)
         # In the top two of x: head 0 four times, 1 twice, 2 and 3 once; 2 has the better mean rank.
         assert found["head"].tolist() == [0, 1, 2, 3]
         assert found["top_share"].tolist() == [1, 1 / 2, 1 / 4, 1 / 4]
+
+    def test_heads_that_tie_are_shown_together_or_not_at_all(self, heads):
+        rows = profiles.of(heads, method="x").assign(top_share=[1, 0.5, 0.5, 0], mean_rank=[1, 2.5, 2.5, 4])
+        assert profiles.universal(rows, 2)["head"].tolist() == [0]
+        assert profiles.universal(rows, 3)["head"].tolist() == [0, 1, 2]
+        assert profiles.universal(rows, 4)["head"].tolist() == [0, 1, 2]  # head 3 is in no top set
 
 
 def test_shares_of_top_sets_are_those_of_the_rankings():

@@ -1,5 +1,7 @@
 from typing import ClassVar
 
+from itertools import combinations, product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +25,7 @@ from retrieval_heads.statistics import (
     mean_of_intervals,
     newcombe,
     paired_test,
-    pairing_test,
+    shared_by_all,
     signed_rank,
     widened,
     wilson,
@@ -207,10 +209,15 @@ class TestPermutations:
         found = exchange_test(values, spread, "places", np.random.default_rng(0))
         assert (found.statistic, found.p, found.effect_size) == (spread(values), 1, 0)
 
-    def test_pairings_by_hand(self):
-        within = np.array([[1, 0, 0, 0], [1, 0, 0, 0]])
-        found = pairing_test(within, lambda rows: float(rows.prod(axis=0).sum()), "heads", np.random.default_rng(0))
+    def test_sets_that_lie_at_random_by_hand_and_by_enumeration(self):
+        found = shared_by_all(4, [1, 1], 1)
         assert found.p == pytest.approx(1 / 4) and found.effect_size == pytest.approx(1 - 1 / 4)
+        every = [set(chosen) for chosen in combinations(range(5), 3)]
+        shared = [len(set(range(2)) & a & b) for a, b in product(every, repeat=2)]
+        for number in range(3):
+            found = shared_by_all(5, [2, 3, 3], number)
+            assert found.p == pytest.approx(np.mean([n >= number for n in shared]))
+            assert found.effect_size == pytest.approx(number - np.mean(shared))
 
 
 class TestMeans:

@@ -1,13 +1,12 @@
 """How far two sets or two rankings agree, and how far they would by chance."""
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable
 from functools import cache
-from typing import TypeVar
 
 import numpy as np
 import scipy  # its parts are imported when first used, and most figures use none
 
-Item = TypeVar("Item", bound=Hashable)
+from retrieval_heads.ties import Places
 
 
 def jaccard(a: Collection[Hashable], b: Collection[Hashable]) -> float:
@@ -34,40 +33,56 @@ def chance_of_sharing(heads: int, a: int, b: int, shared: int) -> float:
     return float(scipy.stats.hypergeom.sf(shared - 1, heads, a, b))
 
 
-def rank_biased_overlap(a: Mapping[Item, int], b: Mapping[Item, int], persistence: float) -> float:
-    """Agreement of two rankings that counts the first places most.
+def rank_biased_overlap(a: Places, b: Places, persistence: float) -> float:
+    """Agreement of two rankings of the same items that counts the first places most, ties broken in expectation.
 
-    Webber, Moffat and Zobel, A similarity measure for indefinite rankings, ACM TOIS 28(4), 2010: their RBO_EXT for
-    rankings of one depth (equation 30). Down to the depth of the shorter ranking the share of items in common is
-    measured, and what the longer one lists below is not read; the share is taken to stay as it is at that depth.
+    RBO of Webber, Moffat and Zobel (ACM TOIS 28(4), 2010, equation 30) with the overlap at depth d of RBO^a of Corsi
+    and Urbano (The treatment of ties in rank-biased overlap, 2024, arXiv 2406.07121): the mean overlap over all ways
+    to break the ties of both, X_d = Σ_h c_a(h, d) c_b(h, d), where c(h, d) is the chance that h is among the first d.
 
     Parameters
     ----------
-    a, b : item → rank, from 1 without gaps. They may list different numbers of items.
+    a, b : of N items.
     persistence : how much less each further place weighs, between 0 and 1. Places 1 to 1 / (1 − persistence) carry the
         most weight.
 
     Returns
     -------
-    From 0 (nothing in common) to 1 (the same order); NaN where a ranking is empty.
+    From 0 (nothing in common) to 1 (the same order without ties). A ranking with ties agrees with itself less than
+    fully, for its ties could be broken in two ways. NaN where there are no items.
     """
-    depth = min(len(a), len(b))
-    if not depth:
+    if not len(a.rank):
         return float("nan")
-    # An item is shared from the depth on at which both rankings have named it.
-    both = [max(a[item], b[item]) for item in a.keys() & b.keys()]
-    shared = np.cumsum(np.bincount([place for place in both if place <= depth], minlength=depth + 1))[1:]
-    return _extrapolated(shared, persistence)
+    return _extrapolated(_shared(a, b), persistence)
 
 
 @cache
-def expected_rank_biased_overlap(heads: int, depth: int, persistence: float) -> float:
-    """The mean of :func:`rank_biased_overlap` for two random orders of all heads, listed down to a depth.
+def expected_rank_biased_overlap(heads: int, persistence: float) -> float:
+    """The mean of :func:`rank_biased_overlap` for two random orders, with ties or without.
 
     Among the first d places two random orders share d² / heads on average.
     """
-    places = np.arange(1, depth + 1)
-    return _extrapolated(places**2 / heads, persistence)
+    return _extrapolated(np.arange(1, heads + 1) ** 2 / heads, persistence)
+
+
+def _shared(a: Places, b: Places) -> np.ndarray:
+    """X_d for d = 1 … N: how many items the first d places of both hold in expectation."""
+    items = len(a.rank)
+    tied = (a.last > a.rank) | (b.last > b.rank)
+    # Without ties an item is shared from the depth on at which both rankings have named it.
+    both = np.maximum(a.last, b.last)[~tied]
+    shared = np.cumsum(np.bincount(both, minlength=items + 1))[1:].astype(float)
+    if tied.any():
+        depths = np.arange(1, items + 1)
+        shared += np.einsum("hd,hd->d", *(_among_first(ranking, tied, depths) for ranking in (a, b)))
+    return shared
+
+
+def _among_first(ranking: Places, chosen: np.ndarray, depths: np.ndarray) -> np.ndarray:
+    """c(h, d): the chance that an item is among the first d places, shape (items chosen, depths)."""
+    last = ranking.last[chosen, None]
+    size = 2 * (last - ranking.rank[chosen, None]) + 1
+    return np.clip((depths - last + size) / size, 0, 1)
 
 
 def _extrapolated(shared: np.ndarray, persistence: float) -> float:
@@ -82,7 +97,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 
     Parameters
     ----------
-    a, b : rank of each item, shape (N,). Items that a ranking does not list share one rank below all others.
+    a, b : rank of each item, shape (N,); equal items share their mean rank.
     """
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")

@@ -24,7 +24,7 @@ def leading_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
     Returns
     -------
     model, method, context_length, layer, head, share (of the questions, whose top set holds the head), rank (the mean
-    over those questions) and place: from 1, by share, then rank, then layer and head.
+    over those questions) and last: the last place of its tie group, by share, then rank.
     """
     by = ["model", "method", "context_length"]
     questions = rankings.groupby(by)["question"].nunique().rename("questions")
@@ -36,9 +36,13 @@ def leading_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
         .join(questions, on=by)
     )
     heads["share"] = heads["times"] / heads["questions"]
-    heads = heads.sort_values([*by, "share", "rank", "layer", "head"], ascending=[True] * 3 + [False, True, True, True])
-    heads["place"] = heads.groupby(by).cumcount() + 1
-    return heads[[*by, "layer", "head", "share", "rank", "place"]].reset_index(drop=True)
+    order = ["share", "rank"]
+    heads = heads.round({"rank": 9}).sort_values(
+        [*by, "share", "rank", "layer", "head"], ascending=[True] * 3 + [False, True, True, True]
+    )
+    heads["last"] = heads.groupby(by).cumcount() + 1
+    heads["last"] = heads.groupby([*by, *order])["last"].transform("max")
+    return heads[[*by, "layer", "head", *order, "last"]].reset_index(drop=True)
 
 
 def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[str]:

@@ -3,12 +3,14 @@
 ``docs/python.md`` shows both in an example.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from transformers import PreTrainedModel
 
@@ -19,6 +21,7 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.head_sets import Head, head_name
 from retrieval_heads.inference import head_grid
 from retrieval_heads.overlap import Ranking, grids
+from retrieval_heads.ties import told_apart
 
 __all__ = ["ablated", "top_heads"]
 
@@ -40,13 +43,14 @@ def top_heads(
     method : name of a head-scoring method, as in the study's config.
     k : how many heads.
     question, context_length : take the ranking for these. Where one is left out, heads are ordered by their mean rank
-        over all the questions, or all the lengths, or both, each with the same weight; ties by layer, then head. Heads
-        that a ranking does not list share the mean of the ranks that are left.
+        over all the questions, or all the lengths, or both, each with the same weight. Equal heads share the mean of
+        their ranks, and so do those that a ranking does not name, behind all others.
     model : may be left out where the study has one.
 
     Returns
     -------
-    (layer, head) pairs, the first head first; both count from 0.
+    (layer, head) pairs, the first head first; both count from 0. A head that ties with one that would be left out is
+    not among them: then there are fewer than k, and a warning says so.
 
     Raises
     ------
@@ -77,12 +81,14 @@ def top_heads(
             grid = grids(rankings)[chosen]
         rankings = rankings[rankings[name] == wanted]
     each = [Ranking.of(rows, grid, k) for _, rows in rankings.groupby(["question", "context_length"])]
-    listed = set().union(*(ranking.ranks for ranking in each))
-    if not 1 <= k <= len(listed):
-        raise StudyError(f"{file}: {method} ranks {len(listed)} heads here; give k from 1 to {len(listed)}, not {k}.")
-    mean = np.mean([ranking.all_ranks for ranking in each], axis=0)
-    order = sorted(listed, key=lambda head: (mean[head], head))
-    return [divmod(int(head), grid[1]) for head in order[:k]]
+    named = len(rankings[["layer", "head"]].drop_duplicates())
+    if not 1 <= k <= named:
+        raise StudyError(f"{file}: {method} ranks {named} heads here; give k from 1 to {named}, not {k}.")
+    mean = pd.DataFrame({"rank": np.mean([ranking.places.rank for ranking in each], axis=0)})
+    top = told_apart(mean, ["rank"], [True], k).index
+    if len(top) < k:
+        warnings.warn(f"{method} tells only {len(top)} heads apart here; the next ones tie beyond {k}.", stacklevel=2)
+    return [divmod(int(head), grid[1]) for head in top]
 
 
 _ablated: ContextVar[tuple[PreTrainedModel, str, frozenset[Head]] | None] = ContextVar("ablated heads", default=None)

@@ -10,12 +10,24 @@ import pandas as pd
 import pyarrow as pa
 
 from retrieval_heads import tables
-from retrieval_heads.tables import HEAD_SET, HEAD_SET_NULLABLE, Table
+from retrieval_heads.tables import HEAD_SET, HEAD_SET_KEY, HEAD_SET_NULLABLE, Table
 
 _text, _int, _float = pa.string(), pa.int32(), pa.float64()
 
 # What tells rankings apart.
 _RANKING = (("model", _text), ("method", _text), ("question", _text), ("context_length", _int))
+
+# How far two rankings agree. A top set without heads shares none, nor could it. Where all heads of a ranking tie, or
+# the model has one head alone, ranks do not vary, and so do not correlate.
+_AGREEMENT = (
+    ("jaccard", _float),
+    ("chance", _float),
+    ("p", _float),
+    ("rbo", _float),
+    ("rbo_chance", _float),
+    ("spearman", _float),
+)
+_AGREEMENT_NULLABLE = frozenset({"jaccard", "chance", "p", "spearman"})
 
 ABLATION_SUMMARY = Table(
     "ablation_summary",
@@ -30,7 +42,7 @@ ABLATION_SUMMARY = Table(
         ("correct", _int),
         ("total", _int),
     ),
-    key=("model", "question", "context_length", *(name for name, _ in HEAD_SET), "mode", "scope"),
+    key=("model", "question", "context_length", *HEAD_SET_KEY, "mode", "scope"),
     nullable=HEAD_SET_NULLABLE,
 )
 
@@ -41,17 +53,15 @@ OVERLAP = Table(
         ("a", _text),
         ("b", _text),
         *_RANKING,
+        ("grid", _text),
         ("k", _int),
-        ("jaccard", _float),
-        ("chance", _float),
-        ("p", _float),
-        ("rbo", _float),
-        ("rbo_chance", _float),
-        ("spearman", _float),
+        ("size_a", _int),
+        ("size_b", _int),
+        *_AGREEMENT,
     ),
     key=("dimension", "a", "b", "model", "method", "question", "context_length"),
-    # The dimension along which a pair differs has no single value; a model with one head has no rank correlation.
-    nullable=frozenset({"model", "method", "question", "context_length", "spearman"}),
+    # The dimension along which a pair differs has no single value.
+    nullable=frozenset({"model", "method", "question", "context_length"}) | _AGREEMENT_NULLABLE,
 )
 
 UNIONS = Table(
@@ -81,9 +91,10 @@ PROFILES = Table(
         ("head", _int),
         ("mean_rank", _float),
         ("sd_rank", _float),
-        ("best_rank", _int),
-        ("worst_rank", _int),
+        ("best_rank", _float),
+        ("worst_rank", _float),
         ("top_share", _float),
+        ("top_chance", _float),
         ("listed", _int),
         ("configurations", _int),
     ),
@@ -97,15 +108,12 @@ IMPORTS = Table(
         *_RANKING,
         ("k", _int),
         ("listed", _int),
-        ("jaccard", _float),
-        ("chance", _float),
-        ("p", _float),
-        ("rbo", _float),
-        ("rbo_chance", _float),
-        ("spearman", _float),
+        ("size_a", _int),
+        ("size_b", _int),
+        *_AGREEMENT,
     ),
     key=("import", "model", "method", "question", "context_length"),
-    nullable=frozenset({"spearman"}),
+    nullable=_AGREEMENT_NULLABLE,
 )
 
 RELIABILITY = Table(
@@ -115,12 +123,12 @@ RELIABILITY = Table(
         ("split", _int),
         ("documents", _int),
         ("k", _int),
-        ("jaccard", _float),
-        ("rbo", _float),
-        ("spearman", _float),
+        ("size_a", _int),
+        ("size_b", _int),
+        *_AGREEMENT,
     ),
     key=("model", "method", "question", "context_length", "split"),
-    nullable=frozenset({"spearman"}),
+    nullable=_AGREEMENT_NULLABLE,
 )
 
 
@@ -138,7 +146,9 @@ _CUT = (
     ("scope", _text),
     ("method", _text),
     ("k", _int),
+    ("size", _float),
 )
+_CUT_KEY = tuple(name for name, _ in _CUT if name != "size")
 _TESTED = (("p", _float), ("p_holm", _float), ("prompts", _int), ("documents", _int))
 # Counts alone give neither documents nor a paired test.
 _CUT_NULLABLE = frozenset({"question", "context_length", "p", "p_holm", "documents"})
@@ -146,7 +156,7 @@ _CUT_NULLABLE = frozenset({"question", "context_length", "p", "p_holm", "documen
 EFFECTS = Table(
     "effects",
     (*_CUT, *_estimate("baseline"), *_estimate("accuracy"), *_estimate("drop"), *_TESTED),
-    key=tuple(name for name, _ in _CUT),
+    key=_CUT_KEY,
     nullable=_CUT_NULLABLE,
 )
 """A method's top k heads cut: accuracy, drop from the baseline, and the paired test of the drop."""
@@ -156,21 +166,22 @@ AGAINST_RANDOM = Table(
     (
         *_CUT,
         ("matching", _text),
+        ("matched", _float),
         ("draws", _int),
         *_estimate("accuracy"),
         *_estimate("drop"),
         *_estimate("difference"),
         *_TESTED,
     ),
-    key=(*(name for name, _ in _CUT), "matching"),
-    nullable=_CUT_NULLABLE,
+    key=(*_CUT_KEY, "matching"),
+    nullable=_CUT_NULLABLE | {"matched"},
 )
 """As many random heads cut, averaged over draws: accuracy, drop, and how much more the top k cost (difference)."""
 
 STEPS = Table(
     "steps",
     (*_CUT, ("k_before", _int), *_estimate("change"), *_TESTED),
-    key=tuple(name for name, _ in _CUT),
+    key=_CUT_KEY,
     nullable=_CUT_NULLABLE,
 )
 """From one level of a method's top heads (k_before) to the next (k): the change of accuracy. Above 0 is a recovery."""
@@ -202,6 +213,8 @@ TESTS = Table(
         ("b", _text),
         ("method", _text),
         ("k", _int),
+        ("size_least", _int),
+        ("size_most", _int),
         ("test", _text),
         ("unit", _text),
         ("units", _int),
@@ -214,7 +227,19 @@ TESTS = Table(
     ),
     key=("subject", "dimension", "grid", "a", "b", "method", "k"),
     nullable=frozenset(
-        {"grid", "a", "b", "method", "k", "effect_size", "difference", "difference_low", "difference_high"}
+        {
+            "grid",
+            "a",
+            "b",
+            "method",
+            "k",
+            "size_least",
+            "size_most",
+            "effect_size",
+            "difference",
+            "difference_low",
+            "difference_high",
+        }
     ),
 )
 """Named tests with their effect sizes: what is compared (a against b, or all values of a dimension) and over what."""

@@ -5,7 +5,7 @@ tests. Counts do not tell documents apart; then intervals are built from those o
 are groups of configurations that were measured on the same prompts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import LEVEL, Estimate, bootstrap_weights, mean_of_intervals, newcombe, widened
 from retrieval_heads.study import CELL
 
-_CUT = [*CELL, "method", "k"]
+_CUT = [*CELL, "method", "k", "size"]
 _KIND = ["source", "matching"]
 _GROUPINGS = ("model", "method", "question", "category", "context_length")
 
@@ -27,8 +27,9 @@ class Drops:
 
     Parameters
     ----------
-    rows : model, question, context_length, method, k, source (method: the top heads; random: the mean over the draws;
-        difference: how much more the top heads cost), matching (of the random heads, else null), drop and prompts.
+    rows : model, question, context_length, method, k, size, source (method: the top heads; random: the mean over the
+        draws; difference: how much more the top heads cost; equal: the top heads at the size of another top set),
+        matching (of the random heads, else null), drop and prompts.
     units : the same columns but for prompts, with a row for each unit; ``doc_id`` where documents are known.
     resampled : the drop of each row in each bootstrap resample, shape (rows, R); None where only counts are known.
     ends : the ends of each row's interval, shape (rows, 2), where only counts are known.
@@ -73,7 +74,7 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Drops
     resamples : how many bootstrap resamples of the documents.
     """
     baseline = ablation[ablation["source"] == "baseline"].set_index(["model", "prompt_id"])["correct"].astype(float)
-    cut = ablation[ablation["source"] != "baseline"]
+    cut = ablation[ablation["source"].isin(["method", "equal", "random"])]
     before = pd.MultiIndex.from_frame(cut[["model", "prompt_id"]])
     cut = cut.assign(drop=baseline.reindex(before).to_numpy() - cut["correct"].astype(float)).dropna(subset="drop")
     # A document's drop: the mean over its prompts (depths) and, for random heads, over the draws.
@@ -104,7 +105,7 @@ def from_counts(summary: pd.DataFrame) -> Drops:
     """
     baseline = summary[summary["source"] == "baseline"][[*CELL, "correct", "total"]]
     cut = (
-        summary[summary["source"] != "baseline"]
+        summary[summary["source"].isin(["method", "equal", "random"])]
         .groupby([*_CUT, *_KIND], dropna=False)[["correct", "total"]]
         .mean()
         .reset_index()
@@ -139,14 +140,15 @@ def mean_drops(drops: Drops, categories: Mapping[str, str]) -> pd.DataFrame:
     The mean_drops table: at each level, and over all levels (k null). Standard deviations are population ones, over the
     configurations and levels that the mean is over.
     """
-    rows = drops.rows.assign(category=drops.rows["question"].map(categories), all="all")
+    rows = drops.rows[drops.rows["source"] != "equal"]
+    rows = rows.assign(category=rows["question"].map(categories), all="all")
     found = []
     for grouping in ("all", *_GROUPINGS):
         for by_level in (True, False):
             by = [grouping, *_KIND, *(["k"] if by_level else [])]
             for key, group in rows.groupby(by, dropna=False, sort=True):
                 value, source, matching, *k = key
-                estimate = drops.mean(rows.index.isin(group.index))
+                estimate = drops.mean(drops.rows.index.isin(group.index))
                 found.append(
                     {
                         "grouping": grouping,
@@ -163,6 +165,35 @@ def mean_drops(drops: Drops, categories: Mapping[str, str]) -> pd.DataFrame:
                 )
     frame = pd.DataFrame(found, columns=MEAN_DROPS.columns)
     return frame.astype({**dict.fromkeys(MEAN_DROPS.integers, "Int64"), "matching": object})
+
+
+def at_equal_size(rows: pd.DataFrame, fixed: list[str], dimension: str, levels: Iterable[int]) -> pd.DataFrame:
+    """Drops with top heads ablated, at sizes that all values of a dimension have in common.
+
+    Parameters
+    ----------
+    rows : of :class:`Drops`, with a column for the dimension.
+    fixed : the columns that, with the dimension, tell configurations apart.
+    levels : up to which size, one comparison for each.
+
+    Returns
+    -------
+    For each setting of the fixed columns and each level k, the rows of the largest size, up to k, at which every value
+    that is there had heads ablated; k is the level.
+    """
+    rows = rows[rows["source"].isin(["method", "equal"])]
+    found = [rows.iloc[:0]]
+    for _, group in rows.groupby(fixed, sort=True):
+        # A value may have several configurations, as a category has questions: then each of them counts.
+        each = [name for name in ("question", dimension) if name in group]
+        common = set.intersection(*(set(of["size"]) for _, of in group.groupby(each)))
+        for k in levels:
+            if fitting := [size for size in common if size <= k]:
+                # A set can be there as the top set of several levels, and as the one that is as large as another.
+                chosen = group[group["size"] == max(fitting)]
+                known = [name for name in (*CELL, "method", "doc_id") if name in group]
+                found.append(chosen.drop_duplicates(known).assign(k=k))
+    return pd.concat(found, ignore_index=True)
 
 
 def _with_differences(by_document: pd.DataFrame) -> pd.DataFrame:

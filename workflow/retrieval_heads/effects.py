@@ -42,7 +42,7 @@ class Effects(NamedTuple):
 def summarise(ablation: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of each head set in each configuration: ablation rows → the ablation_summary table."""
     grouped = ablation.groupby(
-        ["model", "question", "context_length", *_SET, "mode", "scope"], dropna=False, sort=False
+        ["model", "question", "context_length", *_SET, "size", "matched", "mode", "scope"], dropna=False, sort=False
     )
     summary = grouped["correct"].agg(accuracy="mean", correct="sum", total="size").reset_index()
     return summary[ABLATION_SUMMARY.columns].astype({"draw": "Int64"})
@@ -75,25 +75,30 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
     named = {name: ablation[name].astype(object).where(ablation[name].notna(), "") for name in ("method", "matching")}
     draw = ablation["draw"].astype(float).fillna(-1).astype(int)
     rows = ablation.assign(**named, draw=draw, correct=ablation["correct"].astype(int))
+    rows = rows[rows["source"].isin(["baseline", "method", "random"])]
     effects, controls, steps = [], [], []
     for cell, group in _cells(rows):
         outcomes = group.set_index(["doc_id", "prompt_id", *_SET])["correct"].unstack(list(_SET))
-        sets = _Sets(outcomes.columns)
+        by_set = group.groupby(list(_SET))
+        of_sets = by_set[["size", "matched"]].mean()
+        sets = _Sets(by_set["size"].sum())
         if sets.baseline not in outcomes:
             continue
         paired = _Paired(outcomes, resamples, seed, tuple(cell.values()))
         for method, k in sets.cuts:
-            row, top = {**cell, "method": method, "k": k}, sets.top(method, k)
+            top = sets.top(method, k)
+            row = {**cell, "method": method, "k": k, "size": of_sets.loc[top, "size"]}
             effects.append({**row, **paired.effect(sets.baseline, top)})
             for matching in sets.matchings(method, k):
                 draws = sets.draws(method, k, matching)
                 control = paired.control(sets.baseline, top, draws)
-                controls.append({**row, "matching": matching, "draws": len(draws), **control})
+                matched = of_sets.loc[draws, "matched"].mean()
+                controls.append({**row, "matching": matching, "matched": matched, "draws": len(draws), **control})
         for method in sets.methods:
             for before, k in pairwise([0, *sets.levels(method)]):
                 former = sets.top(method, before) if before else sets.baseline
-                row = {**cell, "method": method, "k": k, "k_before": before}
-                steps.append({**row, **paired.step(former, sets.top(method, k))})
+                row = {**cell, "method": method, "k": k, "size": of_sets.loc[sets.top(method, k), "size"]}
+                steps.append({**row, "k_before": before, **paired.step(former, sets.top(method, k))})
     return _finish(effects, controls, steps)
 
 
@@ -111,11 +116,16 @@ def from_counts(summary: pd.DataFrame) -> Effects:
     """
     cell = list(_CELL)
     baseline = summary[summary["source"] == "baseline"][[*cell, "correct", "total"]]
-    top = summary[summary["source"] == "method"][[*cell, "method", "k", "correct", "total"]]
+    top = summary[summary["source"] == "method"][[*cell, "method", "k", "size", "correct", "total"]]
     random = (
         summary[summary["source"] == "random"]
         .groupby([*cell, "method", "matching", "k"])
-        .agg(draws=("draw", "nunique"), correct_random=("correct", "mean"), total_random=("total", "mean"))
+        .agg(
+            draws=("draw", "nunique"),
+            matched=("matched", "mean"),
+            correct_random=("correct", "mean"),
+            total_random=("total", "mean"),
+        )
         .reset_index()
     )
     both = top.merge(baseline, on=cell, suffixes=("", "_baseline"))
@@ -126,6 +136,7 @@ def from_counts(summary: pd.DataFrame) -> Effects:
         effects.append(
             {
                 **where,
+                "size": group["size"].mean(),
                 **_columns("baseline", wilson(base, base_n)),
                 **_columns("accuracy", wilson(hits, n)),
                 **_columns("drop", newcombe(base, base_n, hits, n)),
@@ -138,7 +149,9 @@ def from_counts(summary: pd.DataFrame) -> Effects:
         controls.append(
             {
                 **where,
-                "draws": group["draws"].min(),
+                "size": group["size"].mean(),
+                "matched": group["matched"].mean(),
+                "draws": group["draws"].max(),
                 **_columns("accuracy", wilson(rand, rand_n)),
                 **_columns("drop", newcombe(base, base_n, rand, rand_n)),
                 **_columns("difference", newcombe(rand, rand_n, hits, n)),
@@ -157,22 +170,31 @@ def from_counts(summary: pd.DataFrame) -> Effects:
                 continue
             hits = [int(n) for n in known.sum()]
             p = fisher(*hits) if where["question"] is not None and where["context_length"] is not None else np.nan
-            row = {**where, "k": k, "k_before": before, **_columns("change", newcombe(*hits))}
+            size = group.loc[group["k"] == k, "size"].mean()
+            row = {**where, "k": k, "size": size, "k_before": before, **_columns("change", newcombe(*hits))}
             steps.append({**row, "p": p, "prompts": hits[1]})
     return _finish(effects, controls, steps)
 
 
 class _Sets:
-    """The head sets among an outcome matrix's columns, which are (source, method, matching, draw, k)."""
+    """The head sets (source, method, matching, draw, k) of a configuration, or of several that are pooled.
+
+    Parameters
+    ----------
+    sizes : of each set, summed over prompts. A top set that is as large as the one of the level below is the same, and
+        no level of its own.
+    """
 
     baseline = ("baseline", "", "", -1, 0)
 
-    def __init__(self, columns: Iterable[tuple]):
-        self._columns = sorted(columns)
-
-    @property
-    def cuts(self) -> list[tuple[str, int]]:
-        return [(method, k) for source, method, _, _, k in self._columns if source == "method"]
+    def __init__(self, sizes: pd.Series):
+        self._columns = sorted(sizes.index)
+        top = [key for key in self._columns if key[0] == "method"]
+        self.cuts = [
+            (key[1], key[4])
+            for before, key in zip([None, *top[:-1]], top, strict=True)
+            if before is None or before[1] != key[1] or sizes[before] < sizes[key]
+        ]
 
     @property
     def methods(self) -> list[str]:
@@ -217,7 +239,7 @@ class _Paired:
         }
 
     def control(self, baseline: tuple, top: tuple, draws: list[tuple]) -> dict:
-        counts, before, after, *each = self._by_document(baseline, top, *draws)
+        counts, before, after, *each = self._by_document(baseline, top, *self._filled(draws))
         random = np.mean(each, axis=0)
         return {
             **_columns("accuracy", bootstrap_mean(random, counts, self._weights)),
@@ -239,9 +261,17 @@ class _Paired:
         # Each test draws anew from the same seed, so that none depends on what was tested before it.
         return paired_test(one, others, counts, generator(*self._key))
 
-    def _by_document(self, *names: tuple) -> np.ndarray:
+    def _filled(self, draws: list[tuple]) -> list[np.ndarray]:
+        """The outcomes under each draw; a prompt that has fewer draws than others has its own ones again."""
+        each = np.array([self._outcomes[name] for name in draws])
+        known = ~np.isnan(each)
+        places = [np.flatnonzero(column) for column in known.T]
+        again = np.array([np.resize(there, len(draws)) if len(there) else np.arange(len(draws)) for there in places]).T
+        return list(np.where(known, each, np.take_along_axis(each, again, axis=0)))
+
+    def _by_document(self, *sets: tuple | np.ndarray) -> np.ndarray:
         """Prompts measured under all these sets, then the right answers under each; shape (1 + sets, documents)."""
-        values = np.array([self._outcomes[name] for name in names])
+        values = np.array([self._outcomes[of] if isinstance(of, tuple) else of for of in sets])
         complete = ~np.isnan(values).any(axis=0)
         return np.vstack([complete, np.where(complete, values, 0)]) @ self._membership.T
 

@@ -4,13 +4,14 @@
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from retrieval_heads.whole import whole_folder
 
-COLUMNS = ["rank", "layer", "head", "score", "n_samples", "score_sd"]
+COLUMNS = ["rank", "last", "layer", "head", "score", "n_samples", "score_sd"]
 """The columns of an exported CSV table."""
 
 
@@ -26,20 +27,26 @@ def export_rankings(rankings: pd.DataFrame, scores: pd.DataFrame, folder: str | 
     """
     with whole_folder(folder) as made:
         for (method, question), ranking in rankings.groupby(["method", "question"]):
-            ranking = ranking.sort_values("rank")
+            ranking = ranking.sort_values(["rank", "layer", "head"])
             of_prompts = scores[(scores["method"] == method) & (scores["question"] == question)]
             listed = ranking.set_index(["layer", "head"])["score"] if of_prompts.empty else _by_head(of_prompts)
             (made / method).mkdir(exist_ok=True)
             for suffix, text in (
                 ("json", json.dumps({_key(*head): values for head, values in listed.sort_index().items()}) + "\n"),
                 ("csv", ranking.to_csv(columns=COLUMNS, index=False, lineterminator="\n")),
-                ("txt", "".join(f"{_key(*head)}\n" for head in zip(ranking["layer"], ranking["head"], strict=True))),
+                ("txt", "".join(f"{line}\n" for line in _lines(ranking))),
             ):
                 (made / method / f"{question}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
 
 
 def _key(layer: int, head: int) -> str:
     return f"{layer}-{head}"
+
+
+def _lines(ranking: pd.DataFrame) -> Iterator[str]:
+    """The heads of each place, best first: heads that tie share a line, for none of them comes before another."""
+    for _, heads in ranking.groupby("rank"):
+        yield " ".join(_key(*head) for head in zip(heads["layer"], heads["head"], strict=True))
 
 
 def _by_head(scores: pd.DataFrame) -> pd.Series:

@@ -34,12 +34,12 @@ def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
     places = [{value: place for place, value in enumerate(orders[name])} for name in DIMENSIONS]
     for key in sorted(groups, key=lambda key: _places(key, places)):
         layers, heads = grid[key[0]]
-        ranks: list[int | None] = [None] * (layers * heads)
+        ranks: list[float | None] = [None] * (layers * heads)
         scores: list[float | None] = [None] * (layers * heads)
         rows = groups[key]
         for layer, head, rank, score in zip(rows["layer"], rows["head"], rows["rank"], rows["score"], strict=True):
             at = int(layer) * heads + int(head)
-            ranks[at], scores[at] = int(rank), float(f"{score:.{_DIGITS}g}")
+            ranks[at], scores[at] = float(rank), float(f"{score:.{_DIGITS}g}")
         found.append({"of": _places(key, places), "ranks": ranks, "scores": scores})
     models = [
         {"label": study.label("model", model), "layers": grid[model][0], "heads": grid[model][1]}

@@ -1,6 +1,9 @@
-"""Which heads to cut: nested top-k sets of each ranking, and random sets of the same size to hold them against."""
+"""Which heads to ablate: nested top sets of each ranking, and random sets of the same size to hold them against."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -23,51 +26,113 @@ def parse_head(name: str) -> Head:
 
 
 def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[str, int], seed: int) -> pd.DataFrame:
-    """All head sets of a study's ablation.
+    """All head sets of the ablation of one model.
 
     Parameters
     ----------
-    rankings : the rankings table.
-    levels : the sizes k. The top-k sets of a ranking are nested.
-    draws : how many random draws: ``matched`` (layer by layer like the top-k set) and ``unmatched`` (any head).
+    rankings : the rankings table of a model that names all its heads, with all the context lengths that are ablated.
+    levels : the levels k. The top set is the heads with ``last`` ≤ k, so those of a ranking are nested, and it is
+        smaller than k, or missing, where the ranking does not tell k heads apart.
+    draws : how many random draws: ``matched`` (layer by layer like the top set) and ``unmatched`` (any head).
     seed : the study's seed. A draw's order of heads depends on its model, question and number; its set at a level
-        leaves out that level's top set. So no set depends on what other methods, lengths or levels there are.
+        leaves out that level's top set. So no random set depends on what other methods, lengths or levels there are.
 
     Returns
     -------
-    The head_sets table: for each model, question and length the baseline (no heads), and for each method the top-k set
-    and its controls, which share no head with it.
+    The head_sets table: for each question and length the baseline (no heads), and for each method the top sets and
+    their controls, which share no head with them; draws that come out alike are there once. Where a ranking stops at
+    fewer heads, the rankings that it is compared with (of another method, question or length) have a set of that size
+    too (source equal).
 
     Raises
     ------
     StudyError
         when a level is larger than the number of heads, or leaves too few heads to draw controls from.
     """
+    (model,) = rankings["model"].unique()
+    orders = {
+        configuration: _Order.of(ranking)
+        for configuration, ranking in rankings.groupby(["question", "context_length", "method"], sort=False)
+    }
+    asked = {configuration: {order.reach(k) for k in levels} for configuration, order in orders.items()}
     rows = []
-    for (model, question, length), group in rankings.groupby(["model", "question", "context_length"], sort=False):
+    for question, length in dict.fromkeys(configuration[:2] for configuration in orders):
         same = {"model": model, "question": question, "context_length": length}
-        rows.append({**same, "source": "baseline", "method": None, "matching": None, "draw": None, "k": 0, "heads": []})
-        for method, ranking in group.groupby("method", sort=False):
-            order = list(ranking.sort_values("rank")[["layer", "head"]].itertuples(index=False, name=None))
-            sets: list[tuple[str, str | None, int | None, int, list[Head]]] = []
-            for k in sorted(levels):
-                _require_enough(k, len(order), any(draws.values()))
-                sets.append(("method", None, None, k, order[:k]))
-            for among, count, pick in (
+        rows.append(_row(same, "baseline", None, 0, []))
+        for method in (configuration[2] for configuration in orders if configuration[:2] == (question, length)):
+            order = orders[question, length, method]
+            tops = {k: top for k in sorted(levels) if (top := order.top(_enough(k, order.heads, any(draws.values()))))}
+            rows += [_row(same, "method", method, k, top) for k, top in tops.items()]
+            near = {
+                size
+                for other, sizes in asked.items()
+                if sum(one != two for one, two in zip(other, (question, length, method), strict=True)) == 1
+                for size in sizes
+            }
+            rows += [
+                _row(same, "equal", method, size, order.top(size))
+                for size in sorted(near - asked[question, length, method])
+                if order.reach(size) == size > 0
+            ]
+            for matching, count, draw in (
                 ("layer", draws["matched"], draw_matched),
                 ("none", draws["unmatched"], draw_unmatched),
             ):
+                shuffled = []
                 for number in range(count):
                     # The same order for every method, so that a difference between methods is not one between draws.
-                    rng = generator(seed, "head_sets", model, question, among, number)
-                    shuffled = [sorted(order)[i] for i in rng.permutation(len(order))]
-                    sets.extend(("random", among, number, k, pick(order[:k], shuffled)) for k in sorted(levels))
-            for source, matching, draw, k, heads in sets:
-                rows.append(
-                    {**same, "source": source, "method": method, "matching": matching, "draw": draw, "k": k}
-                    | {"heads": [head_name(*head) for head in heads]}
-                )
-    return pd.DataFrame(rows, columns=HEAD_SETS.columns)
+                    rng = generator(seed, "head_sets", model, question, matching, number)
+                    shuffled.append([sorted(order.names)[i] for i in rng.permutation(order.heads)])
+                for k, top in tops.items():
+                    rows += _controls(same, method, matching, k, top, [draw(top, one) for one in shuffled])
+    return pd.DataFrame(rows, columns=HEAD_SETS.columns).astype({"draw": "Int32", "matched": float})
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One ranking: heads, best first, and the last place of each one's tie group."""
+
+    names: list[Head]
+    last: list[int]
+
+    @classmethod
+    def of(cls, ranking: pd.DataFrame) -> "_Order":
+        ranking = ranking.sort_values(["last", "layer", "head"])
+        return cls(list(ranking[["layer", "head"]].itertuples(index=False, name=None)), ranking["last"].tolist())
+
+    @property
+    def heads(self) -> int:
+        return len(self.names)
+
+    def reach(self, k: int) -> int:
+        """How many heads the top set at level k has."""
+        return bisect_right(self.last, k)
+
+    def top(self, k: int) -> list[Head]:
+        return self.names[: self.reach(k)]
+
+
+def _controls(
+    same: dict, method: str, matching: str, k: int, top: list[Head], drawn: Iterable[list[Head]]
+) -> Iterator[dict]:
+    """The rows of the draws for one top set, each set once; none that is called matched without a head that is."""
+    seen = set()
+    for number, heads in enumerate(drawn):
+        matched = matched_share(top, heads) if matching == "layer" else None
+        if frozenset(heads) not in seen and matched != 0:
+            seen.add(frozenset(heads))
+            yield _row(same, "random", method, k, heads) | {"matching": matching, "draw": number, "matched": matched}
+
+
+def _row(same: dict, source: str, method: str | None, k: int, heads: list[Head]) -> dict:
+    names = [head_name(*head) for head in heads]
+    return {**same, "source": source, "method": method, "k": k, "size": len(heads), "heads": names}
+
+
+def matched_share(top: Sequence[Head], drawn: Sequence[Head]) -> float:
+    """The share of the drawn heads that stand for a head of the top set in the same layer."""
+    layers, others = (Counter(layer for layer, _ in heads) for heads in (top, drawn))
+    return (layers & others).total() / len(top)
 
 
 def draw_unmatched(top: Sequence[Head], shuffled: Sequence[Head]) -> list[Head]:
@@ -96,7 +161,8 @@ def draw_matched(top: Sequence[Head], shuffled: Sequence[Head]) -> list[Head]:
     return drawn
 
 
-def _require_enough(k: int, heads: int, controls: bool) -> None:
+def _enough(k: int, heads: int, controls: bool) -> int:
+    """The level, if the model has heads enough for it."""
     if k > heads:
         raise StudyError(f"ablation.levels: {k} is more than the model's {heads} heads; give smaller levels.")
     if controls and 2 * k > heads:
@@ -104,3 +170,4 @@ def _require_enough(k: int, heads: int, controls: bool) -> None:
             f"ablation.levels: {k} of {heads} heads leave too few others to draw as many from; "
             f"give levels of at most {heads // 2}, or set ablation.random_draws to 0."
         )
+    return k

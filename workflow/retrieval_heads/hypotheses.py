@@ -5,16 +5,19 @@ of configurations that were measured on the same prompts; these still share docu
 small rather than too large.
 """
 
+import math
 from collections.abc import Iterator
+from functools import cache
 from itertools import combinations, pairwise, product
 
 import numpy as np
 import pandas as pd
+import scipy
 
 from retrieval_heads import profiles
 from retrieval_heads.derived import TESTS
-from retrieval_heads.drops import Drops
-from retrieval_heads.overlap import grid_names, grids, heads_in, rank_of_unlisted, top_heads
+from retrieval_heads.drops import Drops, at_equal_size
+from retrieval_heads.overlap import Ranking, grid_names, grids, heads_in, top_heads
 from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import (
     Comparison,
@@ -22,7 +25,7 @@ from retrieval_heads.statistics import (
     friedman,
     holm,
     mean_interval,
-    pairing_test,
+    shared_by_all,
     signed_rank,
 )
 from retrieval_heads.study import CELL, DIMENSIONS, Study
@@ -90,49 +93,67 @@ def layer_overlap(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
 
     Returns
     -------
-    model, method, context_length, a, b and jaccard (the overlap of the layers' shares, from 0 to 1; so called as it is
-    compared in the way that the Jaccard of heads is).
+    model, method, context_length, a, b, jaccard (the overlap of the layers' shares, from 0 to 1; so called as it is
+    compared in the way that the Jaccard of heads is) and chance (its exact expectation for two random sets of these
+    sizes).
     """
-    top = top_heads(rankings, top_k)
-    layers = top.groupby([*DIMENSIONS, "layer"]).size().unstack("layer", fill_value=0)
-    shares = layers.div(layers.sum(axis=1), axis=0)
+    top, grid = top_heads(rankings, top_k), grids(rankings)
+    counts = top.groupby([*DIMENSIONS, "layer"]).size().unstack("layer", fill_value=0)
     rows = []
     by = [dimension for dimension in DIMENSIONS if dimension != "question"]
-    for configuration, group in shares.groupby(by):
+    for configuration, group in counts.groupby(by):
         for a, b in combinations(sorted(group.index.get_level_values("question")), 2):
-            one, other = (group.xs(question, level="question").iloc[0] for question in (a, b))
-            rows.append((*configuration, a, b, float(np.minimum(one, other).sum())))
-    return pd.DataFrame(rows, columns=[*by, "a", "b", "jaccard"])
+            one, other = (group.xs(question, level="question").iloc[0].to_numpy() for question in (a, b))
+            shared = np.minimum(one / one.sum(), other / other.sum()).sum()
+            chance = expected_layer_overlap(*grid[configuration[0]], int(one.sum()), int(other.sum()))
+            rows.append((*configuration, a, b, float(shared), chance))
+    return pd.DataFrame(rows, columns=[*by, "a", "b", "jaccard", "chance"])
+
+
+@cache
+def expected_layer_overlap(layers: int, per_layer: int, a: int, b: int) -> float:
+    """The mean overlap of the layers' shares of two random sets of a and b heads.
+
+    Exact: how many of a random set lie in one layer is hypergeometric, and every layer is alike.
+    """
+    heads, here = layers * per_layer, np.arange(per_layer + 1)
+    one, other = (scipy.stats.hypergeom.pmf(here, heads, per_layer, size) for size in (a, b))
+    return float(layers * (np.minimum.outer(here / a, here / b) * np.outer(one, other)).sum())
 
 
 def score_gaps(rankings: pd.DataFrame) -> pd.DataFrame:
     """How far the first head of each ranking stands above the second: (score 1 − score 2) / score 1, as ``gap``.
 
-    A ranking whose first score is not above 0, or that lists a single head, has none.
+    Where the first two tie it is 0. A ranking whose first score is not above 0, or that lists a single head, has none.
     """
-    scores = (
-        rankings[rankings["rank"] <= 2]
-        .pivot(index=list(DIMENSIONS), columns="rank", values="score")
-        .reindex(columns=[1, 2])
-    )
-    scores = scores[scores[1] > 0].dropna()
-    return ((scores[1] - scores[2]) / scores[1]).rename("gap").reset_index()
+    rows = []
+    for configuration, heads in rankings.groupby(list(DIMENSIONS)):
+        if len(heads) > 1 and (first := heads["score"].max()) > 0:
+            second = heads["score"].nlargest(2).iloc[1]
+            rows.append((*configuration, (first - second) / first if heads["rank"].min() == 1 else 0.0))
+    return pd.DataFrame(rows, columns=[*DIMENSIONS, "gap"])
 
 
 def _drops(study: Study, drops: Drops) -> Iterator[dict]:
-    """Does the same cut cost as much for every question, category, method, model and length?"""
-    units = drops.units[drops.units["source"] == "method"]
-    units = units.assign(category=units["question"].map(study.categories))
-    for k in (None, *sorted(units["k"].unique())):
-        rows = units if k is None else units[units["k"] == k]
+    """Does the same ablation cost as much for every question, category, method, model and length?
+
+    Sets of unequal size are not the same ablation: each setting is compared at the largest size, up to the level, at
+    which the heads of all that are compared were ablated.
+    """
+    units = drops.units.assign(category=drops.units["question"].map(study.categories))
+    levels = sorted(units.loc[units["source"] == "method", "k"].unique())
+    for k in (None, *levels):
         for dimension in ("question", "category", "method", "model", "context_length"):
-            values, unit = _blocks(rows, dimension)
-            order = study.order(dimension, values.columns)
-            if len(order) > 2 and len(values) > 1:
-                yield _row(DROP, dimension, friedman(values[order].to_numpy()), unit, len(values), k=k)
+            order = study.order(dimension, units.loc[units["source"] == "method", dimension])
+            values, unit, sizes = _blocks(units, dimension, order, levels if k is None else [k])
+            if len(order) > 2 and values.shape[1] == len(order) and len(values) > 1:
+                yield _row(DROP, dimension, friedman(values[order].to_numpy()), unit, len(values), k=k) | sizes
             for a, b in combinations(order, 2):
-                difference = (values[a] - values[b]).to_numpy()
-                yield from _paired(study, DROP, dimension, difference, unit, a=str(a), b=str(b), k=k)
+                values, unit, sizes = _blocks(units, dimension, [a, b], levels if k is None else [k])
+                if values.shape[1] == 2:
+                    difference = (values[a] - values[b]).to_numpy()
+                    for row in _paired(study, DROP, dimension, difference, unit, a=str(a), b=str(b), k=k):
+                        yield row | sizes
 
 
 def _against_random(study: Study, drops: Drops) -> Iterator[dict]:
@@ -142,21 +163,27 @@ def _against_random(study: Study, drops: Drops) -> Iterator[dict]:
         for model, method in product(
             (None, *study.order("model", group["model"])), study.order("method", group["method"])
         ):
-            chosen = (group["method"] == method) & (True if model is None else group["model"] == model)
-            values, unit = _blocks(group[chosen], "method")
-            if method in values:
+            chosen = group[(group["method"] == method) & (True if model is None else group["model"] == model)]
+            if len(chosen):
+                index, unit = _units(chosen, "method")
+                # What is compared differs in its heads alone, so that their size is whatever the method gave.
+                setting = chosen.groupby([*index, *CELL]) if unit == "document" else chosen.groupby(index)
+                difference = setting["drop"].mean().groupby(level=index).mean().to_numpy()
                 names = {"a": matching, "b": model, "method": method, "k": k}
-                yield from _paired(study, AGAINST_RANDOM, "method", values[method].to_numpy(), unit, **names)
+                sizes = {"size_least": int(chosen["size"].min()), "size_most": int(chosen["size"].max())}
+                for row in _paired(study, AGAINST_RANDOM, "method", difference, unit, **names):
+                    yield row | sizes
 
 
 def _within_and_between(study: Study, subject: str, pairs: pd.DataFrame) -> Iterator[dict]:
     """Do questions of one category agree more than questions of two?"""
     a, b = (pairs[end].map(study.categories) for end in ("a", "b"))
     by = ["model", "method", "context_length"]
-    between = pairs[a != b].groupby(by)["jaccard"].mean()
+    pairs = _beyond_chance(pairs)
+    between = pairs[a != b].groupby(by)["beyond"].mean()
     groups = {"within": a == b, **{category: (a == category) & (b == category) for category in sorted(set(a) | set(b))}}
     for name, chosen in groups.items():
-        difference = (pairs[chosen].groupby(by)["jaccard"].mean() - between).dropna().to_numpy()
+        difference = (pairs[chosen].groupby(by)["beyond"].mean() - between).dropna().to_numpy()
         yield from _paired(study, subject, "category", difference, "ranking group", a=name, b="between")
 
 
@@ -169,26 +196,24 @@ def _of_whole_rankings(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
     grid = grids(rankings)
     named = grid_names(rankings, rankings)
     for (name, method), group in rankings.groupby([named, "method"], sort=True):
-        layers, heads = grid[group["model"].iloc[0]]
-        within, beyond = study.top_k_of(layers * heads), study.specialist_k(layers * heads)
+        shape = grid[group["model"].iloc[0]]
+        within, beyond = study.top_k_of(math.prod(shape)), study.specialist_k(math.prod(shape))
 
         def count(ranks: np.ndarray, within: int = within, beyond: int = beyond) -> float:
-            with np.errstate(invalid="ignore"):
-                means = np.nansum(ranks, axis=1) / (~np.isnan(ranks)).sum(axis=1)
+            means = ranks.mean(axis=1)
             best = means.min(axis=0)
             others = (means.sum(axis=0) - best) / (len(means) - 1)
             return float(((best < within) & (others > beyond)).sum())
 
-        ranks = _by_head(group, heads, layers * heads)
+        ranks = _by_head(group, shape)
         values, questions = _exchangeable(ranks, "question")
         if len(questions) > 1 and values.shape[1] > 1:
             key = generator(study.seed, "specialists", name, method)
             result = exchange_test(values, count, "heads", key)
             yield _row(SPECIALISTS, "question", result, "ranking group", values.shape[1], grid=name, method=method)
         models = study.order("model", group["model"])
-        filled = _filled(ranks)
         for a, b in combinations(models, 2):
-            values, _ = _exchangeable(filled[filled.index.get_level_values("model").isin([a, b])], "model")
+            values, _ = _exchangeable(ranks[ranks.index.get_level_values("model").isin([a, b])], "model")
             if len(values) == 2 and values.shape[1] > 1:
                 key = generator(study.seed, "model_ranks", a, b, method)
                 result = exchange_test(values, _mean_distance, "places", key)
@@ -202,10 +227,8 @@ def _consensus(study: Study, heads: pd.DataFrame) -> Iterator[dict]:
         total = heads_in(name)
         ranks = group.pivot(index=["layer", "head"], columns="method", values="mean_rank")
         if ranks.shape[1] > 1:
-            within = np.zeros((ranks.shape[1], total))
-            within[:, : len(ranks)] = (ranks < study.consensus_k(total)).to_numpy().T
-            key = generator(study.seed, "consensus", name)
-            result = pairing_test(within, lambda rows: float(rows.prod(axis=0).sum()), "heads", key)
+            within = ranks < study.consensus_k(total)
+            result = shared_by_all(total, within.sum().tolist(), int(within.all(axis=1).sum()))
             yield _row(CONSENSUS, "method", result, "head", total, grid=name)
 
 
@@ -222,7 +245,7 @@ def _gaps(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
 
 def _breaks(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
     """Do rankings change between two neighbouring lengths more than between the other neighbours?"""
-    pairs = overlap[overlap["dimension"] == "context_length"]
+    pairs = _beyond_chance(overlap[overlap["dimension"] == "context_length"])
     lengths = sorted({int(length) for length in [*pairs["a"], *pairs["b"]]})
     if len(lengths) < 3:
         return
@@ -230,7 +253,7 @@ def _breaks(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
     neighbours = {frozenset(pair): pair for pair in pairwise(lengths)}
     pairs = pairs.assign(pair=[neighbours.get(end) for end in ends]).dropna(subset="pair")
     for method, group in pairs.groupby("method"):
-        values = group.pivot(index=["model", "question"], columns="pair", values="jaccard").dropna()
+        values = group.pivot(index=["model", "question"], columns="pair", values="beyond").dropna()
         if values.shape[1] > 2 and len(values) > 1:
             every = friedman(values.to_numpy())
             yield _row(LENGTH_BREAK, "context_length", every, "ranking group", len(values), method=method)
@@ -246,21 +269,21 @@ def _noise(study: Study, overlap: pd.DataFrame, reliability: pd.DataFrame | None
     """Do two methods agree less than each agrees with itself on other documents?"""
     if reliability is None or reliability.empty:
         return
-    noise = reliability.groupby([*CELL, "method"])["jaccard"].mean().unstack("method")
-    pairs = overlap[overlap["dimension"] == "method"]
+    noise = _beyond_chance(reliability).groupby([*CELL, "method"])["beyond"].mean().unstack("method")
+    pairs = _beyond_chance(overlap[overlap["dimension"] == "method"])
     for (a, b), group in pairs.groupby(["a", "b"]):
         if {a, b} <= set(noise.columns):
             own = noise[[a, b]].reindex(pd.MultiIndex.from_frame(group[CELL])).to_numpy().mean(axis=1)
-            difference = group["jaccard"].to_numpy() - own
+            difference = group["beyond"].to_numpy() - own
             known = difference[~np.isnan(difference)]
             yield from _paired(study, NOISE, "method", known, "configuration", a=a, b=b)
 
 
 def _agreement_by_length(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
     """Do the methods agree more at some context lengths than at others?"""
-    pairs = overlap[overlap["dimension"] == "method"]
+    pairs = _beyond_chance(overlap[overlap["dimension"] == "method"])
     values = pairs.pivot_table(
-        index=["model", "question", "a", "b"], columns="context_length", values="jaccard"
+        index=["model", "question", "a", "b"], columns="context_length", values="beyond"
     ).dropna()
     order = sorted(values.columns)
     if len(order) > 2 and len(values) > 1:
@@ -272,32 +295,46 @@ def _agreement_by_length(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
         yield from _paired(study, AGREEMENT_BY_LENGTH, "context_length", difference, "ranking pair", **names)
 
 
-def _blocks(rows: pd.DataFrame, dimension: str) -> tuple[pd.DataFrame, str]:
-    """Mean drop of each value of a dimension in each unit that has them all, shape (units, values).
+def _beyond_chance(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of top sets with what they share beyond chance, which sets of other sizes would share more or less of."""
+    return pairs.assign(beyond=pairs["jaccard"] - pairs["chance"]).dropna(subset="beyond")
 
-    What else tells drops apart is the same for all values: a mean is over those settings alone that have them all.
+
+def _units(rows: pd.DataFrame, dimension: str) -> tuple[list[str], str]:
+    """The columns that tell units apart in a comparison along a dimension, and what a unit is."""
+    if "doc_id" in rows:
+        return ["doc_id"], "document"
+    cell = [name for name in CELL if name != dimension]
+    return cell, "configuration" if cell == CELL else "configuration group"
+
+
+def _blocks(
+    rows: pd.DataFrame, dimension: str, compared: list, levels: list[int]
+) -> tuple[pd.DataFrame, str, dict[str, int]]:
+    """Mean drop of each of the compared values in each unit that has them all, shape (units, values).
+
+    What else tells drops apart is the same for all values, and so is the number of heads: a mean is over those settings
+    alone that have them all.
+
+    Returns
+    -------
+    The drops, what a unit is, and the least and most heads that were ablated.
     """
     named = "question" if dimension == "category" else dimension
-    cell = [name for name in CELL if name != named]
-    if "doc_id" in rows:
-        index, unit = ["doc_id"], "document"
-    else:
-        index, unit = cell, "configuration" if cell == CELL else "configuration group"
-    setting = list(dict.fromkeys([*index, *cell, *(name for name in ("method", "k") if name != named)]))
+    index, unit = _units(rows, named)
+    fixed = [name for name in (*CELL, "method") if name != named]
+    rows = at_equal_size(rows[rows[dimension].isin(compared)], fixed, dimension, levels)
+    setting = list(dict.fromkeys([*index, *fixed, "k"]))
     whole = rows.pivot_table(index=setting, columns=dimension, values="drop", aggfunc="mean").dropna()
-    return whole.groupby(level=index).mean(), unit
+    sizes = rows["size"]
+    known = {"size_least": int(sizes.min()), "size_most": int(sizes.max())} if len(rows) else {}
+    return whole.groupby(level=index).mean(), unit, known
 
 
-def _by_head(group: pd.DataFrame, per_layer: int, heads: int) -> pd.DataFrame:
-    """Rankings × all heads: the ranks, NaN where a ranking does not list a head."""
-    place = group["layer"] * per_layer + group["head"]
-    ranks = group.assign(place=place).pivot(index=CELL, columns="place", values="rank")
-    return ranks.reindex(columns=range(heads)).astype(float)
-
-
-def _filled(ranks: pd.DataFrame) -> pd.DataFrame:
-    """Heads that a ranking does not list share the mean of the ranks that are left."""
-    return ranks.apply(lambda row: row.fillna(rank_of_unlisted(row.count(), len(row))), axis=1)
+def _by_head(group: pd.DataFrame, grid: tuple[int, int]) -> pd.DataFrame:
+    """Rankings × all heads: the ranks."""
+    ranks = {cell: Ranking.of(rows, grid, 0).places.rank for cell, rows in group.groupby(CELL)}
+    return pd.DataFrame(ranks.values(), index=pd.MultiIndex.from_tuples(ranks, names=CELL))
 
 
 def _exchangeable(ranks: pd.DataFrame, dimension: str) -> tuple[np.ndarray, list]:

@@ -18,6 +18,7 @@ from retrieval_heads.agreement import (
 )
 from retrieval_heads.derived import OVERLAP, UNIONS
 from retrieval_heads.study import DIMENSIONS, top_k_for
+from retrieval_heads.ties import Places, listed
 
 
 def grids(rankings: pd.DataFrame) -> dict[str, tuple[int, int]]:
@@ -28,8 +29,12 @@ def grids(rankings: pd.DataFrame) -> dict[str, tuple[int, int]]:
 
 def grid_names(frame: pd.DataFrame, rankings: pd.DataFrame) -> pd.Series:
     """For each row of a frame, its model's grid of heads in words: ``32 × 32``. Equal grids can be compared."""
-    names = {model: f"{layers} × {heads}" for model, (layers, heads) in grids(rankings).items()}
-    return frame["model"].map(names)
+    return frame["model"].map({model: grid_name(grid) for model, grid in grids(rankings).items()})
+
+
+def grid_name(grid: tuple[int, int]) -> str:
+    """Layers × heads per layer in words: ``32 × 32``."""
+    return " × ".join(map(str, grid))
 
 
 def heads_in(grid: str) -> int:
@@ -38,24 +43,20 @@ def heads_in(grid: str) -> int:
     return int(layers) * int(heads)
 
 
-def rank_of_unlisted(listed: int, heads: int) -> float:
-    """The rank that heads share which a ranking does not list: the mean of the ranks that are left."""
-    return (listed + 1 + heads) / 2
-
-
 def persistence_for(k: int) -> float:
     """The persistence of rank-biased overlap that gives the first k places the most weight."""
     return 1 - 1 / max(k, 2)
 
 
 def top_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
-    """The rows of the rankings table that belong to the top sets, with the size asked for as column k.
+    """The rows of the rankings table that belong to the top sets, with the level asked for as column k.
 
-    A ranking that lists fewer heads than k gives what it lists.
+    A top set ends where heads are no longer told apart (:mod:`~retrieval_heads.ties`), and may hold fewer than k, or
+    none.
     """
     sizes = {model: top_k_for(layers * heads, top_k) for model, (layers, heads) in grids(rankings).items()}
     k = rankings["model"].map(sizes).astype(int)
-    return rankings.assign(k=k)[rankings["rank"] <= k]
+    return rankings.assign(k=k)[rankings["last"] <= k]
 
 
 @dataclass(frozen=True)
@@ -64,44 +65,43 @@ class Ranking:
 
     Parameters
     ----------
-    ranks : head (layer × heads per layer + head) → rank from 1. It may list only some heads.
-    heads : how many heads the model has.
-    k : the size of the top set.
+    places : of all heads of the model, head layer × heads per layer + head; those that the ranking does not name tie
+        last.
+    k : the level of the top set.
     """
 
-    ranks: Mapping[int, int]
-    heads: int
+    places: Places
     k: int
 
     @classmethod
     def of(cls, rows: pd.DataFrame, grid: tuple[int, int], k: int) -> "Ranking":
         """From the rows of a rankings table that belong to one configuration of a model with this grid."""
         layers, per_layer = grid
-        ranks = dict(zip(rows["layer"] * per_layer + rows["head"], rows["rank"], strict=True))
-        return cls(ranks, layers * per_layer, k)
+        named = (rows["layer"] * per_layer + rows["head"]).to_numpy()
+        among = Places(rows["rank"].to_numpy(float), rows["last"].to_numpy(int))
+        return cls(listed(layers * per_layer, named, among), k)
 
     @cached_property
     def top(self) -> frozenset[int]:
-        """The first k heads, or what the ranking lists of them."""
-        return frozenset(head for head, rank in self.ranks.items() if rank <= self.k)
-
-    @cached_property
-    def all_ranks(self) -> np.ndarray:
-        """Rank of every head, shape (N,); heads that are not listed share the mean of the ranks that are left."""
-        every = np.full(self.heads, rank_of_unlisted(len(self.ranks), self.heads))
-        every[list(self.ranks)] = list(self.ranks.values())
-        return every
+        """The heads that are told apart from those left out, at most k."""
+        return frozenset(np.flatnonzero(self.places.last <= self.k).tolist())
 
     def compare(self, other: "Ranking") -> dict[str, float]:
-        """Jaccard of the top sets with its chance level and p value, rank-biased overlap, Spearman's correlation."""
-        sizes, persistence = (len(self.top), len(other.top)), persistence_for(self.k)
+        """Sizes and Jaccard of the top sets with chance level and p value, rank-biased overlap, Spearman's correlation.
+
+        Where a top set is empty there is no Jaccard.
+        """
+        heads, sizes, persistence = len(self.places.rank), (len(self.top), len(other.top)), persistence_for(self.k)
+        known = min(sizes) > 0
         return {
-            "jaccard": jaccard(self.top, other.top),
-            "chance": expected_jaccard(self.heads, *sizes),
-            "p": chance_of_sharing(self.heads, *sizes, len(self.top & other.top)),
-            "rbo": rank_biased_overlap(self.ranks, other.ranks, persistence),
-            "rbo_chance": expected_rank_biased_overlap(self.heads, min(len(self.ranks), len(other.ranks)), persistence),
-            "spearman": spearman(self.all_ranks, other.all_ranks),
+            "size_a": sizes[0],
+            "size_b": sizes[1],
+            "jaccard": jaccard(self.top, other.top) if known else np.nan,
+            "chance": expected_jaccard(heads, *sizes) if known else np.nan,
+            "p": chance_of_sharing(heads, *sizes, len(self.top & other.top)) if known else np.nan,
+            "rbo": rank_biased_overlap(self.places, other.places, persistence),
+            "rbo_chance": expected_rank_biased_overlap(heads, persistence),
+            "spearman": spearman(self.places.rank, other.places.rank),
         }
 
 
@@ -134,6 +134,7 @@ def pairwise(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
                         "dimension": dimension,
                         "a": str(a[at]),
                         "b": str(b[at]),
+                        "grid": grid_name(grid[a[0]]),
                         "k": each[a].k,
                         **each[a].compare(each[b]),
                     }
@@ -145,7 +146,8 @@ def pairwise(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
 def unions(rankings: pd.DataFrame, categories: Mapping[str, str], top_k: int | None = None) -> pd.DataFrame:
     """Jaccard of the heads in the top set of any configuration, for each two methods, questions and categories.
 
-    The more configurations there are, the larger such unions grow, and the more they share by chance alone.
+    What has no head in any top set has no row. The more configurations there are, the larger such unions grow, and the
+    more they share by chance alone.
 
     Parameters
     ----------

@@ -1,10 +1,14 @@
 """Where each head stands in the rankings of a method, over all configurations and for each value of a dimension."""
 
+import math
+
+import numpy as np
 import pandas as pd
 
 from retrieval_heads.derived import PROFILES
-from retrieval_heads.overlap import grid_names, top_heads
-from retrieval_heads.study import DIMENSIONS
+from retrieval_heads.overlap import Ranking, grid_names, grids
+from retrieval_heads.study import DIMENSIONS, top_k_for
+from retrieval_heads.ties import told_apart
 
 ALL = "all"
 """The dimension, and the value, of profiles over all configurations of a method."""
@@ -15,38 +19,55 @@ _SLICES = (ALL, *(dimension for dimension in DIMENSIONS if dimension != "method"
 def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
     """Mean, spread and extremes of each head's rank, and how often it is among the top heads, for each method.
 
-    Models whose grids of heads are equal are taken together. A mean rank is over the configurations that list the head
-    (``listed``); the share of top sets is out of all configurations of the method.
+    Models whose grids of heads are equal are taken together. Everything is over all configurations: in one that does
+    not name a head (``listed`` counts those that do), the head ties last with the others that it leaves out.
 
     Parameters
     ----------
     rankings : the rankings table.
-    top_k : the size of a top set.
+    top_k : the level of a top set.
 
     Returns
     -------
-    The profiles table; standard deviations are population ones.
+    The profiles table; standard deviations are population ones. A head that no configuration of a method names has no
+    row.
     """
-    rankings = rankings.reset_index(drop=True)
-    top = top_heads(rankings, top_k)
-    rows = rankings.assign(grid=grid_names(rankings, rankings), top=rankings.index.isin(top.index), all=ALL)
-    frames = []
+    grid = grids(rankings)
+    names = dict(zip(rankings["model"], grid_names(rankings, rankings), strict=True))
+    configurations, ranks, tops, named = [], [], [], []
+    for configuration, rows in rankings.groupby(list(DIMENSIONS)):
+        ranking = Ranking.of(rows, grid[configuration[0]], top_k_for(math.prod(grid[configuration[0]]), top_k))
+        configurations.append((*configuration, names[configuration[0]], ALL))
+        ranks.append(ranking.places.rank)
+        tops.append(ranking.places.last <= ranking.k)
+        named.append(np.isin(np.arange(len(ranks[-1])), rows["layer"] * grid[configuration[0]][1] + rows["head"]))
+    where = pd.DataFrame(configurations, columns=[*DIMENSIONS, "grid", ALL])
+    frames = [pd.DataFrame(columns=PROFILES.columns)]
     for dimension in _SLICES:
         # The dimension "all" is a column with a single value.
-        by = ["grid", "method", dimension]
-        configurations = rows.drop_duplicates([*by, *DIMENSIONS]).groupby(by).size().rename("configurations")
-        each = rows.groupby([*by, "layer", "head"])
-        heads = each.agg(
-            mean_rank=("rank", "mean"),
-            best_rank=("rank", "min"),
-            worst_rank=("rank", "max"),
-            times=("top", "sum"),
-            listed=("rank", "size"),
-        ).assign(sd_rank=each["rank"].std(ddof=0))
-        frame = heads.reset_index().join(configurations, on=by).rename(columns={dimension: "value"})
-        frames.append(frame.assign(dimension=dimension, top_share=frame["times"] / frame["configurations"]))
-    profiles = pd.concat(frames, ignore_index=True)
-    return profiles.assign(value=profiles["value"].astype(str))[PROFILES.columns]
+        for (name, method, value), rows in where.groupby(["grid", "method", dimension]):
+            rank, top, is_named = (np.array([values[i] for i in rows.index]) for values in (ranks, tops, named))
+            per_layer = grid[rows["model"].iloc[0]][1]
+            frame = pd.DataFrame(
+                {
+                    "grid": name,
+                    "method": method,
+                    "dimension": dimension,
+                    "value": str(value),
+                    "layer": np.arange(rank.shape[1]) // per_layer,
+                    "head": np.arange(rank.shape[1]) % per_layer,
+                    "mean_rank": rank.mean(axis=0),
+                    "sd_rank": rank.std(axis=0),
+                    "best_rank": rank.min(axis=0),
+                    "worst_rank": rank.max(axis=0),
+                    "top_share": top.mean(axis=0),
+                    "top_chance": top.mean(),
+                    "listed": is_named.sum(axis=0),
+                    "configurations": len(rows),
+                }
+            )
+            frames.append(frame[frame["listed"] > 0])
+    return pd.concat(frames, ignore_index=True)[PROFILES.columns]
 
 
 def of(profiles: pd.DataFrame, dimension: str = ALL, **values: object) -> pd.DataFrame:
@@ -58,7 +79,7 @@ def of(profiles: pd.DataFrame, dimension: str = ALL, **values: object) -> pd.Dat
 
 
 def mean_ranks(profiles: pd.DataFrame, columns: str) -> pd.DataFrame:
-    """Heads × values: the mean rank under each method (or value); heads that one of them does not list are left out.
+    """Heads × values: the mean rank under each method (or value); heads that one of them never names are left out.
 
     Parameters
     ----------
@@ -84,12 +105,13 @@ def consensus(profiles: pd.DataFrame, k: int) -> pd.DataFrame:
     return agreed.loc[agreed.max(axis=1).sort_values(kind="stable").index]
 
 
-def specialists(profiles: pd.DataFrame, k: int, beyond: int) -> pd.DataFrame:
+def specialists(profiles: pd.DataFrame, k: int, beyond: int, most: int | None = None) -> pd.DataFrame:
     """Heads that matter to one question alone: mean rank below k for it, and on average beyond another for the rest.
 
     Parameters
     ----------
     profiles : rows of one grid and one method, of the dimension ``question``.
+    most : how many at most, none that ties with one left out; by default all.
 
     Returns
     -------
@@ -99,16 +121,18 @@ def specialists(profiles: pd.DataFrame, k: int, beyond: int) -> pd.DataFrame:
     best = ranks.min(axis=1)
     others = (ranks.sum(axis=1) - best) / max(ranks.shape[1] - 1, 1)
     found = pd.DataFrame({"question": ranks.idxmin(axis=1) if ranks.shape[1] else [], "rank": best, "others": others})
-    return found[(found["rank"] < k) & (found["others"] > beyond)].sort_values("rank", kind="stable")
+    found = found[(found["rank"] < k) & (found["others"] > beyond)]
+    return told_apart(found, ["rank", "others"], [True, False], len(found) if most is None else most)
 
 
-def differences(profiles: pd.DataFrame, a: str, b: str, within: int) -> pd.DataFrame:
-    """Heads by how much their mean rank differs between two models, the largest difference first.
+def differences(profiles: pd.DataFrame, a: str, b: str, within: int, most: int) -> pd.DataFrame:
+    """Heads whose mean rank differs between two models, the largest difference first.
 
     Parameters
     ----------
     profiles : rows of one grid and one method, of the dimension ``model``.
     within : only heads whose better mean rank is at most this: below it, differences are between unimportant heads.
+    most : how many at most, none that ties with one left out.
 
     Returns
     -------
@@ -117,41 +141,46 @@ def differences(profiles: pd.DataFrame, a: str, b: str, within: int) -> pd.DataF
     ranks = mean_ranks(profiles, "value")[[a, b]].set_axis(["rank_a", "rank_b"], axis=1)
     ranks = ranks[ranks.min(axis=1) <= within]
     ranks["difference"] = ranks["rank_b"] - ranks["rank_a"]
-    return ranks.loc[ranks["difference"].abs().sort_values(ascending=False, kind="stable").index]
+    ranks = ranks[ranks["difference"] != 0]
+    return ranks.loc[told_apart(ranks.abs(), ["difference"], [False], most).index]
 
 
-def volatile(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Heads that at least half of a method's configurations list, the largest standard deviation of the rank first.
+def volatile(profiles: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The heads with the largest standard deviation of the rank, of those that half of a method's configurations list.
 
     Parameters
     ----------
-    profiles : rows over all configurations.
+    profiles : rows of one grid and one method, over all configurations.
+    most : how many at most; none that ties with one left out.
     """
-    enough = profiles[2 * profiles["listed"] >= profiles["configurations"]]
-    return enough.sort_values(["sd_rank", "layer", "head"], ascending=[False, True, True])
+    return told_apart(_often_listed(profiles), ["sd_rank"], [False], most)
 
 
 def leading(profiles: pd.DataFrame, k: int) -> pd.DataFrame:
-    """The k heads with the best mean rank, of those that at least half of a method's configurations list.
+    """The heads with the best mean rank, at most k, of those that at least half of a method's configurations list.
 
     Parameters
     ----------
     profiles : rows of one grid and one method, over all configurations.
     """
-    return volatile(profiles).nsmallest(k, "mean_rank")
+    return told_apart(_often_listed(profiles), ["mean_rank"], [True], k)
 
 
-def stable(profiles: pd.DataFrame, k: int) -> pd.DataFrame:
-    """The :func:`leading` heads, the smallest standard deviation of the rank first."""
-    return leading(profiles, k).sort_values(["sd_rank", "mean_rank"], kind="stable")
+def stable(profiles: pd.DataFrame, k: int, most: int) -> pd.DataFrame:
+    """Of the k :func:`leading` heads those with the smallest standard deviation of the rank, at most so many."""
+    return told_apart(leading(profiles, k), ["sd_rank", "mean_rank"], [True, True], most)
 
 
-def universal(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Heads by the share of top sets that hold them, then by mean rank.
+def universal(profiles: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The heads in the largest share of top sets, then with the best mean rank; none that is in no top set.
 
     Parameters
     ----------
     profiles : rows of one grid and one method, over all configurations.
+    most : how many at most; none that ties with one left out.
     """
-    order = ["top_share", "mean_rank", "layer", "head"]
-    return profiles.sort_values(order, ascending=[False, True, True, True])
+    return told_apart(profiles[profiles["top_share"] > 0], ["top_share", "mean_rank"], [False, True], most)
+
+
+def _often_listed(profiles: pd.DataFrame) -> pd.DataFrame:
+    return profiles[2 * profiles["listed"] >= profiles["configurations"]]

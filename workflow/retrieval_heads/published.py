@@ -21,6 +21,7 @@ import pandas as pd
 
 from retrieval_heads.derived import ABLATION_SUMMARY
 from retrieval_heads.errors import StudyError
+from retrieval_heads.rankings import placed
 from retrieval_heads.runtime import log
 from retrieval_heads.tables import RANKINGS
 
@@ -92,7 +93,8 @@ def convert(config: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Returns
     -------
-    The rankings table and the ablation_summary table. Ranks are as published; nothing tells ``score_sd``.
+    The rankings table and the ablation_summary table. Published scores decide which heads tie; nothing tells
+    ``score_sd``. Sets were ablated as large as they are said to be, wherever ties end a top set.
 
     Raises
     ------
@@ -124,8 +126,8 @@ def convert(config: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:
                 _summary_row(where, _counts(level), k=k, **kind) for k, level in zip(sizes, levels, strict=True)
             ]
     return (
-        pd.DataFrame(rankings, columns=RANKINGS.columns).astype({"score": float, "score_sd": float}),
-        pd.DataFrame(ablation, columns=ABLATION_SUMMARY.columns).astype({"draw": "Int32"}),
+        placed(pd.DataFrame(rankings, columns=RANKINGS.columns).astype({"score_sd": float})),
+        pd.DataFrame(ablation, columns=ABLATION_SUMMARY.columns).astype({"draw": "Int32", "matched": float}),
     )
 
 
@@ -272,7 +274,7 @@ def _counts(part: _Part) -> tuple[int, int]:
     return correct, total
 
 
-def _summary_row(where: _Configuration, counts: tuple[int, int], **head_set: object) -> dict:
+def _summary_row(where: _Configuration, counts: tuple[int, int], *, k: int, **head_set: object) -> dict:
     correct, total = counts
     return {
         "model": where.model,
@@ -280,6 +282,8 @@ def _summary_row(where: _Configuration, counts: tuple[int, int], **head_set: obj
         "context_length": where.length,
         "method": where.method,
         **head_set,
+        "k": k,
+        "size": k,
         "mode": "zero",
         "scope": "all",
         "accuracy": correct / total,

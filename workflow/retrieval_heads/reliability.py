@@ -51,7 +51,7 @@ def split_half(
                     "split": split,
                     "documents": used[configuration],
                     "k": k,
-                    **{name: agreement[name] for name in ("jaccard", "rbo", "spearman")},
+                    **agreement,
                 }
             )
     return pd.DataFrame(rows, columns=RELIABILITY.columns)

@@ -1,10 +1,11 @@
 """Intervals and tests. Documents are the units: prompts made from one document are not independent of each other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 from scipy.stats import bootstrap, fisher_exact, friedmanchisquare, permutation_test, wilcoxon
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -176,30 +177,43 @@ def exchange_test(
     conditions, blocks = values.shape[:2]
     places = np.arange(conditions * blocks).reshape(conditions, blocks)
     flat = values.reshape(conditions * blocks, *values.shape[2:])
-    return _permuted(tuple(places), lambda *labels: statistic(flat[np.array(labels)]), "samples", effect, rng)
+    return _permuted(tuple(places), lambda *labels: statistic(flat[np.array(labels)]), effect, rng)
 
 
-def pairing_test(
-    values: np.ndarray, statistic: Callable[[np.ndarray], float], effect: str, rng: np.random.Generator
-) -> Comparison:
-    """Is a statistic larger than if each condition's values lay at random on the items? One-sided permutation test.
+def shared_by_all(items: int, sizes: Sequence[int], shared: int) -> Comparison:
+    """Do sets have more items in common, all of them, than if each lay at random? One-sided and exact.
+
+    The items that the first sets share are a random set themselves; of those, each further set holds a hypergeometric
+    number.
 
     Parameters
     ----------
-    values : shape (C conditions, N items).
-    statistic, effect, rng : as in :func:`exchange_test`.
+    items : how many there are.
+    sizes : of each set.
+    shared : items that are in every set.
     """
-    return _permuted(tuple(values), lambda *rows: statistic(np.array(rows)), "pairings", effect, rng)
+    chances = np.zeros(items + 1)
+    chances[sizes[0]] = 1
+    every = np.arange(items + 1)
+    for size in sizes[1:]:
+        chances = chances @ scipy.stats.hypergeom.pmf(every[None, :], items, every[:, None], size)
+    expected = items * float(np.prod([size / items for size in sizes]))
+    p = min(1.0, float(chances[shared:].sum()))
+    return Comparison("exact test of random sets", float(shared), p, "heads beyond chance", shared - expected)
 
 
-def _permuted(
-    data: tuple, statistic: Callable[..., float], kind: str, effect: str, rng: np.random.Generator
-) -> Comparison:
+def _permuted(data: tuple, statistic: Callable[..., float], effect: str, rng: np.random.Generator) -> Comparison:
     if len(data[0]) < 2:
         # Nothing can be exchanged: every relabeling is the one there is.
         return Comparison("permutation", float(statistic(*data)), 1.0, f"{effect} beyond chance", 0.0)
     found = permutation_test(
-        data, statistic, permutation_type=kind, vectorized=False, n_resamples=999, alternative="greater", rng=rng
+        data,
+        statistic,
+        permutation_type="samples",
+        vectorized=False,
+        n_resamples=999,
+        alternative="greater",
+        rng=rng,
     )
     beyond = float(found.statistic - np.mean(found.null_distribution))
     return Comparison("permutation", float(found.statistic), float(found.pvalue), f"{effect} beyond chance", beyond)

@@ -84,6 +84,11 @@ class Study:
         """The smallest difference in accuracy that matters. A finding is contradicted only if that is ruled out."""
         return self._analysis.get("smallest_effect", 0.05)
 
+    @property
+    def levels(self) -> list[int]:
+        """How many heads are ablated, as the config asks; empty for published results, which have their own."""
+        return list((self.config.get("ablation") or {}).get("levels") or [])
+
     def level(self, effects: pd.DataFrame) -> int:
         """The number of heads cut that headlines are about: config's ``analysis.level``, else the largest measured.
 

@@ -111,7 +111,8 @@ RANKINGS = Table(
         ("layer", _int),
         ("head", _int),
         ("score", _float),
-        ("rank", _int),
+        ("rank", _float),
+        ("last", _int),
         ("n_samples", _int),
         ("score_sd", _float),
     ),
@@ -119,21 +120,28 @@ RANKINGS = Table(
     nullable=frozenset({"score_sd"}),
 )
 
-# What was cut: the whole model (baseline), the top of a method's ranking (method), or a control (random) drawn for that
-# method's top set, layer by layer (matching = layer) or from the whole model (matching = none).
+# What is ablated: nothing (baseline), the top set of a method's ranking at level k (method), the top set that is as
+# large as that of a ranking it is compared with (equal), or a control (random) drawn for a top set, layer by layer
+# (matching = layer) or from the whole model (matching = none). `size` is the number of heads, which is below k where
+# the ranking does not tell k heads apart.
+HEAD_SET_KEY = ("source", "method", "matching", "draw", "k")
+"""What names a head set, within a model, question and context length."""
+
 HEAD_SET = (
     ("source", _text),
     ("method", _text),
     ("matching", _text),
     ("draw", _int),
     ("k", _int),
+    ("size", _int),
+    ("matched", _float),
 )
-HEAD_SET_NULLABLE = frozenset({"method", "matching", "draw"})
+HEAD_SET_NULLABLE = frozenset({"method", "matching", "draw", "matched"})
 
 HEAD_SETS = Table(
     "head_sets",
     (("model", _text), ("question", _text), ("context_length", _int), *HEAD_SET, ("heads", _heads)),
-    key=("model", "question", "context_length", *(name for name, _ in HEAD_SET)),
+    key=("model", "question", "context_length", *HEAD_SET_KEY),
     nullable=HEAD_SET_NULLABLE,
 )
 
@@ -156,7 +164,7 @@ ABLATION = Table(
         ("outcome", _text),
         ("answer_logprob", _float),
     ),
-    key=("model", "prompt_id", *(name for name, _ in HEAD_SET), "mode", "scope"),
+    key=("model", "prompt_id", *HEAD_SET_KEY, "mode", "scope"),
     nullable=HEAD_SET_NULLABLE,
 )
 

@@ -19,6 +19,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "data": (
         cutting.baseline_is_usable,
         cutting.every_question_is_answered,
+        ranking.top_sets_are_told_apart,
         ranking.top_heads_rest_on_enough_prompts,
     ),
     "q1": (cutting.questions_cost_differently,),
@@ -57,6 +58,7 @@ CAUTIONS: dict[Rule, Outcome] = {
     cutting.deeper_cuts_cost_more: Outcome.CONTRADICTED,
     ranking.rankings_break_between_lengths: Outcome.SUPPORTED,
     ranking.methods_agree_differently_by_length: Outcome.SUPPORTED,
+    ranking.top_sets_are_told_apart: Outcome.CONTRADICTED,
     ranking.top_heads_rest_on_enough_prompts: Outcome.CONTRADICTED,
 }
 """The rules that look for signs that something is wrong with the data, and the outcome that is such a sign."""

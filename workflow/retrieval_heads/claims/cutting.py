@@ -1,5 +1,7 @@
 """What the report says of accuracy with heads cut."""
 
+import math
+
 import pandas as pd
 
 from retrieval_heads.claims.outcome import (
@@ -14,6 +16,7 @@ from retrieval_heads.claims.outcome import (
 )
 from retrieval_heads.derived import at
 from retrieval_heads.hypotheses import AGAINST_RANDOM, DROP
+from retrieval_heads.overlap import grids
 from retrieval_heads.study import Study
 from retrieval_heads.wording import change, count, interval, listed, p_value, percent, place, points
 
@@ -105,11 +108,17 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
 
 
 def _against_random(tables: Tables, top: pd.Series, random: pd.Series, name: str, study: Study) -> tuple[Outcome, str]:
-    k, layers = int(top["k"]), " of the same layers" if random["matching"] == "layer" else ""
+    k, layers = int(top["k"]), ""
+    if random["matching"] == "layer":
+        layers = " of the same layers"
+        if random["matched"] < 1:
+            layers = f" ({percent(random['matched'])} of them of the same layers, the rest of the nearest)"
+    fewer = "" if top["size"] == k else f" (on average {top['size']:.1f}, for ties end some rankings' top sets early)"
+    draws = "" if random["draws"] > 1 else ", drawn once"
     what = (
-        f"Cutting the top {k} heads of {name} in {study.label('model', top['model'])} takes accuracy from "
+        f"Cutting the top {k} heads{fewer} of {name} in {study.label('model', top['model'])} takes accuracy from "
         f"{percent(top['baseline'])} to {percent(top['accuracy'])}, "
-        f"cutting {k} random heads{layers} to {percent(random['accuracy'])}"
+        f"cutting as many random heads{layers}{draws} to {percent(random['accuracy'])}"
     )
     if pd.isna(random["p_holm"]):  # counts alone: the test is over configurations
         same = {"a": random["matching"], "b": random["model"], "method": random["method"], "k": k}
@@ -170,9 +179,13 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, what:
         return []
     statement = f"Cutting the top {level} heads costs more accuracy for some {what} than for others"
     means = means.set_index("value").loc[[str(value) for value in study.order(dimension, _typed(dimension, means))]]
+    total = {model: math.prod(grid) for model, grid in grids(tables["rankings"]).items()}
+    # As many heads are another share of a model that has more of them.
+    of = {model: f" (of {total[model]:,} heads)" for model in total} if len(set(total.values())) > 1 else {}
     numbers = listed(
         [
-            f"{study.label(dimension, value)} {points(row['drop'])} ({interval(row, 'drop')})"
+            f"{study.label(dimension, value)}{of.get(value, '') if dimension == 'model' else ''} "
+            f"{points(row['drop'])} ({interval(row, 'drop')})"
             for value, row in means.iterrows()
         ]
     )

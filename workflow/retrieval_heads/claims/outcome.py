@@ -89,4 +89,11 @@ def of_tests(tables: Tables, subject: str, **values: object) -> pd.DataFrame:
 def in_words(row: Mapping) -> str:
     """A test's result for the parentheses of a sentence: name, units, corrected p, effect size."""
     effect = "" if pd.isna(row["effect_size"]) else f", {row['effect']} {hundredths(row['effect_size'])}"
-    return f"{row['test']} test over {count(row['units'], row['unit'])}, Holm p {p_value(row['p_holm'])}{effect}"
+    least, most = row["size_least"], row["size_most"]
+    # Where ties end a top set early, what it is compared with is as small.
+    known = pd.notna(least) and pd.notna(row["k"]) and least < row["k"]
+    heads = f" at {least:.0f} to {most:.0f} heads each" if known and least < most else f" at {least:.0f} heads each"
+    return (
+        f"{row['test']} test over {count(row['units'], row['unit'])}{heads if known else ''}, "
+        f"Holm p {p_value(row['p_holm'])}{effect}"
+    )

@@ -1,5 +1,7 @@
 """What the report says of rankings: what they share, and what tells them apart."""
 
+import math
+
 import pandas as pd
 
 from retrieval_heads import hypotheses, profiles
@@ -14,7 +16,7 @@ from retrieval_heads.claims.outcome import (
     of_tests,
 )
 from retrieval_heads.head_sets import head_name
-from retrieval_heads.overlap import heads_in, summarise, top_heads
+from retrieval_heads.overlap import grids, heads_in, summarise, top_heads
 from retrieval_heads.statistics import holm
 from retrieval_heads.study import DIMENSIONS, Study
 from retrieval_heads.wording import count, decimal, listed, p_value, percent, plain
@@ -25,16 +27,24 @@ BREAK = 0.2
 
 def top_heads_are_shared(tables: Tables, study: Study) -> list[Claim]:
     """Rankings that differ in one dimension have more top heads in common than chance gives; a claim per dimension."""
-    return [_shared(tables, study, dimension) for dimension in DIMENSIONS if _pairs(tables, dimension).size]
+    return [claim for dimension in DIMENSIONS for claim in _shared(tables, study, dimension)]
 
 
 def methods_agree(tables: Tables, study: Study) -> list[Claim]:
     """The methods have more top heads in common than chance gives."""
-    return [_shared(tables, study, "method")] if _pairs(tables, "method").size else []
+    return _shared(tables, study, "method")
 
 
 def _pairs(tables: Tables, dimension: str) -> pd.DataFrame:
-    return tables["overlap"][tables["overlap"]["dimension"] == dimension]
+    """The pairs along a dimension of which both top sets have heads."""
+    pairs = tables["overlap"][tables["overlap"]["dimension"] == dimension]
+    return pairs.dropna(subset="jaccard")
+
+
+def _each_grid(pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Pairs by the grid of their models, with what to call it: of other grids, other overlaps are due to chance."""
+    grids = pairs.groupby("grid", sort=True)
+    return [(f" in models of {grid} heads" if len(grids) > 1 else "", rows) for grid, rows in grids]
 
 
 def imported_heads_are_top_heads(tables: Tables, study: Study) -> list[Claim]:
@@ -45,17 +55,21 @@ def imported_heads_are_top_heads(tables: Tables, study: Study) -> list[Claim]:
         _beyond_chance(
             "imported_heads_are_top_heads",
             f"Rankings by {study.label('method', method)} and {study.label('import', name)}",
-            found[(found["import"] == name) & (found["method"] == method)],
+            rows,
             study,
         )
         for name in study.order("import", found["import"])
         for method in study.order("method", found.loc[found["import"] == name, "method"])
+        if len(rows := found[(found["import"] == name) & (found["method"] == method)].dropna(subset="jaccard"))
     ]
 
 
-def _shared(tables: Tables, study: Study, dimension: str) -> Claim:
+def _shared(tables: Tables, study: Study, dimension: str) -> list[Claim]:
     what = f"Rankings that differ only in their {dimension.replace('_', ' ')}"
-    return _beyond_chance("top_heads_are_shared", what, _pairs(tables, dimension), study)
+    return [
+        _beyond_chance("top_heads_are_shared", f"{what}{where}", rows, study)
+        for where, rows in _each_grid(_pairs(tables, dimension))
+    ]
 
 
 def _beyond_chance(rule: str, what: str, pairs: pd.DataFrame, study: Study) -> Claim:
@@ -80,16 +94,16 @@ def _beyond_chance(rule: str, what: str, pairs: pd.DataFrame, study: Study) -> C
 def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
     """Two methods agree less than each agrees with itself on the other half of the documents."""
     found = []
-    pairs = summarise(_pairs(tables, "method"), ["a", "b"])
-    for _, pair in pairs.iterrows():
-        a, b = study.order("method", [pair["a"], pair["b"]])
-        names = f"{study.label('method', a)} and {study.label('method', b)}"
-        statement = f"{names} disagree beyond noise"
+    for names, pairs in _pairs(tables, "method").groupby(["a", "b"]):
+        a, b = study.order("method", names)
+        jaccard = listed([f"{rows['jaccard'].mean():.3f}{where}" for where, rows in _each_grid(pairs)])
+        both = f"{study.label('method', a)} and {study.label('method', b)}"
+        statement = f"{both} disagree beyond noise"
         rows = of_tests(tables, hypotheses.NOISE)
         rows = rows[rows["a"].isin([a, b]) & rows["b"].isin([a, b])]
         if rows.empty:
             sentence = (
-                f"How much of the disagreement of {names} (mean Jaccard {pair['jaccard']:.3f}) is noise cannot be "
+                f"How much of the disagreement of {both} (mean Jaccard {jaccard}) is noise cannot be "
                 "told: there are no rankings from halves of the documents."
             )
             found.append(Claim("methods_differ_beyond_noise", statement, Outcome.UNDECIDED, sentence))
@@ -108,7 +122,7 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
             Outcome.UNDECIDED: "this does not tell their disagreement from noise",
         }[outcome]
         sentence = (
-            f"The top heads of {names} have a mean Jaccard of {pair['jaccard']:.3f}, which is "
+            f"The top heads of {both} have a mean Jaccard of {jaccard}. Beyond chance it is "
             f"{decimal(turned['difference'])} ({plain(turned, 'difference')}) below that of two halves of the "
             f"documents under one method; {verdict} ({in_words(row)})."
         )
@@ -121,9 +135,12 @@ def methods_agree_differently_by_length(tables: Tables, study: Study) -> list[Cl
     tests = of_tests(tables, hypotheses.AGREEMENT_BY_LENGTH)
     if tests.empty:
         return []
-    means = _pairs(tables, "method").groupby("context_length")["jaccard"].mean()
     numbers = listed(
-        [f"{means[length]:.3f} at {study.label('context_length', length)}" for length in sorted(means.index)]
+        [
+            f"{rows['jaccard'].mean():.3f} at {study.label('context_length', length)}{where}"
+            for where, pairs in _each_grid(_pairs(tables, "method"))
+            for length, rows in pairs.groupby("context_length")
+        ]
     )
     start = f"The mean Jaccard of the top heads of two methods is {numbers}"
     outcome, test = decide_all(tests, study)
@@ -187,8 +204,8 @@ def _within_and_between(tables: Tables, study: Study, subject: str, rule: str, d
         }[outcome]
         way = "higher" if row["difference"] >= 0 else "lower"
         numbers = (
-            f"the mean {measure} is {decimal(abs(row['difference']))} {way} (95% interval of the difference "
-            f"{plain(row, 'difference')}; {in_words(row)})"
+            f"the mean {measure} beyond chance is {decimal(abs(row['difference']))} {way} (95% interval of the "
+            f"difference {plain(row, 'difference')}; {in_words(row)})"
         )
         sentence = f"{verdict}: {numbers}."
         statement = f"{_start(who)} {does} than questions of different categories"
@@ -213,7 +230,7 @@ def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
         names += f" and {len(heads) - 8} more" if len(heads) > 8 else ""
         methods = count(group["method"].nunique(), "method")
         expected = row["statistic"] - row["effect_size"]
-        chance = f"chance gives {expected:.2f} on average (permutation test, p {p_value(row['p'])})"
+        chance = f"chance gives {expected:.2f} on average ({row['test']}, p {p_value(row['p'])})"
         statement = f"All methods agree on more heads than chance would have it (mean rank below {k})"
         if not len(heads):
             outcome = Outcome.CONTRADICTED
@@ -365,6 +382,8 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
     for method in study.order("method", rankings["method"]):
         name = study.label("method", method)
         ours, weak = top[top["method"] == method], few[few["method"] == method]
+        if ours.empty:  # said by top_sets_are_told_apart
+            continue
         statement = f"The top heads of {name} are scored on at least half of the prompts"
         samples = most[ours.index].max()
         if samples < MIN_UNITS:
@@ -376,7 +395,7 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
             sentence = (
                 f"Under {name}, {percent(len(weak) / len(ours))} of the top heads are scored on fewer than half of the "
                 f"prompts that the best-covered head has, for instance {head_name(least['layer'], least['head'])} at "
-                f"rank {int(least['rank'])} on {count(least['n_samples'], 'prompt')} "
+                f"rank {least['rank']:g} on {count(least['n_samples'], 'prompt')} "
                 f"({study.label('question', least['question'])}, "
                 f"{study.label('context_length', least['context_length'])}, {study.label('model', least['model'])}); "
                 "such ranks are noise as much as signal."
@@ -386,3 +405,49 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
             sentence = f"Under {name} every top head is scored on at least half of up to {count(samples, 'prompt')}."
         found.append(Claim("top_heads_rest_on_enough_prompts", statement, outcome, sentence))
     return found
+
+
+def top_sets_are_told_apart(tables: Tables, study: Study) -> list[Claim]:
+    """Scores tell as many heads apart as every top set of the study should have; a claim per method and model."""
+    found = []
+    rankings, effects = tables["rankings"], tables["effects"]
+    for model, grid in grids(rankings).items():
+        levels = sorted({study.top_k_of(math.prod(grid)), *study.levels, *effects.loc[effects["model"] == model, "k"]})
+        for method in study.order("method", rankings.loc[rankings["model"] == model, "method"]):
+            rows = rankings[(rankings["model"] == model) & (rankings["method"] == method)]
+            last = rows.groupby(["question", "context_length"])["last"]
+            sizes = pd.DataFrame({k: last.apply(lambda places, k=k: int((places <= k).sum())) for k in levels})
+            where = f"{study.label('method', method)} in {study.label('model', model)}"
+            statement = f"{where} tells the heads of every top set apart from the rest"
+            short = [k for k in levels if (sizes[k] < k).any()]
+            if not short:
+                outcome = Outcome.SUPPORTED
+                sentence = f"{where} tells the heads of each top set apart from the rest, at {_levels(levels)}."
+            else:
+                outcome = Outcome.CONTRADICTED
+                cases = int((sizes < pd.Series(levels, index=levels)).sum().sum())
+                empty = int((sizes == 0).sum().sum())
+                none = f"; in {count(empty, 'case')} none are" if empty else ""
+                examples = listed([_short(k, sizes[k]) for k in short[:4]])
+                sentence = (
+                    f"{where} gives equal scores to heads that a top set would have to choose between, in {cases} of "
+                    f"{count(sizes.size, 'case')} (ranking and level): {examples}{none}. Heads beyond are not told "
+                    f"apart from the rest, and {_fate(study)}."
+                )
+            found.append(Claim("top_sets_are_told_apart", statement, outcome, sentence))
+    return found
+
+
+def _levels(levels: list[int]) -> str:
+    return f"{listed([str(k) for k in levels])} heads"
+
+
+def _short(k: int, sizes: pd.Series) -> str:
+    least, most = sizes.min(), sizes.max()
+    return f"of the top {k}, {least if least == most else f'{least} to {most}'} are told apart"
+
+
+def _fate(study: Study) -> str:
+    if study.published:
+        return "were ablated all the same in the published results, by an order that the scores do not give"
+    return "are in no top set"

@@ -25,6 +25,11 @@ _CHARACTER, _NUMBER, _RANGE, _OWN = 0.06, 0.24, 0.49, 0.6
 """The width in inches of a character of a label, and of a cell that holds a number, a range, a chance level."""
 
 
+def pairs_along(overlap: pd.DataFrame, dimension: str) -> pd.DataFrame:
+    """The rows of the overlap table along a dimension whose two top sets have heads."""
+    return overlap[overlap["dimension"] == dimension].dropna(subset="jaccard")
+
+
 def values_of(study: Study, dimension: str, pairs: pd.DataFrame) -> list:
     """The values that pairs are made of, in the study's order."""
     found = {*pairs["a"], *pairs["b"]}

@@ -26,8 +26,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     for grid, method, label, rows in _heads.each_method(tables["profiles"], study):
         if (rows["configurations"] > 1).all():
             ranks = rankings[(rankings["grid"] == grid.name) & (rankings["method"] == method)]
-            panels.append((f"{label}: most volatile", profiles.volatile(rows).head(_HEADS), grid, method, ranks))
-            stable = profiles.stable(rows, study.top_k_of(grid.heads)).head(_HEADS)
+            panels.append((f"{label}: most volatile", profiles.volatile(rows, _HEADS), grid, method, ranks))
+            stable = profiles.stable(rows, study.top_k_of(grid.heads), _HEADS)
             panels.append((f"{label}: most stable top heads", stable, grid, method, ranks))
     panels = [panel for panel in panels if len(panel[1])]
     if not panels:

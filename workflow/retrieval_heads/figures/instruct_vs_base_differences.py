@@ -34,8 +34,7 @@ def _panels(table: pd.DataFrame, study: Study, pair: tuple[str, str], named: boo
     for grid, method, _, rows in _heads.each_method(table, study, "model"):
         if set(pair) <= set(rows["value"]):
             k = study.specialist_k(grid.heads)
-            found = profiles.differences(rows, *pair, k)
-            found = found[found["difference"] != 0].head(_HEADS)
+            found = profiles.differences(rows, *pair, k, _HEADS)
             if len(found):
                 yield study.label("method", method) + (f": {names}" if named else ""), found, grid, rows, k
 

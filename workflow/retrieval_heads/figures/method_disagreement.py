@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from retrieval_heads import profiles
 from retrieval_heads.figures import _heads, style
 from retrieval_heads.study import Study
+from retrieval_heads.ties import told_apart
 
 TITLE = "Heads that methods rank most differently"
 SECTION = "consensus"
@@ -23,7 +24,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     for grid, method, label, rows in _heads.each_method(tables["profiles"], study):
         every = profiles.of(tables["profiles"], grid=grid.name)
         top = profiles.leading(rows, study.top_k_of(grid.heads))
-        heads = most_different(profiles.mean_ranks(every, "method"), method, top)[:_HEADS]
+        heads = most_different(profiles.mean_ranks(every, "method"), method, top, _HEADS)
         if heads:
             panels.append((f"Top with {label}", heads, grid, every))
     if not panels:
@@ -42,16 +43,17 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     return figure
 
 
-def most_different(ranks: pd.DataFrame, method: str, top: pd.DataFrame) -> list[tuple[int, int]]:
+def most_different(ranks: pd.DataFrame, method: str, top: pd.DataFrame, most: int) -> list[tuple[int, int]]:
     """A method's top heads that another ranks lower, by how many times its rank that is, the most first.
 
     Parameters
     ----------
     ranks : heads × methods, of heads that all methods list.
     top : rows of the method's top heads.
+    most : how many at most; none that ties with one left out.
     """
     ranks = ranks[ranks.index.isin(pd.MultiIndex.from_frame(top[["layer", "head"]]))]
     if ranks.shape[1] < 2:
         return []
-    times = ranks.drop(columns=method).max(axis=1) / ranks[method]
-    return list(times[times > 1].sort_values(ascending=False, kind="stable").index)
+    times = (ranks.drop(columns=method).max(axis=1) / ranks[method]).to_frame("times")
+    return list(told_apart(times[times["times"] > 1], ["times"], [False], most).index)

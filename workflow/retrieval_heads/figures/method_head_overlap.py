@@ -16,7 +16,7 @@ NEEDS = {"method": 2}
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per model: mean Jaccard over all questions and lengths; and one per grid for the heads in any ranking."""
-    overlap, unions = (tables[name][tables[name]["dimension"] == "method"] for name in ("overlap", "unions"))
+    overlap, unions = (_overlap.pairs_along(tables[name], "method") for name in ("overlap", "unions"))
     if overlap.empty:
         return style.note("No two methods ranked the heads of the same model for the same question and context length.")
     models, grids = study.order("model", overlap["model"]), sorted(set(unions["grid"]))

@@ -16,7 +16,7 @@ NEEDS = {"method": 2}
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A row per pair of methods, a panel per measure: every configuration a dot, the mean as a line, and chance."""
-    overlap = tables["overlap"][tables["overlap"]["dimension"] == "method"]
+    overlap = _overlap.pairs_along(tables["overlap"], "method")
     if overlap.empty:
         return style.note("No two methods ranked the heads of the same model for the same question and context length.")
     pairs = list(_overlap.each_pair(study, "method", overlap))

@@ -20,7 +20,7 @@ _ALL = ""
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per pair of models, methods side by side at each question; of many models, a heatmap per method."""
-    overlap = tables["overlap"][tables["overlap"]["dimension"] == "model"]
+    overlap = _overlap.pairs_along(tables["overlap"], "model")
     if overlap.empty:
         return style.note(
             "No two models can be compared head by head: their grids of heads differ, or they share no ranking's "

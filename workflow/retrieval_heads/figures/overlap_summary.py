@@ -27,7 +27,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     overlap = tables["overlap"]
     rows = {}
     for dimension, name in _DIMENSIONS.items():
-        pairs = overlap[overlap["dimension"] == dimension]
+        pairs = _overlap.pairs_along(overlap, dimension)
         if len(pairs):
             rows[f"{name}\n{len(pairs):,} pair{'s' if len(pairs) > 1 else ''}"] = pairs, _LOOK
     if not rows:

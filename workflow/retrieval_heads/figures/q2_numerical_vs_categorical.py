@@ -46,7 +46,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
 
 def _with_category(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Pairs of questions with the category that both belong to."""
-    pairs = table[table["dimension"] == "question"]
+    pairs = _overlap.pairs_along(table, "question")
     a, b = (pairs[end].map(study.categories) for end in ("a", "b"))
     return pairs.assign(category=a.where(a == b, _BETWEEN))
 

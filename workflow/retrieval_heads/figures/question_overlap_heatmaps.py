@@ -18,7 +18,7 @@ _NARROWEST = 0.27
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: methods, or methods × models; Jaccard of each two questions, mean and range over the rest."""
-    overlap = tables["overlap"][tables["overlap"]["dimension"] == "question"]
+    overlap = _overlap.pairs_along(tables["overlap"], "question")
     if overlap.empty:
         return style.note("No two questions were ranked with the same model, method and context length.")
     models, methods = study.order("model", overlap["model"]), study.order("method", overlap["method"])

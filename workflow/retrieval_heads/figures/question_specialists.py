@@ -23,7 +23,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     for grid, _, label, rows in _heads.each_method(tables["profiles"], study, "question"):
         limits = [study.top_k_of(grid.heads), study.specialist_k(grid.heads)]
         found = profiles.specialists(rows, *limits)
-        shown = list(found.index[:_HEADS])
+        shown = list(profiles.specialists(rows, limits[0], limits[1], _HEADS).index)
         count = f"{len(shown)} of {len(found)}" if len(found) > len(shown) else len(found)
         count = f"{count} {'head' if len(found) == 1 else 'heads'}"
         if shown:

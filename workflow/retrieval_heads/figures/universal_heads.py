@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from retrieval_heads import profiles
 from retrieval_heads.figures import _heads, style
 from retrieval_heads.study import Study
+from retrieval_heads.ties import told_apart
 
 TITLE = "Heads in most top sets, over all methods"
 SECTION = "universal"
@@ -21,10 +23,12 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Heads by the share of all configurations' top sets that hold them, and with each method's share."""
     grids = _heads.grids(tables["profiles"], study)
     rows = [profiles.of(tables["profiles"], grid=grid.name) for grid in grids]
-    shares = [shares_of_all(of_grid)[: _HEADS // len(grids) or 1] for of_grid in rows]
+    shares = [shares_of_all(of_grid, _HEADS // len(grids) or 1) for of_grid in rows]
     titles = [grid.models if len(grids) > 1 else "" for grid in grids]
+    if not any(map(len, shares)):
+        return style.note("The heads in most top sets are not told apart.")
     figure, axes = _heads.panels(titles, [list(share.index) for share in shares], columns=2, row=0.165, pad=6)
-    for ax, grid, of_grid, share in zip(axes, grids, rows, shares, strict=True):
+    for ax, of_grid, share in zip(axes, rows, shares, strict=True):
         ax.barh(range(len(share)), share, 0.72, color=style.FAINT, label="All methods")
         methods = study.order("method", of_grid["method"])
         for method, shift in zip(methods, _heads.shifts(len(methods)), strict=True):
@@ -32,20 +36,22 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             own = own.reindex(share.index, fill_value=0)
             look, label = style.method_style(study, method), study.label("method", method)
             ax.plot(own, [y + shift for y in range(len(own))], linestyle="none", **look, markersize=3.4, label=label)
-        _heads.chance_line(ax, study.top_k_of(grid.heads) / grid.heads)
+        of_methods = of_grid.drop_duplicates("method")
+        _heads.chance_line(ax, np.average(of_methods["top_chance"], weights=of_methods["configurations"]))
         ax.set_xlim(-0.02, 1.02)  # dots at 0 and 1 stand free of the edge
     figure.supxlabel("Share of the top sets that hold the head")
     style.legend(figure)
     return figure
 
 
-def shares_of_all(rows: pd.DataFrame) -> pd.Series:
+def shares_of_all(rows: pd.DataFrame, most: int) -> pd.Series:
     """Share of the configurations of all methods whose top set holds a head, above 0, by (layer, head), most first.
 
     Parameters
     ----------
     rows : of one grid, over all configurations.
+    most : how many at most; none that ties with one left out.
     """
     times = (rows["top_share"] * rows["configurations"]).groupby([rows["layer"], rows["head"]]).sum()
     share = times / rows.drop_duplicates("method")["configurations"].sum()
-    return share[share > 0].sort_values(ascending=False, kind="stable")
+    return told_apart(share[share > 0].to_frame("share"), ["share"], [False], most)["share"]

@@ -20,15 +20,17 @@ _HEADS = 12
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: the share of its configurations whose top set holds a head."""
     panels = []
-    for grid, method, label, rows in _heads.each_method(tables["profiles"], study):
-        shown = profiles.universal(rows[rows["top_share"] > 0]).head(_HEADS)
-        panels.append((label, shown, grid, method))
+    for _, method, label, rows in _heads.each_method(tables["profiles"], study):
+        if len(shown := profiles.universal(rows, _HEADS)):
+            panels.append((label, shown, method))
+    if not panels:
+        return style.note("No method tells the heads in most top sets apart.")
     lists = [list(zip(shown["layer"], shown["head"], strict=True)) for _, shown, *_ in panels]
     figure, axes = _heads.panels([title for title, *_ in panels], lists, pad=6)
-    for ax, (_, shown, grid, method) in zip(axes, panels, strict=True):
+    for ax, (_, shown, method) in zip(axes, panels, strict=True):
         ax.barh(range(len(shown)), shown["top_share"], 0.72, color=style.method_style(study, method)["color"])
         _heads.column(ax, [f"{share:.0%}" for share in shown["top_share"]], "")
-        _heads.chance_line(ax, study.top_k_of(grid.heads) / grid.heads)
+        _heads.chance_line(ax, shown["top_chance"].iloc[0])
     figure.supxlabel("Share of the method's top sets that hold the head")
     style.legend(figure)
     return figure

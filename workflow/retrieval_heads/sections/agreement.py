@@ -29,22 +29,28 @@ def overlap(study: Study, tables: Tables) -> Section:
     if alone:
         blocks.append(Paragraph(f"No two {' and no two '.join(alone)} can be compared, so these have no overlap."))
     by_dimension = [
-        [DIMENSION[row["dimension"]], *_measures(row)] for _, row in summarise(pairs, ["dimension"]).iterrows()
+        [row["grid"], DIMENSION[row["dimension"]], *_measures(row)]
+        for _, row in summarise(pairs, ["grid", "dimension"]).iterrows()
     ]
     by_pair = [
-        [DIMENSION[row["dimension"]], *(study.label(row["dimension"], row[end]) for end in ("a", "b")), *_measures(row)]
-        for _, row in summarise(pairs, ["dimension", "a", "b"]).iterrows()
+        [
+            row["grid"],
+            DIMENSION[row["dimension"]],
+            *(study.label(row["dimension"], row[end]) for end in ("a", "b")),
+            *_measures(row),
+        ]
+        for _, row in summarise(pairs, ["grid", "dimension", "a", "b"]).iterrows()
     ]
     numbers = len(_MEASURES)
     return Section(
         "overlap",
         [
             *blocks,
-            *table("overlap", "Overlap along each dimension", ["Dimension", *_MEASURES], by_dimension, numbers),
+            *table("overlap", "Overlap along each dimension", ["Grid", "Dimension", *_MEASURES], by_dimension, numbers),
             *table(
                 "overlap_pairs",
                 "Overlap of each pair of values",
-                ["Dimension", "One", "Other", *_MEASURES],
+                ["Grid", "Dimension", "One", "Other", *_MEASURES],
                 by_pair,
                 numbers,
             ),
@@ -86,13 +92,13 @@ def imports(study: Study, tables: Tables) -> Section:
 
 
 def _method_pairs(study: Study, tables: Tables) -> list[TableBlock]:
-    pairs = summarise(tables["overlap"][tables["overlap"]["dimension"] == "method"], ["a", "b"])
-    means = {frozenset((row["a"], row["b"])): row for _, row in pairs.iterrows()}
+    pairs = summarise(tables["overlap"][tables["overlap"]["dimension"] == "method"], ["grid", "a", "b"])
+    means = {(row["grid"], frozenset((row["a"], row["b"]))): row for _, row in pairs.iterrows()}
     unions = tables["unions"][tables["unions"]["dimension"] == "method"]
     rows = []
     for _, union in unions.iterrows():
         a, b = study.order("method", [union["a"], union["b"]])
-        mean = means.get(frozenset((a, b)))
+        mean = means.get((union["grid"], frozenset((a, b))))
         own = [""] * len(_MEASURES) if mean is None else _measures(mean)
         names = [union["grid"], study.label("method", a), study.label("method", b)]
         rows.append([*names, *own, percent(union["jaccard"]), percent(union["chance"])])
@@ -106,13 +112,18 @@ def _reliability(study: Study, rows: pd.DataFrame | None) -> list[TableBlock]:
     lines = []
     for (model, length, method), group in in_order(study, rows, ["model", "context_length", "method"]):
         names = [study.label("model", model), study.label("context_length", length), study.label("method", method)]
-        means = [decimal(group[name].mean()) for name in ("jaccard", "rbo", "spearman")]
-        extremes = f"{group['jaccard'].min():.3f} to {group['jaccard'].max():.3f}"
+        means = [_known(group[name].mean()) for name in ("jaccard", "chance", "rbo", "spearman")]
+        low, high = group["jaccard"].min(), group["jaccard"].max()
+        extremes = f"{low:.3f} to {high:.3f}" if group["jaccard"].notna().any() else ""
         lines.append([*names, str(group["split"].nunique()), means[0], extremes, *means[1:]])
-    header = ["Model", "Context", "Method", "Splits", "Jaccard", "Range", "RBO", "Spearman"]
-    return table("reliability", "Agreement of rankings from two halves of the documents", header, lines, 5)
+    header = ["Model", "Context", "Method", "Splits", "Jaccard", "Range", "Chance", "RBO", "Spearman"]
+    return table("reliability", "Agreement of rankings from two halves of the documents", header, lines, 6)
 
 
 def _measures(row: pd.Series) -> list[str]:
     names = ("jaccard", "sd", "lowest", "highest", "chance", "rbo", "rbo_chance", "spearman")
-    return [*(decimal(row[name]) if pd.notna(row[name]) else "" for name in names), str(row["pairs"])]
+    return [*(_known(row[name]) for name in names), str(row["pairs"])]
+
+
+def _known(value: float) -> str:
+    return decimal(value) if pd.notna(value) else ""

@@ -12,6 +12,7 @@ from retrieval_heads.sections.parts import (
     costs,
     findings,
     in_order,
+    matched,
     mean_drops,
     only_one,
     table,
@@ -105,18 +106,29 @@ def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
                     study.label("model", model),
                     study.label("context_length", length),
                     study.label("method", method),
-                    f"{MATCHING[row['matching']]}, {row['draws']} drawn",
+                    f"{matched(row)}, {row['draws']} drawn",
+                    f"{row['size']:.4g}",
                     estimate(accuracy.loc[key], "drop", ""),
                     estimate(row, "drop", ""),
                     estimate(row, "difference", ""),
                     p_cell(row["p_holm"]),
                 ]
             )
-    header = ["Model", "Context", "Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p"]
+    header = [
+        "Model",
+        "Context",
+        "Method",
+        "Random heads",
+        "Heads",
+        "Drop, top",
+        "Drop, random",
+        "Difference",
+        "Holm p",
+    ]
     if all(not row[-1] for row in rows):  # counts alone allow no paired test
         header, rows = header[:-1], [row[:-1] for row in rows]
     title = f"Top {level} heads against as many random ones, all questions, in points of accuracy"
-    return table("against_random", title, header, rows, len(header) - 4)
+    return table("against_random", title, header, rows, len(header) - 5)
 
 
 def _curves(study: Study, effects: pd.DataFrame) -> list[TableBlock]:

@@ -26,6 +26,7 @@ TABLES = {
 _SHOWN = 8
 _SPECIALISTS = 20
 _LAYERS = 6
+_VOLATILE = 3
 
 
 def consensus(study: Study, tables: Tables) -> Section:
@@ -39,7 +40,9 @@ def consensus(study: Study, tables: Tables) -> Section:
         by_head = group.set_index(["layer", "head", "method"]).sort_index()
         for head in profiles.consensus(group, study.consensus_k(heads_in(grid))).index:
             cells = [by_head.loc[(*head, method)] for method in methods if (*head, method) in by_head.index]
-            ranks = [f"{cell['mean_rank']:.1f} ({cell['best_rank']:.0f} to {cell['worst_rank']:.0f})" for cell in cells]
+            ranks = [
+                f"{cell['mean_rank']:.1f} ({_rank(cell['best_rank'])} to {_rank(cell['worst_rank'])})" for cell in cells
+            ]
             rows.append([grid, head_name(*head), *ranks])
     header = ["Grid", "Head", *(study.label("method", method) for method in methods)]
     shown = table(
@@ -79,8 +82,8 @@ def specialists(study: Study, tables: Tables) -> Section:
     by_question = profiles.of(tables["profiles"], "question")
     for (grid, method), group in _grids_and_methods(study, by_question):
         total = heads_in(grid)
-        found = profiles.specialists(group, study.top_k_of(total), study.specialist_k(total))
-        for head, row in found.head(_SPECIALISTS).iterrows():
+        found = profiles.specialists(group, study.top_k_of(total), study.specialist_k(total), _SPECIALISTS)
+        for head, row in found.iterrows():
             names = [grid, study.label("method", method), head_name(*head), study.label("question", row["question"])]
             rows.append([*names, f"{row['rank']:.1f}", f"{row['others']:.1f}"])
     header = ["Grid", "Method", "Head", "For the question", "Mean rank there", "Mean rank for the others"]
@@ -99,8 +102,8 @@ def model_differences(study: Study, tables: Tables) -> Section:
         models = study.order("model", group["value"])
         for place, a in enumerate(models):
             for b in models[place + 1 :]:
-                found = profiles.differences(group, a, b, study.specialist_k(heads_in(grid)))
-                for head, row in found.head(_SHOWN).iterrows():
+                found = profiles.differences(group, a, b, study.specialist_k(heads_in(grid)), _SHOWN)
+                for head, row in found.iterrows():
                     names = [study.label("model", a), study.label("model", b), study.label("method", method)]
                     ranks = [f"{row['rank_a']:.1f}", f"{row['rank_b']:.1f}"]
                     rows.append([*names, head_name(*head), *ranks, change(row["difference"] / 100)])
@@ -124,16 +127,16 @@ def volatility(study: Study, tables: Tables) -> Section:
     for (grid, method), group in _grids_and_methods(study, every):
         if group["configurations"].max() < 2:
             continue
-        swinging = profiles.volatile(group)
-        stable = profiles.stable(group, study.top_k_of(heads_in(grid)))
+        swinging = profiles.volatile(group, _VOLATILE)
+        stable = profiles.stable(group, study.top_k_of(heads_in(grid)), _VOLATILE)
         lengths = study.order("context_length", [int(value) for value in by_length.index.unique("value")])
-        for kind, heads in (("most volatile", swinging.head(3)), ("most stable top head", stable.head(3))):
+        for kind, heads in (("most volatile", swinging), ("most stable top head", stable)):
             for _, row in heads.iterrows():
                 at = [(grid, method, row["layer"], row["head"], str(length)) for length in lengths]
                 means = [f"{by_length.loc[key, 'mean_rank']:.0f}" if key in by_length.index else "–" for key in at]
                 rows.append(
                     [grid, study.label("method", method), kind, head_name(row["layer"], row["head"]), " · ".join(means),
-                     f"{row['mean_rank']:.1f}", f"{row['sd_rank']:.1f}", str(row["best_rank"]), str(row["worst_rank"])]
+                     f"{row['mean_rank']:.1f}", f"{row['sd_rank']:.1f}", *map(_rank, row[["best_rank", "worst_rank"]])]
                 )  # fmt: skip
     if not rows:
         return Section("volatility", [Paragraph("Each method has a single ranking, so no rank can swing.")])
@@ -168,19 +171,18 @@ def universal(study: Study, tables: Tables) -> Section:
     """Heads that are in most top sets of a method."""
     every, rows, said = profiles.of(tables["profiles"]), [], []
     for (grid, method), group in _grids_and_methods(study, every):
-        found = profiles.universal(group)
-        always = found[found["top_share"] == 1]
-        k, total = study.top_k_of(heads_in(grid)), heads_in(grid)
+        found, always = profiles.universal(group, _SHOWN), group[group["top_share"] == 1]
+        k = study.top_k_of(heads_in(grid))
         said.append(
             f"{study.label('method', method)} has {count(len(always), 'head')} in the top {k} of all its "
             f"{count(group['configurations'].max(), 'ranking')}"
         )
-        for _, row in found.head(_SHOWN).iterrows():
+        for _, row in found.iterrows():
             names = [grid, study.label("method", method), head_name(row["layer"], row["head"])]
-            rows.append([*names, percent(row["top_share"]), f"{row['mean_rank']:.1f}", percent(k / total)])
+            rows.append([*names, percent(row["top_share"]), f"{row['mean_rank']:.1f}", percent(row["top_chance"])])
     header = ["Grid", "Method", "Head", "Share of top sets", "Mean rank", "Chance"]
     leading = leading_heads(tables["rankings"], study.top_k)
-    leading = leading[leading["place"] <= _SHOWN]
+    leading = leading[leading["last"] <= _SHOWN]
     first = [
         [study.label("model", model), study.label("context_length", length), study.label("method", method),
          ", ".join(head_name(row.layer, row.head) for row in group.itertuples())]
@@ -204,8 +206,8 @@ def head_map(study: Study, tables: Tables) -> Section:
     how = (
         "Each cell is a head: its layer from bottom to top, its place in the layer from left to right, both counted "
         "from 0. The brighter a cell, the higher the method ranks it; the scale goes by powers of ten, so that the "
-        "first places stand out. Heads with equal scores are ranked by their layer. Point at a head to read its rank "
-        "and score under every method."
+        "first places stand out. Heads with equal scores share the mean of their ranks. Point at a head to read its "
+        "rank and score under every method."
     )
     sizes = rankings.groupby(list(DIMENSIONS)).size()
     if any(sizes[model].min() < layers * heads for model, (layers, heads) in grids(rankings).items()):
@@ -214,6 +216,11 @@ def head_map(study: Study, tables: Tables) -> Section:
             "one does not list share the mean of the ranks that are left."
         )
     return Section("map", [Paragraph(how), MapBlock("head_map", "All heads under each method")])
+
+
+def _rank(rank: float) -> str:
+    """A rank that ties may have made a mean of several: 7, or 31.5."""
+    return f"{rank:.1f}".removesuffix(".0")
 
 
 def _grids_and_methods(study: Study, rows: pd.DataFrame):

@@ -33,6 +33,13 @@ MATCHING = {"layer": "the same layers", "none": "any layer"}
 """Where random heads were drawn from."""
 
 
+def matched(row: pd.Series) -> str:
+    """Where the random heads of a row of ``against_random`` are from: the same layers, or how many of them are."""
+    if pd.isna(row["matched"]) or row["matched"] == 1:
+        return MATCHING[row["matching"]]
+    return f"{percent(row['matched'])} from {MATCHING[row['matching']]}, the rest from the nearest"
+
+
 NONE_CUT = Paragraph("No top heads were cut beside an uncut baseline.")
 """What a section about cuts says where there are none."""
 
@@ -154,6 +161,7 @@ def _tests(study: Study, tests: pd.DataFrame, dimension: str, name: str, title: 
         lines.append(
             [
                 compared,
+                sizes(row),
                 "" if every else estimate(row, "difference", ""),
                 f"{row['test']}, {row['units']} {row['unit']}s",
                 p_cell(row["p"]),
@@ -162,8 +170,14 @@ def _tests(study: Study, tests: pd.DataFrame, dimension: str, name: str, title: 
                 row["effect"],
             ]
         )
-    header = ["Compared", "Difference", "Test", "p", "Holm p", "Effect size", "Measure"]
-    return [replace(block, numeric=frozenset({1, 3, 4, 5})) for block in table(name, title, header, lines)]
+    header = ["Compared", "Heads", "Difference", "Test", "p", "Holm p", "Effect size", "Measure"]
+    return [replace(block, numeric=frozenset({1, 2, 4, 5, 6})) for block in table(name, title, header, lines)]
+
+
+def sizes(row: pd.Series) -> str:
+    """How many heads were ablated in what a test compares: 20, or 17 to 20 where some rankings tell fewer apart."""
+    least, most = (int(row[name]) for name in ("size_least", "size_most"))
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def leading_layers(layers: pd.Series, number: int) -> str:

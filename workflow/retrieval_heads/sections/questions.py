@@ -1,5 +1,7 @@
 """The four questions about questions: what a cut costs them, which heads and layers they share."""
 
+import pandas as pd
+
 from retrieval_heads.overlap import summarise, top_heads
 from retrieval_heads.sections.blocks import Block, Section, TableBlock, Tables
 from retrieval_heads.sections.parts import costs, findings, leading_layers, only_one, table
@@ -47,7 +49,10 @@ def _one_category(study: Study) -> list[Block]:
 
 def _shared(study: Study, tables: Tables) -> list[TableBlock]:
     pairs = tables["overlap"][tables["overlap"]["dimension"] == "question"]
-    means = {frozenset((row["a"], row["b"])): row for _, row in summarise(pairs, ["a", "b"]).iterrows()}
+    means = {
+        (row["grid"], frozenset((row["a"], row["b"]))): row
+        for _, row in summarise(pairs.dropna(subset="jaccard"), ["grid", "a", "b"]).iterrows()
+    }
     unions = tables["unions"]
     category, rows = study.categories, []
     for _, union in unions[unions["dimension"].isin(["question", "category"])].iterrows():
@@ -57,10 +62,10 @@ def _shared(study: Study, tables: Tables) -> list[TableBlock]:
             relation = "between categories"
         else:
             relation = f"within {category[a]}" if category[a] == category[b] else "across"
-        mean = means.get(frozenset((a, b)))
+        mean = means.get((union["grid"], frozenset((a, b))))
         own = ["", "", "", "", ""] if mean is None else [
             decimal(mean["jaccard"]), f"{mean['lowest']:.3f} to {mean['highest']:.3f}", decimal(mean["chance"]),
-            decimal(mean["rbo"]), decimal(mean["spearman"]),
+            decimal(mean["rbo"]), decimal(mean["spearman"]) if pd.notna(mean["spearman"]) else "",
         ]  # fmt: skip
         names = [study.label(kind, value) for value in (a, b)]
         rows.append([union["grid"], *names, relation, *own, percent(union["jaccard"]), percent(union["chance"])])
