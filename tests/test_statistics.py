@@ -1,6 +1,5 @@
-from typing import ClassVar
-
 from itertools import combinations, product
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd

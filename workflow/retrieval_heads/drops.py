@@ -79,7 +79,7 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Drops
     cut = cut.assign(drop=baseline.reindex(before).to_numpy() - cut["correct"].astype(float)).dropna(subset="drop")
     # A document's drop: the mean over its prompts (depths) and, for random heads, over the draws.
     prompts = cut.groupby([*_CUT, *_KIND, "doc_id", "prompt_id"], dropna=False)["drop"].mean()
-    by_document = prompts.groupby([*_CUT, *_KIND, "doc_id"], dropna=False).agg(["sum", "size"]).reset_index()
+    by_document = prompts.groupby([*_CUT, *_KIND, "doc_id"], dropna=False).agg(sum="sum", prompts="size").reset_index()
     by_document = _with_differences(by_document)
     names = sorted(by_document["doc_id"].unique())
     weights = bootstrap_weights(max(len(names), 1), resamples, generator(seed, "bootstrap", "drops"))
@@ -87,11 +87,11 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Drops
     rows, resampled = [], []
     for key, group in by_document.groupby([*_CUT, *_KIND], dropna=False, sort=True):
         drawn = weights[:, place[group.index]]
-        total = group["size"].sum()
+        total = group["prompts"].sum()
         rows.append([*key, group["sum"].sum() / total, total])
         with np.errstate(invalid="ignore", divide="ignore"):
-            resampled.append(drawn @ group["sum"].to_numpy() / (drawn @ group["size"].to_numpy()))
-    units = by_document.assign(drop=by_document["sum"] / by_document["size"]).drop(columns=["sum", "size"])
+            resampled.append(drawn @ group["sum"].to_numpy() / (drawn @ group["prompts"].to_numpy()))
+    units = by_document.assign(drop=by_document["sum"] / by_document["prompts"]).drop(columns=["sum", "prompts"])
     frame = pd.DataFrame(rows, columns=[*_CUT, *_KIND, "drop", "prompts"])
     return Drops(frame, units, resampled=np.array(resampled).reshape(len(frame), resamples))
 

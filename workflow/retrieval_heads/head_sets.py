@@ -26,11 +26,11 @@ def parse_head(name: str) -> Head:
 
 
 def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[str, int], seed: int) -> pd.DataFrame:
-    """All head sets of the ablation of one model.
+    """All head sets of a study's ablation.
 
     Parameters
     ----------
-    rankings : the rankings table of a model that names all its heads, with all the context lengths that are ablated.
+    rankings : the rankings table, with all heads of each model and all context lengths that are ablated.
     levels : the levels k. The top set is the heads with ``last`` ≤ k, so those of a ranking are nested, and it is
         smaller than k, or missing, where the ranking does not tell k heads apart.
     draws : how many random draws: ``matched`` (layer by layer like the top set) and ``unmatched`` (any head).
@@ -39,7 +39,7 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
 
     Returns
     -------
-    The head_sets table: for each question and length the baseline (no heads), and for each method the top sets and
+    The head_sets table: for each model, question and length the baseline (no heads), and for each method the top sets and
     their controls, which share no head with them; draws that come out alike are there once. Where a ranking stops at
     fewer heads, the rankings that it is compared with (of another method, question or length) have a set of that size
     too (source equal).
@@ -49,7 +49,12 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
     StudyError
         when a level is larger than the number of heads, or leaves too few heads to draw controls from.
     """
-    (model,) = rankings["model"].unique()
+    rows = [row for _, of in rankings.groupby("model", sort=False) for row in _sets_of_model(of, levels, draws, seed)]
+    return pd.DataFrame(rows, columns=HEAD_SETS.columns).astype({"draw": "Int32", "matched": float})
+
+
+def _sets_of_model(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[str, int], seed: int) -> list[dict]:
+    model = rankings["model"].iloc[0]
     orders = {
         configuration: _Order.of(ranking)
         for configuration, ranking in rankings.groupby(["question", "context_length", "method"], sort=False)
@@ -85,7 +90,7 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
                     shuffled.append([sorted(order.names)[i] for i in rng.permutation(order.heads)])
                 for k, top in tops.items():
                     rows += _controls(same, method, matching, k, top, [draw(top, one) for one in shuffled])
-    return pd.DataFrame(rows, columns=HEAD_SETS.columns).astype({"draw": "Int32", "matched": float})
+    return rows
 
 
 @dataclass(frozen=True)
