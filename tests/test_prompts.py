@@ -11,6 +11,7 @@ from planted import BOS, planted_tokenizer
 from retrieval_heads import answers, tables
 from retrieval_heads.config import complete
 from retrieval_heads.documents import make_documents
+from retrieval_heads.encoding import Encoder
 from retrieval_heads.errors import StudyError
 from retrieval_heads.haystack import OtherDocuments, load_haystack
 from retrieval_heads.prompts import (
@@ -112,13 +113,8 @@ def make(tokenizer, hay):
 POSITIONS = ["needle_start", "needle_end", "answer_start", "answer_end", "suffix_start"]
 
 
-def records(prompts):
-    """The rows of a prompts table, with positions whole as they are in its file."""
-    return prompts.astype(dict.fromkeys(POSITIONS, "Int32")).to_dict("records")
-
-
 def rows_of(prompts, status=OK):
-    return records(prompts[prompts["status"] == status])
+    return prompts[prompts["status"] == status].to_dict("records")
 
 
 def document(text, answer, start=None, **more):
@@ -166,7 +162,7 @@ class TestEveryPrompt:
         assert len(prompts) == len(chosen) * len(depths) * len(QUESTIONS)
         assert prompts["prompt_id"].is_unique
         assert not rows_of(prompts, NOT_DECODED)
-        for row in records(prompts):
+        for row in prompts.to_dict("records"):
             source = by_id[row["doc_id"]]
             needle = tok(source["text"])["input_ids"]
             room = length - budget - len(opening) - len(needle) - 2 * len(separator)
@@ -205,6 +201,8 @@ class TestEveryPrompt:
         assert set(prompts["status"]) == {OK, NO_ANSWER}
         tables.write(prompts, tmp_path / "prompts.parquet", tables.PROMPTS)
         read = tables.read(tmp_path / "prompts.parquet", tables.PROMPTS)
+        by_pandas = pd.read_parquet(tmp_path / "prompts.parquet")
+        assert {str(frame[name].dtype) for frame in (prompts, read, by_pandas) for name in POSITIONS} == {"Int32"}
         assert read["prompt_id"].tolist() == prompts["prompt_id"].tolist()
         first = rows_of(read)[0]
         assert first["input_ids"].tolist() == rows_of(prompts)[0]["input_ids"]
@@ -362,7 +360,7 @@ class TestOtherDocumentsAsHaystack:
 
     def test_a_further_document_leaves_the_others_in_order(self, make, crowd, tokenizer):
         def order(documents):
-            prose = OtherDocuments(documents, tokenizer, 4096)
+            prose = OtherDocuments(documents, Encoder(tokenizer), 4096)
             drawn = partial(generator, 1, "haystack")
             text = tokenizer.decode(prose.take(crowd.iloc[0].to_dict(), 1200, drawn))
             return [name for name in sorted(starts, key=lambda name: text.find(starts[name])) if starts[name] in text]
