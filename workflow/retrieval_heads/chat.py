@@ -1,11 +1,10 @@
 """What a chat template puts around the user's message, up to where the model's answer begins."""
 
-import os.path
 import re
-from collections.abc import Iterable
-from datetime import date as Date
-from datetime import datetime, time
+from collections.abc import Container
+from datetime import datetime
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 from jinja2 import TemplateError
@@ -16,11 +15,11 @@ from retrieval_heads.encoding import chat_templates
 from retrieval_heads.errors import StudyError
 
 # Stand for message and reply. What escapes, trims or folds a text changes the signs between the words.
-_MESSAGE, _REPLY = ("\x00{}  <&é>\"'\\\n\n{{{{x}}}}\x00".format(word) for word in ("UserMessage", "GivenReply"))
+_MESSAGE, _REPLY = (f"\x00{word}  <&é>\"'\\\n\n{{{{x}}}}\x00" for word in ("UserMessage", "GivenReply"))
 _CORE = re.compile("UserMessage", re.IGNORECASE)
 
 # Templates that can open a thought are asked not to; others have no such variables.
-_NO_THOUGHT = {"enable_thinking": False, "thinking": False}
+_NO_THOUGHT: dict[str, Any] = {"enable_thinking": False, "thinking": False}
 # A tag such as <think>, [THINK], </think>, <|START_THINKING|> or <|end_of_thought|>.
 _THOUGHT = re.compile(
     r"([<\[◁][|｜]?)(/?)([\w:.-]*(?:think|thought|reason|inner_)[\w:.-]*)([|｜]?[>\]▷])", re.IGNORECASE
@@ -66,15 +65,15 @@ def chat_frame(tokenizer: PreTrainedTokenizerBase, model: str, date: str) -> tup
         replied = ""  # some take no reply at the end
     given = replied.partition(_MESSAGE)[2].partition(_REPLY)
     before_reply = given[0] if given[1] else prompt
-    return opening, _answerable(prompt, before_reply, (templates, *tokenizer.get_vocab()), templates, model)
+    return opening, _answerable(prompt, before_reply, templates, tokenizer.get_vocab(), model)
 
 
 _FAILURES = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, messages: list[dict], date: str, **options) -> str:
-    """A chat as text, on the given day, whether the template asks for the time or for ``date_string``, as Llama's do."""
-    today = datetime.combine(Date.fromisoformat(date), time())
+    """A chat as text on a day, which templates take from the clock, or from ``date_string`` as Llama's do."""
+    today = datetime.fromisoformat(date)
     with patch.object(chat_template_utils, "datetime", SimpleNamespace(now=lambda: today)):
         text = tokenizer.apply_chat_template(
             messages, tokenize=False, date_string=today.strftime("%d %b %Y"), **_NO_THOUGHT, **options
@@ -83,11 +82,10 @@ def _render(tokenizer: PreTrainedTokenizerBase, messages: list[dict], date: str,
     return text
 
 
-def _answerable(prompt: str, before_reply: str, known: Iterable[str], template: str, model: str) -> str:
+def _answerable(prompt: str, before_reply: str, template: str, vocabulary: Container[str], model: str) -> str:
     """The end of a prompt, changed so that an answer may follow.
 
-    prompt is how the template ends a prompt, before_reply what it puts between message and reply; known are texts in
-    which a closing tag may stand.
+    prompt is how the template ends a prompt, before_reply what it puts between a message and a reply.
     """
     more = before_reply.startswith(prompt) and before_reply.removeprefix(prompt).strip()
     if more or (_CHANNEL in template and f"{_CHANNEL}final" in before_reply):
@@ -99,10 +97,9 @@ def _answerable(prompt: str, before_reply: str, known: Iterable[str], template: 
         return prompt
     opened, (left, _, name, right) = tags[-1][0], tags[-1].groups()
     closing = [f"{left}/{name}{right}", *(left + name.replace(*pair) + right for pair in _OPPOSITES)]
-    found = next((tag for tag in closing if tag != opened and any(tag in text for text in known)), None)
-    # Something else may have to follow before an answer, which only the template could tell.
-    wanted = before_reply.removeprefix(os.path.commonprefix([prompt, before_reply]))
-    if found is None or wanted.strip():
+    found = next((tag for tag in closing if tag != opened and (tag in template or tag in vocabulary)), None)
+    # Where the template puts something else before a reply, only it could tell what belongs behind the thought.
+    if found is None or not prompt.startswith(before_reply.rstrip()):
         raise _refused(model, f"begins the reply with a thought ({opened}) and does not show how to end it")
     return f"{prompt.rstrip()}\n\n{found}\n\n"
 

@@ -4,8 +4,7 @@ import copy
 import re
 from collections.abc import Mapping
 
-from tokenizers import AddedToken
-from transformers import PreTrainedTokenizerBase
+from transformers import AddedToken, PreTrainedTokenizerBase
 
 from retrieval_heads.errors import StudyError
 
@@ -34,15 +33,19 @@ class Encoder:
             if (content := token.content.strip())
             and (token.special or _BRACKETED.fullmatch(content) or content in template)
         }
-        self._unknown = tokenizer.unk_token_id
+        backend = tokenizer.backend_tokenizer
+        self._unknown = {tokenizer.unk_token_id, backend.token_to_id(getattr(backend.model, "unk_token", None) or "")}
         # The tokenizer passes over special tokens when it is told to, so in this copy all control tokens are special;
         # and each has a stand-in that is not, with a number of its own, under a name that no text holds.
         self._tokenizer = copy.deepcopy(tokenizer)
         self._tokenizer.split_special_tokens = True
         control = self._control.values()
-        self._tokenizer.add_tokens([_changed(t, special=True) for t in control if not t.special], special_tokens=True)
+        self._tokenizer.add_tokens([AddedToken(t.content, special=True) for t in control], special_tokens=True)
         self._tokenizer.add_tokens(
-            [_changed(t, content=_stand_in(t.content), special=False, normalized=False) for t in control]
+            [
+                AddedToken(_stand_in(t.content), lstrip=t.lstrip, rstrip=t.rstrip, normalized=False, special=False)
+                for t in control
+            ]
         )
         self._meant = {
             self._tokenizer.convert_tokens_to_ids(_stand_in(token.content)): number
@@ -77,7 +80,7 @@ class Encoder:
             if (token := self._control.get(number)) is None:
                 continue
             # The token for what is unknown is nothing that the text says, unless it spells its name.
-            if number != self._unknown or token.content.strip() in text[start:end]:
+            if number not in self._unknown or token.content.strip() in text[start:end]:
                 raise StudyError(
                     f"{where}: the model's tokenizer takes {token.content!r} in this text for a control token; "
                     "take it out of the text or choose another model."
@@ -93,8 +96,3 @@ def chat_templates(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def _stand_in(content: str) -> str:
     return f"{_OPEN}{content}{_CLOSE}"
-
-
-def _changed(token: AddedToken, **changes) -> AddedToken:
-    names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
-    return AddedToken(**{name: getattr(token, name) for name in names} | changes)

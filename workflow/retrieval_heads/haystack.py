@@ -96,9 +96,9 @@ class Prose:
                 break
         if len(starts) < 2:
             raise StudyError(
-                f"prompts.haystack: for a context of {self._context_length}, all stretches of it would begin at the same "
-                f"place, as it has {len(self.ids)} tokens and {len(starts)} paragraphs, lines or sentences that begin "
-                f"{count} tokens before its end; add prose or give shorter prompts.context_lengths."
+                f"prompts.haystack: a context of {self._context_length} needs {count} of its {len(self.ids)} tokens, "
+                "so that all stretches would begin at the same paragraph, line or sentence; add prose or give shorter "
+                "prompts.context_lengths."
             )
         start = draw().choice(starts)
         return self.ids[start : start + count]

@@ -41,7 +41,7 @@ class Table:
         return pa.schema([pa.field(name, type_, not strict or name in self.nullable) for name, type_ in self.fields])
 
     def typed(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Columns of this table in which whole numbers stay whole, where pandas makes floats of them for empty values."""
+        """Columns of this table in which whole numbers stay whole; pandas makes floats of them beside empty values."""
         return frame.astype(dict.fromkeys(self.nullable.intersection(self.integers, frame.columns), "Int32"))
 
     def empty(self) -> pd.DataFrame:
