@@ -223,6 +223,10 @@ BAD = [  # key, its value, what the message says
         (f"questions.{name}", QUESTION, rf"questions\.{name}: this name is a column of the documents table")
         for name in ("doc_id", "split", "text", "source", "hq_state_start")
     ),
+    ("prompts.date", "today", r"prompts\.date: 'today' is no date of the calendar; write one as 2024-07-26"),
+    ("prompts.date", "2024-02-30", r"prompts\.date: '2024-02-30' is no date of the calendar"),
+    ("prompts.date", "26.07.2024", r"prompts\.date: '26\.07\.2024' is no date"),
+    ("prompts.date", 2024, r"prompts\.date: 2024 is not of type 'string'"),
     # values that do not go together
     ("documents.train", 0, r"documents\.train: the train split is empty"),
     ("documents.test", 0, r"documents\.test: the test split is empty"),
@@ -240,6 +244,13 @@ def test_bad_values_are_refused_with_their_key(key, value, message):
     with pytest.raises(StudyError, match=f"^{message}") as caught:
         complete(change(key, value))
     assert "\n" not in str(caught.value).strip()
+
+
+def test_a_date_may_be_written_without_quotes():
+    for written in ("2025-01-02", "'2025-01-02'"):
+        config = change("prompts", LEAST["prompts"] | yaml.safe_load(f"date: {written}"))
+        assert complete(config)["prompts"]["date"] == "2025-01-02"
+    assert complete(LEAST)["prompts"]["date"] == "2024-07-26"
 
 
 @pytest.mark.parametrize("config", [None, [], "study"])
@@ -305,6 +316,7 @@ class TestPublished:
             ("prompts.answer", "Answer:"),
             ("prompts.null_question", "N/A"),
             ("prompts.chat_template", False),
+            ("prompts.date", "2024-07-26"),
             ("methods.wu24.span", "answer"),
         ],
     )

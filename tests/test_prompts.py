@@ -6,11 +6,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from planted import BOS, planted_tokenizer
 from retrieval_heads import answers, tables
 from retrieval_heads.config import complete
 from retrieval_heads.documents import make_documents
+from retrieval_heads.encoding import Encoder
 from retrieval_heads.errors import StudyError
 from retrieval_heads.haystack import OtherDocuments, load_haystack
 from retrieval_heads.prompts import (
@@ -112,13 +115,8 @@ def make(tokenizer, hay):
 POSITIONS = ["needle_start", "needle_end", "answer_start", "answer_end", "suffix_start"]
 
 
-def records(prompts):
-    """The rows of a prompts table, with positions whole as they are in its file."""
-    return prompts.astype(dict.fromkeys(POSITIONS, "Int32")).to_dict("records")
-
-
 def rows_of(prompts, status=OK):
-    return records(prompts[prompts["status"] == status])
+    return prompts[prompts["status"] == status].to_dict("records")
 
 
 def document(text, answer, start=None, **more):
@@ -166,7 +164,7 @@ class TestEveryPrompt:
         assert len(prompts) == len(chosen) * len(depths) * len(QUESTIONS)
         assert prompts["prompt_id"].is_unique
         assert not rows_of(prompts, NOT_DECODED)
-        for row in records(prompts):
+        for row in prompts.to_dict("records"):
             source = by_id[row["doc_id"]]
             needle = tok(source["text"])["input_ids"]
             room = length - budget - len(opening) - len(needle) - 2 * len(separator)
@@ -205,6 +203,8 @@ class TestEveryPrompt:
         assert set(prompts["status"]) == {OK, NO_ANSWER}
         tables.write(prompts, tmp_path / "prompts.parquet", tables.PROMPTS)
         read = tables.read(tmp_path / "prompts.parquet", tables.PROMPTS)
+        by_pandas = pd.read_parquet(tmp_path / "prompts.parquet")
+        assert {str(frame[name].dtype) for frame in (prompts, read, by_pandas) for name in POSITIONS} == {"Int32"}
         assert read["prompt_id"].tolist() == prompts["prompt_id"].tolist()
         first = rows_of(read)[0]
         assert first["input_ids"].tolist() == rows_of(prompts)[0]["input_ids"]
@@ -331,6 +331,57 @@ class TestLeftOut:
         assert tokenizer.decode(row["input_ids"][row["answer_start"] : row["answer_end"]]).strip() == surface
 
 
+CONTROL = [BOS, "<think>", "<|im_end|>"]
+
+
+@pytest.fixture(scope="session")
+def marked(corpus):
+    tokenizer = planted_tokenizer(corpus)
+    tokenizer.add_tokens(["<think>", "<|im_end|>"])
+    tokenizer.chat_template = "{{ bos_token }}{{ messages[0].content }}<|im_end|>"
+    return tokenizer
+
+
+class TestTextStaysText:
+    """Control tokens that stand in what the user wrote."""
+
+    @pytest.mark.parametrize("haystack", ["prose", None])
+    @pytest.mark.parametrize("chat", [False, True])
+    @pytest.mark.parametrize("token", CONTROL)
+    def test_in_documents_prose_questions_and_answers(self, make, hay, marked, token, chat, haystack):
+        text = f"It {token}lies in Ohio{token}. "
+        one, *others = (document(text + "So it goes. " * 40, "Ohio", doc_id=f"d{number}") for number in range(4))
+        asked = {"fact": {"text": f"Where{token}?", "type": "state", "answer_prefix": f" It {token}"}}
+        prose = hay.replace(". ", f".{token} ") if haystack else None
+        builder = make(
+            *(400, 1, marked, prose, asked), chat_template=chat, null_question=token, answer=f"Answer{token}:"
+        )
+        number = marked.convert_tokens_to_ids(token)
+        rows = rows_of(builder.build(pd.concat([one, *others])))
+        assert len(rows) == 4
+        for row in rows:
+            meant = [marked.bos_token_id] + [marked.convert_tokens_to_ids("<|im_end|>")] * chat
+            for ids in (row["input_ids"], row["null_ids"]):
+                assert list(ids).count(number) == meant.count(number)
+            assert marked.decode(row["input_ids"][row["needle_start"] : row["needle_end"]]).startswith(text)
+            assert marked.decode(row["input_ids"][row["answer_start"] : row["answer_end"]]) == " Ohio"
+            end = f"\n\nQuestion: Where{token}?\n{'<|im_end|>' * chat}Answer{token}: It {token}"
+            assert marked.decode(row["input_ids"][row["suffix_start"] :]) == end
+            assert marked.decode(row["input_ids"][: row["needle_start"]]).count(token) > (token == BOS)
+
+    def test_what_cannot_be_told_from_text_names_its_document(self, make, corpus):
+        backend = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1, "Ohio": 2, "a": 3}, unk_token="<unk>"))
+        backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        words = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>", unk_token="<unk>")
+        builder = make(64, tokenizer=words, haystack="a a. " * 99, questions=question("state"), suffix_budget=9)
+        with pytest.raises(StudyError, match=r"^document d1: the model's tokenizer takes '</s>' in this text"):
+            builder.build(document("a </s> Ohio", "Ohio"))
+        with pytest.raises(StudyError, match=r"^prompts\.haystack: the model's tokenizer takes '</s>'"):
+            make(64, tokenizer=words, haystack="a </s>", questions=question("state"))
+        with pytest.raises(StudyError, match=r"^questions\.fact: the model's tokenizer takes '</s>'"):
+            make(64, tokenizer=words, questions=question("state", "What </s> ?"))
+
+
 class TestOtherDocumentsAsHaystack:
     """With ``prompts.haystack: documents``."""
 
@@ -362,7 +413,7 @@ class TestOtherDocumentsAsHaystack:
 
     def test_a_further_document_leaves_the_others_in_order(self, make, crowd, tokenizer):
         def order(documents):
-            prose = OtherDocuments(documents, tokenizer, 4096)
+            prose = OtherDocuments(documents, Encoder(tokenizer), 4096)
             drawn = partial(generator, 1, "haystack")
             text = tokenizer.decode(prose.take(crowd.iloc[0].to_dict(), 1200, drawn))
             return [name for name in sorted(starts, key=lambda name: text.find(starts[name])) if starts[name] in text]
@@ -430,6 +481,18 @@ class TestChatTemplate:
         short = {"hq_state": QUESTIONS["hq_state"]}
         with pytest.raises(StudyError, match=r"^questions\.hq_state: its suffix has"):
             make(tokenizer=chatty, questions=short, chat_template=True, suffix_budget=plain)
+
+    def test_a_thought_is_closed_and_the_day_is_the_configs(self, make, documents, corpus):
+        tokenizer = planted_tokenizer(corpus)
+        tokenizer.chat_template = (
+            "{{ strftime_now('%d.%m.%Y') }} {{ messages[0].content }}{{ '<answer><think>' }}{#</think>#}"
+        )
+        settings = {"tokenizer": tokenizer, "chat_template": True}
+        for date, day in ((SETTINGS["date"], "26.07.2024"), ("2025-01-02", "02.01.2025")):
+            row = rows_of(make(**settings, date=date).build(documents[:1]))[0]
+            text = tokenizer.decode(row["input_ids"])
+            assert text.startswith(f"{day} ")
+            assert "<answer><think>\n\n</think>\n\nAnswer:" in text[-120:]
 
     def test_it_is_left_alone_unless_asked_for(self, make, documents, chatty):
         plain, chat = make().build(documents), make(tokenizer=chatty).build(documents)

@@ -14,6 +14,7 @@ from retrieval_heads.answers import judge
 from retrieval_heads.attention import hooked
 from retrieval_heads.config import complete
 from retrieval_heads.documents import make_documents
+from retrieval_heads.encoding import Encoder
 from retrieval_heads.haystack import load_haystack
 from retrieval_heads.inference import continue_prefix, head_grid, prefill, room_for
 from retrieval_heads.method import make_methods
@@ -50,6 +51,16 @@ def prompts(config, folder):
         "smollm2", load_tokenizer(folder), haystack, config["questions"], config["prompts"], 512, config["seed"]
     )
     return usable(builder.build(documents), "test", "here")
+
+
+def test_control_tokens_in_text_stay_text(folder):
+    tokenizer = load_tokenizer(folder)
+    for number, token in tokenizer.added_tokens_decoder.items():
+        text = f"One {token.content} two{token.content}\n"
+        assert number in tokenizer(text)["input_ids"]
+        ids = Encoder(tokenizer).ids(text, "a text")
+        assert not set(ids) & set(tokenizer.added_tokens_decoder)
+        assert tokenizer.decode(ids) == text
 
 
 def test_the_gguf_becomes_a_plain_model(folder):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval_heads import tables
+from retrieval_heads import derived, tables
 from retrieval_heads.errors import StudyError
 
 TABLE = tables.Table(
@@ -36,7 +36,9 @@ GOOD = pd.DataFrame(
         "right": [True, False],
     }
 )
-EVERY = [value for value in vars(tables).values() if isinstance(value, tables.Table)] + [tables.documents_table(["q"])]
+EVERY = [
+    value for module in (tables, derived) for value in vars(module).values() if isinstance(value, tables.Table)
+] + [tables.documents_table(["q"])]
 
 int32 = st.integers(-(2**31), 2**31 - 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -237,6 +239,43 @@ def test_parts_are_put_one_below_the_other(tmp_path):
     assert whole["part"].tolist() == [2, 1] and whole.index.tolist() == [0, 1]
     assert whole["draw"].dtype == "Int32"
     assert list(tables.read_all([], TABLE).columns) == TABLE.columns
+
+
+def rows_without(table, names):
+    """Two rows of any table, of which the second lacks these columns."""
+    made = {pa.string(): "x", pa.float64(): 0.5, pa.bool_(): True, pa.int32(): 7}
+    row = {name: made.get(type_, []) for name, type_ in table.fields}
+    other = {name: value + value if isinstance(value, str) else value for name, value in row.items()}
+    keys = [name for name in table.key if name not in names]
+    if all(row[name] == other[name] for name in keys):
+        other[keys[0]] = 8
+    return pd.DataFrame([row, other | dict.fromkeys(names)], columns=table.columns)
+
+
+@pytest.mark.parametrize("table", EVERY, ids=lambda table: table.name)
+def test_whole_numbers_are_whole_in_every_table_however_it_is_read(tmp_path, table):
+    nullable = [name for name in table.integers if name in table.nullable]
+    both, none = rows_without(table, nullable), rows_without(table, [])
+    # Parts with and without empty values, and with nothing else.
+    parts = {"both": both, "full": none[:1], "lacking": both[1:]}
+    for name, part in parts.items():
+        tables.write(part, tmp_path / name, table)
+    frames = [
+        *(tables.read(tmp_path / name, table) for name in parts),
+        *(pd.read_parquet(tmp_path / name) for name in parts),
+        tables.read_all([tmp_path / name for name in parts], table),
+        tables.read_all([], table),
+    ]
+    for frame in frames:
+        assert {name: str(frame[name].dtype) for name in table.integers} == {
+            name: "Int32" if name in nullable else "int32" for name in table.integers
+        }
+
+
+def test_a_key_twice_is_told_in_whole_numbers(tmp_path):
+    twice = pd.DataFrame([GOOD.iloc[0], GOOD.iloc[0], GOOD.iloc[1]])
+    with pytest.raises(StudyError, match=r"two rows for name = a, part = 1, draw = 0\."):
+        tables.write(twice, tmp_path / "t.parquet", TABLE)
 
 
 @pytest.mark.parametrize("table", EVERY, ids=lambda table: table.name)

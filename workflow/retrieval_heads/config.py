@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator, validators
+from jsonschema import Draft202012Validator, FormatChecker, validators
 
 from retrieval_heads.declared import require_parameters
 from retrieval_heads.documents import document_source
@@ -37,9 +39,9 @@ def complete(config: dict) -> dict:
     StudyError
         with the key that is wrong and what to write instead.
     """
-    config = copy.deepcopy(config)
+    config = _dates_as_text(config)
     _require_text_keys(config)
-    errors = sorted(_Validator(schema()).iter_errors(config), key=_order)
+    errors = sorted(_Validator(schema(), format_checker=_FORMATS).iter_errors(config), key=_order)
     if errors:
         raise StudyError(_sentence(errors[0], config))
     _fill(config, schema())
@@ -108,11 +110,21 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
     _check_imports(config, grids)
 
 
+_FORMATS = FormatChecker(["date"])
 # JSON takes 512.0 for an integer; file names and ranges do not.
 _Validator = validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )
+
+
+def _dates_as_text(value: Any) -> Any:
+    """A copy of a config with the dates that YAML reads as the text that stands there."""
+    if isinstance(value, dict):
+        return {key: _dates_as_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_dates_as_text(item) for item in value]
+    return value.isoformat() if type(value) is date else value
 
 
 def _require_text_keys(value: object, where: str = "") -> None:
@@ -177,6 +189,8 @@ def _sentence(error, config: dict) -> str:
             source = config["documents"].get("source", "generator")
             return f"{where}: this key has no meaning for source {source}; take it out or change documents.source."
         return f"{where}: this key has no meaning where results are published; take it out."
+    if error.validator == "format":
+        return f"{where}: {error.instance!r} is no {error.validator_value} of the calendar; write one as 2024-07-26."
     return f"{where or 'config'}: {error.message}; see config/README.md for what it may be."
 
 

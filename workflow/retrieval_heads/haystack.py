@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +12,23 @@ from retrieval_heads.errors import StudyError
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from transformers import PreTrainedTokenizerBase
+
+    from retrieval_heads.encoding import Encoder
 
 # What a config says in place of a folder, to have the other documents as prose.
 DOCUMENTS = "documents"
 BREAK = "\n\n"  # between paragraphs, and between documents
+
+# What a stretch of prose may begin behind: a blank line, with white space in it or not; any end of a line; the end of a
+# sentence, with quotes and brackets that close there.
+_LINE_END = r"(?:\r\n|[\n\r\v\f\x85\u2028\u2029])"
+_CLOSING = r"[\"'’”»)\]」』）]*"
+_BORDERS = [
+    re.compile(rf"{_LINE_END}[^\S\n\r]*{_LINE_END}\s*|\u2029\s*"),
+    re.compile(rf"{_LINE_END}\s*"),
+    re.compile(rf"[.!?…؟।]{_CLOSING}\s+|[。！？｡]{_CLOSING}\s*"),
+]
+_ENOUGH_STARTS = 10  # so that few documents share a stretch
 
 
 def haystack_files(haystack: str) -> list[str]:
@@ -41,15 +54,23 @@ def load_haystack(folder: str | Path) -> str:
 
 
 class Prose:
-    """One long text, of which each needle gets a stretch of its own, from the beginning of a paragraph."""
+    """One long text, of which each needle gets a stretch of its own.
 
-    def __init__(self, text: str, tokenizer: PreTrainedTokenizerBase, context_length: int):
+    A stretch begins with a paragraph, behind a blank line. Where the text has too few of those, it begins with a line,
+    and where it has too few lines, with a sentence.
+    """
+
+    def __init__(self, text: str, encoder: Encoder, context_length: int):
         self._context_length = context_length
-        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        self.ids = encoded["input_ids"]
-        self._paragraphs = [
-            i for i, (start, _) in enumerate(encoded["offset_mapping"]) if text[:start].endswith(BREAK) or i == 0
-        ]
+        self.ids, spans = encoder.spans(text, "prompts.haystack")
+        first: dict[int, int] = {}  # where a token's text begins, without the blanks before it → the token
+        for token, (start, end) in enumerate(spans):
+            if piece := text[start:end].lstrip():
+                first.setdefault(end - len(piece), token)
+        ends, self._starts = {0}, []
+        for border in _BORDERS:
+            ends |= {match.end() for match in border.finditer(text)}
+            self._starts.append(sorted(first[end] for end in ends if end in first))
 
     def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator]) -> list[int]:
         """The token ids of a stretch.
@@ -63,11 +84,22 @@ class Prose:
         Raises
         ------
         StudyError
-            when the text is too short.
+            when the text is too short, or just long enough for one stretch.
         """
-        starts = [start for start in self._paragraphs if start + count <= len(self.ids)]
-        if not starts:
+        if count > len(self.ids):
             raise StudyError(_too_short("it has", len(self.ids), self._context_length, count, "add prose"))
+        if not count:
+            return []
+        for starts in self._starts:
+            starts = [start for start in starts if start + count <= len(self.ids)]
+            if len(starts) >= _ENOUGH_STARTS:
+                break
+        if len(starts) < 2:
+            raise StudyError(
+                f"prompts.haystack: a context of {self._context_length} needs {count} of its {len(self.ids)} tokens, "
+                "so that all stretches would begin at the same paragraph, line or sentence; add prose or give shorter "
+                "prompts.context_lengths."
+            )
         start = draw().choice(starts)
         return self.ids[start : start + count]
 
@@ -78,14 +110,12 @@ class OtherDocuments:
     Never those of the other split, so that no document takes part in both ranking and ablation.
     """
 
-    def __init__(self, documents: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, context_length: int):
+    def __init__(self, documents: pd.DataFrame, encoder: Encoder, context_length: int):
         self._context_length = context_length
-        texts = [text.strip() for text in documents["text"]]
-        ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        self._break = tokenizer(BREAK, add_special_tokens=False)["input_ids"]
+        self._break = encoder.ids(BREAK, "a break")
         self._splits: dict[str, dict[str, list[int]]] = {}
-        for doc_id, split, tokens in zip(documents["doc_id"], documents["split"], ids, strict=True):
-            self._splits.setdefault(split, {})[doc_id] = tokens
+        for doc_id, split, text in zip(documents["doc_id"], documents["split"], documents["text"], strict=True):
+            self._splits.setdefault(split, {})[doc_id] = encoder.ids(text.strip(), f"document {doc_id}")
 
     def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator]) -> list[int]:
         """The token ids of as many documents as it takes, with breaks between them; the last one is cut.

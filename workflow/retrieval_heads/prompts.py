@@ -3,7 +3,8 @@
     [BOS, or the chat template's opening][haystack][needle][haystack][suffix]
 
 The part before the suffix, the context, has exactly context_length − suffix_budget tokens whatever the question, so
-that all questions about a document and the null question share it. Text is never decoded and encoded again.
+that all questions about a document and the null question share it. Text is never decoded and encoded again, and stays
+text: control tokens are the opening's and the chat template's alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from retrieval_heads.answers import locate
+from retrieval_heads.chat import chat_frame
+from retrieval_heads.encoding import Encoder
 from retrieval_heads.errors import StudyError
 from retrieval_heads.haystack import BREAK, OtherDocuments, Prose
 from retrieval_heads.seeds import generator
@@ -24,7 +27,6 @@ NO_ANSWER = "the document does not state the fact"
 NO_ROOM = "the document does not fit into the context"
 NOT_DECODED = "the answer's tokens do not decode to the answer"
 
-_MARK = "\x00"
 _POSITIONS = ("needle_start", "needle_end", "answer_start", "answer_end", "suffix_start")
 
 
@@ -43,7 +45,8 @@ class Builder:
     Raises
     ------
     StudyError
-        when a question's suffix is longer than the budget, or the haystack is too short.
+        when a question's suffix is longer than the budget, the haystack is too short, the chat template cannot frame a
+        prompt, or the tokenizer finds a control token in a text.
     """
 
     def __init__(
@@ -63,25 +66,24 @@ class Builder:
         self.model, self.tokenizer, self.questions = model, tokenizer, questions
         self.context_length, self.seed, self.depths = context_length, seed, settings["depths"]
         self.room = context_length - settings["suffix_budget"]
+        self.encoder = encoder = Encoder(tokenizer)
+        opening, closing = "", ""
+        if settings["chat_template"]:
+            opening, closing = map(encoder.control, chat_frame(tokenizer, model, settings["date"]))
         bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-        opening, closing = _chat_frame(tokenizer, model) if settings["chat_template"] else ("", "")
-        self.opening = self.encode(opening) if opening else bos
-        self.separator = self.encode(BREAK)  # between haystack and needle; counted as haystack
+        self.opening = encoder.ids(opening, "prompts.chat_template") if opening else bos
+        self.separator = encoder.ids(BREAK, "a break")  # between haystack and needle; counted as haystack
         self.suffixes = {
             key: self._suffix(settings, q["text"], closing, q["answer_prefix"], f"questions.{key}")
             for key, q in questions.items()
         }
         self.null_suffix = self._suffix(settings, settings["null_question"], closing, "", "prompts.null_question")
-        self.prose = None if haystack is None else Prose(haystack, tokenizer, context_length)
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of a text alone, without special tokens added."""
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        self.prose = None if haystack is None else Prose(haystack, encoder, context_length)
 
     def _suffix(self, settings: dict, question: str, closing: str, answer_prefix: str, key: str) -> list[int]:
         # A chat turn ends between the question and the words that begin the answer.
         text = settings["question"].replace("{question}", question) + closing + settings["answer"] + answer_prefix
-        ids = self.encode(text)
+        ids = self.encoder.ids(text, key)
         if len(ids) > settings["suffix_budget"]:
             raise StudyError(
                 f"{key}: its suffix has {len(ids)} tokens, more than prompts.suffix_budget "
@@ -91,20 +93,19 @@ class Builder:
 
     def build(self, documents: pd.DataFrame) -> pd.DataFrame:
         """The prompts table: one row for each document, depth and question, those left out included."""
-        prose = self.prose or OtherDocuments(documents, self.tokenizer, self.context_length)
+        prose = self.prose or OtherDocuments(documents, self.encoder, self.context_length)
         rows = [
             row
             for document in documents.to_dict("records")
             for depth in self.depths
             for row in self._document(document, depth, prose)
         ]
-        return pd.DataFrame(rows, columns=PROMPTS.columns)
+        return PROMPTS.typed(pd.DataFrame(rows, columns=PROMPTS.columns))
 
     def _document(self, document: dict, depth: float, prose: Prose | OtherDocuments) -> list[dict]:
         text = document["text"].strip()
         shift = len(document["text"]) - len(document["text"].lstrip())
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        needle, offsets = encoded["input_ids"], encoded["offset_mapping"]
+        needle, offsets = self.encoder.spans(text, f"document {document['doc_id']}")
         context = self._context(needle, depth, document, prose)
         rows = []
         for question, settings in self.questions.items():
@@ -188,16 +189,6 @@ def usable(prompts: pd.DataFrame, split: str, path: str) -> pd.DataFrame:
             f"{path}: no usable prompt in the {split} split ({reasons or 'no document'}); change documents or prompts."
         )
     return chosen.astype(dict.fromkeys(_POSITIONS, int))
-
-
-def _chat_frame(tokenizer: PreTrainedTokenizerBase, model: str) -> tuple[str, str]:
-    if tokenizer.chat_template is None:
-        raise StudyError(f"prompts.chat_template: the tokenizer of {model} has no chat template; set it to false.")
-    messages = [{"role": "user", "content": _MARK}]
-    frame = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    assert isinstance(frame, str)  # as it is not tokenized
-    opening, closing = frame.split(_MARK)
-    return opening, closing
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: list[int], **options) -> str:

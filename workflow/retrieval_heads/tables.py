@@ -40,6 +40,14 @@ class Table:
         """The Arrow schema; where it is not strict, every column may be null."""
         return pa.schema([pa.field(name, type_, not strict or name in self.nullable) for name, type_ in self.fields])
 
+    def typed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Columns of this table in which whole numbers stay whole; pandas makes floats of them beside empty values."""
+        return frame.astype(dict.fromkeys(self.nullable.intersection(self.integers, frame.columns), "Int32"))
+
+    def empty(self) -> pd.DataFrame:
+        """This table without rows."""
+        return self.typed(self.schema().empty_table().to_pandas())
+
 
 _text, _int, _float, _bool = pa.string(), pa.int32(), pa.float64(), pa.bool_()
 _ids = pa.list_(pa.int32())
@@ -198,8 +206,10 @@ def write(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
     except (pa.ArrowException, ValueError, OverflowError) as error:
         raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
     _check(data, path, table)
+    # With what tells pandas which types its columns have, for those who read the file by pandas alone.
+    as_pandas = pa.Schema.from_pandas(table.empty(), preserve_index=False).metadata
     with whole_file(path) as file:
-        pq.write_table(data.cast(table.schema()), file, compression="zstd")
+        pq.write_table(data.cast(table.schema()).replace_schema_metadata(as_pandas), file, compression="zstd")
 
 
 def read(path: str | Path, table: Table) -> pd.DataFrame:
@@ -225,15 +235,13 @@ def read(path: str | Path, table: Table) -> pd.DataFrame:
     except (pa.ArrowException, ValueError) as error:
         raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
     _check(data, path, table)
-    frame = data.to_pandas()
-    # Whole numbers stay whole where a column has empty values.
-    return frame.astype(dict.fromkeys(table.nullable.intersection(table.integers), "Int32"))
+    return table.typed(data.to_pandas())
 
 
 def read_all(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
     """Read the parts of a table, one file for each, and put them one below the other."""
     frames = [read(path, table) for path in paths]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=table.columns)
+    return pd.concat(frames, ignore_index=True) if frames else table.empty()
 
 
 def _check(data: pa.Table, path: Path, table: Table) -> None:
@@ -243,7 +251,7 @@ def _check(data: pa.Table, path: Path, table: Table) -> None:
             raise StudyError(f"{path}: column {name} of the {table.name} table has {column.null_count} empty values.")
         if pa.types.is_floating(type_) and pa.compute.all(pa.compute.is_finite(column)).as_py() is False:
             raise StudyError(f"{path}: column {name} of the {table.name} table has values that are not finite.")
-    keys = data.select(list(table.key)).to_pandas()
+    keys = table.typed(data.select(list(table.key)).to_pandas())
     if (twice := keys.duplicated()).any():
         row = ", ".join(f"{name} = {value}" for name, value in keys[twice].iloc[0].items())
         raise StudyError(f"{path}: the {table.name} table has two rows for {row}.")
