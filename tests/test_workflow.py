@@ -356,7 +356,11 @@ def test_a_corrupt_table_is_named(finished):
         ("[512, 640]", "[512, 60]", "prompts.context_lengths: 60 leaves no room for a context"),
         ("[512, 640]", "[512, 5000]", "prompts.context_lengths: 5000 is beyond the 4096 tokens of planted"),
         ("seed: 1", "seed: 1\nmethods: {wu42: {}}", "methods.wu42: no such method; there are"),
-        ("seed: 1", "seed: 1\nmethods: {wu24: {spam: needle}}", "methods.wu24.spam: no such parameter; there are span"),
+        (
+            "seed: 1",
+            "seed: 1\nmethods: {wu24: {spam: needle}}",
+            "methods.wu24.spam: no such key in the config; did you mean span?",
+        ),
         ("seed: 1", "seed: 1\nimports: {a: {file: a.json}}", "a.json: no such file; correct the path under imports"),
         ("seed: 1", "seed: 1\nresults: Snakefile", "results: cannot write to Snakefile"),
         ("documents:", "documents:\n  file: mine.csv", "documents.file: this key has no meaning for source generator"),
