@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 # Threads that wait give their core to others: spinning makes everything several times slower on a machine that is shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# A config given on the command line stands alone: it is not merged into the default study.
-if "models" not in config:
+# A config given on the command line stands alone, whatever it lacks: nothing of the default study is mixed in.
+if not workflow.configfiles:
 
     configfile: "config/config.yaml"
 

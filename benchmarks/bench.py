@@ -24,7 +24,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-import yaml
 
 sys.path.insert(0, "workflow")
 
@@ -39,6 +38,7 @@ from retrieval_heads.method import make_methods
 from retrieval_heads.model import load_model, load_tokenizer, prepare_model
 from retrieval_heads.prompts import Builder, group_by_context, usable
 from retrieval_heads.rankings import rank_heads
+from retrieval_heads.reading import read_yaml
 from retrieval_heads.scoring import score_documents, score_split
 from retrieval_heads.whole import whole_file
 
@@ -64,7 +64,7 @@ class Setup:
     """What the default study has, made when it is first asked for."""
 
     def __init__(self):
-        self.config = complete(yaml.safe_load(Path("config/config.yaml").read_text()))
+        self.config = complete(read_yaml("config/config.yaml", "correct it"))
         ((self.name, entry),) = self.config["models"].items()
         self.folder = Path(self.config["results"]) / "models" / model_artifact(self.name, entry["source"])
         if not self.folder.is_dir():
@@ -178,7 +178,9 @@ def memory(setup: Setup) -> Iterator[Measured]:
     """Point 3: peak memory of a process that scores a document, over one that runs a forward pass with its cache."""
     peaks = {}
     for work in ("forward", "scoring"):
-        done = subprocess.run([sys.executable, __file__, "--peak", work], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, __file__, "--peak", work], check=True, capture_output=True, encoding="utf-8"
+        )
         peaks[work] = int(done.stdout.split()[-1])
     before, after = (peaks[work] / 2**20 for work in ("forward", "scoring"))
     detail = f"{after:.2f} GB over {before:.2f} GB"
@@ -194,7 +196,7 @@ def peak(work: str) -> None:
     else:
         _score(setup, [group])
     # Not getrusage: its peak is inherited from the process that started this one.
-    (kilobytes,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    (kilobytes,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     print(kilobytes)
 
 
@@ -324,7 +326,7 @@ def _between(log: Path) -> float:
     """Seconds from where a job's log tells how much there is to do to where all is done."""
     times = [
         datetime.fromisoformat(line[:23].replace(",", "."))
-        for line in log.read_text().splitlines()
+        for line in log.read_text(encoding="utf-8").splitlines()
         if re.search(r"\d+ (of \d+ )?documents to", line)
     ]
     return (times[-1] - times[0]).total_seconds()
@@ -333,7 +335,7 @@ def _between(log: Path) -> float:
 def machine() -> str:
     """What the figures were measured on."""
     cpus = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", cpus.read_text()) if cpus.exists() else []
+    names = re.findall(r"model name\s*: (.*)", cpus.read_text(encoding="utf-8")) if cpus.exists() else []
     version, _, _ = torch.__version__.partition("+")
     return f"{(names or [platform.processor()])[0]}, {torch.get_num_threads()} cores, torch {version}"
 
@@ -360,7 +362,7 @@ def main(names: list[str]) -> None:
             rows.append(asdict(measured))
             print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
         keep(pd.DataFrame(rows).assign(machine=machine(), measured=f"{datetime.now():%Y-%m-%d}"))
-    print(PAGE.read_text())
+    print(PAGE.read_text(encoding="utf-8"))
 
 
 def keep(new: pd.DataFrame) -> None:
@@ -372,9 +374,9 @@ def keep(new: pd.DataFrame) -> None:
     with whole_file(RESULTS) as file:
         new.to_parquet(file, index=False)
     shown = f"By `make bench`, on {machine()}, in bfloat16, medians of {PAIRS} pairs.\n\n{as_markdown(new)}\n"
-    PAGE.write_text(f"# Speed\n\n{shown}")
-    before, mark, rest = README.read_text().partition("<!-- benchmarks/results.md -->\n")
-    README.write_text(f"{before}{mark}{shown}{rest[rest.index('<!-- end -->') :]}")
+    PAGE.write_text(f"# Speed\n\n{shown}", encoding="utf-8")
+    before, mark, rest = README.read_text(encoding="utf-8").partition("<!-- benchmarks/results.md -->\n")
+    README.write_text(f"{before}{mark}{shown}{rest[rest.index('<!-- end -->') :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

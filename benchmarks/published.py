@@ -23,7 +23,9 @@ CORES = "2"
 def seconds(*command: str) -> float:
     """Wall time of a command, which must succeed."""
     start = time.monotonic()
-    run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"})
+    run = subprocess.run(
+        command, capture_output=True, encoding="utf-8", env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    )
     if run.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{run.stdout}{run.stderr}")
     return time.monotonic() - start

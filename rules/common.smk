@@ -14,12 +14,16 @@ from retrieval_heads.config import (
     complete,
     head_sets,
     model_artifact,
+    require_one_file,
 )
 from retrieval_heads.declared import describe_methods, report_tables
 from retrieval_heads.errors import StudyError
 from retrieval_heads.provenance import code_digest
 
 try:
+    # As a module of another workflow, this one is given its config by that, and no file.
+    if not workflow.modifier.skip_configfile:
+        require_one_file(workflow.configfiles)
     config = complete(config)
     in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
     check_surroundings(config, packages=not in_conda)

@@ -5,7 +5,11 @@ from retrieval_heads import published
 # All that is read of the config: a new label converts nothing anew.
 ASKED_OF_PUBLISHED = {
     "published": config["published"],
-    **{section: list(config[section]) for section in ("methods", "models", "questions")},
+    **{section: list(config[section]) for section in ("methods", "questions")},
+    "models": {
+        name: {key: model[key] for key in ("grid",) if key in model}
+        for name, model in config["models"].items()
+    },
     "prompts": config["prompts"],
 }
 

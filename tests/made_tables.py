@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from retrieval_heads import drops, effects, hypotheses, overlap, profiles
+from retrieval_heads.config import schema
 from retrieval_heads.rankings import placed
 from retrieval_heads.study import Study
 
@@ -19,6 +20,7 @@ def no_collection():
         yield
 
 
+ANALYSIS = {key: rule["default"] for key, rule in schema()["properties"]["analysis"]["properties"].items()}
 METHODS = {
     "summed_attention": {"label": "Summed attention", "definition": "Attention to the needle.", "paper": "none"},
     "wu24": {"label": "Wu24", "definition": "Copying.", "paper": "arXiv 2404.15574"},
@@ -74,7 +76,8 @@ def make_study(
             "mode": "zero",
             "scope": "all",
         },
-        "analysis": {"resamples": 200, **analysis},
+        "analysis": {**ANALYSIS, "resamples": 200, **analysis},
+        "published": None,
     }
     return Study(config, {method: METHODS[method] for method in methods})
 

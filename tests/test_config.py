@@ -1,6 +1,8 @@
+import ast
 import copy
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval_heads.answers import ANSWER_TYPES
-from retrieval_heads.config import ablated_lengths, check_surroundings, complete, head_sets, model_artifact, schema
+from retrieval_heads.config import (
+    ablated_lengths,
+    check_surroundings,
+    complete,
+    head_sets,
+    model_artifact,
+    require_one_file,
+    schema,
+)
+from retrieval_heads.declared import method_parameters
 from retrieval_heads.errors import StudyError
 from retrieval_heads.folder import names
 from retrieval_heads.method import make_methods
@@ -32,7 +43,7 @@ PUBLISHED = {
     "questions": {"hq_state": {"text": "Where?", "type": "state"}},
     "prompts": {"context_lengths": [512, 1024]},
 }
-SHAPE = {"max_position_embeddings": 1024, "num_hidden_layers": 5, "num_attention_heads": 4}
+SHAPE = {"max_position_embeddings": 1024, "num_hidden_layers": 5, "num_attention_heads": 8}
 QUESTION = {"text": "What?", "type": "text"}
 
 
@@ -215,8 +226,8 @@ BAD = [  # key, its value, what the message says
     # methods and questions
     ("methods.magic", {}, r"methods\.magic: no such method; there are .*qrhead, .*wu24"),
     ("methods.wu24", None, r"methods\.wu24: None is not of type 'object'"),
-    ("methods.wu24", {"spam": 1}, r"methods\.wu24\.spam: no such parameter; there are span"),
-    ("methods.summed_attention", {"span": 1}, r"methods\.summed_attention\.span: no such .*there are none"),
+    ("methods.wu24", {"spam": 1}, r"methods\.wu24\.spam: no such key in the config; did you mean span\?"),
+    ("methods.summed_attention", {"span": 1}, r"methods\.summed_attention\.span: no such .*known here are none"),
     ("questions.hq_state.type", "colour", r"questions\.hq_state\.type: 'colour' is not one of \['state', 'year'"),
     ("questions.HQ", QUESTION, "questions: 'HQ' does not match"),
     *(
@@ -388,23 +399,302 @@ class TestMethodParameters:
         assert (qrhead.name, qrhead.outlier_sd) == ("qrhead", 3.0)
 
     @pytest.mark.parametrize(
-        ("settings", "message"),
+        ("methods", "message"),
         [
-            ({"wu24": {"spam": "needle"}}, r"methods\.wu24\.spam: no such parameter; there are span\."),
-            ({"qrhead": {"span": "needle"}}, r"methods\.qrhead\.span: no such parameter; there are outlier_sd\."),
-            (
-                {"summed_attention": {"span": 1}},
-                r"methods\.summed_attention\.span: no such parameter; there are none\.",
-            ),
+            ({"qrhead": {"span": "needle"}}, r"methods\.qrhead\.span: no such key .*; known here are outlier_sd\."),
+            ({"wu24": {"span": "word"}}, r"methods\.wu24\.span: 'word' is not one of \['needle', 'answer'\]"),
+            ({"wu24": {"span": None}}, r"methods\.wu24\.span: None is not one of"),
+            ({"wu24": {"span": ["needle"]}}, r"methods\.wu24\.span: \['needle'\] is not one of"),
+            ({"qrhead": {"outlier_sd": "2"}}, r"methods\.qrhead\.outlier_sd: '2' is .*; write 2, without quotes\."),
+            ({"qrhead": {"outlier_sd": True}}, r"methods\.qrhead\.outlier_sd: True is not of type 'number'"),
+            ({"qrhead": {"outlier_sd": [2.0]}}, r"methods\.qrhead\.outlier_sd: \[2\.0\] is not of type 'number'"),
+            ({"qrhead": {"outlier_sd": None}}, r"methods\.qrhead\.outlier_sd: None is not of type 'number'"),
+            ({"qrhead": {"outlier_sd": 10**400}}, r"methods\.qrhead\.outlier_sd: 1000.* is no finite number"),
         ],
     )
-    def test_an_unknown_one_is_named(self, settings, message):
-        with pytest.raises(StudyError, match=message):
-            make_methods({"summed_attention": {}} | settings)
+    def test_values_of_another_kind_are_refused_with_their_key(self, methods, message):
+        with pytest.raises(StudyError, match=f"^{message}"):
+            complete(change("methods", methods))
 
-    def test_a_value_that_is_none_is_refused(self):
-        with pytest.raises(StudyError, match=r"methods\.wu24\.span: word is no span; write needle or answer"):
-            make_methods({"wu24": {"span": "word"}})
+    @pytest.mark.parametrize("value", [2, 0.5, -1])
+    def test_a_number_may_be_whole(self, value):
+        assert complete(change("methods.qrhead.outlier_sd", value))["methods"]["qrhead"]["outlier_sd"] == value
+
+    def test_an_annotation_says_what_a_value_must_be(self, tmp_path, monkeypatch):
+        file = tmp_path / "made.py"
+        file.write_text(
+            "class Made:\n    a: float = 1.0\n    b: int = 1\n    c: bool = True\n    d: str = 'x'\n"
+            "    e: Literal['x', 2] = 2\n    f: Literal['x'] = 'x'\n    name: ClassVar = 'made'\n",
+            encoding="utf-8",
+        )
+        monkeypatch.setattr("retrieval_heads.folder.files", lambda kind: {"made": file})
+        types = {"a": "number", "b": "integer", "c": "boolean", "d": "string"}
+        expected = {name: {"type": type_} for name, type_ in types.items()}
+        assert method_parameters("made") == {**expected, "e": {"enum": ["x", 2]}, "f": {"enum": ["x"]}}
+
+
+def numbers(rule, path=()):
+    """The path of every key of the schema that takes a number, with names of the least config."""
+    types = rule.get("type", ())
+    if {"number", "integer"}.intersection([types] if isinstance(types, str) else types):
+        yield path
+    for key, sub in rule.get("properties", {}).items():
+        yield from numbers(sub, (*path, key))
+    if isinstance(extra := rule.get("additionalProperties"), dict):
+        yield from numbers(extra, (*path, {"models": "small", "questions": "hq_state"}.get(path[-1], "x")))
+    if "items" in rule:
+        yield from numbers(rule["items"], (*path, 0))
+
+
+NUMBERS = [*numbers(schema()), ("methods", "qrhead", "outlier_sd")]
+
+
+class TestNumbers:
+    def test_they_are_all_met(self):
+        assert {("analysis", "alpha"), ("prompts", "depths", 0), ("documents", "years", 0), ("seed",)} <= set(NUMBERS)
+
+    @pytest.mark.parametrize("path", NUMBERS, ids=lambda path: ".".join(map(str, path)))
+    @pytest.mark.parametrize("text", [".nan", ".inf", "-.inf", "1.0e+999", "'2'", "'1e-3'", "1e-3", "true", "'nan'"])
+    def test_what_is_no_finite_number_is_refused_with_its_key(self, path, text):
+        value = yaml.safe_load(text)  # what YAML 1.1 makes of it: 1e-3 is text there
+        *outer, last = path
+        key, value = (outer, [value, 4] if "grid" in path else [value]) if last == 0 else (path, value)
+        config = {"documents": EDGAR, "models": PUBLISHED}.get(key[0], LEAST)
+        with pytest.raises(StudyError, match=f"^{re.escape('.'.join(map(str, path)))}: "):
+            complete(change(key, value, config))
+
+    @pytest.mark.parametrize(("text", "number"), [("'2'", "2"), ("1e-3", "0.001"), ("'0.5'", "0.5")])
+    def test_a_number_in_quotes_is_told_without(self, text, number):
+        message = rf"^analysis\.alpha: .* is not of type 'number'; write {re.escape(number)}, without quotes\.$"
+        with pytest.raises(StudyError, match=message):
+            complete(change("analysis.alpha", yaml.safe_load(text)))
+
+    @given(st.floats() | st.integers())
+    def test_a_number_is_taken_exactly_if_it_is_within_bounds(self, value):
+        if 0 < value < 1:
+            assert complete(change("analysis.alpha", value))["analysis"]["alpha"] == value
+        else:
+            with pytest.raises(StudyError, match=r"^analysis\.alpha: "):
+                complete(change("analysis.alpha", value))
+
+
+PATHS = [
+    (LEAST, "results"),
+    (LEAST, "models.small.source.path"),
+    (change("models.small.source", {"gguf": "x"}), "models.small.source.gguf"),
+    (LEAST, "documents.templates"),
+    (FILE, "documents.file"),
+    (EDGAR, "documents.sections"),
+    (EDGAR, "documents.ground_truth"),
+    (LEAST, "prompts.haystack"),
+    (change("imports.theirs.file", "x"), "imports.theirs.file"),
+    (PUBLISHED, "published.folder"),
+]
+TEXTS = [
+    ("generation.stop", "generation.stop.0"),
+    ("prompts.answer", "prompts.answer"),
+    ("prompts.null_question", "prompts.null_question"),
+    ("questions.hq_state.text", "questions.hq_state.text"),
+    ("questions.hq_state.answer_prefix", "questions.hq_state.answer_prefix"),
+]
+
+
+class TestWhatIsTakenLetterByLetter:
+    @pytest.mark.parametrize(("config", "key"), PATHS, ids=[key for _, key in PATHS])
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            ("~/runs", f"'~/runs' is taken letter by letter; write {Path.home()}/runs"),
+            ("$NOWHERE_AT_ALL/runs", "is taken letter by letter; write the whole path"),
+            ("${HOME}/runs", "is taken letter by letter; write"),
+            ("", "is empty"),
+            (" ", "is empty"),
+            ("runs ", "is empty, or has spaces around it"),
+            ("runs\n", "is empty, or has spaces around it or a line break"),
+            ("ru\x00ns", "a line break in it"),
+            ("runs/{model}", "has braces"),
+            ("a/" + 128 * "é", "has a name of more than 255 bytes"),
+        ],
+    )
+    def test_a_path_that_would_be_another_is_refused(self, config, key, value, message):
+        with pytest.raises(StudyError, match=f"^{re.escape(key)}: .*{re.escape(message)}") as caught:
+            complete(change(key, value, config))
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(("config", "key"), PATHS, ids=[key for _, key in PATHS])
+    @pytest.mark.parametrize("value", ["my runs/ä b", "../a~b", "./~a", "/x/$", "hf://datasets/a/b@c", 255 * "a"])
+    def test_a_path_that_is_one_is_taken(self, config, key, value):
+        assert complete(change(key, value, config))
+
+    @pytest.mark.parametrize(("key", "where"), TEXTS, ids=[key for key, _ in TEXTS])
+    @pytest.mark.parametrize("text", [r"'\n'", r"'.\n\n'", r"'\t x'"])
+    def test_a_line_break_in_single_quotes_is_refused(self, key, where, text):
+        value = [yaml.safe_load(text)] if key == "generation.stop" else yaml.safe_load(text)
+        message = rf"^{re.escape(where)}: .* has a backslash and a letter in it; write \\[nt] between double quotes"
+        with pytest.raises(StudyError, match=message):
+            complete(change(key, value))
+
+    @pytest.mark.parametrize(("key", "where"), TEXTS, ids=[key for key, _ in TEXTS])
+    @pytest.mark.parametrize("value", ["\n", "\t.", r"\nabla", r"C:\x", "\\"])
+    def test_other_text_is_taken(self, key, where, value):
+        assert complete(change(key, [value] if key == "generation.stop" else value))
+
+    def test_half_a_character_is_refused(self):
+        with pytest.raises(StudyError, match=r"^questions\.hq_state\.text: .*ud800.* has a character that is none"):
+            complete(change("questions.hq_state.text", "\ud800"))
+
+
+NAMES = [
+    (LEAST, "study", None),
+    (LEAST, "models", {"source": {"path": "x"}}),
+    (LEAST, "questions", QUESTION),
+    (LEAST, "imports", {"file": "x", "model": "small"}),
+]
+
+
+class TestNamesOfFiles:
+    """What a name becomes part of must be a file on any machine."""
+
+    @pytest.mark.parametrize(("config", "section", "entry"), NAMES, ids=[section for _, section, _ in NAMES])
+    @pytest.mark.parametrize("name", ["tiny\n", "tiny\r", "a b", "", "a/b", "é", ".a", "-a", 101 * "a", 300 * "a"])
+    def test_others_are_refused_in_a_short_sentence(self, config, section, entry, name):
+        value = name if entry is None else config.get(section, {}) | {name: entry}
+        with pytest.raises(StudyError, match=f"^{section}: ") as caught:
+            complete(change(section, value, config))
+        assert len(str(caught.value)) < 300
+
+    @pytest.mark.parametrize(("config", "section", "entry"), NAMES, ids=[section for _, section, _ in NAMES])
+    def test_a_hundred_letters_are_taken(self, config, section, entry):
+        name = 100 * "a"
+        assert complete(change(section, name if entry is None else config.get(section, {}) | {name: entry}, config))
+
+    def test_no_pattern_lets_a_line_break_follow(self):
+        def patterns(rule):
+            for key, sub in rule.items() if isinstance(rule, dict) else enumerate(rule):
+                if key == "pattern":
+                    yield sub
+                elif isinstance(sub, dict | list):
+                    yield from patterns(sub)
+
+        found = list(patterns(schema()))
+        assert len(found) >= 8
+        assert not [pattern for pattern in found if re.search(r"[$^]", pattern.replace("[^", ""))]
+
+    @pytest.mark.parametrize("key", ["compute.batch_tokens", "models.small.source"])
+    def test_values_that_patterns_are_for(self, key):
+        value = "auto\n" if key == "compute.batch_tokens" else {"hub": "a/b\n", "revision": "main"}
+        with pytest.raises(StudyError, match=f"^{re.escape(key)}"):
+            complete(change(key, value))
+
+    def test_names_that_differ_in_capitals_alone(self):
+        config = change("models.Small", {"source": {"path": "y"}})
+        with pytest.raises(
+            StudyError, match=r"^models\.Small: some file systems take it for small; give it another name"
+        ):
+            complete(config)
+        with pytest.raises(StudyError, match=r"^study: models is the folder of prepared models"):
+            complete(change("study", "Models"))
+
+
+class TestGrid:
+    def test_a_published_model_may_have_one(self):
+        assert complete(change("models.small.grid", [5, 4], PUBLISHED))["models"] == {"small": {"grid": [5, 4]}}
+
+    @pytest.mark.parametrize("value", [[5], [5, 4, 3], [0, 4], [5, 4.0], "5x4", None, 20])
+    def test_what_is_none_is_refused(self, value):
+        with pytest.raises(StudyError, match=r"^models\.small\.grid"):
+            complete(change("models.small.grid", value, PUBLISHED))
+
+    def test_a_model_that_runs_tells_its_own(self):
+        with pytest.raises(
+            StudyError, match=r"^models\.small\.grid: this key has no meaning where models are run; take"
+        ):
+            complete(change("models.small.grid", [5, 4]))
+
+
+class TestOneFile:
+    @pytest.mark.parametrize(
+        ("name", "text", "fault"),
+        [
+            ("a.yaml", "study: a\nseed: 1\nstudy: b\n", "study is there twice, in lines 1 and 3; keep one of them."),
+            ("a.yaml", "x:\n  y: {z: 1, z: 1}\n", "z is there twice, in line 2; keep one of them."),
+            ("a.yaml", "x: [{y: 1}, {y: 2, 'y': 3}]\n", "y is there twice, in line 1; keep one of them."),
+            ("a.json", '{"x": [{"y": 1, "y": 1}]}', "y is there twice; keep one of them."),
+            ("a.yaml", '{"x": 1,\t"x": 2}', "x is there twice; keep one of them."),
+        ],
+    )
+    def test_a_key_that_is_there_twice(self, tmp_path, monkeypatch, name, text, fault):
+        monkeypatch.chdir(tmp_path)
+        Path(name).write_text(text, encoding="utf-8")
+        with pytest.raises(StudyError) as caught:
+            require_one_file([tmp_path / name])
+        assert str(caught.value) == f"{name}: {fault}"
+
+    @pytest.mark.parametrize(
+        "text", ["", "a: {x: 1}\nb: {x: 1}\n", "a: [", "a: !own 1", "\ufeffa: 1", '{"a": {"b": 1}}']
+    )
+    def test_other_faults_are_left_to_others(self, tmp_path, text):
+        (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+        require_one_file([tmp_path / "a.yaml"])
+
+    def test_two_are_not_mixed(self):
+        with pytest.raises(
+            StudyError, match=r"^--configfile: a\.yaml, b\.yaml would be mixed into one study; give one"
+        ):
+            require_one_file(["a.yaml", "b.yaml"])
+
+
+PACKAGE = ROOT / "workflow" / "retrieval_heads"
+# What is called like a config key and is another thing: a choice among rankings, tokens, a tensor's place, and what is
+# shown of a question that the config does not have.
+OTHERS = {
+    *(("api", "question"), ("inference", "answers"), ("inference", "batch_tokens"), ("attention", "device")),
+    *(("setup", "text"), ("setup", "category")),
+}
+
+
+def leaves(rule, name=None):
+    """(name, default) of every key of the schema that has one, with the schemas of sections opened."""
+    for key, sub in rule.get("properties", {}).items():
+        if "default" in sub:
+            yield key, sub["default"]
+        yield from leaves(sub)
+    if isinstance(extra := rule.get("additionalProperties"), dict):
+        yield from leaves(extra)
+
+
+def literal_defaults(module):
+    """(name, default) of parameters, fields and ``.get(name, default)`` in a module, where defaults are literals."""
+    found = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef):
+            spec = node.args
+            plain = [*spec.posonlyargs, *spec.args]
+            found += zip([arg.arg for arg in plain][len(plain) - len(spec.defaults) :], spec.defaults, strict=True)
+            found += [(arg.arg, value) for arg, value in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if value]
+        elif isinstance(node, ast.ClassDef):
+            found += [(n.target.id, n.value) for n in node.body if isinstance(n, ast.AnnAssign) and n.value]
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "get" and len(node.args) == 2:
+            found += [(node.args[0].value, node.args[1])] if isinstance(node.args[0], ast.Constant) else []
+    for name, value in found:
+        try:
+            yield name, ast.literal_eval(value)
+        except ValueError:
+            continue
+
+
+def test_defaults_in_code_are_those_of_the_schema():
+    known = {}
+    for name, default in leaves(schema()):
+        known.setdefault(name, []).append(default)
+    compared, wrong = 0, []
+    for file in sorted([*PACKAGE.rglob("*.py"), *(ROOT / "workflow" / "scripts").glob("*.py")]):
+        for name, value in literal_defaults(ast.parse(file.read_text(encoding="utf-8"))):
+            if name in known and (file.stem, name) not in OTHERS:
+                compared += 1
+                wrong += [] if value in known[name] else [(file.stem, name, value)]
+    assert not wrong
+    assert compared > 5
 
 
 class TestSurroundings:
@@ -491,7 +781,8 @@ class TestSurroundings:
         ("section", "key", "good", "bad", "message"),
         [
             ("prompts", "context_lengths", [1024], [512, 1025], "1025 is beyond the 1024 tokens of small"),
-            ("ablation", "levels", [5, 10], [5, 21], "21 is more than the 20 heads of small"),
+            ("ablation", "levels", [5, 20], [5, 41], "41 is more than the 40 heads of small"),
+            ("ablation", "levels", [5, 20], [5, 21], "21 of the 40 heads of small leave too few others to draw .*"),
         ],
     )
     @pytest.mark.parametrize("prepared", [True, False])
@@ -504,6 +795,16 @@ class TestSurroundings:
         check_surroundings(config)
         config[section][key] = bad
         with pytest.raises(StudyError, match=rf"^{section}\.{key}: {message}; give"):
+            check_surroundings(config)
+
+    def test_without_draws_all_heads_may_be_ablated(self, config):
+        config["ablation"] |= {"levels": [40], "random_draws": {"matched": 0, "unmatched": 0}}
+        check_surroundings(config)
+
+    @pytest.mark.parametrize("content", ["[]", "3", "{", '{"num_hidden_layers": 5, "num_hidden_layers": 6}'])
+    def test_what_describes_no_model(self, config, content):
+        Path("somewhere/config.json").write_text(content, encoding="utf-8")
+        with pytest.raises(StudyError, match=r"^somewhere/config\.json: "):
             check_surroundings(config)
 
     def test_a_model_that_does_not_tell_its_shape(self, config):
@@ -531,7 +832,8 @@ class TestModelArtifact:
         assert model_artifact("m", sources[0]) != model_artifact("n", sources[0])
 
 
-names_of_models = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True)
+names_of_models = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True)
+words = st.text(max_size=5).filter(lambda text: "\\" not in text)
 names_of_questions = st.from_regex(r"q[a-z0-9_]{0,6}x", fullmatch=True)
 lengths = st.lists(st.integers(65, 9000), min_size=1, max_size=4, unique=True)
 
@@ -542,8 +844,8 @@ def configs(draw):
     context_lengths = draw(lengths)
     levels = draw(st.lists(st.integers(1, 50), min_size=1, max_size=4, unique=True))
     question = st.fixed_dictionaries(
-        {"text": st.text(min_size=1, max_size=5), "type": st.sampled_from(ANSWER_TYPES)},
-        optional={"label": st.text(max_size=3), "answer_prefix": st.text(max_size=3)},
+        {"text": words.filter(len), "type": st.sampled_from(ANSWER_TYPES)},
+        optional={"label": words, "answer_prefix": words},
     )
     model = st.fixed_dictionaries(
         {"source": st.just({"path": "x"}) | st.just({"hub": "a/b", "revision": "c"})},

@@ -22,7 +22,10 @@ QUESTIONS = {
 }
 CONFIG = {
     "seed": 3,
-    "documents": {"source": "generator", "train": 3, "test": 3, "missing_rate": 0.0, "variety": 1, "distractors": 0.0},
+    "documents": {
+        **{"source": "generator", "train": 3, "test": 3, "missing_rate": 0.0, "variety": 1, "distractors": 0.0},
+        "templates": "resources/documents",
+    },
     "questions": {
         key: {"text": f"What is the {key}?", "type": type, "answer_prefix": prefix}
         for key, (type, prefix) in QUESTIONS.items()

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from retrieval_heads import derived, effects, published, tables
-from retrieval_heads.config import complete
+from retrieval_heads.config import check_surroundings, complete
 from retrieval_heads.errors import StudyError
 from test_workflow import Project
 
@@ -25,7 +25,7 @@ def make_config(folder, **changes):
         {
             "study": "made",
             "published": {"folder": str(folder), "names": {"wu24": "copying"}},
-            "models": {"small": {}},
+            "models": {"small": {"grid": [13, 31]}},
             "methods": {"wu24": {}, "qrhead": {}},
             "questions": {"place": question, "year": question},
             "prompts": {"context_lengths": list(LENGTHS)},
@@ -59,7 +59,7 @@ def make_ablation(question, length):
         ],
         "random_heads_ablations": [
             {"num_heads": 1, "accuracy": 0.8, "correct": 8, "total": 10},
-            {"num_heads": 2, "accuracy": 1 / 3, "correct": 3, "total": 9},
+            {"num_heads": 2, "accuracy": 0.3, "correct": 3, "total": 10},
         ],
     }
 
@@ -127,7 +127,7 @@ class TestConversion:
             ("method", "wu24", None, None, 1, "zero", "all", 0.6, 6, 10),
             ("method", "wu24", None, None, 2, "zero", "all", 0.0, 0, 10),
             ("random", "wu24", "none", 0, 1, "zero", "all", 0.8, 8, 10),
-            ("random", "wu24", "none", 0, 2, "zero", "all", 1 / 3, 3, 9),
+            ("random", "wu24", "none", 0, 2, "zero", "all", 0.3, 3, 10),
         ]
         assert rows[5:] == [(source, "qrhead", *rest) for source, _, *rest in rows[1:5]]
         assert len(summary) == 4 * 9
@@ -284,6 +284,12 @@ BAD = [  # kind of file, key, its value, what the message says
     ("rankings", "head_rankings.3.score", 0.75, RANKS),
     ("rankings", "head_rankings.0.num_samples", -1, r"head_rankings\[0\]\.num_samples is -1 and should be a whole"),
     ("rankings", "head_rankings.0.num_samples", HUGE, r"head_rankings\[0\]\.num_samples is 1000.* and should be"),
+    (
+        "rankings",
+        "head_rankings.0.num_samples",
+        10,
+        r"head_rankings\[0\]\.num_samples is 10 and should be at most .* 9",
+    ),
     ("rankings", "samples_processed", ..., "samples_processed is missing and should be a whole number from 1"),
     ("rankings", "samples_processed", 0, "samples_processed is 0 and should be a whole number from 1"),
     ("rankings", "question", "year", 'question is "year" and should be place as the file\'s path says'),
@@ -309,6 +315,28 @@ BAD = [  # kind of file, key, its value, what the message says
             rf"top_heads_ablations\[0\]\.accuracy is {shown}.* and should be 6 / 10 = 0\.6",
         )
         for value, shown in ((float("nan"), "NaN"), (float("inf"), "Infinity"), (0.7, "0.7"), (HUGE, "1000"))
+    ),
+    *(
+        (
+            "ablations",
+            list_,
+            [{"num_heads": 1, "accuracy": correct / total, "correct": correct, "total": total}],
+            rf"{list_}\[0\]\.total is {total} and should be 10, as in baseline",
+        )
+        for list_ in ("top_heads_ablations", "random_heads_ablations")
+        for correct, total in ((4, 40), (0, 9))
+    ),
+    (
+        "ablations",
+        "top_heads_ablations.0.num_heads",
+        5,
+        r"top_heads_ablations\[0\]\.num_heads is 5 and should be at most 4, as its ranking lists no more",
+    ),
+    (
+        "ablations",
+        "random_heads_ablations.0.num_heads",
+        404,
+        r"random_heads_ablations\[0\]\.num_heads is 404 and should be at most 403, as small has no more",
     ),
     ("ablations", "top_heads_ablations.1.num_heads", 1, "top_heads_ablations has num_heads 1 twice and should have"),
     ("ablations", "random_heads_ablations.1.num_heads", 1, "random_heads_ablations has num_heads 1 twice"),
@@ -352,6 +380,17 @@ class TestMalformedContent:
         with pytest.raises(StudyError, match=r"head_rankings\[0\]\.score is Infinity and should be a finite number"):
             published.convert(config)
 
+    @pytest.mark.parametrize(
+        ("file", "part", "key"), [(RANKING, '"rank": 2', '"rank"'), (ABLATION, '"correct": 9', '"correct"')]
+    )
+    def test_a_key_that_is_there_twice(self, config, folder, file, part, key):
+        text = (folder / file).read_text(encoding="utf-8")
+        (folder / file).write_text(text.replace(part, f"{part}, {key}: 3", 1), encoding="utf-8")
+        with pytest.raises(
+            StudyError, match=rf"^{re.escape(str(folder / file))}: {key[1:-1]} is there twice; keep one"
+        ):
+            published.convert(config)
+
     def test_baselines_of_methods_that_disagree(self, config, folder):
         other = folder / "ablations" / "qrhead" / "small" / "place" / "tokens_512.json"
         edit(other, "baseline", {"accuracy": 0.8, "correct": 8, "total": 10})
@@ -373,6 +412,59 @@ class TestMalformedContent:
     def test_what_may_differ_is_taken(self, config, folder, file, key, value):
         edit(folder / file, key, value)
         published.convert(config)
+
+
+def list_heads(file, names):
+    heads = [{"head": name, "score": 1 / place, "rank": place} for place, name in enumerate(names, 1)]
+    edit(file, "head_rankings", heads)
+
+
+class TestGrid:
+    """A head that the model cannot have is refused, as far as the config or the rankings tell what it has."""
+
+    @pytest.mark.parametrize(("grid", "head"), [([13, 31], "L13H0"), ([13, 31], "L0H31"), ([13, 30], "L12H30")])
+    def test_the_config_tells(self, folder, grid, head):
+        list_heads(folder / RANKING, ["L0H0", head])
+        with pytest.raises(
+            StudyError, match=rf"{RANKING}: .*{head}.* beyond the {grid[0]} layers of {grid[1]} heads that"
+        ):
+            published.convert(make_config(folder, models={"small": {"grid": grid}}))
+
+    def test_a_ranking_of_all_heads_tells(self, folder):
+        grid = [f"L{layer}H{head}" for layer in range(13) for head in range(31)]
+        list_heads(folder / RANKING, grid)
+        other = "rankings/qrhead/small/year/tokens_1024.json"
+        config = make_config(folder, models={"small": {}})
+        published.convert(config)
+        list_heads(folder / other, ["L0H0", "L1H31"])
+        with pytest.raises(
+            StudyError, match=rf"{other}: .*L1H31.* beyond the 13 layers of 31 heads that other rankings"
+        ):
+            published.convert(config)
+
+    @pytest.mark.parametrize("head", ["L9999H9999", "L512H0", "L0H512"])
+    def test_where_nothing_tells_what_no_model_has(self, folder, head):
+        config = make_config(folder, models={"small": {}})
+        list_heads(folder / RANKING, ["L0H0", head, "L511H511"])
+        with pytest.raises(StudyError, match=rf"{RANKING}: .*{head}.* unless models\.small\.grid is given"):
+            published.convert(config)
+        published.convert(make_config(folder, models={"small": {"grid": [10_000, 10_000]}}))
+
+    def test_what_is_guessed_is_told(self, folder, caplog):
+        published.convert(make_config(folder, models={"small": {}}))
+        assert [message for message in caplog.messages if "13 layers of 31 heads are taken" in message]
+
+    def test_random_heads_are_bounded_by_what_is_known(self, folder):
+        edit(folder / ABLATION, "random_heads_ablations.0.num_heads", 500)
+        with pytest.raises(StudyError, match=r"num_heads is 500 and should be at most 403, as small has no more"):
+            published.convert(make_config(folder, models={"small": {}}))
+        published.convert(make_config(folder, models={"small": {"grid": [13, 40]}}))
+
+    def test_a_list_of_ones_own_is_held_against_it(self, folder, tmp_path):
+        (tmp_path / "list.json").write_text('{"13-0": 1}', encoding="utf-8")
+        config = make_config(folder, imports={"theirs": {"file": str(tmp_path / "list.json")}})
+        with pytest.raises(StudyError, match=r"list\.json: lists L13H0, but small has 13 layers of 31 heads"):
+            check_surroundings(config | {"results": str(tmp_path)})
 
 
 @pytest.fixture(scope="module")

@@ -356,9 +356,16 @@ def test_a_corrupt_table_is_named(finished):
         ("[512, 640]", "[512, 60]", "prompts.context_lengths: 60 leaves no room for a context"),
         ("[512, 640]", "[512, 5000]", "prompts.context_lengths: 5000 is beyond the 4096 tokens of planted"),
         ("seed: 1", "seed: 1\nmethods: {wu42: {}}", "methods.wu42: no such method; there are"),
-        ("seed: 1", "seed: 1\nmethods: {wu24: {spam: needle}}", "methods.wu24.spam: no such parameter; there are span"),
+        (
+            "seed: 1",
+            "seed: 1\nmethods: {wu24: {spam: needle}}",
+            "methods.wu24.spam: no such key in the config; did you mean span?",
+        ),
         ("seed: 1", "seed: 1\nimports: {a: {file: a.json}}", "a.json: no such file; correct the path under imports"),
         ("seed: 1", "seed: 1\nresults: Snakefile", "results: cannot write to Snakefile"),
+        ("seed: 1", "seed: 1\nseed: 2", "config/tiny.yaml: seed is there twice, in lines 3 and 4; keep one of them"),
+        ("models:", "modells:", "modells: no such key in the config; did you mean models"),
+        ("[3, 6]", "[3, 21]", "ablation.levels: 21 of the 40 heads of planted leave too few others"),
         ("documents:", "documents:\n  file: mine.csv", "documents.file: this key has no meaning for source generator"),
         (
             "train: 3\n  test: 3\n  missing_rate: 0.1\n  variety: 1\n  distractors: 0.0",
@@ -377,6 +384,30 @@ def test_a_wrong_config_gets_one_sentence_before_any_work(project, before, after
     assert sentence in said
     assert "Traceback" not in said
     assert not project.path("results").exists()
+
+
+@pytest.mark.parametrize("left_out", ["models", "questions", "prompts", "documents"])
+def test_a_config_that_lacks_a_key_is_not_filled_in_from_the_default_study(project, left_out):
+    path = project.path("config", "tiny.yaml")
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    del config[left_out]
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    said = project.snakemake("-n", *TINY, succeed=False)
+    assert f"{left_out}: this key is missing from the config; add it." in said
+
+
+def test_two_configs_are_not_mixed(project):
+    said = project.snakemake("-n", *TINY, "config/own-data.yaml", succeed=False)
+    assert "config/own-data.yaml would be mixed into one study; give one file, and single keys with --config" in said
+
+
+@pytest.mark.parametrize(("given", "model"), [(TINY, "planted"), ([], "smollm2-135m-instruct")])
+def test_single_keys_on_the_command_line_go_before_those_of_the_one_config(project, given, model):
+    target = f"elsewhere/other/rankings/{model}/512.parquet"
+    said = project.snakemake("-n", target, *given, "--config", "results=elsewhere", "study=other", "seed=2")
+    assert f"elsewhere/other/scores/{model}/512/1-of-1.parquet" in said
+    said = project.snakemake("-n", *given, "--config", "sed=2", succeed=False)
+    assert "sed: no such key in the config; did you mean seed" in said
 
 
 def test_a_needle_that_fits_nowhere_is_told_with_the_reason(project):

@@ -4,23 +4,33 @@ import copy
 import difflib
 import hashlib
 import json
+import math
 import os
+<<<<<<< HEAD
 from collections.abc import Iterable, Iterator
 from datetime import date
+=======
+import re
+from collections.abc import Iterable, Iterator, Sequence
+>>>>>>> part-config
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 import yaml
+=======
+>>>>>>> part-config
 from jsonschema import Draft202012Validator, FormatChecker, validators
 
-from retrieval_heads.declared import require_parameters
+from retrieval_heads.declared import method_parameters
 from retrieval_heads.documents import document_source
 from retrieval_heads.errors import StudyError
 from retrieval_heads.folder import names
 from retrieval_heads.haystack import DOCUMENTS
 from retrieval_heads.loading import require_quantizer, require_trusted
 from retrieval_heads.model_sources import source_module
+from retrieval_heads.reading import read_json, read_yaml, require_single_keys
 
 _HERE = Path(__file__).parent
 
@@ -28,7 +38,26 @@ _HERE = Path(__file__).parent
 @cache
 def schema() -> dict:
     """The JSON schema of a config."""
-    return yaml.safe_load((_HERE / "schemas" / "config.schema.yaml").read_text())
+    return read_yaml(_HERE / "schemas" / "config.schema.yaml", "get the project anew")
+
+
+def require_one_file(files: Sequence[str | Path]) -> None:
+    """Refuse a config of several files, and a file that has a key twice.
+
+    Snakemake merges several into one, in which nothing tells what came from where, and keeps the last of two values.
+
+    Raises
+    ------
+    StudyError
+        with the files, or with file and key.
+    """
+    if len(files) > 1:
+        raise StudyError(
+            f"--configfile: {', '.join(map(str, files))} would be mixed into one study; give one file, and single keys "
+            "with --config."
+        )
+    for file in files:
+        require_single_keys(os.path.relpath(file))
 
 
 def complete(config: dict) -> dict:
@@ -39,11 +68,17 @@ def complete(config: dict) -> dict:
     StudyError
         with the key that is wrong and what to write instead.
     """
+<<<<<<< HEAD
     config = _dates_as_text(config)
     _require_text_keys(config)
     errors = sorted(_Validator(schema(), format_checker=_FORMATS).iter_errors(config), key=_order)
     if errors:
         raise StudyError(_sentence(errors[0], config))
+=======
+    config = copy.deepcopy(config)
+    _require_plain(config)
+    _require_valid(config, schema())
+>>>>>>> part-config
     _fill(config, schema())
     _check_values(config)
     if not config["published"]:
@@ -90,7 +125,9 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         from retrieval_heads import published
 
         published.check(config)
-        _check_imports(config, {})
+        _check_imports(
+            config, {name: tuple(model["grid"]) for name, model in config["models"].items() if "grid" in model}
+        )
         return
     if (haystack := config["prompts"]["haystack"]) != DOCUMENTS and not Path(haystack).is_dir():
         raise StudyError(f"prompts.haystack: there is no folder {haystack}; check the path.")
@@ -116,8 +153,10 @@ _Validator = validators.extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )
+_FORMATS = FormatChecker(())
 
 
+<<<<<<< HEAD
 def _dates_as_text(value: Any) -> Any:
     """A copy of a config with the dates that YAML reads as the text that stands there."""
     if isinstance(value, dict):
@@ -128,11 +167,67 @@ def _dates_as_text(value: Any) -> Any:
 
 
 def _require_text_keys(value: object, where: str = "") -> None:
+=======
+@_FORMATS.checks("path", raises=StudyError)
+def _is_path(value: object) -> bool:
+    """Whether a path, as Snakemake and Python take it, is the one that is meant."""
+    if not isinstance(value, str):
+        return True
+    if not value or value != value.strip() or not value.isprintable():
+        raise StudyError("is empty, or has spaces around it or a line break in it; correct the path")
+    if value.startswith("~") or re.search(r"\$\{?\w", value):
+        whole = os.path.expandvars(os.path.expanduser(value))  # noqa: PTH111 – that of Path fails for unknown users
+        raise StudyError(f"is taken letter by letter; write {whole if whole != value else 'the whole path'}")
+    if set(value) & set("{}"):
+        raise StudyError("has braces, in which Snakemake expects wildcards; give a path without")
+    if any(len(part.encode()) > 255 for part in value.split("/")):
+        raise StudyError("has a name of more than 255 bytes, which no file may have; shorten it")
+    return True
+
+
+@_FORMATS.checks("text", raises=StudyError)
+def _is_text(value: object) -> bool:
+    """Whether text that a model reads or writes has the line breaks that it seems to have."""
+    # Names such as \nabla and \theta are left alone.
+    if isinstance(value, str) and (literal := re.search(r"\\[nrt](?![A-Za-z])", value)):
+        raise StudyError(
+            f"has a backslash and a letter in it; write {literal[0]} between double quotes, not single ones"
+        )
+    return True
+
+
+def _require_plain(value: object, where: str = "") -> None:
+    """Refuse what no schema can speak of: keys that are no text, numbers that are not finite, and broken characters."""
+>>>>>>> part-config
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise StudyError(f"{where}{key}: YAML reads this key as no text; put it in quotes or rename it.")
-            _require_text_keys(item, f"{where}{key}.")
+            _require_plain(item, f"{where}{key}.")
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            _require_plain(item, f"{where}{place}.")
+    elif isinstance(value, int | float):
+        # An integer may be too large for any calculation.
+        if not abs(value) < 2**63 or not math.isfinite(value):
+            raise StudyError(f"{where[:-1]}: {str(value)[:20]} is no finite number of a usual size; write one.")
+    elif isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise StudyError(f"{where[:-1]}: {value!r:.60} has a character that is none; correct it.") from error
+
+
+def _require_valid(config: object, rules: dict) -> None:
+    errors = sorted(_Validator(rules, format_checker=_FORMATS).iter_errors(config), key=_order)
+    if errors:
+        raise StudyError(_sentence(errors[0], config))
+
+
+def _rules_for_methods(chosen: Iterable[str]) -> dict:
+    """The schema of a config as far as it is about the parameters of methods, which their files declare."""
+    rules = {name: {"additionalProperties": False, "properties": method_parameters(name)} for name in chosen}
+    return {"properties": {"methods": {"properties": rules}}}
 
 
 def _fill(value: object, rule: dict, more: Iterable[dict] = ()) -> None:
@@ -168,23 +263,28 @@ def _order(error) -> tuple:
     return path != ["documents", "source"], error.validator != "not", path, not unknown, error.message
 
 
-def _sentence(error, config: dict) -> str:
-    where = ".".join(str(part) for part in error.absolute_path)
+def _sentence(error, config: Any) -> str:
+    where, value = ".".join(str(part) for part in error.absolute_path), error.instance
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
-        unknown = next(key for key in error.instance if key not in known)
+        unknown = next(key for key in value if key not in known)
         close = difflib.get_close_matches(unknown, known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"known here are {', '.join(known)}."
+        hint = f"did you mean {close[0]}?" if close else f"known here are {', '.join(known) or 'none'}."
         return f"{'.'.join(filter(None, (where, str(unknown))))}: no such key in the config; {hint}"
     if error.validator == "required":
         missing = error.message.split("'")[1]
         return f"{'.'.join(filter(None, (where, missing)))}: this key is missing from the config; add it."
     if error.validator == "oneOf":
+        # Where a form's keys are all there, its value is at fault.
+        for number, form in enumerate(error.validator_value):
+            if isinstance(value, dict) and set(value) == set(form["required"]):
+                return _sentence(next(inner for inner in error.context if inner.schema_path[0] == number), config)
         forms = "; ".join(
             "{" + ", ".join(f"{key}: …" for key in form["required"]) + "}" for form in error.validator_value
         )
-        return f"{where}: {error.instance} is no source of models; write one of {forms}."
+        return f"{where}: {value} is no source of models; write one of {forms}."
     if error.validator == "not":
+<<<<<<< HEAD
         if not config.get("published"):
             source = config["documents"].get("source", "generator")
             return f"{where}: this key has no meaning for source {source}; take it out or change documents.source."
@@ -192,16 +292,40 @@ def _sentence(error, config: dict) -> str:
     if error.validator == "format":
         return f"{where}: {error.instance!r} is no {error.validator_value} of the calendar; write one as 2024-07-26."
     return f"{where or 'config'}: {error.message}; see config/README.md for what it may be."
+=======
+        if config.get("published"):
+            return f"{where}: this key has no meaning where results are published; take it out."
+        if error.absolute_path[0] != "documents":
+            return f"{where}: this key has no meaning where models are run; take it out."
+        source = config["documents"].get("source", "generator")
+        return f"{where}: this key has no meaning for source {source}; take it out or change documents.source."
+    if error.validator == "format":
+        return f"{where}: {value!r:.80} {error.cause}."
+    if error.validator == "type" and isinstance(value, str) and (meant := _as_number(value)) is not None:
+        # YAML reads 1e-3 as text too.
+        return f"{where}: {error.message}; write {meant!r}, without quotes."
+    message = error.message if len(error.message) < 200 else f"{error.message[:80]} … {error.message[-80:]}"
+    return f"{where or 'config'}: {message}; see config/README.md for what it may be."
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return None if not math.isfinite(number) else int(number) if number.is_integer() else number
+>>>>>>> part-config
 
 
 def _check_values(config: dict) -> None:
     for name in config["methods"]:
         if name not in (known := names("methods")):
             raise StudyError(f"methods.{name}: no such method; there are {', '.join(known)}.")
-    if config["study"] == "models":
+    if config["study"].casefold() == "models":
         raise StudyError("study: models is the folder of prepared models; choose another name.")
-    for name, given in config["methods"].items():
-        require_parameters(name, given)
+    _require_valid(config, _rules_for_methods(config["methods"]))
+    for section in ("models", "questions"):
+        _require_distinct(section, config[section])
     for name, entry in config["imports"].items():
         model = entry.setdefault("model", next(iter(config["models"])) if len(config["models"]) == 1 else None)
         if model not in config["models"]:
@@ -209,6 +333,14 @@ def _check_values(config: dict) -> None:
             raise StudyError(f"imports.{name}.model: {which}; write one of {', '.join(config['models'])}.")
     if config["published"]:
         _check_published_names(config)
+
+
+def _require_distinct(section: str, names: Iterable[str]) -> None:
+    """Refuse names that are one for a file system without capital letters."""
+    first: dict[str, str] = {}
+    for name in names:
+        if (other := first.setdefault(name.casefold(), name)) != name:
+            raise StudyError(f"{section}.{name}: some file systems take it for {other}; give it another name.")
 
 
 def _check_published_names(config: dict) -> None:
@@ -260,10 +392,9 @@ def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | Non
     """Hold a study against the shape of a model, where a folder tells it already: layers, and heads in each."""
     if not (file := folder / "config.json").is_file():
         return None
-    try:
-        shape = json.loads(file.read_text())
-    except ValueError as error:
-        raise StudyError(f"{file}: not valid JSON; get the model of {name} anew.") from error
+    shape = read_json(file, f"get the model of {name} anew")
+    if not isinstance(shape, dict):
+        raise StudyError(f"{file}: describes no model; get the model of {name} anew.")
     shape = shape.get("text_config", shape)
     limit, heads = shape.get("max_position_embeddings"), shape.get("num_attention_heads")
     for length in config["prompts"]["context_lengths"]:
@@ -277,6 +408,11 @@ def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | Non
         if level > heads * layers:
             raise StudyError(
                 f"ablation.levels: {level} is more than the {heads * layers} heads of {name}; give smaller levels."
+            )
+        if 2 * level > heads * layers and any(config["ablation"]["random_draws"].values()):
+            raise StudyError(
+                f"ablation.levels: {level} of the {heads * layers} heads of {name} leave too few others to draw as "
+                f"many from; give levels of at most {heads * layers // 2}, or set ablation.random_draws to 0."
             )
     return layers, heads
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from retrieval_heads import folder
-from retrieval_heads.errors import StudyError
 
 
 def declared(path: Path) -> dict[str, Any]:
@@ -52,27 +51,31 @@ def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
     return described
 
 
-def require_parameters(method: str, given: Iterable[str]) -> None:
-    """Refuse values for parameters that a method does not have.
+def method_parameters(method: str) -> dict[str, dict]:
+    """The parameters of a method, each with the JSON schema that its values must meet.
 
-    Its parameters are the fields of the class in its file: what is annotated there, and no ``ClassVar``.
-
-    Raises
-    ------
-    StudyError
-        with the key in the config.
+    They are the fields of the class in its file: what is annotated there, and no ``ClassVar``. Annotations are float,
+    int, bool, str, or a Literal of values.
     """
     module = ast.parse(folder.files("methods")[method].read_text(encoding="utf-8"))
-    known = [
-        node.target.id
+    return {
+        node.target.id: _json_schema(node.annotation)
         for node in next(node for node in module.body if isinstance(node, ast.ClassDef)).body
         if isinstance(node, ast.AnnAssign)
         and isinstance(node.target, ast.Name)
         and "ClassVar" not in ast.unparse(node.annotation)
-    ]
-    for key in given:
-        if key not in known:
-            raise StudyError(f"methods.{method}.{key}: no such parameter; there are {', '.join(known) or 'none'}.")
+    }
+
+
+_TYPES = {"float": "number", "int": "integer", "bool": "boolean", "str": "string"}
+
+
+def _json_schema(annotation: ast.expr) -> dict:
+    """What a value must be that a field with this annotation takes."""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        choices = ast.literal_eval(annotation.slice)
+        return {"enum": list(choices) if isinstance(choices, tuple) else [choices]}
+    return {"type": _TYPES[ast.unparse(annotation)]}
 
 
 def report_tables(values: Mapping[str, Sized]) -> dict[str, str]:

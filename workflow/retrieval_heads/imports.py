@@ -5,7 +5,6 @@ exports: ``{"layer-head": [score, …], …}`` with one score for each prompt. A
 place of a list is that score itself. A list may leave heads out.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.head_sets import Head, head_name
 from retrieval_heads.overlap import Ranking, grids
 from retrieval_heads.rankings import rank_heads
+from retrieval_heads.reading import read_json
 from retrieval_heads.study import DIMENSIONS, top_k_for
 
 _HEAD = re.compile(r"(0|[1-9][0-9]{0,3})-(0|[1-9][0-9]{0,3})")
@@ -33,24 +33,18 @@ def read_list(file: str | Path) -> dict[Head, list[float]]:
     file = Path(file)
     if not file.is_file():
         raise StudyError(f"{file}: no such file; correct the path under imports.")
-    try:
-        pairs = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=tuple)
-    except ValueError as error:
-        raise StudyError(f"{file}: not valid JSON; get the list of heads anew.") from error
-    if not isinstance(pairs, tuple) or not pairs:
+    listed = read_json(file, "get the list of heads anew")
+    if not isinstance(listed, dict) or not listed:
         raise StudyError(f'{file}: lists no heads and should be an object such as {{"16-19": [0.4, 0.6]}}; correct it.')
     scores: dict[Head, list[float]] = {}
-    for key, value in pairs:
+    for key, value in listed.items():
         if not (match := _HEAD.fullmatch(key)):
             raise StudyError(f"{file}: {key!r} names no head and should be layer-head, such as 16-19; correct it.")
         values = value if isinstance(value, list) else [value]
         # Python reads NaN, Infinity and 1e999 from JSON; none of them is within bounds.
         if not values or not all(type(score) in (int, float) and -1e300 <= score <= 1e300 for score in values):
             raise StudyError(f"{file}: the value of {key} should be a finite number, or a list of some; correct it.")
-        head = int(match[1]), int(match[2])
-        if head in scores:
-            raise StudyError(f"{file}: {key} is there twice; keep one of them.")
-        scores[head] = [float(score) for score in values]
+        scores[int(match[1]), int(match[2])] = [float(score) for score in values]
     return scores
 
 

@@ -16,7 +16,7 @@ def require_trusted(folder: str | Path, key: str, trusted: bool) -> None:
     key : of the model in the config, for the message.
     trusted : the model's ``trust_remote_code``.
     """
-    config = json.loads((Path(folder) / "config.json").read_text())
+    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     if trusted or "auto_map" not in config:
         return
     # Imported here, for few models get this far, and a check at the start of the workflow should take no time.

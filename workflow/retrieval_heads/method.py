@@ -8,7 +8,6 @@ from typing import ClassVar
 from torch import Tensor
 
 from retrieval_heads import folder
-from retrieval_heads.declared import require_parameters
 
 
 class Reading(StrEnum):
@@ -78,10 +77,7 @@ class HeadScorer(ABC):
 def make_methods(settings: dict[str, dict]) -> list[HeadScorer]:
     """The methods of a study, from its config's ``methods``: name → values for the method's parameters.
 
-    Raises
-    ------
-    StudyError
-        when a method has no such parameter.
+    The values are those of a config that `config.complete` has checked.
     """
     return [_make(name, parameters) for name, parameters in settings.items()]
 
@@ -93,5 +89,4 @@ def _make(name: str, parameters: dict) -> HeadScorer:
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, HeadScorer) and value.__module__ == module.__name__
     )
-    require_parameters(name, parameters)
     return method(**parameters)

@@ -6,7 +6,8 @@ The folder holds one file of each kind for each configuration::
     ablations/{method}/{model}/{question}/tokens_{length}.json
 
 Functions take a study's config and read ``published``, the names of ``models``, ``methods`` and ``questions``, and
-``prompts.context_lengths`` of it. A file that is not there is a hole in the study; one that is there must be sound.
+``prompts.context_lengths`` of it; and the ``grid`` of models, where there is one. A file that is not there is a hole
+in the study; one that is there must be sound.
 """
 
 import json
@@ -14,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,9 @@ import pandas as pd
 
 from retrieval_heads.derived import ABLATION_SUMMARY
 from retrieval_heads.errors import StudyError
+from retrieval_heads.head_sets import head_name
 from retrieval_heads.rankings import placed
+from retrieval_heads.reading import read_json
 from retrieval_heads.runtime import log
 from retrieval_heads.tables import RANKINGS
 
@@ -29,6 +33,8 @@ _RANKINGS, _ABLATIONS = "rankings", "ablations"
 _LAYOUT = "{}/METHOD/MODEL/QUESTION/tokens_LENGTH.json"
 _HEAD = re.compile(r"L([0-9]{1,4})H([0-9]{1,4})")
 _LARGEST = 2**31 - 1
+# No model comes near: a layer or head beyond is a slip of the pen, unless the config's grid has it.
+_MOST = 512
 # An accuracy is written with all its digits, so that it differs from its fraction by rounding alone.
 _TOLERANCE = 1e-9
 
@@ -102,7 +108,8 @@ def convert(config: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:
         with the file that is malformed or contradicts its name or another file, and what was expected.
     """
     _tell_of_others(config)
-    rankings = [row for where, content in _contents(config, _RANKINGS) for row in _ranking(where, content)]
+    listed = {where: (content, list(_ranking(where, content))) for where, content in _contents(config, _RANKINGS)}
+    grids = {model: _grid_of(model, config, listed) for model in config["models"]}
     ablation, baselines = [], {}
     for where, content in _contents(config, _ABLATIONS):
         counts = _counts(content.part("baseline"))
@@ -115,16 +122,25 @@ def convert(config: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:
                 f"baseline has {counts[0]} of {counts[1]} correct and should be {known[1][0]} of {known[1][1]} "
                 f"as in {known[0]}"
             )
-        for list_, kind in (
-            ("top_heads_ablations", {"source": "method"}),
-            ("random_heads_ablations", {"source": "random", "matching": "none", "draw": 0}),
+        everywhere = prod(grids[where.model])
+        ranked = len(listed[where][1]) if where in listed else everywhere
+        for list_, most, kind in (
+            ("top_heads_ablations", ranked, {"source": "method"}),
+            ("random_heads_ablations", everywhere, {"source": "random", "matching": "none", "draw": 0}),
         ):
             levels = content.parts(list_)
             sizes = [level.whole("num_heads", 1) for level in levels]
             content.require_once(list_, "num_heads", sizes)
-            ablation += [
-                _summary_row(where, _counts(level), k=k, **kind) for k, level in zip(sizes, levels, strict=True)
-            ]
+            for k, level in zip(sizes, levels, strict=True):
+                if k > most:
+                    whose = "its ranking lists" if most < everywhere else f"{where.model} has"
+                    raise level.wrong(
+                        f"{level.place}.num_heads is {k} and should be at most {most}, as {whose} no more"
+                    )
+                if (found := _counts(level))[1] != counts[1]:
+                    raise level.wrong(f"{level.place}.total is {found[1]} and should be {counts[1]}, as in baseline")
+                ablation.append(_summary_row(where, found, k=k, **kind))
+    rankings = [row for _, rows in listed.values() for row in rows]
     return (
         placed(pd.DataFrame(rankings, columns=RANKINGS.columns).astype({"score_sd": float})),
         pd.DataFrame(ablation, columns=ABLATION_SUMMARY.columns).astype({"draw": "Int32", "matched": float}),
@@ -203,10 +219,7 @@ def _contents(config: Mapping, kind: str) -> Iterator[tuple[_Configuration, _Par
         if not file.is_file():
             log.warning("%s: no such file; its configuration is left out", file)
             continue
-        try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise StudyError(f"{file}: not valid JSON; get the published results anew.") from error
+        values = read_json(file, "get the published results anew")
         content = _Part(file, "", values if isinstance(values, dict) else {})
         if values is not content.values:
             raise content.wrong(f"the content is {_short(values)} and should be an object")
@@ -224,17 +237,54 @@ def _tell_of_others(config: Mapping) -> None:
         log.warning("%s: files that this study does not ask for: %d, such as %s", folder, len(others), others[0])
 
 
+def _grid_of(model: str, config: Mapping, listed: Mapping[_Configuration, tuple[_Part, list[dict]]]) -> tuple[int, int]:
+    """A model's layers, and heads in each, against which all of its rankings are held.
+
+    The config may give it; else a ranking of all heads shows it; else it goes up to the highest that are listed.
+    """
+    contents = [found for where, found in listed.items() if where.model == model]
+    highest = [tuple(max(row[key] for row in rows) + 1 for key in ("layer", "head")) for _, rows in contents]
+    whole = [grid for grid, (_, rows) in zip(highest, contents, strict=True) if prod(grid) == len(rows)]
+    if given := config["models"][model].get("grid"):
+        (layers, heads), source = given, f"that models.{model}.grid gives"
+    elif whole:
+        (layers, heads), source = max(whole, key=prod), f"that other rankings of {model} list in full"
+    else:
+        layers = heads = _MOST
+        source = f"that a model is taken to have at most, unless models.{model}.grid is given"
+    for content, rows in contents:
+        for row in rows:
+            if row["layer"] >= layers or row["head"] >= heads:
+                name = head_name(row["layer"], row["head"])
+                raise content.wrong(
+                    f"head_rankings has head {name}, which is beyond the {layers} layers of {heads} heads {source}"
+                )
+    if not given and not whole and contents:
+        layers, heads = (max(numbers) for numbers in zip(*highest, strict=True))
+        log.warning(
+            "%s: no ranking lists all heads, so %d layers of %d heads are taken, up to the highest that are listed; "
+            "models.%s.grid can say it better",
+            *(model, layers, heads, model),
+        )
+    return layers, heads
+
+
 def _ranking(where: _Configuration, content: _Part) -> Iterator[dict]:
     """The rows of one ranking, by rank."""
     listed = content.parts("head_rankings")
     if not listed:
         raise content.wrong("head_rankings is empty and should list heads")
+    processed = content.whole("samples_processed", 1) if "samples_processed" in content.values else _LARGEST
     rows: list[dict[str, Any]] = []
     for head in listed:
         name = head.take("head", "a name like L14H31", lambda value: isinstance(value, str) and _HEAD.fullmatch(value))
         samples = (
             head.whole("num_samples", 0) if "num_samples" in head.values else content.whole("samples_processed", 1)
         )
+        if samples > processed:
+            raise head.wrong(
+                f"{head.place}.num_samples is {samples} and should be at most samples_processed, {processed}"
+            )
         layer, number = map(int, _HEAD.findall(name)[0])
         rows.append(
             {

@@ -18,7 +18,7 @@ _EVERY_S = 10
 @contextmanager
 def job(snakemake) -> Iterator[None]:
     """Run a script's work: log to the file that its rule declares; show progress, or why it failed, on screen."""
-    file = logging.FileHandler(_made(snakemake.log[0]), mode="w")
+    file = logging.FileHandler(_made(snakemake.log[0]), mode="w", encoding="utf-8")
     screen = logging.StreamHandler(sys.stderr)
     label = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
     screen.setFormatter(logging.Formatter(f"{label}: %(message)s"))

@@ -21,7 +21,7 @@ class Study:
 
     Parameters
     ----------
-    config : the study's config.
+    config : the study's config, with all defaults filled in.
     methods : name → ``label``, ``definition`` and ``paper`` (each optional), in the order in which to show them.
     """
 
@@ -36,16 +36,16 @@ class Study:
     @property
     def seed(self) -> int:
         """What every random choice derives from."""
-        return self.config.get("seed", 0)
+        return self.config["seed"]
 
     @property
     def _analysis(self) -> Mapping:
-        return self.config.get("analysis") or {}
+        return self.config["analysis"]
 
     @property
     def top_k(self) -> int | None:
         """How many heads of a ranking count as its top; None for a share of the model's heads."""
-        return self._analysis.get("top_k")
+        return self._analysis["top_k"]
 
     def top_k_of(self, heads: int) -> int:
         """How many heads of a ranking count as its top, in a model with so many heads."""
@@ -53,36 +53,36 @@ class Study:
 
     def consensus_k(self, heads: int) -> int:
         """Mean rank up to which a head counts as agreed on by a method, in a model with so many heads."""
-        return _share_of(heads, 100 / 1024, self._analysis.get("consensus_k"), "consensus_k")
+        return _share_of(heads, 100 / 1024, self._analysis["consensus_k"], "consensus_k")
 
     def specialist_k(self, heads: int) -> int:
         """Mean rank beyond which a head counts as unimportant for a question, in a model with so many heads."""
-        return _share_of(heads, 200 / 1024, self._analysis.get("specialist_k"), "specialist_k")
+        return _share_of(heads, 200 / 1024, self._analysis["specialist_k"], "specialist_k")
 
     @property
     def published(self) -> Mapping:
         """Where published results come from; empty for a study of a model."""
-        return self.config.get("published") or {}
+        return self.config["published"] or {}
 
     @property
     def categories(self) -> dict[str, str]:
         """Question → category, such as numerical."""
-        return {name: entry.get("category", "other") for name, entry in self.config["questions"].items()}
+        return {name: entry["category"] for name, entry in self.config["questions"].items()}
 
     @property
     def resamples(self) -> int:
         """Bootstrap resamples of the documents."""
-        return self._analysis.get("resamples", 2000)
+        return self._analysis["resamples"]
 
     @property
     def alpha(self) -> float:
         """The level of the tests, after correction."""
-        return self._analysis.get("alpha", 0.05)
+        return self._analysis["alpha"]
 
     @property
     def smallest_effect(self) -> float:
         """The smallest difference in accuracy that matters. A finding is contradicted only if that is ruled out."""
-        return self._analysis.get("smallest_effect", 0.05)
+        return self._analysis["smallest_effect"]
 
     @property
     def levels(self) -> list[int]:
@@ -98,7 +98,7 @@ class Study:
             when that level was not measured.
         """
         levels = sorted(effects["k"].unique())
-        chosen = self._analysis.get("level")
+        chosen = self._analysis["level"]
         if chosen is not None and chosen not in levels:
             measured = ", ".join(map(str, levels))
             raise StudyError(f"analysis.level: {chosen} heads were not cut; choose one of {measured}.")

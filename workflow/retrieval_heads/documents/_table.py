@@ -1,7 +1,6 @@
 """A user's table of documents: its rows, and what their ids, answers and splits say."""
 
 import csv
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from retrieval_heads.answers import canonical, locate
 from retrieval_heads.errors import StudyError
+from retrieval_heads.reading import parse_json
 from retrieval_heads.runtime import log
 from retrieval_heads.seeds import generator
 
@@ -81,6 +81,7 @@ def read_table(file: str, key: str) -> Table:
         raise StudyError(f"{file}: this file is not UTF-8 text; save it as such.") from error
     except OSError as error:
         raise StudyError(f"{file}: this file cannot be read; check its rights.") from error
+    require_unique(columns, lambda a, _: f"{file}: two columns are called {columns[a]}; rename one.")
     if not rows:
         raise StudyError(f"{file}: this file has no rows; write one for each document.")
     return Table(file, columns, rows)
@@ -211,7 +212,6 @@ def _read_csv(path: Path) -> tuple[list[str], list[dict]]:
             raise StudyError(
                 f"{path}: line {reader.reader.line_num} is not valid CSV ({error}); correct it."
             ) from error
-    require_unique(columns, lambda a, _: f"{path}: two columns are called {columns[a]}; rename one.")
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise StudyError(
@@ -227,7 +227,7 @@ def _read_json_lines(path: Path) -> tuple[list[str], list[dict]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line, f"{path}: line {number}")
         except ValueError:
             row = None
         if not isinstance(row, dict):

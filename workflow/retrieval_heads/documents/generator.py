@@ -14,10 +14,9 @@ from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import yaml
-
 from retrieval_heads.answers import STATES, canonical
 from retrieval_heads.errors import StudyError
+from retrieval_heads.reading import read_yaml
 from retrieval_heads.seeds import generator
 
 if TYPE_CHECKING:
@@ -76,12 +75,12 @@ def make(config: dict, seed: int) -> Iterator[dict]:
     """Generate the documents of both splits, one dict each, for ``documents.make_documents``.
 
     Reads from ``config["documents"]`` how many documents of each split to make (train, test), the probability that a
-    fact is left out (missing_rate), how many phrasings of each fact to use, from the plainest (variety, default all),
+    fact is left out (missing_rate), how many phrasings of each fact to use, from the plainest (variety),
     the share of distractors to keep (distractors), and the folder of the templates (templates).
     """
     options = config["documents"]
     _require_facts(config["questions"])
-    templates = load_templates(options.get("templates", "resources/documents"))
+    templates = load_templates(options["templates"])
     for parity, split in enumerate(("train", "test")):
         for number in range(1, options[split] + 1):
             name = _company_name(seed, 2 * number + parity, templates.vocabulary)
@@ -89,9 +88,9 @@ def make(config: dict, seed: int) -> Iterator[dict]:
                 partial(generator, seed, "documents", split, number),
                 templates,
                 name,
-                missing_rate=options.get("missing_rate", 0.0),
-                variety=options.get("variety"),
-                density=options.get("distractors", 0.0),
+                missing_rate=options["missing_rate"],
+                variety=options["variety"],
+                density=options["distractors"],
             )
             row: dict[str, object] = {"doc_id": f"{split}-{number:04d}", "split": split, "text": text}
             for question in config["questions"]:
@@ -151,11 +150,9 @@ def load_templates(folder: str | Path) -> Templates:
 
 def _load(path: Path) -> dict:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path, "correct this template file")
     except OSError as error:
         raise StudyError(f"{path}: cannot read this template file; set documents.templates to its folder.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: this template file is not valid YAML; correct it.") from error
     if not isinstance(content, dict):
         raise StudyError(f"{path}: this template file must map names to lists.")
     return content
@@ -181,7 +178,7 @@ def _write(
     templates: Templates,
     name: str,
     missing_rate: float,
-    variety: int | None,
+    variety: int,
     density: float,
 ) -> tuple[str, dict[str, tuple[str, int]]]:
     """Write a document: its text, and per stated fact the canonical answer with its start in the text.

@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from retrieval_heads.errors import StudyError
 from retrieval_heads.method import HeadScorer, Prompt, Reading
 
 
@@ -33,10 +32,6 @@ class RetrievalHead(HeadScorer):
     reads: ClassVar = {Reading.QUESTION: False, Reading.DECODE: False}
     needs_success: ClassVar = True
 
-    def __post_init__(self):
-        if self.span not in ("needle", "answer"):
-            raise StudyError(f"methods.wu24.span: {self.span} is no span; write needle or answer.")
-
     def reduce(self, rows: Tensor, prompt: Prompt) -> Tensor:
         """(H, 1, K) → (H,), the position of the strongest key."""
         return rows[:, -1].argmax(-1)
@@ -44,10 +39,10 @@ class RetrievalHead(HeadScorer):
     def score(self, readings: dict[Reading, list[Tensor]], generated: list[int], prompt: Prompt) -> Tensor:
         """Hits over the generated tokens, divided by the span's length."""
         strongest = torch.stack(readings[Reading.QUESTION] + readings[Reading.DECODE])[: len(generated)]  # (T, L, H)
-        if self.span == "needle":
-            start, end = prompt.needle_start, prompt.needle_end
-        else:
-            start, end = prompt.answer_start, prompt.answer_end
+        start, end = {
+            "needle": (prompt.needle_start, prompt.needle_end),
+            "answer": (prompt.answer_start, prompt.answer_end),
+        }[self.span]
         inside = (strongest >= start) & (strongest < end)
         looked_at = torch.tensor(prompt.input_ids, device=strongest.device)[strongest.clamp(max=end - 1)]
         produced = torch.tensor(generated, dtype=torch.long, device=strongest.device)[:, None, None]

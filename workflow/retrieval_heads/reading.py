@@ -1,0 +1,108 @@
+"""JSON and YAML as files hold them: UTF-8, and every key once. The usual readers keep the last of two values.
+
+A value that is overwritten by a second one of the same key is a mistake that nothing would tell.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from retrieval_heads.errors import StudyError
+
+
+def read_json(file: str | Path, fix: str) -> Any:
+    """What a JSON file holds.
+
+    Parameters
+    ----------
+    fix : what to do about a file that is no JSON, for the message.
+
+    Raises
+    ------
+    StudyError
+        with the file, and the key that is there twice.
+    """
+    try:
+        return parse_json(Path(file).read_text(encoding="utf-8"), str(file))
+    except ValueError as error:
+        raise StudyError(f"{file}: not valid JSON; {fix}.") from error
+
+
+def parse_json(text: str, where: str) -> Any:
+    """What JSON text holds.
+
+    Parameters
+    ----------
+    where : the text's place, for the message.
+
+    Raises
+    ------
+    ValueError
+        when it is no JSON.
+    StudyError
+        with the key that is there twice in one object.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise StudyError(f"{where}: {twice} is there twice; keep one of them.")
+        return made
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def read_yaml(file: str | Path, fix: str) -> Any:
+    """The same of a YAML file.
+
+    Raises
+    ------
+    StudyError
+        as `read_json`, with the lines of both keys.
+    """
+    try:
+        return _Loader(file).get_single_data()
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise StudyError(f"{file}: not valid YAML; {fix}.") from error
+
+
+def require_single_keys(file: str | Path) -> None:
+    """Refuse a JSON or YAML file of a config that has a key twice, in whatever else it may be wrong.
+
+    Snakemake reads such files itself: as JSON if it can, else as YAML.
+    """
+    try:
+        parse_json(Path(file).read_text(encoding="utf-8"), str(file))
+    except ValueError:
+        try:
+            _Loader(file).get_single_node()
+        except (yaml.YAMLError, ValueError, RecursionError):
+            return
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice while nodes are made: later, merged keys (``<<``) stand among a node's own."""
+
+    def __init__(self, file: str | Path):
+        super().__init__(Path(file).read_text(encoding="utf-8"))
+        self._file = file
+
+    def compose_mapping_node(self, anchor):
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, object], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if (same := (key.tag, key.value)) in lines:
+                where = f"line {line}" if lines[same] == line else f"lines {lines[same]} and {line}"
+                raise StudyError(f"{self._file}: {key.value} is there twice, in {where}; keep one of them.")
+            lines[same] = line
+        return node
