@@ -6,21 +6,13 @@ import hashlib
 import json
 import math
 import os
-<<<<<<< HEAD
-from collections.abc import Iterable, Iterator
-from datetime import date
-=======
 import re
 from collections.abc import Iterable, Iterator, Sequence
->>>>>>> part-config
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-import yaml
-=======
->>>>>>> part-config
 from jsonschema import Draft202012Validator, FormatChecker, validators
 
 from retrieval_heads.declared import method_parameters
@@ -68,17 +60,9 @@ def complete(config: dict) -> dict:
     StudyError
         with the key that is wrong and what to write instead.
     """
-<<<<<<< HEAD
     config = _dates_as_text(config)
-    _require_text_keys(config)
-    errors = sorted(_Validator(schema(), format_checker=_FORMATS).iter_errors(config), key=_order)
-    if errors:
-        raise StudyError(_sentence(errors[0], config))
-=======
-    config = copy.deepcopy(config)
     _require_plain(config)
     _require_valid(config, schema())
->>>>>>> part-config
     _fill(config, schema())
     _check_values(config)
     if not config["published"]:
@@ -147,7 +131,6 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
     _check_imports(config, grids)
 
 
-_FORMATS = FormatChecker(["date"])
 # JSON takes 512.0 for an integer; file names and ranges do not.
 _Validator = validators.extend(
     Draft202012Validator,
@@ -156,7 +139,6 @@ _Validator = validators.extend(
 _FORMATS = FormatChecker(())
 
 
-<<<<<<< HEAD
 def _dates_as_text(value: Any) -> Any:
     """A copy of a config with the dates that YAML reads as the text that stands there."""
     if isinstance(value, dict):
@@ -166,8 +148,17 @@ def _dates_as_text(value: Any) -> Any:
     return value.isoformat() if type(value) is date else value
 
 
-def _require_text_keys(value: object, where: str = "") -> None:
-=======
+@_FORMATS.checks("date", raises=StudyError)
+def _is_date(value: object) -> bool:
+    """Whether text is a day of the calendar."""
+    if isinstance(value, str):
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            raise StudyError("is no date of the calendar; write one as 2024-07-26") from None
+    return True
+
+
 @_FORMATS.checks("path", raises=StudyError)
 def _is_path(value: object) -> bool:
     """Whether a path, as Snakemake and Python take it, is the one that is meant."""
@@ -198,7 +189,6 @@ def _is_text(value: object) -> bool:
 
 def _require_plain(value: object, where: str = "") -> None:
     """Refuse what no schema can speak of: keys that are no text, numbers that are not finite, and broken characters."""
->>>>>>> part-config
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
@@ -284,15 +274,6 @@ def _sentence(error, config: Any) -> str:
         )
         return f"{where}: {value} is no source of models; write one of {forms}."
     if error.validator == "not":
-<<<<<<< HEAD
-        if not config.get("published"):
-            source = config["documents"].get("source", "generator")
-            return f"{where}: this key has no meaning for source {source}; take it out or change documents.source."
-        return f"{where}: this key has no meaning where results are published; take it out."
-    if error.validator == "format":
-        return f"{where}: {error.instance!r} is no {error.validator_value} of the calendar; write one as 2024-07-26."
-    return f"{where or 'config'}: {error.message}; see config/README.md for what it may be."
-=======
         if config.get("published"):
             return f"{where}: this key has no meaning where results are published; take it out."
         if error.absolute_path[0] != "documents":
@@ -314,7 +295,6 @@ def _as_number(text: str) -> float | None:
     except ValueError:
         return None
     return None if not math.isfinite(number) else int(number) if number.is_integer() else number
->>>>>>> part-config
 
 
 def _check_values(config: dict) -> None:
