@@ -32,13 +32,14 @@ def dequantize(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    from retrieval_heads.loading import read_weights
+
     # Transformers would parse the file for config, weights and tokenizer each, and name all tensors for every module.
     once: dict[str, Any] = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
     try:
         with patch.multiple(gguf, **once):
-            loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(**where)
+            loaded = read_weights(str(file.parent), file, gguf_file=file.name, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
     except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise StudyError(f"{file}: transformers cannot read this GGUF file ({reason}); choose another.") from error
