@@ -7,6 +7,7 @@ import threading
 import pandas as pd
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from oracle import generate, plain, without_heads
 from retrieval_heads import tables
@@ -184,7 +185,7 @@ class Unchanged:
         assert self.model.config._attn_implementation == self.attention
         assert torch.equal(logits(self.model, self.ids), self.logits)
         assert all(torch.equal(value, self.weights[name]) for name, value in self.model.state_dict().items())
-        assert not self.model.base_model._forward_pre_hooks
+        assert not any(part._forward_pre_hooks or part._forward_hooks for part in self.model.modules())
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -284,7 +285,9 @@ def test_what_would_bring_heads_back_is_refused(change, around):
     attention = model.config._attn_implementation
     with ablated(model, HEADS[:1] if around else []), ablated(model, HEADS):
         LOSING_HEADS[change](model)
-        with pytest.raises(StudyError, match=r"ablated: the attention of layer \d was changed inside the context, by set_"):
+        with pytest.raises(
+            StudyError, match=r"ablated: the attention of layer \d was changed inside the context, by set_"
+        ):
             logits(model, [PROMPTS[0]])
         with pytest.raises(StudyError, match="was changed inside the context"):
             generate(model, PROMPTS[0], 2)
@@ -304,14 +307,17 @@ def test_a_change_that_is_taken_back_is_none():
 
 def test_gradient_checkpointing_is_refused_where_it_would_run_layers_again():
     model, ids = llama(), torch.tensor([PROMPTS[0]])
-    model.gradient_checkpointing_enable()
+    for part in model.modules():
+        if hasattr(part, "gradient_checkpointing"):
+            part.gradient_checkpointing, part._gradient_checkpointing_func = True, checkpoint
     with ablated(model, HEADS):
         assert model(ids).logits.requires_grad  # a model that is not in training runs nothing again
         model.train()
         logits(model, [PROMPTS[0]])
-        with pytest.raises(StudyError, match=r"gradient_checkpointing_disable\(\)\.$"):
+        with pytest.raises(StudyError, match=r"gradient checkpointing runs layers again .* turn it off for the model"):
             model(ids, labels=ids)
-        model.gradient_checkpointing_disable()
+        for part in model.modules():
+            vars(part).pop("gradient_checkpointing", None)
         model(ids, labels=ids).loss.backward()
 
 

@@ -212,8 +212,11 @@ def test_what_depends_on_length_is_as_in_the_whole_prompt(name, ablated):
 
 @pytest.mark.parametrize(
     ("model", "context"),
-    [(partial(tiny_models.long_rope, 128), 120), (partial(tiny_models.long_rope, 128), 100)]
-    + [(partial(tiny_models.dynamic, 128), 105)],
+    [
+        (partial(tiny_models.long_rope, 128), 120),
+        (partial(tiny_models.long_rope, 128), 100),
+        (partial(tiny_models.dynamic, 128), 105),
+    ],
     ids=["the prompt crosses", "the answer crosses", "dynamic"],
 )
 def test_a_context_that_would_be_turned_otherwise_is_refused(model, context):
@@ -232,7 +235,9 @@ class Doubles(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        self.made += [str(func) for one in tree_leaves(out) if isinstance(one, torch.Tensor) and one.dtype == torch.double]
+        self.made += [
+            str(func) for one in tree_leaves(out) if isinstance(one, torch.Tensor) and one.dtype == torch.double
+        ]
         return out
 
 

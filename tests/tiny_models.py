@@ -96,7 +96,7 @@ LENGTHS = {
         made, "ministral3", rope_parameters=_YARN | {"llama_4_scaling_beta": 0.5, "beta_fast": 32.0, "beta_slow": 1.0}
     ),
 }
-"""Models of which something changes at a length within prompts of 46 tokens and suffixes of up to 30, or about there."""
+"""Models in which something changes at a length: within contexts of 46 tokens and suffixes of up to 30, or near."""
 
 
 def random_ids(count: int, seed: int) -> list[int]:

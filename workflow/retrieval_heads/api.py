@@ -142,7 +142,7 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
 def _every_layer_met(
     model: PreTrainedModel, concerned: Callable[[], bool]
 ) -> Iterator[Callable[[AttentionCall], None]]:
-    """Refuse passes some of whose layers do not meet the hook, and so have their heads back; gives what it is to be told.
+    """Refuse passes some of whose layers do not meet the hook, and so have their heads back; gives what it has to tell.
 
     Many things take a layer's attention elsewhere: another implementation of it, a layer or a forward that is replaced.
     What they have in common is that the hook is not told of that layer. A layer that is run again later, for gradients,
@@ -151,14 +151,16 @@ def _every_layer_met(
     concerned : whether a pass is about this hook, and not about one in a context inside.
     """
     layers, _ = head_grid(model)
+    decoder: torch.nn.Module = model.get_decoder()
     passes = threading.local()
 
     def begin(module: torch.nn.Module, *_) -> None:
         passes.met = set()
-        if module is model.base_model and model.training and torch.is_grad_enabled() and model.is_gradient_checkpointing:
+        again = module is decoder and module.training and torch.is_grad_enabled()
+        if again and any(getattr(part, "gradient_checkpointing", False) for part in module.modules()):
             raise StudyError(
                 "ablated: gradient checkpointing runs layers again for their gradients, where heads may be back; turn "
-                "it off with model.gradient_checkpointing_disable()."
+                "it off for the model."
             )
 
     def met(call: AttentionCall) -> None:
@@ -167,13 +169,13 @@ def _every_layer_met(
     def end(module: torch.nn.Module, *_) -> None:
         lost = sorted(set(range(layers)) - passes.met)
         # A copy that was made inside the context brings these guards along, and is a model of its own.
-        if lost and module is model.base_model and concerned():
+        if lost and module is decoder and concerned():
             raise StudyError(
                 f"ablated: the attention of layer {lost[0]} was changed inside the context, by set_attn_implementation "
                 "or in another way, so that its heads are back; make such changes before the context."
             )
 
-    guards = [model.base_model.register_forward_pre_hook(begin), model.base_model.register_forward_hook(end)]
+    guards = [decoder.register_forward_pre_hook(begin), decoder.register_forward_hook(end)]
     try:
         yield met
     finally:

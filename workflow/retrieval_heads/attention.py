@@ -229,8 +229,8 @@ def _hook() -> Hook:
     """
     if (hook := _active.get()) is None:
         raise StudyError(
-            "ablated: the model is called in another thread, or a copy of it after the context has ended, where no head "
-            "is ablated; call it in the thread that opened the context, or run the other by "
+            "ablated: the model is called in another thread, or a copy of it after the context has ended, where no "
+            "head is ablated; call it in the thread that opened the context, or run the other by "
             "contextvars.copy_context().run."
         )
     return hook
@@ -314,7 +314,7 @@ def _scaled_by_position(module: Any, query: Tensor, positions: Tensor, start: in
     """Queries (B, H, Q, D) of Llama 4, scaled by the position that each has in its own prompt.
 
     Layers without rotary embedding scale them (Nakanishi 2025, "Scalable-Softmax", arXiv 2501.19399), and take the
-    position from the cache's length, as if all rows had the same: a row that is padded, or has been taken back, has not.
+    position from the cache's length, as if it were that of all rows: not of one that is padded, or was taken back.
     Others (Ministral 3) scale by the positions that they are given.
     """
     if not getattr(module, "attn_temperature_tuning", False) or module.use_rope:

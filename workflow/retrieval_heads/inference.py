@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -511,14 +512,14 @@ def length_switches(model: PreTrainedModel) -> dict[int, str]:
     """
     found = {}
     for module in model.modules():
-        kinds = getattr(module, "rope_type", None)
+        kinds, config = getattr(module, "rope_type", None), getattr(module, "config", None)
         for layer_type, kind in (kinds if isinstance(kinds, dict) else {None: kinds}).items():
             if kind == "longrope":
-                parameters = module.config.rope_parameters
+                parameters: Any = getattr(config, "rope_parameters", None)
                 parameters = parameters if layer_type is None else parameters[layer_type]
-                found[parameters["original_max_position_embeddings"]] = kind
-            elif kind is not None and "dynamic" in kind:
-                found[module.config.max_position_embeddings] = kind
+                found[int(parameters["original_max_position_embeddings"])] = kind
+            elif isinstance(kind, str) and "dynamic" in kind:
+                found[int(getattr(config, "max_position_embeddings", 0))] = kind
     return found
 
 
@@ -544,9 +545,9 @@ def require_one_side(model: PreTrainedModel, shortest: int, longest: int) -> Non
         if longest > switch and (beyond or shortest <= switch):
             other = "" if beyond else f", or so long that their contexts have more than {switch} tokens"
             raise StudyError(
-                f"{type(model).__name__}: its rotary embedding ({kind}) changes beyond {switch} tokens, and here prompts "
-                f"go on from {shortest} to {longest} tokens; give prompts.context_lengths so short that prompts and "
-                f"answers (generation.max_new_tokens) have at most {switch} tokens together{other}."
+                f"{type(model).__name__}: its rotary embedding ({kind}) changes beyond {switch} tokens, and here "
+                f"prompts go on from {shortest} to {longest} tokens; give prompts.context_lengths so short that prompts "
+                f"and answers (generation.max_new_tokens) have at most {switch} tokens together{other}."
             )
 
 

@@ -1,4 +1,4 @@
-"""What loading a model asks: of its config, before any weights are read, and of the weights, that they are all there."""
+"""What loading a model asks of its config, before any weights are read, and of its weights: that all are there."""
 
 import json
 from importlib.util import find_spec
@@ -56,8 +56,8 @@ def require_quantizer(key: str, quantization: str | None, device: str, package: 
 def read_weights(path: str | Path, name: str | Path | None = None, **wanted) -> Any:
     """A model of transformers with all its weights from a checkpoint, and none of them made up.
 
-    transformers fills in what a checkpoint lacks, or has in another shape, by random numbers, and warns at most. What it
-    takes from elsewhere, such as an output projection tied to the embedding, is not lacking.
+    transformers fills in what a checkpoint lacks, or has in another shape, by random numbers, and warns at most. What
+    it takes from elsewhere, such as an output projection tied to the embedding, is not lacking.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def read_weights(path: str | Path, name: str | Path | None = None, **wanted) -> 
     called = path if name is None else name
     try:
         # Told to go on at other shapes, it says which; else it would stop without.
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             path, output_loading_info=True, ignore_mismatched_sizes=True, **wanted
         )
     except RuntimeError as error:
@@ -85,6 +85,7 @@ def read_weights(path: str | Path, name: str | Path | None = None, **wanted) -> 
         if tensors := sorted({key for info in unjoined for key in getattr(info, "conversion_errors", ())}):
             raise _not_whole(called, "lacks parts of", tensors) from error
         raise
+    model, report = loaded
     if lacking := sorted(report["missing_keys"]):
         raise _not_whole(called, "lacks", lacking)
     if other := sorted(report["mismatched_keys"]):

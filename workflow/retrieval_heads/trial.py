@@ -9,7 +9,7 @@ that switch. Where a study's prompts reach so far, the trial is made again with 
 prompt: the code that runs is the same, on the other side of them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,7 +39,6 @@ _LOGITS = {torch.float32: 1e-3}
 _ROUNDED_LOGITS = 0.5
 """Largest distance of logits, as a share of their spread: bfloat16 alone makes up to 0.1 in 30 layers, and a pass that
 has nothing to do with the other more than 1."""
-
 
 
 @torch.inference_mode()
