@@ -546,8 +546,8 @@ def require_one_side(model: PreTrainedModel, shortest: int, longest: int) -> Non
             other = "" if beyond else f", or so long that their contexts have more than {switch} tokens"
             raise StudyError(
                 f"{type(model).__name__}: its rotary embedding ({kind}) changes beyond {switch} tokens, and here "
-                f"prompts go on from {shortest} to {longest} tokens; give prompts.context_lengths so short that prompts "
-                f"and answers (generation.max_new_tokens) have at most {switch} tokens together{other}."
+                f"prompts go on from {shortest} to {longest} tokens; give prompts.context_lengths so short that "
+                f"prompts and answers (generation.max_new_tokens) have at most {switch} tokens together{other}."
             )
 
 
