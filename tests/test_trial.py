@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 import pytest
 import torch
+from transformers import LlamaForCausalLM
 from transformers.masking_utils import causal_mask_function
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -195,6 +196,24 @@ def test_a_mask_that_forgets_its_threshold_is_noticed(architecture, monkeypatch)
     with pytest.raises(StudyError, match=r" beyond its (sliding_window|attention_chunk_size) of 100\b.*: "):
         require_measurable(model)
     require_measurable(model, 50, 100)
+
+
+def test_code_of_a_models_own_is_tried_at_the_longest_length():
+    class Own(LlamaForCausalLM):
+        """A model that says something else beyond a length that only its code tells, by what its cache holds."""
+
+        def forward(self, input_ids, past_key_values=None, **kwargs):
+            held = 0 if past_key_values is None else past_key_values.get_seq_length()
+            out = super().forward(input_ids=input_ids, past_key_values=past_key_values, **kwargs)
+            if held + input_ids.shape[1] > 90:
+                out.logits = out.logits.flip(-1) if held else out.logits
+            return out
+
+    model = Own(llama().config).eval()
+    require_measurable(model)
+    require_measurable(model, 70, 90)
+    with pytest.raises(StudyError, match=r"^Own at 100 tokens: a context that is run once gives other logits"):
+        require_measurable(model, 70, 100)
 
 
 @pytest.mark.parametrize("name", LENGTHS)

@@ -6,7 +6,8 @@ for SmolLM2-135M on a CPU.
 
 A few dozen tokens say nothing of what begins later: windows, chunks, scales that grow with the position, rotary factors
 that switch. Where a study's prompts reach so far, the trial is made again with these thresholds moved into its short
-prompt: the code that runs is the same, on the other side of them.
+prompt: the code that runs is the same, on the other side of them. A model that brings code of its own is tried at the
+longest length itself.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from retrieval_heads.attention import AttentionCall, hooked
 from retrieval_heads.errors import StudyError
-from retrieval_heads.inference import Batch, head_grid, length_switches, prefill, require_one_side
+from retrieval_heads.inference import Batch, Prefix, head_grid, length_switches, prefill, require_one_side
 from retrieval_heads.runtime import is_out_of_memory
 
 _CONTEXT, _SUFFIXES = 16, (8, 5)
@@ -70,6 +71,10 @@ def require_measurable(model: PreTrainedModel, shortest: int | None = None, long
         if switches or any(value >= _TRIED for _, value in far):
             with _moved(model):
                 _try(model, f"{name} beyond its {' and '.join(f'{what} of {value}' for what, value in far)}")
+        # What code of its own calls its thresholds is not known.
+        own_code = not type(model).__module__.startswith("transformers.")
+        if own_code and longest is not None and longest > 2 * _TRIED:
+            _try_at(model, f"{name} at {longest} tokens", longest - _TRIED + _CONTEXT)
     except StudyError:
         raise
     except Exception as error:
@@ -120,16 +125,11 @@ def _moved(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _try(model: PreTrainedModel, name: str) -> None:
+    """Hold rows against eager attention, and what continues a context against whole prompts; refuse what differs."""
     layers, heads = head_grid(model)
-    generator = torch.Generator().manual_seed(0)
-    embeddings: Any = model.get_input_embeddings()  # of whatever class, it has a weight
-    vocabulary = embeddings.weight.shape[0]
-    drawn = torch.randint(vocabulary, (_TRIED + max(_SUFFIXES) + 1,), generator=generator)
-    context, rest = drawn[:_CONTEXT], drawn[_CONTEXT:]
-    suffixes = [part[: length + 1] for part, length in zip(rest.chunk(2), _SUFFIXES, strict=True)]
-    prompts = [torch.cat([context, suffix])[None].to(model.device) for suffix in suffixes]
-    plain = [model(input_ids=prompt, use_cache=False).logits[0].float() for prompt in prompts]
-
+    prompts = _prompts(model, _CONTEXT)
+    plain = [_plain(model, prompt) for prompt in prompts]
+    ids = prompts[0].to(model.device)[None]
     seen: list[int] = []
     shapes: list[tuple] = []
 
@@ -145,7 +145,6 @@ def _try(model: PreTrainedModel, name: str) -> None:
                 "choose another model."
             )
 
-    ids = prompts[0]
     with hooked(model, compare=compare) as hook:
         hook.positions = torch.arange(ids.shape[1], device=ids.device)[None]
         model(input_ids=ids, position_ids=hook.positions, use_cache=False)
@@ -155,7 +154,7 @@ def _try(model: PreTrainedModel, name: str) -> None:
             "choose another model."
         )
 
-    prefix = prefill(model, [context.tolist()])
+    prefix = prefill(model, [prompts[0][:_CONTEXT].tolist()])
     for layer, (held, met) in enumerate(zip(zip(prefix.keys, prefix.values, strict=True), shapes, strict=True)):
         if any(one is None for one in held):
             raise StudyError(f"{name}: layer {layer} shares the keys and values of another; choose another model.")
@@ -163,6 +162,36 @@ def _try(model: PreTrainedModel, name: str) -> None:
             raise StudyError(
                 f"{name}: layer {layer} keeps other keys and values than its heads meet; choose another model."
             )
+    _hold(model, name, prompts, prefix, plain)
+
+
+def _try_at(model: PreTrainedModel, name: str, context: int) -> None:
+    """Hold what continues a context of so many tokens against whole prompts."""
+    prompts = _prompts(model, context)
+    plain = [_plain(model, prompt, last=len(prompt) - context) for prompt in prompts]
+    _hold(model, name, prompts, prefill(model, [prompts[0][:context].tolist()]), plain)
+
+
+def _prompts(model: PreTrainedModel, context: int) -> list[Tensor]:
+    """Token ids of one random context with each suffix, and one more that is read as if it had been decoded."""
+    embeddings: Any = model.get_input_embeddings()  # of whatever class, it has a weight
+    vocabulary, generator = embeddings.weight.shape[0], torch.Generator().manual_seed(0)
+    shared, *rest = (
+        torch.randint(vocabulary, (count,), generator=generator)
+        for count in (context, *(length + 1 for length in _SUFFIXES))
+    )
+    return [torch.cat([shared, suffix]) for suffix in rest]
+
+
+def _plain(model: PreTrainedModel, prompt: Tensor, last: int = 0) -> Tensor:
+    """Logits of a prompt as transformers runs it, (T, V), or of its last tokens."""
+    ids = prompt.to(model.device)[None]
+    return model(input_ids=ids, use_cache=False, **({"logits_to_keep": last} if last else {})).logits[0].float()
+
+
+def _hold(model: PreTrainedModel, name: str, prompts: list[Tensor], prefix: Prefix, plain: list[Tensor]) -> None:
+    """Refuse a model that says something else after a context that is run once than after whole prompts."""
+    suffixes = [prompt[prefix.length :] for prompt in prompts]
     width = max(_SUFFIXES)
     real = torch.arange(width) >= torch.tensor([[width - length] for length in _SUFFIXES])
     padded = torch.zeros_like(real, dtype=torch.long)
@@ -173,7 +202,8 @@ def _try(model: PreTrainedModel, name: str) -> None:
         read = batch.forward(hook, padded.to(model.device), real, last=width)
         decoded = batch.forward(hook, last.to(model.device), torch.ones_like(last, dtype=torch.bool), last=1)
     logits = torch.cat([read[real.to(read.device)], decoded[:, 0]])
-    expected = torch.cat([each[_CONTEXT:-1] for each in plain] + [each[-1:] for each in plain])
+    ends = [each[-len(suffix) :] for each, suffix in zip(plain, suffixes, strict=True)]
+    expected = torch.cat([end[:-1] for end in ends] + [end[-1:] for end in ends])
     distance = (logits - expected).norm() / (expected - expected.mean(-1, keepdim=True)).norm()
     if not distance <= _LOGITS.get(model.dtype, _ROUNDED_LOGITS):
         raise StudyError(
