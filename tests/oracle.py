@@ -45,7 +45,7 @@ def without_heads(model: PreTrainedModel, heads: Sequence[tuple[int, int]]) -> P
 
 def attention_module(model: PreTrainedModel, layer: int) -> nn.Module:
     """A layer's attention, whatever its architecture calls it."""
-    body = model.base_model
+    body = getattr(model.base_model, "model", model.base_model)  # Llama 4 gives itself as its base
     block = (body.h if hasattr(body, "h") else body.layers)[layer]
     (found,) = (module for name, module in block.named_children() if name in ("self_attn", "attn", "attention"))
     return found

@@ -3,10 +3,12 @@
 import contextvars
 import copy
 import threading
+from functools import partial
 
 import pandas as pd
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from oracle import generate, plain, without_heads
 from retrieval_heads import tables
@@ -184,7 +186,7 @@ class Unchanged:
         assert self.model.config._attn_implementation == self.attention
         assert torch.equal(logits(self.model, self.ids), self.logits)
         assert all(torch.equal(value, self.weights[name]) for name, value in self.model.state_dict().items())
-        assert not self.model.base_model._forward_pre_hooks
+        assert not any(part._forward_pre_hooks or part._forward_hooks for part in self.model.modules())
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -254,6 +256,79 @@ def test_what_a_model_does_not_have_is_refused(heads, mode, message):
     with pytest.raises(StudyError, match=message), ablated(before.model, heads, mode):
         pass
     before.check()
+
+
+class Plain(torch.nn.Module):
+    """What someone might put in an attention's place: heads as they are, and no way in for a hook."""
+
+    def forward(self, hidden_states, **_):
+        return hidden_states, None
+
+
+def replace_attention(model):
+    model.base_model.layers[1].self_attn = Plain()
+
+
+LOSING_HEADS = {
+    "set_attn_implementation": lambda model: model.set_attn_implementation("eager"),
+    "the config": lambda model: setattr(model.config, "_attn_implementation", "sdpa"),
+    "a layer's attention": replace_attention,
+    "a layer's forward": lambda model: setattr(
+        model.base_model.layers[2], "forward", lambda hidden_states, **_: hidden_states
+    ),
+}
+
+
+@pytest.mark.parametrize("around", [False, True], ids=["alone", "in another context"])
+@pytest.mark.parametrize("change", LOSING_HEADS)
+def test_what_would_bring_heads_back_is_refused(change, around):
+    model = llama()
+    attention = model.config._attn_implementation
+    with ablated(model, HEADS[:1] if around else []), ablated(model, HEADS):
+        LOSING_HEADS[change](model)
+        with pytest.raises(
+            StudyError, match=r"ablated: the attention of layer \d was changed inside the context, by set_"
+        ):
+            logits(model, [PROMPTS[0]])
+        with pytest.raises(StudyError, match="was changed inside the context"):
+            generate(model, PROMPTS[0], 2)
+    assert model.config._attn_implementation == attention
+    logits(model, [PROMPTS[0]])  # outside, whatever was changed is the user's
+
+
+def test_a_change_that_is_taken_back_is_none():
+    model = llama()
+    with ablated(model, HEADS):
+        expected = logits(model, [PROMPTS[0]])
+        hooked = model.config._attn_implementation
+        model.set_attn_implementation("eager")
+        model.set_attn_implementation(hooked)
+        assert torch.equal(logits(model, [PROMPTS[0]]), expected)
+
+
+def test_gradient_checkpointing_is_refused_where_it_would_run_layers_again():
+    model, ids, again = llama(), torch.tensor([PROMPTS[0]]), partial(checkpoint, use_reentrant=False)
+    for part in model.modules():
+        if hasattr(part, "gradient_checkpointing"):
+            part.gradient_checkpointing, part._gradient_checkpointing_func = True, again
+    with ablated(model, HEADS):
+        assert model(ids).logits.requires_grad  # a model that is not in training runs nothing again
+        model.train()
+        logits(model, [PROMPTS[0]])
+        with pytest.raises(StudyError, match=r"gradient checkpointing runs layers again .* turn it off for the model"):
+            model(ids, labels=ids)
+        for part in model.modules():
+            vars(part).pop("gradient_checkpointing", None)
+        model(ids, labels=ids).loss.backward()
+
+
+def test_a_copy_that_outlives_its_context_says_so():
+    model = llama()
+    with ablated(model, HEADS):
+        copied = copy.deepcopy(model)
+    with pytest.raises(StudyError, match="a copy of it after the context has ended"):
+        logits(copied, [PROMPTS[0]])
+    Unchanged(model).check()
 
 
 def test_a_call_from_another_thread_is_refused_and_its_own_context_is_taken():

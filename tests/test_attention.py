@@ -1,6 +1,7 @@
 """Rows taken inside a model's attention are those of eager attention, and ablating there is zeroing weights."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,14 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from oracle import answer_logprob, eager_attention, generate, without_heads
+import tiny_models
+from oracle import answer_logprob, eager_attention, generate, generate_plainly, without_heads
 from retrieval_heads import attention
 from retrieval_heads.attention import AttentionCall, hooked
+from retrieval_heads.errors import StudyError
 from retrieval_heads.inference import Forks, _going_on, continue_prefix, head_grid, prefill, room_for
 from retrieval_heads.method import Prompt, make_methods
 from retrieval_heads.scoring import _Readers
+from retrieval_heads.trial import require_measurable
 from tiny_models import ARCHITECTURES, MODELS, VOCABULARY, Numbers, llama, made, random_ids
 
 TOLERANCE = 1e-5
@@ -160,6 +165,113 @@ def test_drafts_change_neither_tokens_nor_rows(architecture, contexts):
             told = torch.stack(rows[row, token])[:, :, 0]
             assert told.shape[-1] == place + 1
             assert told.sub(expected[:, :, place, : place + 1]).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("ablated", [False, True])
+@pytest.mark.parametrize("name", tiny_models.LENGTHS)
+def test_what_depends_on_length_is_as_in_the_whole_prompt(name, ablated):
+    model, context, count = tiny_models.LENGTHS[name](), random_ids(46, seed=1), 5
+    suffixes = [random_ids(length, seed=length) for length in (16, 9, 30)]
+    cut = [(0, 1), (1, 2)] if ablated else []
+    keep = torch.ones(len(suffixes), *head_grid(model))
+    for head in cut:
+        keep[(slice(None), *head)] = 0
+    whole = without_heads(model, cut)
+    wanted = [generate_plainly(whole, context + suffix, [], 0, "zero", count) for suffix in suffixes]
+    # Drafts of which one is right, one goes wrong, and one is wrong: rows are taken back by different numbers.
+    drafts = [wanted[0], [*wanted[1][:2], (wanted[1][2] + 1) % VOCABULARY, 5], [(wanted[2][0] + 1) % VOCABULARY]]
+    rows = {}
+
+    def observe(call, batch):
+        for place, row in enumerate(batch.rows):
+            for token in batch.spans[place]:
+                told = batch.attention(call, place, range(token, token + 1))
+                rows[row, token] = [*(rows.get((row, token), []) if call.layer else []), told]
+
+    room = room_for(suffixes, drafts, count)
+    prefix = prefill(model, [context], keep, room=room) if ablated else prefill(model, [context])
+    continued = continue_prefix(
+        model,
+        Numbers(),
+        prefix,
+        suffixes,
+        keep=keep if ablated else None,
+        answers=drafts,
+        max_new_tokens=count,
+        stop=[],
+        observe=observe,
+    )
+    assert continued.tokens == wanted == [generate(whole, context + suffix, count) for suffix in suffixes]
+    for row, (suffix, tokens, draft) in enumerate(zip(suffixes, wanted, drafts, strict=True)):
+        assert continued.answer_logprob[row] == pytest.approx(answer_logprob(whole, context + suffix, draft), abs=1e-3)
+        expected = eager_attention(whole, [*context, *suffix, *tokens[:-1]])
+        for token in range(len(suffix) + len(tokens) - 1):
+            told, place = torch.stack(rows[row, token])[:, :, 0], len(context) + token
+            assert told.sub(expected[:, :, place, : place + 1]).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("model", "context"),
+    [
+        (partial(tiny_models.long_rope, 128), 120),
+        (partial(tiny_models.long_rope, 128), 100),
+        (partial(tiny_models.dynamic, 128), 105),
+    ],
+    ids=["the prompt crosses", "the answer crosses", "dynamic"],
+)
+def test_a_context_that_would_be_turned_otherwise_is_refused(model, context):
+    model = model()
+    prefix = prefill(model, [random_ids(context, seed=1)])
+    with pytest.raises(StudyError, match=r"its rotary embedding \((longrope|dynamic)\) changes beyond 128 tokens"):
+        continue_prefix(model, Numbers(), prefix, [random_ids(20, seed=2)], max_new_tokens=12, stop=[])
+
+
+class Doubles(TorchDispatchMode):
+    """Notes what makes float64, which Apple's GPUs do not have."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.made += [
+            str(func) for one in tree_leaves(out) if isinstance(one, torch.Tensor) and one.dtype == torch.double
+        ]
+        return out
+
+
+@pytest.mark.parametrize("architecture", [*MODELS, "llama4_text, scaled queries", "phi3, long"])
+def test_no_device_is_asked_for_float64(architecture):
+    model, context = (MODELS | tiny_models.LENGTHS)[architecture](), random_ids(46, seed=1)
+    keep = torch.ones(2, *head_grid(model))
+    keep[1, 0, 0] = 0
+    prompt = Prompt(context, 3, 9, 4, 5)
+    methods = make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}})
+    readers = _Readers(methods, [prompt] * 2, [4, 6], [1, 1])
+    run = {"max_new_tokens": 3, "stop": [], "answers": [[5, 6], []]}
+    suffixes = [random_ids(4, seed=2), random_ids(6, seed=3)]
+    with Doubles() as doubles:
+        require_measurable(model)
+        continue_prefix(model, Numbers(), prefill(model, [context]), suffixes, observe=readers.observe, **run)
+        prefix = prefill(model, [context], keep, room=20, instead=AttentionCall.mean_value)
+        continue_prefix(model, Numbers(), prefix, suffixes, keep=keep, instead=AttentionCall.mean_value, **run)
+        for method in methods:
+            method.score(readers.of(method, 0), [5, 6, 7], prompt)
+    assert doubles.made == []
+
+
+def test_a_forward_that_a_layer_had_is_there_again():
+    model, told = llama(), []
+    layer, other = model.model.layers[1], model.model.layers[2]
+
+    def forward(*args, **kwargs):
+        told.append(args[0].shape)
+        return type(layer).forward(layer, *args, **kwargs)
+
+    layer.forward = forward
+    prefill(model, [random_ids(9, seed=1)])
+    assert told and layer.forward is forward and "forward" not in vars(other)
 
 
 @settings(max_examples=40)

@@ -8,7 +8,7 @@ import numpy
 import pytest
 import torch
 import transformers
-from gguf import GGUFWriter
+from gguf import GGUFWriter, RopeScalingType
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from safetensors.torch import load_file, save_file
 from transformers import BloomConfig
 
 from planted import planted_model
@@ -26,6 +27,7 @@ from retrieval_heads.loading import require_quantizer, require_trusted
 from retrieval_heads.model import choose_device, load_model, load_tokenizer, prepare_model, require_context
 from retrieval_heads.model_sources import gguf, hub, package, source_module
 from retrieval_heads.model_sources import path as local
+from tiny_models import TWO_EXPERTS, made
 
 FORBIDDEN = HfHubHTTPError("403", response=Mock(status_code=403))
 TEXT = "The company is headquartered in Ohio."
@@ -342,7 +344,7 @@ class TestQuantization:
     )
     def test_what_transformers_is_asked_for(self, planted, monkeypatch, quantization, wanted):
         # No GPU is at hand: this shows the request, and that its answer is neither moved nor cast.
-        asked = Mock(return_value=planted.model)
+        asked = Mock(return_value=(planted.model, {"missing_keys": set(), "mismatched_keys": set()}))
         monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", asked)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(loading, "find_spec", {"bitsandbytes": object()}.__getitem__)
@@ -351,6 +353,173 @@ class TestQuantization:
         given = asked.call_args.kwargs
         assert given["device_map"] == {"": torch.device("cuda")} and given["dtype"] == torch.bfloat16
         assert {key: getattr(given["quantization_config"], key) for key in wanted} == wanted
+
+
+def checkpoint(folder, model, change):
+    """A folder with a model's weights, changed: what ``change`` makes of them by name."""
+    model.save_pretrained(folder)
+    weights = change(load_file(folder / "model.safetensors"))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def without(*names):
+    return lambda weights: {key: value for key, value in weights.items() if not any(name in key for name in names)}
+
+
+EXPERTS = ("mixtral", TWO_EXPERTS)
+TIED = ("llama", {"tie_word_embeddings": True})
+
+
+class TestWeights:
+    """All of a model's weights come from its checkpoint."""
+
+    @pytest.mark.parametrize(
+        ("architecture", "change", "message"),
+        [
+            (("llama", {}), without("lm_head"), r"lacks lm_head\.weight, so"),
+            (
+                ("llama", {}),
+                without("layers.1.self_attn.q_proj"),
+                r"lacks model\.layers\.1\.self_attn\.q_proj\.weight, so",
+            ),
+            (
+                ("llama", {}),
+                without("layers.2."),
+                r"lacks model\.layers\.2\.input_layernorm\.weight, .* and 6 more, so",
+            ),
+            (("llama", {}), without(""), r"lacks lm_head\.weight, model\.embed_tokens\.weight, .* and 27 more, so"),
+            (TIED, without("embed_tokens"), r"lacks lm_head\.weight, model\.embed_tokens\.weight, so"),
+            (
+                ("gpt2", {"num_key_value_heads": 4}),
+                without("h.1.ln_1.bias"),
+                r"lacks transformer\.h\.1\.ln_1\.bias, so",
+            ),
+            (
+                EXPERTS,
+                without("0.block_sparse_moe.experts.1.w1"),
+                r"lacks parts of model\.layers\.0\.mlp\.experts\.gate_up",
+            ),
+            (EXPERTS, without("0.block_sparse_moe.experts"), r"lacks model\.layers\.0\.mlp\.experts\.down_proj, "),
+            (
+                ("llama", {}),
+                lambda weights: weights | {"model.norm.weight": torch.ones(3)},
+                r"has in other shapes than its config says: model\.norm\.weight \(3 instead of 32\), so",
+            ),
+            (
+                ("llama", {}),
+                lambda weights: weights | {"model.layers.0.mlp.up_proj.weight": torch.ones(32, 48)},
+                r"has in other shapes .* says: model\.layers\.0\.mlp\.up_proj\.weight \(32 × 48 instead of 48",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("source", ["path", "hub"])
+    def test_what_is_not_whole_is_refused(self, tmp_path, monkeypatch, architecture, change, message, source):
+        name, config = architecture
+        folder = checkpoint(tmp_path / "model", made(name, **config), change)
+        (folder / "tokenizer.json").write_text("{}")
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", Mock(return_value=str(folder)))
+        prepare_model({"path": str(folder)} if source == "path" else HUB, tmp_path / "prepared")
+        with pytest.raises(
+            StudyError, match=rf"^{tmp_path}/prepared: the checkpoint {message}.*choose another"
+        ) as caught:
+            load_model(tmp_path / "prepared", "float32", "cpu")
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("architecture", "change"),
+        [
+            (TIED, dict),  # no output projection of its own
+            (("gpt2", {"num_key_value_heads": 4}), dict),
+            (EXPERTS, dict),  # experts are saved one by one, and held together
+            (
+                ("llama", {}),
+                lambda weights: weights | {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)},
+            ),  # what older checkpoints hold beside
+        ],
+    )
+    def test_what_need_not_be_there_is_not_asked_for(self, tmp_path, architecture, change):
+        name, config = architecture
+        model = made(name, **config)
+        loaded = load_model(checkpoint(tmp_path, model, change), "float32", "cpu")
+        ids = torch.tensor([[5, 6, 7]])
+        with torch.no_grad():
+            assert torch.equal(loaded(ids).logits, model(ids).logits)
+
+    @pytest.mark.parametrize("quantization", [None, "8bit"])
+    def test_quantised_or_not(self, planted, monkeypatch, quantization):
+        report = {"missing_keys": {"b.weight", "a.weight"}, "mismatched_keys": set()}
+        monkeypatch.setattr(
+            transformers.AutoModelForCausalLM, "from_pretrained", Mock(return_value=(planted.model, report))
+        )
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(loading, "find_spec", {"bitsandbytes": object()}.__getitem__)
+        with pytest.raises(StudyError, match=r"^folder: the checkpoint lacks a\.weight, b\.weight, so that"):
+            load_model("folder", "bfloat16", "cuda", quantization)
+
+    def test_errors_of_another_kind_stay_as_they_are(self, monkeypatch):
+        failing = Mock(side_effect=RuntimeError("CUDA out of memory"))
+        monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", failing)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            load_model("folder", "float32", "cpu")
+
+
+def tiny_gguf(file, *, lacking=(), more=(), scaling=None):
+    """A GGUF file of a Llama with one layer, and a tokenizer of four tokens."""
+    writer = GGUFWriter(file, "llama")
+    writer.add_block_count(1)
+    writer.add_context_length(64)
+    writer.add_embedding_length(8)
+    writer.add_feed_forward_length(16)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(4)
+    if scaling:
+        writer.add_rope_scaling_type(scaling)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["a", "b", "ab", "<end>"])
+    writer.add_token_merges(["a b"])
+    writer.add_eos_token_id(3)
+    shapes = {"token_embd": (4, 8), "output_norm": (8,), "output": (4, 8)}
+    shapes |= {f"blk.0.{name}": (8, 8) for name in ("attn_q", "attn_k", "attn_v", "attn_output")}
+    shapes |= {"blk.0.attn_norm": (8,), "blk.0.ffn_norm": (8,), "blk.0.ffn_down": (8, 16)}
+    shapes |= {"blk.0.ffn_gate": (16, 8), "blk.0.ffn_up": (16, 8)} | dict.fromkeys(more, (2,))
+    for name, shape in shapes.items():
+        if name not in lacking:
+            writer.add_tensor(f"{name}.weight", numpy.ones(shape, dtype=numpy.float32))
+    for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
+        write()
+    writer.close()
+    return {"gguf": str(file)}
+
+
+class TestWeightsOfGguf:
+    def test_a_whole_one_passes(self, tmp_path):
+        prepare_model(tiny_gguf(tmp_path / "tiny.gguf", scaling=RopeScalingType.NONE), tmp_path / "prepared")
+        assert load_model(tmp_path / "prepared", "float32", "cpu").config.num_hidden_layers == 1
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (
+                {"lacking": ["blk.0.attn_q"]},
+                r"the checkpoint lacks model\.layers\.0\.self_attn\.q_proj\.weight, so that",
+            ),
+            ({"lacking": ["token_embd"]}, r"the checkpoint lacks model\.embed_tokens\.weight, so that"),
+            ({"more": ["rope_freqs"]}, r"its rotary embedding is scaled \(rope_freqs\.weight\), which"),
+            ({"more": ["rope_factors_long"]}, r"its rotary embedding is scaled \(rope_factors_long\.weight\), which"),
+            (
+                {"scaling": RopeScalingType.YARN},
+                r"its rotary embedding is scaled \(llama\.rope\.scaling\.type\), which",
+            ),
+        ],
+    )
+    def test_what_would_be_another_model_is_refused(self, tmp_path, content, message):
+        source = tiny_gguf(tmp_path / "tiny.gguf", **content)
+        with pytest.raises(StudyError, match=rf"^{tmp_path}/tiny\.gguf: {message}"):
+            prepare_model(source, tmp_path / "prepared")
+        assert not (tmp_path / "prepared").exists()
 
 
 class TestRequireContext:

@@ -1,18 +1,24 @@
 """A model that would be measured wrongly is refused by its architecture's name, and every other passes."""
 
+import copy
 import inspect
+from functools import partial
 
+import pandas as pd
 import pytest
 import torch
+from transformers import LlamaForCausalLM
+from transformers.masking_utils import causal_mask_function
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from retrieval_heads import trial
+from retrieval_heads import attention, trial
 from retrieval_heads.ablation import ablate_split
 from retrieval_heads.attention import AttentionCall, hooked
 from retrieval_heads.errors import StudyError
-from retrieval_heads.inference import Batch
+from retrieval_heads.inference import Batch, require_one_side
 from retrieval_heads.scoring import score_split
 from retrieval_heads.trial import require_measurable
-from tiny_models import MODELS, llama, made
+from tiny_models import LENGTHS, MODELS, TWO_EXPERTS, dynamic, llama, long_rope, made
 
 _LATENT = {
     **{"num_key_value_heads": 4, "q_lora_rank": 12, "kv_lora_rank": 16, "head_dim": 4},
@@ -137,9 +143,117 @@ def test_memory_that_runs_out_is_no_fault_of_the_architecture(monkeypatch):
         require_measurable(llama())
 
 
+PROMPT = {"input_ids": range(60), "null_ids": range(58), "suffix_start": 50, "answer_start": 20, "answer_end": 24}
+
+
 @pytest.mark.parametrize("work", [score_split, ablate_split])
-def test_a_model_is_tried_before_any_work(work):
-    # Nothing else is given: nothing else is looked at.
-    wanted = len([one for one in inspect.signature(work).parameters.values() if one.default is one.empty]) - 2
-    with pytest.raises(StudyError, match=r"^MambaForCausalLM"):
-        work(made("mamba"), *[None] * wanted)
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (partial(made, "mamba"), "MambaForCausalLM: its 3 layers"),
+        (partial(long_rope, 64), r"Phi3ForCausalLM: its rotary embedding \(longrope\) .* from 50 to 65 tokens"),
+    ],
+    ids=["mamba", "phi3"],
+)
+def test_a_model_is_tried_before_any_work(work, model, message):
+    # Of what else is given, only how long prompts are is looked at.
+    wanted = [one for one in inspect.signature(work).parameters.values() if one.default is one.empty]
+    given = [
+        pd.DataFrame([PROMPT]) if one.name == "prompts" else None for one in wanted[1:] if one.kind != one.VAR_KEYWORD
+    ]
+    with pytest.raises(StudyError, match=f"^{message}"):
+        work(model(), *given, max_new_tokens=5)
+
+
+# --- what depends on length ----------------------------------------------------------------------------------------
+
+
+def test_the_real_thresholds_are_tried_from_the_other_side(monkeypatch):
+    # Scales that Llama 4 takes from the cache's length, for rows that end at other positions.
+    monkeypatch.setattr(attention, "_scaled_by_position", lambda module, query, *_: query)
+    model = LENGTHS["llama4_text, scaled queries"]()
+    message = r"^Llama4ForCausalLM beyond its attention_chunk_size of 8192 and floor_scale of 64: a context that is run"
+    with pytest.raises(StudyError, match=message):
+        require_measurable(model)
+    message = "^Llama4ForCausalLM beyond its floor_scale of 64: a context that is run once gives other logits"
+    with pytest.raises(StudyError, match=message):
+        require_measurable(model, 46, 65)
+    require_measurable(model, 46, 64)  # no position that is read reaches the first step
+
+
+@pytest.mark.parametrize("architecture", ["mistral", "gemma2", "gpt_oss", "llama4_text, chunks"])
+def test_a_mask_that_forgets_its_threshold_is_noticed(architecture, monkeypatch):
+    model = (LENGTHS | MODELS)[architecture]()
+    for values, name, _ in trial._thresholds(model):
+        values[name] = 100
+    require_measurable(model)
+
+    def causal(*args, mask_function, **kwargs):
+        return mask(*args, mask_function=causal_mask_function, **kwargs)
+
+    mask = attention._mask
+    monkeypatch.setitem(attention.AttentionMaskInterface._global_mapping, attention._NAME, causal)
+    with pytest.raises(StudyError, match=r" beyond its (sliding_window|attention_chunk_size) of 100\b.*: "):
+        require_measurable(model)
+    require_measurable(model, 50, 100)
+
+
+def test_code_of_a_models_own_is_tried_at_the_longest_length():
+    class Own(LlamaForCausalLM):
+        """A model that says something else beyond a length that only its code tells, by what its cache holds."""
+
+        def forward(self, input_ids, past_key_values=None, **kwargs):
+            held = 0 if past_key_values is None else past_key_values.get_seq_length()
+            out = super().forward(input_ids=input_ids, past_key_values=past_key_values, **kwargs)
+            if held + input_ids.shape[1] > 90:
+                out.logits = out.logits.flip(-1) if held else out.logits
+            return out
+
+    model = Own(llama().config).eval()
+    require_measurable(model)
+    require_measurable(model, 70, 90)
+    with pytest.raises(StudyError, match=r"^Own at 100 tokens: a context that is run once gives other logits"):
+        require_measurable(model, 70, 100)
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_the_model_is_afterwards_as_it_was(name):
+    model = LENGTHS[name]()
+    before = sorted(value for _, _, value in trial._thresholds(model))
+    states = copy.deepcopy(model.state_dict())
+    require_measurable(model)
+    assert sorted(value for _, _, value in trial._thresholds(model)) == before
+    assert all(torch.equal(value, states[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("model", "shortest", "longest", "message"),
+    [
+        (partial(long_rope, 128), 120, 128, None),
+        (partial(long_rope, 128), 120, 129, r"Phi3ForCausalLM: its rotary embedding \(longrope\) changes beyond 128"),
+        (partial(long_rope, 128), 128, 129, r"or so long that their contexts have more than 128 tokens\.$"),
+        (partial(long_rope, 128), 129, 900, None),
+        (partial(long_rope, 20), 120, 900, None),  # within the trial itself
+        (partial(long_rope, 128, "phimoe", **TWO_EXPERTS), 100, 129, "PhimoeForCausalLM: its rotary embedding"),
+        (partial(dynamic, 128), 100, 128, None),
+        (partial(dynamic, 128), 100, 129, r"LlamaForCausalLM: .* \(dynamic\) .* have at most 128 tokens together\.$"),
+        (partial(dynamic, 128), 200, 300, r"LlamaForCausalLM: its rotary embedding \(dynamic\)"),
+        # The kind that is named dynamic and is not.
+        (partial(dynamic, 128, "hunyuan_v1_dense", alpha=100.0), 100, 300, None),
+    ],
+)
+def test_lengths_on_both_sides_of_a_change_are_refused(model, shortest, longest, message):
+    model = model()
+    if message is None:
+        require_one_side(model, shortest, longest)
+        require_measurable(model, shortest, longest)
+        return
+    for refuse in (require_one_side, require_measurable):
+        with pytest.raises(StudyError, match=message) as caught:
+            refuse(model, shortest, longest)
+        assert "\n" not in str(caught.value)
+
+
+def test_every_rotary_kind_of_transformers_is_known():
+    # A kind that is new may depend on length: then length_switches must tell of it.
+    assert set(ROPE_INIT_FUNCTIONS) == {"linear", "dynamic", "yarn", "longrope", "llama3", "proportional"}

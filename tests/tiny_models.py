@@ -58,6 +58,46 @@ def made(architecture: str, **config) -> PreTrainedModel:
 MODELS = {name: partial(made, name, **config) for name, config in ARCHITECTURES.items()}
 llama = MODELS["llama"]
 
+# --- what depends on length ------------------------------------------------------------------------------------------
+
+TWO_EXPERTS = {"num_local_experts": 2, "num_experts_per_tok": 1}
+_LONG_ROPE = {
+    **{"rope_type": "longrope", "rope_theta": 10000.0, "factor": 32.0, "short_mscale": 1.1, "long_mscale": 1.3},
+    **{"short_factor": [1.0] * 4, "long_factor": [4.0, 8.0, 12.0, 16.0]},
+}
+
+
+def long_rope(switch: int, architecture: str = "phi3", **config) -> PreTrainedModel:
+    """A model whose rotary factors are others in prompts of more tokens than these."""
+    parameters = _LONG_ROPE | {"original_max_position_embeddings": switch}
+    given = {"rope_parameters": parameters, "original_max_position_embeddings": switch}
+    return made(architecture, **ARCHITECTURES.get(architecture, {}) | given | config)
+
+
+def dynamic(limit: int, architecture: str = "llama", **parameters) -> PreTrainedModel:
+    """A model whose rotary frequencies are others for each length beyond its limit."""
+    rope = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0} | parameters
+    return made(architecture, max_position_embeddings=limit, rope_parameters=rope)
+
+
+_LLAMA_4 = TWO_EXPERTS | {"intermediate_size_mlp": 48, "moe_layers": [1], "no_rope_layers": [1, 0, 1]}
+_YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 50}
+LENGTHS = {
+    "phi3, short": partial(long_rope, 128),
+    "phi3, long": partial(long_rope, 40),
+    "phimoe, long": partial(long_rope, 40, "phimoe", **TWO_EXPERTS),
+    "llama, dynamic": partial(dynamic, 128),
+    "hunyuan_v1_dense, fixed alpha": partial(dynamic, 50, "hunyuan_v1_dense", alpha=100.0),
+    "llama, yarn": partial(made, "llama", rope_parameters=_YARN),
+    "llama4_text, scaled queries": partial(made, "llama4_text", **_LLAMA_4, floor_scale=64),
+    "llama4_text, many steps": partial(made, "llama4_text", **_LLAMA_4, floor_scale=7),
+    "llama4_text, chunks": partial(made, "llama4_text", **_LLAMA_4, attention_chunk_size=33),
+    "ministral3, scaled queries": partial(
+        made, "ministral3", rope_parameters=_YARN | {"llama_4_scaling_beta": 0.5, "beta_fast": 32.0, "beta_slow": 1.0}
+    ),
+}
+"""Models in which something changes at a length: within contexts of 46 tokens and suffixes of up to 30, or near."""
+
 
 def random_ids(count: int, seed: int) -> list[int]:
     """Token ids, none of them special."""

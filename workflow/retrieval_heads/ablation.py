@@ -13,7 +13,7 @@ from retrieval_heads.budget import Budget, Limit, part_of
 from retrieval_heads.errors import StudyError
 from retrieval_heads.head_sets import parse_head
 from retrieval_heads.inference import Continued, continue_prefix, head_grid, prefill, room_for
-from retrieval_heads.prompts import decode, expected_answer, group_by_context
+from retrieval_heads.prompts import decode, expected_answer, group_by_context, lengths
 from retrieval_heads.runtime import progress
 from retrieval_heads.tables import ABLATION
 from retrieval_heads.trial import require_measurable
@@ -48,7 +48,7 @@ def ablate_split(
 
     See :func:`ablate_prompts` for the other parameters. A model that would not be measured exactly is refused first.
     """
-    require_measurable(model)
+    require_measurable(model, *lengths(prompts, settings["max_new_tokens"]))
     # A question without training prompts has no ranking, and so no heads to cut.
     groups = part_of(list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])])), shard, shards)
     return pd.concat(

@@ -3,8 +3,9 @@
 ``docs/python.md`` shows both in an example.
 """
 
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -16,7 +17,7 @@ from transformers import PreTrainedModel
 
 from retrieval_heads import tables
 from retrieval_heads.ablation import MODES
-from retrieval_heads.attention import hooked
+from retrieval_heads.attention import AttentionCall, hooked
 from retrieval_heads.errors import StudyError
 from retrieval_heads.head_sets import Head, head_name
 from retrieval_heads.inference import head_grid
@@ -111,8 +112,8 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
     ------
     StudyError
         when the model has no such head, its attention cannot be changed, there is no such mode, or a context around
-        this one is about another model or mode; and when the model is called in another thread, where the ablation
-        would have no effect.
+        this one is about another model or mode; and when the model is called where the ablation would have no effect:
+        in another thread, after set_attn_implementation inside the context, or with gradient checkpointing.
     """
     if mode not in MODES:
         raise StudyError(f"mode: {mode} is not offered; write one of {', '.join(MODES)}.")
@@ -131,20 +132,58 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
     keep = torch.ones(layers, 1, 1, each, device=model.device)
     for layer, head in cut:
         keep[layer, ..., head] = 0
-    token = _ablated.set((model, mode, cut))
-    guard = model.base_model.register_forward_pre_hook(_require_thread)
+    mine = (model, mode, cut)
+    token = _ablated.set(mine)
     try:
-        with hooked(model, keep=lambda layer: keep[layer], instead=MODES[mode]):
+        with (
+            _every_layer_met(model, lambda: _ablated.get() is None or _ablated.get() is mine) as met,
+            hooked(model, keep=lambda layer: keep[layer], instead=MODES[mode], observe=met),
+        ):
             yield
     finally:
-        guard.remove()
         _ablated.reset(token)
 
 
-def _require_thread(*_) -> None:
-    """Hooks hold in the thread that opened them alone; a call in another would be of the whole model."""
-    if _ablated.get() is None:
-        raise StudyError(
-            "ablated: the model is called in another thread, where no head is ablated; call it in the one that opened "
-            "the context, or run the other by contextvars.copy_context().run."
-        )
+@contextmanager
+def _every_layer_met(
+    model: PreTrainedModel, concerned: Callable[[], bool]
+) -> Iterator[Callable[[AttentionCall], None]]:
+    """Refuse passes some of whose layers do not meet the hook, and so have their heads back; gives what it has to tell.
+
+    Many things take a layer's attention elsewhere: another implementation of it, a layer or a forward that is replaced.
+    What they have in common is that the hook is not told of that layer. A layer that is run again later, for gradients,
+    would be run as it is then.
+
+    concerned : whether a pass is about this hook, and not about one in a context inside.
+    """
+    layers, _ = head_grid(model)
+    decoder: torch.nn.Module = model.get_decoder()
+    passes = threading.local()
+
+    def begin(module: torch.nn.Module, *_) -> None:
+        passes.met = set()
+        again = module is decoder and module.training and torch.is_grad_enabled()
+        if again and any(getattr(part, "gradient_checkpointing", False) for part in module.modules()):
+            raise StudyError(
+                "ablated: gradient checkpointing runs layers again for their gradients, where heads may be back; turn "
+                "it off for the model."
+            )
+
+    def met(call: AttentionCall) -> None:
+        vars(passes).setdefault("met", set()).add(call.layer)
+
+    def end(module: torch.nn.Module, *_) -> None:
+        lost = sorted(set(range(layers)) - passes.met)
+        # A copy that was made inside the context brings these guards along, and is a model of its own.
+        if lost and module is decoder and concerned():
+            raise StudyError(
+                f"ablated: the attention of layer {lost[0]} was changed inside the context, by set_attn_implementation "
+                "or in another way, so that its heads are back; make such changes before the context."
+            )
+
+    guards = [decoder.register_forward_pre_hook(begin), decoder.register_forward_hook(end)]
+    try:
+        yield met
+    finally:
+        for guard in guards:
+            guard.remove()

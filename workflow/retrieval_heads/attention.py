@@ -204,6 +204,7 @@ class Hook:
     shared : gives a layer's context that rows of the batch share and that its cache leaves out.
     positions : (B, Q), of each query in its own prompt, where keys lie at their own positions; without it, tokens are
         where transformers takes them to be.
+    start : with positions, how many tokens the cache says come before the first query of every row.
     before : how many first keys come before all queries and are shared in every layer: plain causal masks leave them
         out.
     """
@@ -214,10 +215,25 @@ class Hook:
     instead: Callable[[AttentionCall], Tensor] | None = None
     shared: Callable[[int], Shared | None] | None = None
     positions: Tensor | None = None
+    start: int = 0
     before: int = 0
 
 
-_active: ContextVar[Hook] = ContextVar("active attention hook", default=Hook())  # noqa: B039 - never changed
+_active: ContextVar[Hook | None] = ContextVar("active attention hook", default=None)
+
+
+def _hook() -> Hook:
+    """The hook of whoever calls; refused where there is none, for then a model that is hooked runs as if it were not.
+
+    Hooks hold in the thread that opened them alone, and a copy of a hooked model goes on calling this module.
+    """
+    if (hook := _active.get()) is None:
+        raise StudyError(
+            "ablated: the model is called in another thread, or a copy of it after the context has ended, where no "
+            "head is ablated; call it in the thread that opened the context, or run the other by "
+            "contextvars.copy_context().run."
+        )
+    return hook
 
 
 @contextmanager
@@ -270,7 +286,9 @@ def _attention(
             f"{type(module).__name__}: this attention also depends on {', '.join(unknown)}, which is not supported; "
             "choose another model."
         )
-    hook, layer = _active.get(), module.layer_idx
+    hook, layer = _hook(), module.layer_idx
+    if hook.positions is not None:
+        query = _scaled_by_position(module, query, hook.positions, hook.start)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     shared = None if hook.shared is None else hook.shared(layer)
     call = AttentionCall(layer, query, key, value, attention_mask, scale, shared, softcap, s_aux)
@@ -290,6 +308,23 @@ def _attention(
         keep = hook.keep(layer).to(output)[..., None]
         output = output * keep if hook.instead is None else output * keep + hook.instead(call) * (1 - keep)
     return output, None
+
+
+def _scaled_by_position(module: Any, query: Tensor, positions: Tensor, start: int) -> Tensor:
+    """Queries (B, H, Q, D) of Llama 4, scaled by the position that each has in its own prompt.
+
+    Layers without rotary embedding scale them (Nakanishi 2025, "Scalable-Softmax", arXiv 2501.19399), and take the
+    position from the cache's length, as if it were that of all rows: not of one that is padded, or was taken back.
+    Others (Ministral 3) scale by the positions that they are given.
+    """
+    if not getattr(module, "attn_temperature_tuning", False) or module.use_rope:
+        return query
+
+    def scale(at: Tensor) -> Tensor:
+        return torch.log1p(torch.floor((at.float() + 1) / module.floor_scale)) * module.attn_scale + 1
+
+    assumed = start + torch.arange(query.shape[2], device=query.device)
+    return (query * (scale(positions) / scale(assumed))[:, None, :, None]).to(query.dtype)
 
 
 def _eager_rows(module: torch.nn.Module, call: AttentionCall, **kwargs) -> Tensor:
@@ -340,7 +375,7 @@ def _mask(
     ``mask_function`` is transformers' own for that kind (causal, sliding window, chunks), asked for positions instead
     of columns: so rows of different length need no padding that a window would count.
     """
-    hook = _active.get()
+    hook = _hook()
     if hook.positions is None:
         return sdpa_mask(batch_size, q_length, kv_length, mask_function=mask_function, device=device, **kwargs)
     rows = torch.arange(batch_size, device=device)[:, None, None, None]

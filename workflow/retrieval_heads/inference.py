@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
@@ -213,14 +215,18 @@ def prefill(
 def _each_layer(model: PreTrainedModel, run: Callable[..., Tensor | tuple[Tensor]]) -> Iterator[None]:
     """Let ``run`` take the place of each decoder layer; it is told the layer's number and what it does itself."""
     modules = list(decoder_layers(model))
+    # A module may have a forward of its own already, beside that of its class: accelerate places one.
+    before = [vars(module).get("forward") for module in modules]
     for layer, module in enumerate(modules):
         own = module.forward
         module.forward = lambda *args, _layer=layer, _own=own, **kwargs: run(_layer, _own, *args, **kwargs)
     try:
         yield
     finally:
-        for module in modules:
+        for module, forward in zip(modules, before, strict=True):
             del module.forward
+            if forward is not None:
+                module.forward = forward
 
 
 _SPARSE = 0.75
@@ -254,8 +260,8 @@ class _Continuing(CacheLayerMixin):
         return self._batch.context + self._batch.held, 0
 
     def get_seq_length(self) -> int:
-        """Tokens held."""
-        return self._batch.context + self._batch.held
+        """Tokens held before those that come, by the longest row."""
+        return self._batch.start
 
     def get_max_length(self) -> int:
         """Tokens there is room for."""
@@ -275,7 +281,8 @@ class Batch:
     """
 
     def __init__(self, model: PreTrainedModel, prefix: Prefix, rows: int, room: int):
-        self.context, self.room, self.held = prefix.length, room, 0
+        require_one_side(model, prefix.length, prefix.length + room - 1)
+        self.context, self.room, self.held, self.start = prefix.length, room, 0, prefix.length
         self.rows, self.tokens, self.spans = list(range(rows)), [0] * rows, [range(0)] * rows
         self.places = self.columns = torch.zeros(rows, 0, dtype=torch.long)
         self._model, self._padding = model, [0] * rows
@@ -290,7 +297,8 @@ class Batch:
 
     def forward(self, hook: Hook, ids: Tensor, real: Tensor, last: int) -> Tensor:
         """Run ids (B, T), of which some are ``real``, in a hooked model; the last logits, (B, last, V) in float32."""
-        hook.positions = self._place(real)
+        self.start = self.context + self.held
+        hook.start, hook.positions = self.start, self._place(real)
         out = self._model(
             input_ids=ids,
             position_ids=hook.positions,
@@ -416,7 +424,8 @@ def continue_prefix(
         logprobs = None
         if answers is not None:
             each = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, width:, None]).squeeze(-1)
-            logprobs = (each * real[:, width:].to(each.device)).double().sum(-1).tolist()
+            # In float64 on the host, since not every device has it.
+            logprobs = (each * real[:, width:].to(each.device)).numpy(force=True).sum(-1, dtype=np.float64).tolist()
 
         said = _Generations(tokenizer, _end_tokens(model), stop, max_new_tokens, enough, generate or [True] * count)
         right = [
@@ -492,6 +501,54 @@ def _going_on(rows: Sequence[int], alive: set[int], contexts: int) -> list[int]:
     most = max(sum(rows[place] in alive for place in part) for part in parts)
     first = (sorted(part, key=lambda place: rows[place] not in alive)[:most] for part in parts)
     return [place for part in first for place in sorted(part)]
+
+
+def length_switches(model: PreTrainedModel) -> dict[int, str]:
+    """The lengths beyond which a model's rotary embedding turns all tokens otherwise: length → kind of the embedding.
+
+    Of the kinds that transformers has (``modeling_rope_utils``), two look at the largest position of a pass. *longrope*
+    (Phi-3; Ding et al. 2024, arXiv 2402.13753) goes from one set of factors to another; *dynamic* (NTK) takes other
+    frequencies for each length.
+    """
+    found = {}
+    for module in model.modules():
+        kinds, config = getattr(module, "rope_type", None), getattr(module, "config", None)
+        for layer_type, kind in (kinds if isinstance(kinds, dict) else {None: kinds}).items():
+            if kind == "longrope":
+                parameters: Any = getattr(config, "rope_parameters", None)
+                parameters = parameters if layer_type is None else parameters[layer_type]
+                found[int(parameters["original_max_position_embeddings"])] = kind
+            elif isinstance(kind, str) and "dynamic" in kind:
+                found[int(getattr(config, "max_position_embeddings", 0))] = kind
+    return found
+
+
+def require_one_side(model: PreTrainedModel, shortest: int, longest: int) -> None:
+    """Refuse lengths between which a model's rotary embedding changes.
+
+    A whole prompt is what counts, as it is run at once and as ``generate`` reads it: its length decides for the context
+    too. The context is run once here, for prompts of different length and for all that they are continued by, so it can
+    be turned one way only.
+
+    Parameters
+    ----------
+    shortest : tokens of the context alone.
+    longest : tokens of the longest prompt with its answer.
+
+    Raises
+    ------
+    StudyError
+        which names the architecture, the kind of embedding and the length.
+    """
+    for switch, kind in length_switches(model).items():
+        beyond = kind != "longrope"  # where each length has its own, there is no other side
+        if longest > switch and (beyond or shortest <= switch):
+            other = "" if beyond else f", or so long that their contexts have more than {switch} tokens"
+            raise StudyError(
+                f"{type(model).__name__}: its rotary embedding ({kind}) changes beyond {switch} tokens, and here "
+                f"prompts go on from {shortest} to {longest} tokens; give prompts.context_lengths so short that "
+                f"prompts and answers (generation.max_new_tokens) have at most {switch} tokens together{other}."
+            )
 
 
 def head_grid(model: PreTrainedModel) -> tuple[int, int]:

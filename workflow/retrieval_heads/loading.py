@@ -1,8 +1,10 @@
-"""What a config asks of loading a model beside its source, checked before any weights are read."""
+"""What loading a model asks of its config, before any weights are read, and of its weights: that all are there."""
 
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from traceback import walk_tb
+from typing import Any
 
 from retrieval_heads.errors import StudyError
 
@@ -49,3 +51,61 @@ def require_quantizer(key: str, quantization: str | None, device: str, package: 
         raise StudyError(
             f"{key}.quantization: {quantization} needs bitsandbytes; install it with pip install bitsandbytes."
         )
+
+
+def read_weights(path: str | Path, name: str | Path | None = None, **wanted) -> Any:
+    """A model of transformers with all its weights from a checkpoint, and none of them made up.
+
+    transformers fills in what a checkpoint lacks, or has in another shape, by random numbers, and warns at most. What
+    it takes from elsewhere, such as an output projection tied to the embedding, is not lacking.
+
+    Parameters
+    ----------
+    path : the folder of the checkpoint.
+    name : what to call it in a message; default the path.
+    wanted : more arguments of ``from_pretrained``.
+
+    Raises
+    ------
+    StudyError
+        when tensors are lacking or have other shapes; it names the first few.
+    """
+    # Imported here, for a check at the start of the workflow should take no time.
+    from transformers import AutoModelForCausalLM
+
+    called = path if name is None else name
+    try:
+        # Told to go on at other shapes, it says which; else it would stop without.
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path, output_loading_info=True, ignore_mismatched_sizes=True, **wanted
+        )
+    except RuntimeError as error:
+        # Experts are read one by one and joined: where one is lacking, transformers stops and names them in its log.
+        unjoined = [frame.f_locals.get("loading_info") for frame, _ in walk_tb(error.__traceback__)]
+        if tensors := sorted({key for info in unjoined for key in getattr(info, "conversion_errors", ())}):
+            raise _not_whole(called, "lacks parts of", tensors) from error
+        raise
+    model, report = loaded
+    if lacking := sorted(report["missing_keys"]):
+        raise _not_whole(called, "lacks", lacking)
+    if other := sorted(report["mismatched_keys"]):
+        shapes = [f"{key} ({_shape(found)} instead of {_shape(expected)})" for key, found, expected in other]
+        raise _not_whole(called, "has in other shapes than its config says:", shapes)
+    return model
+
+
+def _not_whole(called: str | Path, what: str, tensors: list[str]) -> StudyError:
+    """That a checkpoint is not the model's, with the first few tensors."""
+    more = f" and {len(tensors) - _NAMED} more" if len(tensors) > _NAMED else ""
+    return StudyError(
+        f"{called}: the checkpoint {what} {', '.join(tensors[:_NAMED])}{more}, so that the model would run with random "
+        "weights in their place; get the model again, or choose another."
+    )
+
+
+_NAMED = 3
+"""How many tensors a message names."""
+
+
+def _shape(size: tuple[int, ...]) -> str:
+    return " × ".join(map(str, size)) or "one number"

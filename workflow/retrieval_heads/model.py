@@ -12,7 +12,7 @@ import transformers  # as a whole: it imports what models need, for seconds, whe
 from transformers.utils import logging as transformers_logging
 
 from retrieval_heads.errors import StudyError
-from retrieval_heads.loading import require_quantizer
+from retrieval_heads.loading import read_weights, require_quantizer
 from retrieval_heads.model_sources import source_module
 from retrieval_heads.whole import whole_folder
 
@@ -42,13 +42,17 @@ def load_model(
     device : ``auto``, the best there is of cuda, mps and cpu, or any torch device.
     quantization : ``8bit`` or ``4bit``, by bitsandbytes, or None.
     trust_remote_code : whether code that comes with the model may run.
+
+    Raises
+    ------
+    StudyError
+        when the device or the quantisation cannot be had, or the weights are not those of the model.
     """
     chosen = choose_device(device)  # before weights are read
     require_quantizer("models.*", quantization, chosen.type)
     wanted = {"dtype": getattr(torch, dtype), "trust_remote_code": trust_remote_code}
     if quantization is None:
-        # As transformers wraps to(), its declared type has no self.
-        model = transformers.AutoModelForCausalLM.from_pretrained(path, **wanted).to(chosen)  # type: ignore[arg-type]
+        model = read_weights(path, **wanted).to(chosen)
     else:
         bits = (
             {"load_in_8bit": True}
@@ -56,7 +60,7 @@ def load_model(
             else {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": wanted["dtype"]}
         )
         # Quantised weights cannot be moved, so they are put in their place as they are read.
-        model = transformers.AutoModelForCausalLM.from_pretrained(
+        model = read_weights(
             path, **wanted, quantization_config=transformers.BitsAndBytesConfig(**bits), device_map={"": chosen}
         )
     return model.eval()

@@ -167,6 +167,13 @@ def group_by_context(prompts: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield group
 
 
+def lengths(prompts: pd.DataFrame, max_new_tokens: int) -> tuple[int, int]:
+    """Tokens of the shortest context, and of the longest prompt with what may be generated or expected after it."""
+    longest = max(prompts[ids].map(len).max() for ids in prompts.columns.intersection(["input_ids", "null_ids"]))
+    expected = (prompts["answer_end"] - prompts["answer_start"]).max() + 1  # perhaps with a blank before it
+    return int(prompts["suffix_start"].min()), int(longest + max(max_new_tokens, expected))
+
+
 @dataclass(frozen=True)
 class _Context:
     ids: list[int]

@@ -13,7 +13,7 @@ from retrieval_heads.attention import AttentionCall
 from retrieval_heads.budget import Budget, part_of
 from retrieval_heads.inference import Batch, continue_prefix, prefill
 from retrieval_heads.method import HeadScorer, Prompt, Reading
-from retrieval_heads.prompts import decode, expected_answer, group_by_context
+from retrieval_heads.prompts import decode, expected_answer, group_by_context, lengths
 from retrieval_heads.runtime import progress
 from retrieval_heads.tables import GENERATIONS, SCORES
 from retrieval_heads.trial import require_measurable
@@ -43,7 +43,7 @@ def score_split(
 
     See :func:`score_documents` for the other parameters. A model that would not be measured exactly is refused first.
     """
-    require_measurable(model)
+    require_measurable(model, *lengths(prompts, generation["max_new_tokens"]))
     groups: Sequence[pd.DataFrame] = list(group_by_context(prompts))
     scores, generations = [pd.DataFrame(columns=SCORES.columns)], [pd.DataFrame(columns=GENERATIONS.columns)]
     length = int(prompts["suffix_start"].iloc[0])
@@ -119,7 +119,7 @@ def score_documents(
             for method in methods:
                 if method.needs_success and recall <= min_recall:
                     continue
-                table = method.score(readers.of(method, place), answered.tokens[place], read[place]).double()
+                table = method.score(readers.of(method, place), answered.tokens[place], read[place])
                 layers, heads = table.shape
                 scores.append(
                     pd.DataFrame(
@@ -129,7 +129,7 @@ def score_documents(
                             "prompt_id": row.prompt_id,
                             "layer": [layer for layer in range(layers) for _ in range(heads)],
                             "head": list(range(heads)) * layers,
-                            "score": table.numpy(force=True).ravel(),
+                            "score": table.numpy(force=True).astype(float).ravel(),
                         }
                     )
                 )

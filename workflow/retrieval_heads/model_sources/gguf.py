@@ -32,13 +32,15 @@ def dequantize(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    from retrieval_heads.loading import read_weights
+
     # Transformers would parse the file for config, weights and tokenizer each, and name all tensors for every module.
     once: dict[str, Any] = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
     try:
         with patch.multiple(gguf, **once):
-            loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(**where)
+            _require_plain_positions(file, gguf.GGUFReader(str(file)))
+            loaded = read_weights(str(file.parent), file, gguf_file=file.name, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
     except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise StudyError(f"{file}: transformers cannot read this GGUF file ({reason}); choose another.") from error
@@ -53,3 +55,18 @@ def dequantize(file: Path, folder: Path) -> None:
     model.generation_config = loaded.generation_config
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _require_plain_positions(file: Path, reader: Any) -> None:
+    """Refuse a rotary embedding that is scaled, which transformers reads from GGUF files of gpt-oss alone."""
+    scaled = [tensor.name for tensor in reader.tensors if tensor.name.startswith(("rope_freqs", "rope_factors"))]
+    scaled += [
+        name
+        for name, field in reader.fields.items()
+        if name.endswith(".rope.scaling.type") and not name.startswith("gpt-oss.") and field.contents() != "none"
+    ]
+    if scaled:
+        raise StudyError(
+            f"{file}: its rotary embedding is scaled ({scaled[0]}), which transformers does not read from GGUF files; "
+            "take the model from the hub, or as a folder of safetensors."
+        )
