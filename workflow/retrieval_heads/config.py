@@ -39,6 +39,7 @@ def complete(config: dict) -> dict:
     """
     config = copy.deepcopy(config)
     _require_text_keys(config)
+    _refuse_former_keys(config)
     errors = sorted(_Validator(schema()).iter_errors(config), key=_order)
     if errors:
         raise StudyError(_sentence(errors[0], config))
@@ -121,6 +122,16 @@ def _require_text_keys(value: object, where: str = "") -> None:
             if not isinstance(key, str):
                 raise StudyError(f"{where}{key}: YAML reads this key as no text; put it in quotes or rename it.")
             _require_text_keys(item, f"{where}{key}.")
+
+
+# Keys of former versions, and what holds in their place.
+_FORMER = {("generation", "min_recall"): "the type of a question alone decides what answers it"}
+
+
+def _refuse_former_keys(config: dict) -> None:
+    for (section, key), instead in _FORMER.items():
+        if isinstance(config.get(section), dict) and key in config[section]:
+            raise StudyError(f"{section}.{key}: this key is gone, as {instead}; take it out.")
 
 
 def _fill(value: object, rule: dict, more: Iterable[dict] = ()) -> None:
@@ -222,9 +233,10 @@ def _check_model_values(config: dict) -> None:
     for split in ("train", "test"):
         if config["documents"].get(split) == 0:
             raise StudyError(f"documents.{split}: the {split} split is empty; give at least 1 document.")
-    for key in config["documents"].get("answers", {}):
-        if key not in config["questions"]:
-            raise StudyError(f"documents.answers.{key}: this config asks no such question; correct the name.")
+    for columns in ("answers", "passages"):
+        for key in config["documents"].get(columns, {}):
+            if key not in config["questions"]:
+                raise StudyError(f"documents.{columns}.{key}: this config asks no such question; correct the name.")
     budget = config["prompts"]["suffix_budget"]
     for length in config["prompts"]["context_lengths"]:
         if length <= budget:
