@@ -39,7 +39,6 @@ def complete(config: dict) -> dict:
     """
     config = copy.deepcopy(config)
     _require_text_keys(config)
-    _refuse_former_keys(config)
     errors = sorted(_Validator(schema()).iter_errors(config), key=_order)
     if errors:
         raise StudyError(_sentence(errors[0], config))
@@ -124,16 +123,6 @@ def _require_text_keys(value: object, where: str = "") -> None:
             _require_text_keys(item, f"{where}{key}.")
 
 
-# Keys of former versions, and what holds in their place.
-_FORMER = {("generation", "min_recall"): "the type of a question alone decides what answers it"}
-
-
-def _refuse_former_keys(config: dict) -> None:
-    for (section, key), instead in _FORMER.items():
-        if isinstance(config.get(section), dict) and key in config[section]:
-            raise StudyError(f"{section}.{key}: this key is gone, as {instead}; take it out.")
-
-
 def _fill(value: object, rule: dict, more: Iterable[dict] = ()) -> None:
     """Fill in a schema's defaults, but for keys that further schemas of the same shape forbid."""
     if isinstance(value, dict):
@@ -167,14 +156,21 @@ def _order(error) -> tuple:
     return path != ["documents", "source"], error.validator != "not", path, not unknown, error.message
 
 
+# Keys of former versions, and what holds in their place.
+_FORMER = {"generation.min_recall": "the type of a question alone decides what answers it"}
+
+
 def _sentence(error, config: dict) -> str:
     where = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         unknown = next(key for key in error.instance if key not in known)
+        key = ".".join(filter(None, (where, str(unknown))))
+        if key in _FORMER:
+            return f"{key}: this key is gone, as {_FORMER[key]}; take it out."
         close = difflib.get_close_matches(unknown, known, 1)
         hint = f"did you mean {close[0]}?" if close else f"known here are {', '.join(known)}."
-        return f"{'.'.join(filter(None, (where, str(unknown))))}: no such key in the config; {hint}"
+        return f"{key}: no such key in the config; {hint}"
     if error.validator == "required":
         missing = error.message.split("'")[1]
         return f"{'.'.join(filter(None, (where, missing)))}: this key is missing from the config; add it."
