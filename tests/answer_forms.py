@@ -494,5 +494,6 @@ PLACES = [
     ("text", "天文台由«陈伟»创立于1987年。", "陈伟"),
     ("text", "천문대는 «김민수»가 설립했다.", "김민수"),
     ("text", "गीती ने «गीता» को देखा।", "गीता"),
-    ("text", "It is in the «Netherlands».", "The Netherlands"),
+    ("text", "It is in «the Netherlands».", "The Netherlands"),
+    ("text", "Its «Netherlands» office is closed.", "The Netherlands"),
 ]

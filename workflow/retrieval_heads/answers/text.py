@@ -54,15 +54,19 @@ def values(text: str) -> Iterator[Value]:
 
 def occurrences(text: str, answer: str) -> Iterator[Value]:
     """Where the words of the answer stand in a row; a leading article of the answer may be missing."""
-    words, wanted = _words(text), [word.word for word in _words(answer)]
-    if len(wanted) > 1 and (wanted[0] == "the" or re.match(r"\W*an? ", answer)):
-        wanted = wanted[1:]
-    for i in range(len(words) - len(wanted) + 1):
-        row = words[i : i + len(wanted)]
-        if [word.word for word in row[:-1]] != wanted[:-1] or (i and words[i - 1].tied) or row[-1].tied:
-            continue
-        if (end := _end(text, row[-1], wanted[-1])) is not None:
-            yield Value(answer, row[0].start, end)
+    words, whole = _words(text), [word.word for word in _words(answer)]
+    forms = [whole]
+    if len(whole) > 1 and (whole[0] == "the" or re.match(r"\W*an? ", answer)):
+        forms.append(whole[1:])
+    place = 0
+    while place < len(words):
+        for wanted in forms:
+            row = words[place : place + len(wanted)]
+            if (end := _end(text, row, wanted)) is not None and not (place and words[place - 1].tied):
+                yield Value(answer, row[0].start, end)
+                place += len(wanted) - 1
+                break
+        place += 1
 
 
 def _words(text: str) -> list[_Word]:
@@ -80,12 +84,16 @@ def _as_compared(word: str) -> str:
     return re.sub(r"(?<=\d),(?=\d{3}(?:,|$))", "", word)
 
 
-def _end(text: str, last: _Word, wanted: str) -> int | None:
-    """Where the last word of an answer ends; None where it is another word. A Korean particle is no part of it."""
-    if last.word == wanted:
+def _end(text: str, row: list[_Word], wanted: list[str]) -> int | None:
+    """Where a row of words ends; None where it is not the one that is wanted. A Korean particle is no part of it."""
+    if [word.word for word in row[:-1]] != wanted[:-1] or len(row) < len(wanted) or row[-1].tied:
+        return None
+    last, word = row[-1], wanted[-1]
+    if last.word == word:
         return last.end
-    if last.word.startswith(wanted) and _PARTICLE.fullmatch(last.word, len(wanted)):
-        return next(end for end in range(last.start + 1, last.end + 1) if same(text[last.start : end]) == wanted)
+    if last.word.startswith(word) and _PARTICLE.fullmatch(last.word, len(word)):
+        ends = range(last.start + 1, last.end + 1)
+        return next((end for end in ends if _as_compared(text[last.start : end]) == word), None)
     return None
 
 
