@@ -71,6 +71,7 @@ class Setup:
             prepare_model(entry["source"], self.folder)
         self.methods = make_methods(self.config["methods"])
         self.generation = self.config["generation"]
+        self.answer_types = {key: question["type"] for key, question in self.config["questions"].items()}
         self.answering = {key: self.generation[key] for key in ("max_new_tokens", "stop")}
 
     @cache  # noqa: B019 - there is one setup
@@ -112,7 +113,9 @@ class Setup:
         ablation = self.config["ablation"]
         length = ablation["context_lengths"][0]
         train = self.prompts(length, "train")
-        scores, _ = score_split(self.model(), self.tokenizer, train, self.methods, self.budget, **self.generation)
+        scores, _ = score_split(
+            self.model(), self.tokenizer, train, self.methods, self.answer_types, self.budget, **self.generation
+        )
         return choose_head_sets(rank_heads(scores), ablation["levels"], ablation["random_draws"], self.config["seed"])
 
 
@@ -166,7 +169,7 @@ def eager(setup: Setup) -> Iterator[Measured]:
 
     group, model = setup.group(1024), setup.model("float32")
     (parts, _), *_ = score_documents(
-        model, setup.tokenizer, [group], setup.methods, **{**setup.generation, "min_recall": -1.0}
+        model, setup.tokenizer, [group], setup.methods, setup.answer_types, **setup.generation
     )
     scores = pd.concat(parts)
     worst = EagerScoring(model, setup.tokenizer).largest_difference(scores, group, **setup.answering)
@@ -238,6 +241,7 @@ def scale(setup: Setup) -> Iterator[Measured]:
                     setup.tokenizer,
                     pd.concat(groups[:count]),
                     setup.methods,
+                    setup.answer_types,
                     setup.budget,
                     **setup.generation,
                 )
@@ -288,7 +292,9 @@ def dry_runs(setup: Setup) -> Iterator[Measured]:
 
 
 def _score(setup: Setup, groups: list[pd.DataFrame]) -> object:
-    return score_documents(setup.model(), setup.tokenizer, groups, setup.methods, **setup.generation)
+    return score_documents(
+        setup.model(), setup.tokenizer, groups, setup.methods, setup.answer_types, **setup.generation
+    )
 
 
 def _ablate(setup: Setup, group: pd.DataFrame, head_sets: pd.DataFrame, scope: str) -> object:
@@ -297,7 +303,7 @@ def _ablate(setup: Setup, group: pd.DataFrame, head_sets: pd.DataFrame, scope: s
         setup.tokenizer,
         group,
         head_sets,
-        {key: question["type"] for key, question in setup.config["questions"].items()},
+        setup.answer_types,
         mode="zero",
         scope=scope,
         budget=setup.budget,

@@ -17,6 +17,7 @@ rule score_heads:
     params:
         loading=loading,
         methods=config["methods"],
+        answer_types={key: question["type"] for key, question in config["questions"].items()},
         generation=config["generation"],
         code=code("score_heads.py", *map(folder.files("methods").get, config["methods"])),
     script:

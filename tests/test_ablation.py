@@ -46,6 +46,8 @@ def prompts(questions=("q0", "q1"), documents=2):
                     "context_length": 60,
                     "depth": 0.5,
                     "input_ids": context + random_ids(4 + 3 * number, seed=50 + number),
+                    "needle_start": 10,
+                    "needle_end": 14,
                     "answer_start": 10,
                     "answer_end": 12 + number,
                     "suffix_start": CONTEXT,
@@ -88,6 +90,22 @@ def test_batches_change_nothing(batch_tokens, cache_tokens):
     exact = [name for name in ABLATION.columns if name != "answer_logprob"]
     pd.testing.assert_frame_equal(whole[exact], parts[exact])
     assert (whole["answer_logprob"] - parts["answer_logprob"]).abs().max() < 1e-4
+
+
+def test_a_distractor_is_what_the_document_states_and_not_its_haystack():
+    model, table = MODELS["llama"](), prompts()
+    first = {row.prompt_id: oracle.generate(model, row.input_ids, 1)[0] for row in table.itertuples()}
+    # The needle is made of four of the context's tokens, and no document states the answer.
+    table["answer"] = "99"
+    found = ablate(model, table)
+    found = found[found["source"] == "baseline"].set_index("prompt_id")
+    for row in table.itertuples():
+        inside = row.input_ids[10:14]
+        assert found.loc[row.prompt_id, "outcome"] == ("distractor" if first[row.prompt_id] in inside else "other")
+    only_around = [
+        first[row.prompt_id] in {*row.input_ids[:CONTEXT]} - {*row.input_ids[10:14]} for row in table.itertuples()
+    ]
+    assert any(only_around)
 
 
 def test_a_question_changes_no_other():

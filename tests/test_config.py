@@ -87,8 +87,8 @@ class TestDefaults:
         ("config", "keys"),
         [
             (LEAST, "source train test missing_rate variety distractors templates"),
-            (FILE, "source file text id answers split test_share"),
-            (EDGAR, "source sections years ground_truth file_name section answers split test_share"),
+            (FILE, "source file text id answers passages split test_share"),
+            (EDGAR, "source sections years ground_truth file_name section answers passages split test_share"),
         ],
         ids=["generator", "file", "edgar_corpus"],
     )
@@ -177,6 +177,13 @@ BAD = [  # key, its value, what the message says
     ("documents", FILE["documents"] | {"years": [2020]}, r"documents\.years: this key has no meaning for source file"),
     ("documents", FILE["documents"] | {"test_share": 1}, r"documents\.test_share: 1 is greater than or equal to"),
     ("documents", FILE["documents"] | {"answers": {"hq": "x"}}, r"documents\.answers\.hq: this config asks no such"),
+    ("documents", FILE["documents"] | {"passages": {"hq": "x"}}, r"documents\.passages\.hq: this config asks no such"),
+    ("documents.passages", {"hq_state": "x"}, r"documents\.passages: this key has no meaning for source generator"),
+    (
+        "generation.min_recall",
+        0.5,
+        r"^generation\.min_recall: this key is gone, as the type of a question .*; take it out\.$",
+    ),
     ("documents", {"source": "edgar_corpus", "sections": "x"}, r"documents\.ground_truth: this key is missing"),
     ("documents", EDGAR["documents"] | {"text": "x"}, r"documents\.text: .* no meaning for source edgar_corpus"),
     # values of another type, or beyond their bounds

@@ -32,7 +32,7 @@ ROWS = [  # what a table may say, and below what is made of it
 ]
 FOUNDERS = ["Ann Lee", "", None]
 MADE = {  # the answer and where the text, without the white space around it, states it
-    "a": {"hq": ("Ohio", 34), "since": ("1990", 20), "staff": None, "founder": ("ann lee", 0)},
+    "a": {"hq": ("Ohio", 34), "since": ("1990", 20), "staff": None, "founder": ("Ann Lee", 0)},
     "b": {"hq": ("Utah", 23), "since": ("1901", 35), "staff": ("1200", 7), "founder": None},
     "c": {"hq": None, "since": None, "staff": ("80", 7), "founder": None},  # no text says Texas
 }
@@ -150,6 +150,10 @@ class TestBadFiles:
                 "mine.csv: row 2, column staff: the answer 'many' holds no value of type count; give exactly one.",
             ),
             ({2: {"since": "1990 or 1991"}}, "mine.csv: row 3, column since: the answer '1990 or 1991' holds several"),
+            (
+                {1: {"staff": "$1,200"}},
+                "mine.csv: row 2, column staff: the answer '$1,200' holds no value of type count",
+            ),
             ({0: {"hq": "Bavaria"}}, "mine.csv: row 1, column hq: the answer 'Bavaria' holds no value of type state"),
             ({1: {"body": ROWS[0]["body"]}}, "mine.csv: a and b have the same text; remove one of them."),
         ],
@@ -383,6 +387,77 @@ class TestEdgarCorpus:
         write(tmp_path / "corpus" / "2021" / "train.jsonl", [{"filename": "10_2019.htm", "section_1": "Again."}])
         with pytest.raises(StudyError, match=r"2021/train\.jsonl: 10_2019\.htm is in the corpus twice; remove one"):
             make_documents(config, 1)
+
+
+class TestPassages:
+    """A column that says which passage of the text states an answer."""
+
+    TEXT = "In 1990 it had 80 people.\n  In 2020 it has  80 people in Ohio, and 12 in Utah."
+    QUESTION = {"staff": QUESTIONS["staff"]}  # noqa: RUF012 - it is not changed
+
+    def make(self, tmp_path, passage, ending="csv", **documents):
+        rows = [
+            {"name": "a", "body": self.TEXT, "staff": 80, "told": passage},
+            {"name": "b", "body": "It has 7 people, and 7 cows.", "staff": 7, "told": None},
+        ]
+        file = write(tmp_path / f"mine.{ending}", rows)
+        return study(self.QUESTION, file=file, answers={}, passages={"staff": "told"}, **documents)
+
+    @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+    @pytest.mark.parametrize(
+        ("passage", "before"),
+        [
+            ("In 1990 it had 80 people", "In 1990 it had "),
+            ("it has 80 people", "In 2020 it has  "),  # white space may differ
+            ("In 2020 it has\n80", "In 2020 it has  "),
+            (None, "In 1990 it had "),
+        ],
+    )
+    def test_the_answer_is_looked_for_within_the_passage(self, tmp_path, ending, passage, before):
+        config = self.make(tmp_path, passage, ending)
+        document_source(config).check(config, packages=True)
+        starts = make_documents(config, 1).set_index("doc_id")["staff_start"]
+        assert starts["a"] == self.TEXT.index(before) + len(before)
+        assert starts["b"] == 7
+
+    @pytest.mark.parametrize(
+        ("passage", "sentence"),
+        [
+            (
+                "80 people",
+                "the passage '80 people' stands in the text 2 times; give more of it.",
+            ),
+            ("80 persons", "the passage '80 persons' stands in the text nowhere; copy it from there."),
+            ("and 12 in Utah", "the passage 'and 12 in Utah' does not state the answer 80; correct one."),
+            # A part of a number is none.
+            ("In 1990 it had 8", "the passage 'In 1990 it had 8' does not state the answer 80; correct one."),
+        ],
+    )
+    def test_a_passage_that_does_not_fit_is_told_before_any_work(self, tmp_path, passage, sentence):
+        config = self.make(tmp_path, passage)
+        with pytest.raises(StudyError) as caught:
+            document_source(config).check(config, packages=True)
+        assert str(caught.value).replace(f"{tmp_path}/", "") == f"mine.csv: row 1, column told: {sentence}"
+
+    def test_a_passage_without_an_answer_is_told(self, rows, tmp_path):
+        rows = [row | {"told": "It has 80 people"} for row in rows]
+        sentence = bad(tmp_path, rows, passages={"staff": "told"})
+        assert sentence == "mine.csv: row 1, column told: a passage without an answer; give both or none."
+
+    def test_a_column_that_is_not_there_is_told(self, rows, tmp_path):
+        assert bad(tmp_path, rows, passages={"staff": "told"}).startswith("documents.passages.staff: mine.csv has no")
+
+    @needs_datasets
+    def test_a_table_of_true_answers_may_have_one_too(self, tmp_path):
+        truth = [row | {"told": ""} for row in TRUTH]
+        truth[0]["told"] = "Acme is in Utah"
+        frame = make_documents(edgar(tmp_path, truth, passages={"hq": "told"}), 1).set_index("doc_id")
+        assert frame["hq_start"]["10_2019.htm"] == SECTIONS["10_2019.htm"].index("Utah")
+        truth[0]["told"] = "Acme is in Texas"
+        with pytest.raises(
+            StudyError, match=r"truth\.csv: row 1, column told: the passage 'Acme is in Texas' stands in"
+        ):
+            make_documents(edgar(tmp_path, truth, passages={"hq": "told"}), 1)
 
 
 # --- the tables that come along, or lie beside the clone -----------------------------------------------------------

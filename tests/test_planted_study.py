@@ -55,15 +55,16 @@ def study():
         "planted", planted.tokenizer, haystack, CONFIG["questions"], CONFIG["prompts"], 600, CONFIG["seed"]
     )
     prompts = builder.build(documents)
+    types = {key: q["type"] for key, q in CONFIG["questions"].items()}
     methods = make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}})
     scores, generations = score_split(
         planted.model,
         planted.tokenizer,
         usable(prompts, "train", "here"),
         methods,
+        types,
         BUDGET,
         **GENERATION,
-        min_recall=0.5,
     )
     rankings = rank_heads(scores)
     sets = choose_head_sets(rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"])
@@ -72,7 +73,7 @@ def study():
         planted.tokenizer,
         usable(prompts, "test", "here"),
         sets,
-        {key: q["type"] for key, q in CONFIG["questions"].items()},
+        types,
         mode="zero",
         scope="all",
         budget=BUDGET,

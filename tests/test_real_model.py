@@ -89,7 +89,10 @@ def test_its_rows_are_those_of_eager_attention(folder, prompts):
 def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, prompts):
     model, tokenizer, generation = load_model(folder, "float32", "cpu"), load_tokenizer(folder), config["generation"]
     group = next(group_by_context(prompts)).head(2)
-    ((parts, generations),) = score_documents(model, tokenizer, [group], make_methods(config["methods"]), **generation)
+    types = {key: question["type"] for key, question in config["questions"].items()}
+    ((parts, generations),) = score_documents(
+        model, tokenizer, [group], make_methods(config["methods"]), types, **generation
+    )
     assert generations["success"].all(), "wu24 has nothing to compare"
     for prompt, generated in zip(group.itertuples(), generations["generated"], strict=True):
         # So the answers were decoded as drafts.

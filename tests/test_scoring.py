@@ -3,8 +3,6 @@
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 import oracle
 from retrieval_heads import scoring
@@ -14,10 +12,11 @@ from retrieval_heads.method import Prompt, Reading, make_methods
 from retrieval_heads.methods.qrhead import QRHead
 from retrieval_heads.methods.summed_attention import SummedAttention
 from retrieval_heads.methods.wu24 import RetrievalHead
-from retrieval_heads.scoring import rouge1_recall, score_split
+from retrieval_heads.scoring import score_split
 from tiny_models import MODELS, Numbers, random_ids
 
 NEEDLE, ANSWER, CONTEXT = range(20, 66), range(50, 53), 70
+TYPES = {f"q{number}": "text" for number in range(3)}
 ALONE, TOGETHER = Budget(1, 1), Budget(10_000, 1)
 """One document at a time, and all in one batch."""
 
@@ -43,6 +42,7 @@ def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
                     "answer_start": ANSWER.start,
                     "answer_end": ANSWER.stop,
                     "suffix_start": context_tokens,
+                    "answer": "none",
                 }
             )
     return pd.DataFrame(rows)
@@ -51,10 +51,19 @@ def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
 def assert_equal_the_slow_way(model, table, span, max_new_tokens, budget=ALONE):
     """Returns the sum of wu24's scores, by which a test knows that there was something to compare."""
     methods = make_methods({"summed_attention": {}, "wu24": {"span": span}, "qrhead": {}})
-    # A recall above −1 counts every prompt, so that wu24 is compared on all of them.
+    # What the model says is the right answer, so that wu24 is compared on all prompts.
+    said = [Numbers().decode(oracle.generate(model, ids, max_new_tokens)) for ids in table["input_ids"]]
     scores, generations = score_split(
-        model, Numbers(), table, methods, budget, max_new_tokens=max_new_tokens, stop=[], min_recall=-1.0
+        model,
+        Numbers(),
+        table.assign(answer=said),
+        methods,
+        TYPES,
+        budget,
+        max_new_tokens=max_new_tokens,
+        stop=[],
     )
+    assert generations["success"].all()
     hits = 0
     for row in table.itertuples():
         attention = oracle.eager_attention(model, row.input_ids)
@@ -107,10 +116,12 @@ def test_answers_that_the_model_gives_are_scored_the_slow_way_too(architecture, 
 
 @pytest.mark.parametrize("shards", [1, 2, 5])
 def test_shards_change_nothing(shards):
-    model, table, run = MODELS["llama"](), prompts(documents=3), {"max_new_tokens": 3, "stop": [], "min_recall": 0.0}
+    model, table, run = MODELS["llama"](), prompts(documents=3), {"max_new_tokens": 3, "stop": []}
     methods = make_methods({"summed_attention": {}, "qrhead": {}})
-    whole = score_split(model, Numbers(), table, methods, ALONE, **run)
-    parts = [score_split(model, Numbers(), table, methods, ALONE, shard, shards, **run) for shard in range(shards)]
+    whole = score_split(model, Numbers(), table, methods, TYPES, ALONE, **run)
+    parts = [
+        score_split(model, Numbers(), table, methods, TYPES, ALONE, shard, shards, **run) for shard in range(shards)
+    ]
     for one, pieces in zip(whole, zip(*parts, strict=True), strict=True):
         together = pd.concat(pieces, ignore_index=True)
         assert together.astype(one.dtypes).equals(one)
@@ -118,7 +129,7 @@ def test_shards_change_nothing(shards):
 
 def test_where_memory_runs_out_smaller_batches_give_the_same(monkeypatch):
     model, table, tried = MODELS["llama"](), prompts(documents=3), []
-    methods, run = make_methods({"summed_attention": {}}), {"max_new_tokens": 2, "stop": [], "min_recall": 0.0}
+    methods, run = make_methods({"summed_attention": {}}), {"max_new_tokens": 2, "stop": []}
 
     def small(model, contexts):
         tried.append(len(contexts))
@@ -126,9 +137,9 @@ def test_where_memory_runs_out_smaller_batches_give_the_same(monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return prefill(model, contexts)
 
-    whole, _ = score_split(model, Numbers(), table, methods, ALONE, **run)
+    whole, _ = score_split(model, Numbers(), table, methods, TYPES, ALONE, **run)
     monkeypatch.setattr(scoring, "prefill", small)
-    halved, _ = score_split(model, Numbers(), table, methods, Budget(10_000, 1), **run)
+    halved, _ = score_split(model, Numbers(), table, methods, TYPES, Budget(10_000, 1), **run)
     assert tried == [3, 1, 1, 1]
     pd.testing.assert_frame_equal(whole, halved)
 
@@ -147,28 +158,37 @@ def test_a_question_of_one_token_is_no_decoded_token():
 def test_every_head_has_a_score_for_every_method_and_prompt():
     methods = make_methods({"summed_attention": {}, "qrhead": {}})
     scores, generations = score_split(
-        MODELS["llama"](), Numbers(), prompts(), methods, ALONE, max_new_tokens=2, stop=[], min_recall=0.5
+        MODELS["llama"](), Numbers(), prompts(), methods, TYPES, ALONE, max_new_tokens=2, stop=[]
     )
     assert len(scores) == 2 * 6 * 3 * 4
     assert len(generations) == 6
     assert not scores.duplicated(["method", "prompt_id", "layer", "head"]).any()
 
 
-def test_a_prompt_without_success_has_no_wu24_score():
+def test_only_a_prompt_that_the_model_answers_has_a_wu24_score():
+    model, table = MODELS["llama"](), prompts()
+    first = [oracle.generate(model, ids, 1)[0] for ids in table["input_ids"]]
+    types = {"q0": "count", "q1": "count", "q2": "text"}
+    table["answer"] = [
+        str(number + 1) if question == "q1" else str(number)
+        for number, question in zip(first, table["question"], strict=True)
+    ]
     methods = make_methods({"summed_attention": {}, "wu24": {}})
-    scores, generations = score_split(
-        MODELS["llama"](), Numbers(), prompts(), methods, ALONE, max_new_tokens=2, stop=[], min_recall=1.0
-    )
-    assert not generations["success"].any()
-    assert set(scores["method"]) == {"summed_attention"}
+    scores, generations = score_split(model, Numbers(), table, methods, types, ALONE, max_new_tokens=2, stop=[])
+    assert generations.set_index("prompt_id")["success"].to_dict() == {
+        row.prompt_id: row.question != "q1" for row in table.itertuples()
+    }
+    answered = set(generations.loc[generations["success"], "prompt_id"])
+    assert set(scores.loc[scores["method"] == "wu24", "prompt_id"]) == answered
+    assert set(scores.loc[scores["method"] == "summed_attention", "prompt_id"]) == set(table["prompt_id"])
 
 
 def test_a_score_does_not_depend_on_the_other_questions():
     model, methods = MODELS["llama"](), make_methods({"summed_attention": {}, "qrhead": {}})
-    run = {"max_new_tokens": 2, "stop": [], "min_recall": 0.5}
+    run = {"max_new_tokens": 2, "stop": []}
     table = prompts()
-    every, _ = score_split(model, Numbers(), table, methods, ALONE, **run)
-    one, _ = score_split(model, Numbers(), table[table["question"] == "q2"], methods, ALONE, **run)
+    every, _ = score_split(model, Numbers(), table, methods, TYPES, ALONE, **run)
+    one, _ = score_split(model, Numbers(), table[table["question"] == "q2"], methods, TYPES, ALONE, **run)
     both = every.merge(one, on=["method", "prompt_id", "layer", "head"])
     assert len(both) == len(one)
     assert (both["score_x"] - both["score_y"]).abs().max() < 1e-6
@@ -230,26 +250,3 @@ def test_qrhead_by_hand():
 def test_qrhead_is_the_mean_over_the_suffix_rows():
     rows = torch.tensor([[[0.2, 0.4, 0.4, 0.0], [0.0, 0.2, 0.6, 0.2]]])
     assert QRHead().reduce(rows, Prompt([1, 2, 3, 4], 1, 3, 1, 2)).tolist() == [pytest.approx([0.3, 0.5])]
-
-
-@pytest.mark.parametrize(
-    ("answer", "generated", "recall"),
-    [
-        ("New York", "new york.", 1.0),
-        ("New York", "York", 0.5),
-        ("New York", "Texas", 0.0),
-        ("12,450", "It has 12,450 people", 1.0),
-        ("a a b", "a", 1 / 3),
-        ("", "anything", 0.0),
-    ],
-)
-def test_rouge1_recall(answer, generated, recall):
-    assert rouge1_recall(answer, generated) == pytest.approx(recall)
-
-
-@given(st.lists(st.sampled_from("abcd"), min_size=1), st.lists(st.sampled_from("abcd")))
-def test_rouge1_recall_grows_with_the_text(answer, generated):
-    less = rouge1_recall(" ".join(answer), " ".join(generated[:-1]))
-    more = rouge1_recall(" ".join(answer), " ".join(generated))
-    assert 0 <= less <= more <= 1
-    assert rouge1_recall(" ".join(answer), " ".join(answer + generated)) == 1

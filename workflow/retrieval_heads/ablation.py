@@ -136,9 +136,10 @@ def ablate_prompts(
         for place, generated, probability in zip(places, answered.text, answered.answer_logprob, strict=True):
             text[place], logprob[place] = generated, probability
 
-    seen = decode(tokenizer, context)
+    # Only what the document itself states is a distractor of it; the haystack's values are no part of its task.
+    document = decode(tokenizer, context[slice(*jobs[["needle_start", "needle_end"]].iloc[0])])
     verdicts = [
-        judge(generated, answer, type, seen)._asdict()
+        judge(generated, answer, type, document)._asdict()
         for generated, answer, type in zip(text, wanted, types, strict=True)
     ]
     found = pd.DataFrame(verdicts).assign(generated=text, answer_logprob=logprob, mode=mode, scope=scope)

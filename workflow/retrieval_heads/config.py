@@ -253,14 +253,21 @@ def _order(error) -> tuple:
     return path != ["documents", "source"], error.validator != "not", path, not unknown, error.message
 
 
+# Keys of former versions, and what holds in their place.
+_FORMER = {"generation.min_recall": "the type of a question alone decides what answers it"}
+
+
 def _sentence(error, config: Any) -> str:
     where, value = ".".join(str(part) for part in error.absolute_path), error.instance
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         unknown = next(key for key in value if key not in known)
+        key = ".".join(filter(None, (where, str(unknown))))
+        if key in _FORMER:
+            return f"{key}: this key is gone, as {_FORMER[key]}; take it out."
         close = difflib.get_close_matches(unknown, known, 1)
         hint = f"did you mean {close[0]}?" if close else f"known here are {', '.join(known) or 'none'}."
-        return f"{'.'.join(filter(None, (where, str(unknown))))}: no such key in the config; {hint}"
+        return f"{key}: no such key in the config; {hint}"
     if error.validator == "required":
         missing = error.message.split("'")[1]
         return f"{'.'.join(filter(None, (where, missing)))}: this key is missing from the config; add it."
@@ -348,9 +355,10 @@ def _check_model_values(config: dict) -> None:
     for split in ("train", "test"):
         if config["documents"].get(split) == 0:
             raise StudyError(f"documents.{split}: the {split} split is empty; give at least 1 document.")
-    for key in config["documents"].get("answers", {}):
-        if key not in config["questions"]:
-            raise StudyError(f"documents.answers.{key}: this config asks no such question; correct the name.")
+    for columns in ("answers", "passages"):
+        for key in config["documents"].get(columns, {}):
+            if key not in config["questions"]:
+                raise StudyError(f"documents.{columns}.{key}: this config asks no such question; correct the name.")
     budget = config["prompts"]["suffix_budget"]
     for length in config["prompts"]["context_lengths"]:
         if length <= budget:

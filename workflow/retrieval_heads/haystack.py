@@ -105,7 +105,7 @@ class Prose:
 
 
 class OtherDocuments:
-    """The other documents of a needle's split, in an order of its own: distractors that speak as the needle does.
+    """The other documents of a needle's split, in an order of its own, which speak as the needle does.
 
     Never those of the other split, so that no document takes part in both ranking and ablation.
     """

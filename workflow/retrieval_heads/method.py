@@ -55,7 +55,7 @@ class HeadScorer(ABC):
     """The passes to read, and for each whether all suffix rows are needed (True) or the last one alone (False)."""
 
     needs_success: ClassVar[bool] = False
-    """Whether a prompt that the model does not answer gets no score, as config's ``generation.min_recall`` decides."""
+    """Whether a prompt that the model does not answer gets no score. The type of its question decides that."""
 
     @abstractmethod
     def reduce(self, rows: Tensor, prompt: Prompt) -> Tensor:

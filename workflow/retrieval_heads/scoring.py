@@ -1,7 +1,5 @@
 """Scoring every head on every prompt: one prefill of a document's context for all questions and all methods."""
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
@@ -9,24 +7,15 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from retrieval_heads.answers import judge
 from retrieval_heads.attention import AttentionCall
 from retrieval_heads.budget import Budget, part_of
 from retrieval_heads.inference import Batch, continue_prefix, prefill
 from retrieval_heads.method import HeadScorer, Prompt, Reading
-from retrieval_heads.prompts import decode, expected_answer, group_by_context, lengths
+from retrieval_heads.prompts import expected_answer, group_by_context, lengths
 from retrieval_heads.runtime import progress
 from retrieval_heads.tables import GENERATIONS, SCORES
 from retrieval_heads.trial import require_measurable
-
-
-def rouge1_recall(answer: str, generated: str) -> float:
-    """The share of the answer's words that are in the generated text, each counted as often as it is there.
-
-    Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries", with words as in its reference implementation:
-    runs of letters and digits, in lower case.
-    """
-    wanted, found = (Counter(re.findall(r"[a-z0-9]+", text.lower())) for text in (answer, generated))
-    return (wanted & found).total() / wanted.total() if wanted else 0.0
 
 
 def score_split(
@@ -34,6 +23,7 @@ def score_split(
     tokenizer: PreTrainedTokenizerBase,
     prompts: pd.DataFrame,
     methods: Sequence[HeadScorer],
+    answer_types: dict[str, str],
     budget: Budget,
     shard: int = 0,
     shards: int = 1,
@@ -49,7 +39,10 @@ def score_split(
     length = int(prompts["suffix_start"].iloc[0])
     groups = part_of(groups, shard, shards, together=max(1, budget.batch_tokens // length))
     done = budget.batches(
-        groups, length, "batch_tokens", lambda batch: score_documents(model, tokenizer, batch, methods, **generation)
+        groups,
+        length,
+        "batch_tokens",
+        lambda batch: score_documents(model, tokenizer, batch, methods, answer_types, **generation),
     )
     for new_scores, new_generations in progress(chain.from_iterable(done), len(groups), "documents to score"):
         scores += new_scores
@@ -62,18 +55,18 @@ def score_documents(
     tokenizer: PreTrainedTokenizerBase,
     groups: Sequence[pd.DataFrame],
     methods: Sequence[HeadScorer],
+    answer_types: dict[str, str],
     *,
     max_new_tokens: int,
     stop: Sequence[str],
-    min_recall: float,
 ) -> list[tuple[list[pd.DataFrame], pd.DataFrame]]:
     """Score all heads with all methods on the prompts of some documents, whose contexts have the same length.
 
     Parameters
     ----------
     groups : for each document, rows of the prompts table that share a context.
+    answer_types : question → type of its answer, which decides what is a success.
     max_new_tokens, stop : where a generation ends.
-    min_recall : the ROUGE-1 recall above which a generation counts as a success.
 
     Returns
     -------
@@ -110,14 +103,11 @@ def score_documents(
         scores, generations = [], []
         for place, row in enumerate(rows, number * each):
             same = {"model": row.model, "question": row.question, "context_length": row.context_length}
-            answer = decode(tokenizer, row.input_ids[row.answer_start : row.answer_end])
-            recall = rouge1_recall(answer, answered.text[place])
-            generations.append(
-                {**same, "prompt_id": row.prompt_id, "generated": answered.text[place]}
-                | {"success": recall > min_recall, "rouge1_recall": recall}
-            )
+            generated = answered.text[place]
+            success = judge(generated, row.answer, answer_types[row.question]).correct
+            generations.append({**same, "prompt_id": row.prompt_id, "generated": generated, "success": success})
             for method in methods:
-                if method.needs_success and recall <= min_recall:
+                if method.needs_success and not success:
                     continue
                 table = method.score(readers.of(method, place), answered.tokens[place], read[place])
                 layers, heads = table.shape

@@ -104,7 +104,6 @@ GENERATIONS = Table(
         ("prompt_id", _text),
         ("generated", _text),
         ("success", _bool),
-        ("rouge1_recall", _float),
     ),
     key=("prompt_id",),
 )

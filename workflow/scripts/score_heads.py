@@ -19,7 +19,14 @@ with job(snakemake):
     budget = Budget.of(model, compute["batch_tokens"], compute["cache_tokens"])
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     scores, generations = score_split(
-        model, tokenizer, prompts, methods, budget, *shard(snakemake.wildcards), **params.generation
+        model,
+        tokenizer,
+        prompts,
+        methods,
+        params.answer_types,
+        budget,
+        *shard(snakemake.wildcards),
+        **params.generation,
     )
     tables.write(scores, snakemake.output.scores, tables.SCORES)
     tables.write(generations, snakemake.output.generations, tables.GENERATIONS)

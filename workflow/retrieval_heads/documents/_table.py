@@ -1,7 +1,8 @@
-"""A user's table of documents: its rows, and what their ids, answers and splits say."""
+"""A user's table of documents: its rows, and what their ids, answers, passages and splits say."""
 
 import csv
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -54,12 +55,23 @@ class Table(NamedTuple):
         return text.strip() or None
 
 
+class Passage(NamedTuple):
+    """The part of a document's text that states an answer, and the cell that says so, such as "row 2, column told"."""
+
+    text: str
+    cell: str
+
+
 class Entry(NamedTuple):
-    """What a table says about one document; the split is None where it is to be drawn."""
+    """What a table says about one document; the split is None where it is to be drawn.
+
+    passages: for the questions that have one, the passage with the answer.
+    """
 
     doc_id: str
     split: str | None
     answers: dict[str, str | None]
+    passages: dict[str, Passage]
 
 
 def read_table(file: str, key: str) -> Table:
@@ -93,12 +105,13 @@ def read_entries(table: Table, ids: Sequence[str], config: dict) -> list[Entry]:
     Parameters
     ----------
     ids : the documents' names, in the order of the rows.
-    config : the study's config; ``documents.answers`` and ``documents.split`` name columns.
+    config : the study's config; ``documents.answers``, ``passages`` and ``split`` name columns.
 
     Raises
     ------
     StudyError
-        with file, row and column, for an id that is there twice, an answer not of its question's type, another split.
+        with file, row and column, for an id that is there twice, an answer not of its question's type, a passage
+        without an answer, another split.
     """
     require_unique(
         ids, lambda a, b: f"{table.file}: rows {a + 1} and {b + 1} are both called {ids[a]}; rename or remove one."
@@ -112,6 +125,14 @@ def read_entries(table: Table, ids: Sequence[str], config: dict) -> list[Entry]:
             None if cell is None else _canonical(cell, entry["type"], f"{table.file}: row {number}, column {column}")
             for number, cell in enumerate(cells, 1)
         ]
+    passages: list[dict[str, Passage]] = [{} for _ in ids]
+    for question, column in settings["passages"].items():
+        for number, cell in enumerate(table.column(column, f"documents.passages.{question}"), 1):
+            where = f"row {number}, column {column}"
+            if cell is not None and answers[question][number - 1] is None:
+                raise StudyError(f"{table.file}: {where}: a passage without an answer; give both or none.")
+            if cell is not None:
+                passages[number - 1][question] = Passage(cell, where)
     splits: list = [None] * len(ids)
     if (column := settings["split"]) is not None:
         splits = table.full_column(column, "documents.split")
@@ -119,7 +140,7 @@ def read_entries(table: Table, ids: Sequence[str], config: dict) -> list[Entry]:
             if split not in SPLITS:
                 raise StudyError(f"{table.file}: row {number} has {split} in column {column}; write train or test.")
     return [
-        Entry(doc_id, split, {question: answers[question][i] for question in questions})
+        Entry(doc_id, split, {question: answers[question][i] for question in questions}, passages[i])
         for i, (doc_id, split) in enumerate(zip(ids, splits, strict=True))
     ]
 
@@ -141,28 +162,33 @@ def make_rows(
     StudyError
         as `check_rows`.
     """
-    check_rows(entries, texts, file)
+    places = check_rows(entries, texts, config, file)
     splits = _splits(entries, config["documents"]["test_share"], seed)
-    questions = {question: entry["type"] for question, entry in config["questions"].items()}
-    unstated = dict.fromkeys(questions, 0)
+    unstated = dict.fromkeys(config["questions"], 0)
     for split in SPLITS:
-        for entry, text in zip(entries, texts, strict=True):
+        for entry, text, stated in zip(entries, texts, places, strict=True):
             if splits[entry.doc_id] != split:
                 continue
             row: dict[str, object] = {"doc_id": entry.doc_id, "split": split, "text": text}
-            for question, type in questions.items():
+            for question, start in stated.items():
                 answer = entry.answers[question]
-                stated = None if answer is None else locate(text, answer, type)
-                unstated[question] += answer is not None and stated is None
-                row[question], row[f"{question}_start"] = (answer, stated.start) if stated else (None, None)
+                unstated[question] += answer is not None and start is None
+                row[question], row[f"{question}_start"] = (None if start is None else answer), start
             yield row
     for question, number in unstated.items():
         if number:
             log.info("%s: %d answers are left out, as their document does not state them", question, number)
 
 
-def check_rows(entries: Sequence[Entry], texts: Sequence[str], file: str) -> None:
-    """Refuse documents of the same text, which would be in both splits, and a split without a document."""
+def check_rows(entries: Sequence[Entry], texts: Sequence[str], config: dict, file: str) -> list[dict[str, int | None]]:
+    """Find the places that state the answers: for each document, question → character, None where there is none.
+
+    Raises
+    ------
+    StudyError
+        for documents of the same text, which would be in both splits; a split without a document; and a passage that
+        the text does not have exactly once, or that does not state its answer.
+    """
     require_unique(
         texts,
         lambda a, b: f"{file}: {entries[a].doc_id} and {entries[b].doc_id} have the same text; remove one of them.",
@@ -173,6 +199,37 @@ def check_rows(entries: Sequence[Entry], texts: Sequence[str], file: str) -> Non
         raise StudyError(
             f"{file}: no document is left for the {max(empty)} split; give at least one for each of train and test."
         )
+    return [
+        {
+            question: _place(entry, text, question, asked["type"], file)
+            for question, asked in config["questions"].items()
+        }
+        for entry, text in zip(entries, texts, strict=True)
+    ]
+
+
+def _place(entry: Entry, text: str, question: str, type: str, file: str) -> int | None:
+    """The character at which a text states an answer: in the passage given for it, else the first time."""
+    if (answer := entry.answers[question]) is None:
+        return None
+    passage = entry.passages.get(question)
+    within = None if passage is None else _find(passage, text, file)
+    stated = locate(text, answer, type, within=within)
+    if stated is None and passage is not None:
+        raise StudyError(
+            f"{file}: {passage.cell}: the passage {passage.text!r:.60} does not state the answer {answer}; correct one."
+        )
+    return None if stated is None else stated.start
+
+
+def _find(passage: Passage, text: str, file: str) -> range:
+    """The characters of a passage, whose white space may differ from the text's."""
+    pattern = r"\s+".join(map(re.escape, passage.text.split()))
+    found = [match.span(1) for match in re.finditer(f"(?=({pattern}))", text)]
+    if len(found) != 1:
+        how = f"{len(found)} times; give more of it" if found else "nowhere; copy it from there"
+        raise StudyError(f"{file}: {passage.cell}: the passage {passage.text!r:.60} stands in the text {how}.")
+    return range(*found[0])
 
 
 def require_unique(values: Sequence[str], sentence: Callable[[int, int], str]) -> None:

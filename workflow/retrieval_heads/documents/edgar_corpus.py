@@ -46,7 +46,8 @@ def make(config: dict, seed: int) -> Iterator[dict]:
     """Its filings as documents, for ``documents.make_documents``.
 
     Reads from ``config["documents"]`` where the sections are (sections, years), the table of answers (ground_truth),
-    columns (file_name, section, split, answers), and the share of documents to draw for the test split (test_share).
+    columns (file_name, section, split, answers, passages), and the share of documents to draw for the test split
+    (test_share).
     """
     settings = config["documents"]
     entries = _entries(config)

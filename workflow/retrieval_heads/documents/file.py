@@ -13,7 +13,7 @@ def check(config: dict, packages: bool) -> None:
     StudyError
         with the file, row or column that is wrong.
     """
-    check_rows(*_read(config), config["documents"]["file"])
+    check_rows(*_read(config), config, config["documents"]["file"])
 
 
 def files(config: dict) -> list[str]:
@@ -24,8 +24,8 @@ def files(config: dict) -> list[str]:
 def make(config: dict, seed: int) -> Iterator[dict]:
     """Its rows as documents, for ``documents.make_documents``.
 
-    Reads from ``config["documents"]`` the file, its columns (text, id, split, and answers where a question's column is
-    not called like the question), and the share of documents to draw for the test split (test_share).
+    Reads from ``config["documents"]`` the file, its columns (text, id, split, passages, and answers where a question's
+    column is not called like the question), and the share of documents to draw for the test split (test_share).
     """
     yield from make_rows(*_read(config), config, seed, config["documents"]["file"])
 
