@@ -85,7 +85,9 @@ def test_it_is_found_from_what_the_weights_leave_of_the_memory(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("device", "left"), [("cpu", 2_000 - 300), ("cuda", 8_000 - 300), ("mps", 5_000 - 300)], ids=lambda value: str(value)
+    ("device", "left"),
+    [("cpu", 2_000 - 300), ("cuda", 8_000 - 300), ("mps", 5_000 - 300)],
+    ids=lambda value: str(value),
 )
 def test_each_kind_of_device_is_asked(monkeypatch, device, left):
     monkeypatch.setattr(budget, "memory_left", lambda used: 2_000 - used)

@@ -149,7 +149,7 @@ def seen(target):
     try:
         if target.is_dir():
             found = []
-            for name in os.listdir(opened):
+            for name in os.listdir(opened):  # noqa: PTH208
                 with open(os.open(name, os.O_RDONLY, dir_fd=opened)) as file:  # noqa: PTH123
                     found.append(file.read())
         else:
