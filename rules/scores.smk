@@ -1,7 +1,7 @@
 rule score_heads:
     input:
         prompts=rules.build_prompts.output[0],
-        model=model_folder,
+        model=model_input,
     output:
         scores=f"{OUT}/scores/{{model}}/{{length}}/{{shard}}.parquet",
         generations=f"{OUT}/generations/{{model}}/{{length}}/{{shard}}.parquet",
@@ -16,6 +16,7 @@ rule score_heads:
         runtime=model_runtime("scores"),
     params:
         loading=loading,
+        content=content,
         methods=config["methods"],
         generation=config["generation"],
         code=code("score_heads.py", *map(folder.files("methods").get, config["methods"])),

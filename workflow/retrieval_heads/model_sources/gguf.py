@@ -16,6 +16,11 @@ def check(source: dict, key: str) -> None:
             raise StudyError(f"{key}.source.gguf: {file} is no GGUF file; give one, or a folder as source.path.")
 
 
+def files(source: dict) -> list[Path]:
+    """The file itself."""
+    return [Path(source["gguf"])]
+
+
 def prepare(source: dict, folder: Path) -> None:
     """De-quantise the file."""
     check(source, "models")
@@ -26,17 +31,20 @@ def dequantize(file: Path, folder: Path) -> None:
     """Fill a folder with a GGUF file's model, as bfloat16 safetensors, and the tokenizer that it holds."""
     # Imported here, for a check at the start of the workflow should take no time.
     from functools import cache
+    from tempfile import TemporaryDirectory
     from unittest.mock import patch
 
     import gguf
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     # Transformers would parse the file for config, weights and tokenizer each, and name all tensors for every module.
     once: dict[str, Any] = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
     try:
-        with patch.multiple(gguf, **once):
+        # In a folder of its own, for transformers would also read a tokenizer or settings that lie beside the file.
+        with patch.multiple(gguf, **once), TemporaryDirectory() as alone:
+            Path(alone, "model.gguf").symlink_to(file.resolve())
+            where = {"pretrained_model_name_or_path": alone, "gguf_file": "model.gguf"}
             loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(**where)
     except ValueError as error:
