@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import re
 import signal
+import subprocess
 import sys
 import warnings
 from contextlib import suppress
@@ -120,6 +121,32 @@ class TestLog:
         Path(rule.log[0]).unlink()
         run(rule, lambda: runtime.log.info("done"))
         assert re.search(r"attempt 1,.*\n.*: so far\n=== attempt 2,.*\n.*: done\n$", log_of(rule))
+
+    def test_a_log_outlives_what_snakemake_does_before_a_retry(self, tmp_path):
+        rule = 'rule make:\n    output: "made"\n    log: "logs/make.log"\n    script: "make.py"\n'
+        (tmp_path / "Snakefile").write_text(rule)
+        (tmp_path / "make.py").write_text(
+            "from pathlib import Path\n"
+            "from retrieval_heads.errors import StudyError\n"
+            "from retrieval_heads.runtime import job, log\n"
+            "with job(snakemake):\n"
+            "    if not Path('tried').exists():\n"
+            "        Path('tried').touch()\n"
+            "        raise StudyError('once wrong.')\n"
+            "    log.info('then right')\n"
+            "    Path('made').touch()\n"
+        )
+        run = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", "1", "--retries", "1"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(runtime.__file__).parents[1])},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr
+        written = (tmp_path / "logs" / "make.log").read_text()
+        assert re.search(r"attempt 1,.*\n.*: once wrong\.\n=== attempt 2,.*\n.*: then right\n$", written)
+        assert [file.name for file in (tmp_path / "logs").iterdir()] == ["make.log"]
 
 
 class TestFailure:
