@@ -30,10 +30,11 @@ sys.path.insert(0, "workflow")
 from eager import EagerScoring
 from retrieval_heads.ablation import ablate_prompts
 from retrieval_heads.budget import Budget
-from retrieval_heads.config import complete, model_artifact
+from retrieval_heads.config import complete
 from retrieval_heads.documents import make_documents
 from retrieval_heads.haystack import load_haystack
 from retrieval_heads.head_sets import choose_head_sets
+from retrieval_heads.identity import model_content, model_folder
 from retrieval_heads.method import make_methods
 from retrieval_heads.model import load_model, load_tokenizer, prepare_model
 from retrieval_heads.prompts import Builder, group_by_context, usable
@@ -66,7 +67,9 @@ class Setup:
     def __init__(self):
         self.config = complete(read_yaml("config/config.yaml", "correct it"))
         ((self.name, entry),) = self.config["models"].items()
-        self.folder = Path(self.config["results"]) / "models" / model_artifact(self.name, entry["source"])
+        results = self.config["results"]
+        content = model_content(entry["source"], results)
+        self.folder = model_folder(self.name, entry["source"], content, results)
         if not self.folder.is_dir():
             prepare_model(entry["source"], self.folder)
         self.methods = make_methods(self.config["methods"])

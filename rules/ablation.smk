@@ -21,7 +21,7 @@ rule ablate_heads:
     input:
         prompts=rules.build_prompts.output[0],
         head_sets=rules.choose_head_sets.output[0],
-        model=model_folder,
+        model=model_input,
     output:
         f"{OUT}/ablation/{{model}}/{{length}}/{{shard}}.parquet",
     log:
@@ -35,6 +35,7 @@ rule ablate_heads:
         runtime=model_runtime("ablation"),
     params:
         loading=loading,
+        content=content,
         answer_types={key: question["type"] for key, question in config["questions"].items()},
         mode=config["ablation"]["mode"],
         scope=config["ablation"]["scope"],

@@ -13,11 +13,11 @@ from retrieval_heads.config import (
     check_surroundings,
     complete,
     head_sets,
-    model_artifact,
     require_one_file,
 )
 from retrieval_heads.declared import describe_methods, report_tables
 from retrieval_heads.errors import StudyError
+from retrieval_heads.identity import model_content, model_folder
 from retrieval_heads.provenance import code_digest
 
 try:
@@ -27,6 +27,11 @@ try:
     config = complete(config)
     in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
     check_surroundings(config, packages=not in_conda)
+    # Read again by each job of a cluster, so that a model that changes meanwhile is noticed.
+    CONTENT = {
+        name: model_content(entry["source"], config["results"], not in_conda)
+        for name, entry in ({} if config["published"] else config["models"]).items()
+    }
 except StudyError as error:
     raise WorkflowError(str(error))
 
@@ -50,11 +55,21 @@ def code(script, *more):
     return code_digest(Path(workflow.basedir) / "workflow" / "scripts" / script, *more)
 
 
-def model_folder(wildcards):
-    """Where the prepared model of a job lies."""
-    return (
-        f"{MODELS}/{model_artifact(wildcards.model, config['models'][wildcards.model]['source'])}"
-    )
+def folder_of(model):
+    """Where a model lies, or will once it is prepared."""
+    source = config["models"][model]["source"]
+    return str(model_folder(model, source, CONTENT[model], config["results"]))
+
+
+def model_input(wildcards):
+    """The folder that a job loads its model from. One of the user's tells by its content when it is new, not by time."""
+    path = folder_of(wildcards.model)
+    return ancient(path) if "path" in config["models"][wildcards.model]["source"] else path
+
+
+def content(wildcards):
+    """What a job's model is: a change of it makes the job's outputs stale."""
+    return CONTENT[wildcards.model]
 
 
 def loading(wildcards):

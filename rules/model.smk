@@ -1,6 +1,10 @@
-ARTIFACTS = {
-    model_artifact(name, entry["source"]): entry["source"]
+from retrieval_heads.model_sources import source_module
+
+# Sources of the models that are not used where they lie.
+PREPARED = {
+    Path(folder_of(name)).name: {"source": entry["source"], "content": CONTENT[name]}
     for name, entry in config["models"].items()
+    if "path" not in entry["source"]
 }
 
 
@@ -10,11 +14,16 @@ rule prepare_model:
     log:
         f"{MODELS}/logs/{{artifact}}.log",
     wildcard_constraints:
-        artifact="|".join(map(re.escape, ARTIFACTS)),
-    cache: "omit-software"
+        artifact="|".join(map(re.escape, PREPARED)) or "none",
+    # Only where all is in the folder itself: a model of a hub is made of links into somebody's own cache.
+    cache: False if any("hub" in model["source"] for model in PREPARED.values()) else "omit-software"
     conda:
         "../envs/model.yaml"
     params:
-        source=lookup("{artifact}", within=ARTIFACTS),
+        source=lookup("{artifact}/source", within=PREPARED),
+        content=lookup("{artifact}/content", within=PREPARED),
+        code=lambda wildcards: code(
+            "prepare_model.py", source_module(PREPARED[wildcards.artifact]["source"]).__file__
+        ),
     script:
         "../workflow/scripts/prepare_model.py"

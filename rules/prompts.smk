@@ -5,7 +5,7 @@ rule build_prompts:
     input:
         documents=rules.write_documents.output[0],
         haystack=haystack_files(config["prompts"]["haystack"]),
-        model=model_folder,
+        model=model_input,
     output:
         f"{OUT}/prompts/{{model}}/{{length}}.parquet",
     log:
@@ -17,6 +17,7 @@ rule build_prompts:
         prompts={key: value for key, value in config["prompts"].items() if key != "context_lengths"},
         questions=QUESTIONS,
         seed=config["seed"],
+        content=content,
         trust_remote_code=lookup("{model}/trust_remote_code", within=config["models"]),
         code=code("build_prompts.py"),
     script:

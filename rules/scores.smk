@@ -1,7 +1,7 @@
 rule score_heads:
     input:
         prompts=rules.build_prompts.output[0],
-        model=model_folder,
+        model=model_input,
     output:
         scores=f"{OUT}/scores/{{model}}/{{length}}/{{shard}}.parquet",
         generations=f"{OUT}/generations/{{model}}/{{length}}/{{shard}}.parquet",
@@ -16,6 +16,7 @@ rule score_heads:
         runtime=model_runtime("scores"),
     params:
         loading=loading,
+        content=content,
         methods=config["methods"],
         answer_types={key: question["type"] for key, question in config["questions"].items()},
         generation=config["generation"],

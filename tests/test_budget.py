@@ -73,20 +73,28 @@ def test_another_error_is_no_sign_of_memory():
 
 def test_it_is_found_from_what_the_weights_leave_of_the_memory(monkeypatch):
     model = llama().to(torch.bfloat16)
-    weights = model.get_memory_footprint()
-    monkeypatch.setattr(budget, "_memory", lambda device: weights + 96_000)
+    monkeypatch.setattr(budget, "_left", lambda device, weights: 96_000)
     found = Budget.of(model, "auto", "auto")
     # Keys and values: 2 bytes × 2 × 3 layers × 2 key heads × 8; activations: 2 bytes × (8 × 32 + 3 × 48).
     assert (found.cache_tokens, found.batch_tokens) == (48_000 // 192, 12_000 // 800)
-    monkeypatch.setattr(budget, "_memory", lambda device: 10**15)
+    monkeypatch.setattr(budget, "_left", lambda device, weights: 10**15)
     assert Budget.of(model, "auto", 70).cache_tokens == 70
     assert Budget.of(model, "auto", 70).batch_tokens == 4096
-    monkeypatch.setattr(budget, "_memory", lambda device: 0)
+    monkeypatch.setattr(budget, "_left", lambda device, weights: 0)
     assert Budget.of(model, "auto", "auto").cache_tokens == 1
 
 
-def test_this_machine_has_memory():
-    assert budget._memory(torch.device("cpu")) > 2**28
+@pytest.mark.parametrize(
+    ("device", "left"),
+    [("cpu", 2_000 - 300), ("cuda", 8_000 - 300), ("mps", 5_000 - 300)],
+    ids=lambda value: str(value),
+)
+def test_each_kind_of_device_is_asked(monkeypatch, device, left):
+    monkeypatch.setattr(budget, "memory_left", lambda used: 2_000 - used)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1, 8_000))
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 5_000)
+    assert budget._left(torch.device(device), 300) == left
+    assert budget._left(torch.device(device), 10_000) in (0, 2_000 - 10_000)
 
 
 @given(items=st.integers(0, 40), parts=st.integers(1, 12), together=st.integers(1, 6))

@@ -55,7 +55,9 @@ def project(tmp_path_factory, planted_folder):  # noqa: F811
     fault = (
         "    if snakemake.wildcards.length == '512' and snakemake.resources.mem_mb < 8000:\n        raise MemoryError\n"
     )
-    script.write_text(script.read_text().replace("with job(snakemake):\n", f"with job(snakemake):\n{fault}"))
+    begin = "with job(snakemake), unchanged_model(snakemake):\n"
+    assert begin in script.read_text()
+    script.write_text(script.read_text().replace(begin, f"{begin}{fault}"))
     return copy
 
 
@@ -166,16 +168,27 @@ def test_a_run_that_was_killed_goes_on_with_the_generic_profile(cluster, finishe
 # --- a shared cache ------------------------------------------------------------------------------------------------
 
 
+MADE_FROM_A_FILE = """from pathlib import Path
+made = Path(snakemake.output[0])
+made.mkdir()
+content = Path(snakemake.params.source["gguf"]).read_text()
+(made / "model.safetensors").write_text(f"{content} by {Path.cwd()}")
+"""
+
+
 def test_a_model_that_a_colleague_prepared_is_taken_from_the_cache(tmp_path, planted_folder, monkeypatch):  # noqa: F811
+    """One of the same content, that is, wherever its file lies; another under the same name is prepared."""
     monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
-    for name in ("colleague", "me"):
+    made = {}
+    for name, content in (("colleague", "GGUF one"), ("me", "GGUF one"), ("another", "GGUF two")):
         copy = copy_of_the_project(tmp_path / name, planted_folder)
+        config = copy.path("config", "tiny.yaml")
+        config.write_text(config.read_text().replace("path: .cache/planted-model", "gguf: small.gguf"))
+        copy.path("workflow", "scripts", "prepare_model.py").write_text(MADE_FROM_A_FILE)
+        copy.path("small.gguf").write_text(content)
         copy.snakemake("--cores", "1", "--cache", "--until", "prepare_model", *TINY)
-    (weights,) = (tmp_path / "me" / "results" / "models").glob("*/model.safetensors")
-    assert weights.readlink().is_relative_to(tmp_path / "cache")
-    assert weights.is_file()
-    # The second one's job did not run: it said nothing.
-    logs = {name: list(tmp_path.glob(f"{name}/results/models/logs/*.log")) for name in ("colleague", "me")}
-    assert "making local weights" in logs["colleague"][0].read_text()
-    assert not any(log.read_text() for log in logs["me"])
+        (made[name],) = copy.path("results", "models").glob("*/model.safetensors")
+    assert made["me"].readlink().is_relative_to(tmp_path / "cache")
+    assert made["me"].read_text() == made["colleague"].read_text() == f"GGUF one by {tmp_path}/colleague"
+    assert made["another"].read_text() == f"GGUF two by {tmp_path}/another"

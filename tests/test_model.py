@@ -80,7 +80,7 @@ class TestSources:
     def test_each_can_be_checked_and_prepared(self):
         for name in names("model_sources"):
             module = source_module({name: "x"})
-            assert callable(module.check) and callable(module.prepare)
+            assert callable(module.check) and callable(module.files) and callable(module.prepare)
 
 
 class TestPath:
@@ -151,14 +151,12 @@ class TestPrepare:
             prepare_model({"path": str(empty_model)}, target)
         assert everything(tmp_path / "models") == before
 
-    def test_what_an_interrupted_run_left_is_cleared_away(self, empty_model, tmp_path):
-        for name in ("prepared", "prepared.partial"):
-            (tmp_path / name).mkdir()
-            (tmp_path / name / "old.safetensors").touch()
-        shutil.copy(empty_model / "config.json", tmp_path / "prepared.partial")
+    def test_what_was_there_before_is_cleared_away(self, empty_model, tmp_path):
+        (tmp_path / "prepared").mkdir()
+        (tmp_path / "prepared" / "old.safetensors").touch()
         prepare_model({"path": str(empty_model)}, tmp_path / "prepared")
         assert everything(tmp_path / "prepared") == ["config.json", "model.safetensors", "tokenizer.json"]
-        assert not (tmp_path / "prepared.partial").exists()
+        assert not list(tmp_path.glob("*.partial"))
 
 
 class TestPackage:
@@ -203,6 +201,22 @@ class TestGguf:
         gguf.check(source, "models.small")
         with pytest.raises(StudyError, match=r"strange\.gguf: transformers cannot read this GGUF file \(.*strange"):
             prepare_model(source, tmp_path / "prepared")
+
+    def test_what_lies_beside_the_file_is_not_read(self, tmp_path, monkeypatch):
+        (tmp_path / "model.gguf").write_bytes(b"GGUF")
+        (tmp_path / "generation_config.json").write_text("{}")
+        (tmp_path / "tokenizer_config.json").write_text("{}")
+        seen = []
+
+        def load(pretrained_model_name_or_path, gguf_file, dtype):
+            folder = Path(pretrained_model_name_or_path)
+            seen.append((everything(folder), (folder / gguf_file).read_bytes()))
+            raise ValueError("seen enough")
+
+        monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", load)
+        with pytest.raises(StudyError, match=rf"^{tmp_path}/model\.gguf: transformers cannot read .*seen enough"):
+            prepare_model({"gguf": str(tmp_path / "model.gguf")}, tmp_path / "prepared")
+        assert seen == [(["model.gguf"], b"GGUF")]
 
 
 class TestHub:

@@ -1,11 +1,16 @@
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from retrieval_heads import derived, tables
 from retrieval_heads.agreement import jaccard
+from retrieval_heads.overlap import Ranking
 from retrieval_heads.rankings import rank_heads
 from retrieval_heads.reliability import split_half
+from retrieval_heads.seeds import generator
+from retrieval_heads.study import DIMENSIONS
 
 DOCUMENTS = 8
 
@@ -100,3 +105,45 @@ def test_nothing_scored_gives_nothing():
     for empty in (split_half(scores, documents, 2, 0), split_half(scores.iloc[:0], documents, 2, 0)):
         assert empty.empty and list(empty.columns) == derived.RELIABILITY.columns
     assert split_half(*make_scores(), splits=0, seed=0).empty
+
+
+def plainly(scores, documents, splits, seed, k, grid):
+    """The same by its definition: the rows of a half are ranked as the rows of a study are."""
+    doc, found = scores["prompt_id"].map(documents), []
+    names = np.array(sorted(doc.unique()))
+    for split in range(splits):
+        chosen = generator(seed, "split_half", split).permutation(len(names))[: len(names) // 2]
+        first = doc.isin(names[chosen])
+        halves = [
+            {key: Ranking.of(rows, grid, k) for key, rows in rank_heads(scores[rows]).groupby(list(DIMENSIONS))}
+            for rows in (first, ~first)
+        ]
+        used = doc.groupby([scores[name] for name in DIMENSIONS]).nunique()
+        for key in sorted(halves[0].keys() & halves[1].keys()):
+            agreement = halves[0][key].compare(halves[1][key])
+            found.append((*key, split, used[key], k, *(agreement[name] for name in ("jaccard", "rbo", "spearman"))))
+    return pd.DataFrame(found, columns=derived.RELIABILITY.columns)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_is_what_ranking_the_rows_of_each_half_gives(seed):
+    rng = np.random.default_rng(seed)
+    scores, documents = make_scores(documents=7, noise=1.0, seed=seed, methods=("y", "x"), questions=("p", "q"))
+    # Prompts that a method did not score, heads that tie at nothing, rows in any order.
+    scores = scores[rng.random(len(scores.groupby(["method", "prompt_id"]).ngroup().unique())).repeat(20) < 0.4]
+    scores = scores.assign(score=scores["score"].where(scores["score"] > 0.5, 0.0)).sample(frac=1, random_state=seed)
+    found = split_half(scores, documents, splits=6, seed=seed, top_k=5)
+    expected = plainly(scores, documents, 6, seed, 5, (5, 4))
+    assert len(found) > 6
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_it_holds_little_beside_the_scores():
+    # A model of 1,024 heads has millions of rows, of which pandas would make several copies of a hundred bytes each.
+    scores, documents = make_scores(documents=30, noise=1.0, heads=(32, 32))
+    split_half(*make_scores(), splits=1, seed=0)  # what is imported now is not counted
+    tracemalloc.start()
+    split_half(scores, documents, splits=3, seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 70 * len(scores)

@@ -1,6 +1,13 @@
 import logging
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
 import sys
 import warnings
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,6 +84,69 @@ class TestLog:
         run(rule, lambda: runtime.log.info("first"))
         run(rule, lambda: runtime.log.info("second"))
         assert "second" in log_of(rule) and "first" not in log_of(rule)
+        assert "=== attempt 1," in log_of(rule)
+        assert [file.name for file in Path(rule.log[0]).parent.iterdir()] == ["small.log"]
+
+    @pytest.mark.parametrize(
+        "end", [StudyError("no such file."), ZeroDivisionError("by nought"), KeyboardInterrupt()], ids=repr
+    )
+    def test_a_retry_keeps_what_the_attempts_before_said(self, rule, end):
+        def work(said, error=None):
+            runtime.log.info(said)
+            if error is not None:
+                raise error
+
+        for said in ("first", "second"):
+            with suppress(ZeroDivisionError, KeyboardInterrupt):
+                run(rule, lambda said=said: work(said, end))
+            Path(rule.log[0]).unlink()  # as Snakemake does before a retry
+        run(rule, lambda: work("third"))
+        written = log_of(rule)
+        parts = re.split(r"^=== attempt (\d), .*\n", written, flags=re.MULTILINE)
+        assert parts[:2] == ["", "1"] and parts[3::2] == ["2", "3"]
+        for part, said in zip(parts[2::2], ("first", "second", "third"), strict=True):
+            assert [word for word in ("first", "second", "third") if f": {word}\n" in part] == [said]
+        run(rule, lambda: work("fourth"))
+        assert "third" not in log_of(rule)
+
+    def test_the_log_of_an_attempt_that_was_killed_is_kept(self, rule):
+        def killed():
+            with job(rule):
+                runtime.log.info("so far")
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        process = multiprocessing.get_context("fork").Process(target=killed)
+        process.start()
+        process.join()
+        Path(rule.log[0]).unlink()
+        run(rule, lambda: runtime.log.info("done"))
+        assert re.search(r"attempt 1,.*\n.*: so far\n=== attempt 2,.*\n.*: done\n$", log_of(rule))
+
+    def test_a_log_outlives_what_snakemake_does_before_a_retry(self, tmp_path):
+        rule = 'rule make:\n    output: "made"\n    log: "logs/make.log"\n    script: "make.py"\n'
+        (tmp_path / "Snakefile").write_text(rule)
+        (tmp_path / "make.py").write_text(
+            "from pathlib import Path\n"
+            "from retrieval_heads.errors import StudyError\n"
+            "from retrieval_heads.runtime import job, log\n"
+            "with job(snakemake):\n"
+            "    if not Path('tried').exists():\n"
+            "        Path('tried').touch()\n"
+            "        raise StudyError('once wrong.')\n"
+            "    log.info('then right')\n"
+            "    Path('made').touch()\n"
+        )
+        run = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", "1", "--retries", "1"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(runtime.__file__).parents[1])},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr
+        written = (tmp_path / "logs" / "make.log").read_text()
+        assert re.search(r"attempt 1,.*\n.*: once wrong\.\n=== attempt 2,.*\n.*: then right\n$", written)
+        assert [file.name for file in (tmp_path / "logs").iterdir()] == ["make.log"]
 
 
 class TestFailure:

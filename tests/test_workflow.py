@@ -272,6 +272,67 @@ def test_a_label_asks_nothing_anew(finished, changed):
     assert {name.partition("_")[0] for name in stale} == {"draw", "write"}
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer_config.json"])
+def test_a_model_that_is_changed_where_it_lies_is_measured_anew(finished, changed, name):
+    changed("config/tiny.yaml", "levels: [3, 6]", "levels: [3, 6, 7]")
+    file = finished.path(".cache", "planted-model", name)
+    content, stat = file.read_bytes(), file.stat()
+    try:
+        file.write_bytes(content + b"\n")
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as programs do that copy with times
+        stale = finished.stale()
+    finally:
+        file.write_bytes(content)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert {"build_prompts": 2, "score_heads": 2, "rank_heads": 2, "ablate_heads": 2}.items() <= stale.items()
+    assert "write_documents" not in stale
+
+
+def test_a_model_that_only_looks_new_is_the_same(finished, tmp_path):
+    link = finished.path(".cache", "planted-model")
+    lies = link.readlink()
+    shutil.copytree(lies, tmp_path / "copy")
+    (tmp_path / "copy" / "README.md").write_text("The same weights.")
+    try:
+        link.unlink()
+        link.symlink_to(tmp_path / "copy")
+        assert finished.stale() == {}
+    finally:
+        link.unlink()
+        link.symlink_to(lies)
+
+
+def test_a_prepared_model_is_made_anew_when_its_file_or_the_code_that_reads_it_changes(project):
+    """No GGUF file is read for it: an empty folder takes the place of what would be made of one."""
+    script = project.path("workflow", "scripts", "prepare_model.py")
+    script.write_text("from pathlib import Path\nPath(snakemake.output[0]).mkdir()\n")
+    config = project.path("config", "tiny.yaml")
+    config.write_text(config.read_text().replace("path: .cache/planted-model", "gguf: small.gguf"))
+
+    def to_make():
+        said = project.snakemake("-n", "--quiet", "host", "--until", "prepare_model", *TINY)
+        return set(re.findall(r"output: results/models/(\S+)", said))
+
+    def make(found):
+        (name,) = found
+        project.snakemake("--cores", "1", "--until", "prepare_model", *TINY)
+        return name
+
+    project.path("small.gguf").write_bytes(b"GGUF one")
+    one = make(to_make())
+    assert not to_make()
+    project.path("small.gguf").write_bytes(b"GGUF two")
+    two = make(to_make())
+    assert one != two and not to_make()
+    code = project.path("workflow", "retrieval_heads", "model_sources", "gguf.py")
+    former = code.read_text()
+    code.write_text(former + "# a remark\n")
+    assert to_make() == {two}
+    code.write_text(former)
+    project.path("small.gguf").write_bytes(b"GGUF one")
+    assert not to_make()
+
+
 def test_a_template_makes_documents_anew_and_keeps_the_model(finished, changed):
     changed("resources/documents/facts.yaml", "\n", "\n# a remark\n")
     stale = finished.stale()

@@ -1,13 +1,13 @@
 """How much goes through a model at a time: as much as its device holds, and less after memory ran out."""
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeVar
 
 import torch
 from transformers import PreTrainedModel
 
+from retrieval_heads.memory import memory_left
 from retrieval_heads.runtime import is_out_of_memory, log
 
 T = TypeVar("T")
@@ -35,11 +35,11 @@ class Budget:
 
         ``auto`` divides what the weights leave of the device's memory: an eighth for the activations of the tokens that
         run, half for the keys and values of those that are held. It is the same from run to run, whatever else the
-        device is doing.
+        device is doing, but for a CPU whose memory is limited for this process or its group (:func:`memory_left`).
         """
         config, device = model.config.get_text_config(), model.device
         size = model.dtype.itemsize
-        left = max(0, _memory(device) - model.get_memory_footprint())
+        left = _left(device, model.get_memory_footprint())
         # Hidden states, queries, keys and values; gate, up and their product.
         activations = size * (
             8 * config.hidden_size + 3 * (getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
@@ -103,10 +103,10 @@ def part_of(items: Sequence[T], part: int, parts: int, together: int = 1) -> Seq
     return items[start:stop]
 
 
-def _memory(device: torch.device) -> int:
-    """All memory of a device, in bytes."""
+def _left(device: torch.device, weights: int) -> int:
+    """What a model's weights leave of a device's memory, in bytes."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[1]
+        return max(0, torch.cuda.mem_get_info(device)[1] - weights)
     if device.type == "mps":
-        return torch.mps.recommended_max_memory()
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return max(0, torch.mps.recommended_max_memory() - weights)
+    return memory_left(weights)

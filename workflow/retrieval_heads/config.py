@@ -2,8 +2,6 @@
 
 import copy
 import difflib
-import hashlib
-import json
 import math
 import os
 import re
@@ -20,6 +18,7 @@ from retrieval_heads.documents import document_source
 from retrieval_heads.errors import StudyError
 from retrieval_heads.folder import names
 from retrieval_heads.haystack import DOCUMENTS
+from retrieval_heads.identity import model_content, model_folder
 from retrieval_heads.loading import require_quantizer, require_trusted
 from retrieval_heads.model_sources import source_module
 from retrieval_heads.reading import read_json, read_yaml, require_single_keys
@@ -82,12 +81,6 @@ def head_sets(config: dict) -> int:
     return 1 + len(config["methods"]) * len(ablation["levels"]) * (1 + draws)
 
 
-def model_artifact(name: str, source: dict) -> str:
-    """Name of a prepared model's folder, the same in every study that takes the model from the same source."""
-    digest = hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{name}-{digest}"
-
-
 def check_surroundings(config: dict, packages: bool = True) -> None:
     """Check what a config names outside itself: documents, folders, models, results and lists of others, room to write.
 
@@ -119,15 +112,16 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
     grids = {}
     for name, model in config["models"].items():
         source = model["source"]
-        prepared = results / "models" / model_artifact(name, source)
-        if not prepared.is_dir() and (packages or "package" not in source):
+        if packages or "package" not in source:
             source_module(source).check(source, f"models.{name}")
         require_quantizer(f"models.{name}", model.get("quantization"), config["compute"]["device"], packages)
-        for folder in (prepared, Path(source.get("path", prepared))):
-            if (grid := _check_model(config, name, folder)) is not None:
-                grids[name] = grid
-            if packages and (folder / "config.json").is_file():
-                require_trusted(folder, f"models.{name}", model["trust_remote_code"])
+        # The content of a local folder is not asked for here, as it does not decide where the folder is.
+        content = None if "path" in source else model_content(source, results, packages)
+        folder = model_folder(name, source, content, results)
+        if (grid := _check_model(config, name, folder)) is not None:
+            grids[name] = grid
+        if packages and (folder / "config.json").is_file():
+            require_trusted(folder, f"models.{name}", model["trust_remote_code"])
     _check_imports(config, grids)
 
 

@@ -34,22 +34,37 @@ def split_half(
     if scores.empty:
         return pd.DataFrame(columns=RELIABILITY.columns)
     ((layers, per_layer),) = grids(scores).values()
-    k = top_k_for(layers * per_layer, top_k)
-    doc = scores["prompt_id"].map(documents)
-    names = np.array(sorted(doc.unique()))
-    used = doc.groupby([scores[name] for name in DIMENSIONS]).nunique()
+    k, heads = top_k_for(layers * per_layer, top_k), layers * per_layer
+    configurations, configuration = _codes(scores, list(DIMENSIONS))
+    prompt, prompts = scores["prompt_id"].factorize(sort=True)
+    names, owner = np.unique(documents[prompts].to_numpy(str), return_inverse=True)
+    doc = owner[prompt]
+    used = np.bincount(np.unique(configuration * len(names) + doc) // len(names))
+    # One sum for each configuration and head; prompts in one order, so that the last bit does not depend on the rows'.
+    place = configuration * heads + (scores["layer"] * per_layer + scores["head"]).to_numpy()
+    order = np.argsort(prompt, kind="stable")
+    place, doc, score = place[order], doc[order], scores["score"].to_numpy()[order]
+    del order, prompt, configuration
     rows = []
     for split in range(splits):
-        order = generator(seed, "split_half", split).permutation(len(names))
-        first = doc.isin(names[order[: len(names) // 2]])
-        halves = [_rankings(scores[chosen], (layers, per_layer), k) for chosen in (first, ~first)]
-        for configuration in sorted(halves[0].keys() & halves[1].keys()):
-            agreement = halves[0][configuration].compare(halves[1][configuration])
+        first = np.zeros(len(names), bool)
+        first[generator(seed, "split_half", split).permutation(len(names))[: len(names) // 2]] = True
+        halves = []
+        for chosen in (first[doc], ~first[doc]):
+            sums, counts = (
+                np.bincount(place[chosen], weights, minlength=len(configurations) * heads).reshape(-1, heads)
+                for weights in (score[chosen], None)
+            )
+            halves.append([_ranking(*each, (layers, per_layer), k) for each in zip(sums, counts, strict=True)])
+        for at, (a, b) in enumerate(zip(*halves, strict=True)):
+            if a is None or b is None:
+                continue
+            agreement = a.compare(b)
             rows.append(
                 {
-                    **dict(zip(DIMENSIONS, configuration, strict=True)),
+                    **dict(zip(DIMENSIONS, configurations[at], strict=True)),
                     "split": split,
-                    "documents": used[configuration],
+                    "documents": used[at],
                     "k": k,
                     **agreement,
                 }
@@ -57,8 +72,23 @@ def split_half(
     return pd.DataFrame(rows, columns=RELIABILITY.columns)
 
 
-def _rankings(scores: pd.DataFrame, grid: tuple[int, int], k: int) -> dict[tuple, Ranking]:
-    return {
-        configuration: Ranking.of(group, grid, k)
-        for configuration, group in rank_heads(scores).groupby(list(DIMENSIONS))
-    }
+def _codes(frame: pd.DataFrame, columns: list[str]) -> tuple[list[tuple], np.ndarray]:
+    """The different values that rows have in these columns, sorted, and for each row which of them it has."""
+    code = np.zeros(len(frame), np.int64)
+    values: list[tuple] = [()]
+    for name in columns:
+        each, different = frame[name].factorize(sort=True)
+        # Numbered anew after each column, so that only what occurs together is counted.
+        found, code = np.unique(code * len(different) + each, return_inverse=True)
+        values = [(*values[both // len(different)], different[both % len(different)]) for both in found]
+    return values, code
+
+
+def _ranking(sums: np.ndarray, counts: np.ndarray, grid: tuple[int, int], k: int) -> Ranking | None:
+    """The ranking of the heads that have scores, by their means; sums and counts have shape (heads,)."""
+    (listed,) = np.nonzero(counts)
+    if not len(listed):
+        return None
+    layer, head = np.divmod(listed, grid[1])
+    means = pd.DataFrame({"layer": layer, "head": head, "score": sums[listed] / counts[listed]})
+    return Ranking.of(rank_heads(means.assign(**dict.fromkeys([*DIMENSIONS, "prompt_id"], "-"))), grid, k)

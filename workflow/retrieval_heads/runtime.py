@@ -2,6 +2,8 @@
 
 import gc
 import logging
+import os
+import platform
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -13,17 +15,26 @@ from retrieval_heads.errors import StudyError
 log = logging.getLogger("retrieval_heads")
 
 _EVERY_S = 10
+_ATTEMPT = "=== attempt "
 
 
 @contextmanager
 def job(snakemake) -> Iterator[None]:
-    """Run a script's work: log to the file that its rule declares; show progress, or why it failed, on screen."""
-    file = logging.FileHandler(_made(snakemake.log[0]), mode="w", encoding="utf-8")
+    """Run a script's work: log to the file that its rule declares; show progress, or why it failed, on screen.
+
+    Before a job begins, Snakemake deletes the log of the attempt before. So attempts write a second file,
+    ``{log}.attempts``, which the next one puts at the head of its log, and which is deleted when one ends well.
+    """
+    declared = Path(snakemake.log[0])
+    attempts = declared.with_name(f"{declared.name}.attempts")
+    _begin(declared, attempts)
+    files = [logging.FileHandler(file, encoding="utf-8") for file in (declared, attempts)]
     screen = logging.StreamHandler(sys.stderr)
     label = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
     screen.setFormatter(logging.Formatter(f"{label}: %(message)s"))
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[file], force=True)
+    for file in files:
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=files, force=True)
     logging.captureWarnings(True)
     log.setLevel(logging.INFO)
     log.addHandler(screen)
@@ -43,6 +54,7 @@ def job(snakemake) -> Iterator[None]:
             "or give the job a larger machine."
         )
         sys.exit(1)
+    attempts.unlink(missing_ok=True)
 
 
 def shard(wildcards) -> tuple[int, int]:
@@ -70,7 +82,12 @@ def progress(items: Iterable, total: int, what: str) -> Iterator:
             log.info("%d of %d %s, %.0f s so far, about %.0f s left", done, total, what, now - start, left)
 
 
-def _made(file: str) -> Path:
-    path = Path(file)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+def _begin(declared: Path, attempts: Path) -> None:
+    """Start a log with what former attempts said, of which none has ended well, and a line that tells this one."""
+    declared.parent.mkdir(parents=True, exist_ok=True)
+    former = attempts.read_text(encoding="utf-8") if attempts.exists() else ""
+    number = 1 + sum(line.startswith(_ATTEMPT) for line in former.splitlines())
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    begun = f"{former}{_ATTEMPT}{number}, process {os.getpid()} on {platform.node()}, {now}\n"
+    for file in (declared, attempts):
+        file.write_text(begun, encoding="utf-8")

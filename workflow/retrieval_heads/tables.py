@@ -222,25 +222,44 @@ def read(path: str | Path, table: Table) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise StudyError(f"{path}: no such file; run the rule that makes it.")
+    columns = {}
     try:
-        data = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in table.columns if name not in file.schema_arrow.names]
+            # One column at a time, and of its texts each once, for tables of scores have millions of rows.
+            for name in () if missing else table.columns:
+                columns[name] = _compact(file.read(columns=[name])[name])
     except (pa.ArrowInvalid, OSError) as error:
         raise StudyError(f"{path}: not a readable Parquet file; delete it and run again.") from error
-    missing = [name for name in table.columns if name not in data.column_names]
     if missing:
         raise StudyError(f"{path}: the {table.name} table lacks the columns {', '.join(missing)}.")
     try:
-        data = data.select(table.columns).cast(table.schema(strict=False))
+        for name, type_ in table.fields:
+            if columns[name].type != _encoded(type_):
+                columns[name] = columns[name].cast(type_)
     except (pa.ArrowException, ValueError) as error:
         raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
+    data = pa.table(columns)
     _check(data, path, table)
-    return table.typed(data.to_pandas())
+    frame = data.to_pandas(self_destruct=True)
+    for name in frame.columns[frame.dtypes == "category"]:
+        frame[name] = frame[name].astype(object)
+    return table.typed(frame)
 
 
 def read_all(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
     """Read the parts of a table, one file for each, and put them one below the other."""
     frames = [read(path, table) for path in paths]
     return pd.concat(frames, ignore_index=True) if frames else table.empty()
+
+
+def _compact(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    # Not where texts are lacking: pandas would take these for numbers that are none.
+    return column.dictionary_encode() if pa.types.is_string(column.type) and not column.null_count else column
+
+
+def _encoded(type_: pa.DataType) -> pa.DataType:
+    return pa.dictionary(pa.int32(), type_)
 
 
 def _check(data: pa.Table, path: Path, table: Table) -> None:

@@ -1,38 +1,89 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all.
 
+What is being written lies in a work folder beside its target, ``{target}.{random}.partial``, which no other writer has.
+A writer holds a lock in it as long as it lives, so that the next one can tell what a killed one left, and removes it.
+"""
+
+import errno
+import fcntl
+import glob
+import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+
+_LOCK = "lock"
 
 
 @contextmanager
 def whole_file(target: str | Path) -> Iterator[Path]:
     """A path to write to, which takes the target's place at the end; after an error nothing of it is left."""
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(target)
-    try:
-        yield partial
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _work_folder(target) as work:
+        yield (made := work / target.name)
+        made.replace(target)
 
 
 @contextmanager
 def whole_folder(target: str | Path) -> Iterator[Path]:
-    """An empty folder to fill, which takes the target's place at the end; after an error nothing of it is left."""
+    """An empty folder to fill, which takes the target's place at the end; after an error nothing of it is left.
+
+    A folder that was there is moved aside first: for a moment there is none, and never a half of one.
+    """
     target = Path(target)
-    partial = _partial(target)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    with _work_folder(target) as work:
+        (made := work / target.name).mkdir()
+        yield made
+        for attempt in range(1000):
+            aside = work / f"aside-{attempt}"
+            with suppress(FileNotFoundError):
+                target.rename(aside)
+            try:
+                made.rename(target)
+                return
+            except BaseException as error:
+                # Another writer was quicker: its folder gives way to this one, as it would a moment later.
+                if getattr(error, "errno", None) not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    with suppress(OSError):
+                        aside.rename(target)
+                    raise
+        raise OSError(errno.EBUSY, "other processes write this folder without end", str(target))
+
+
+@contextmanager
+def _work_folder(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target)
+    work = target.with_name(f"{target.name}.{secrets.token_hex(6)}.partial")
+    work.mkdir()
     try:
-        yield partial
-        shutil.rmtree(target, ignore_errors=True)
-        partial.replace(target)
+        with (work / _LOCK).open("w") as lock:
+            if _take(lock):
+                lock.write("held, or abandoned\n")
+                lock.flush()
+            yield work
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _partial(target: Path) -> Path:
-    return target.with_name(target.name + ".partial")
+def _remove_abandoned(target: Path) -> None:
+    """Remove what writers of this target left that were killed; on a file system without locks it stays."""
+    for work in target.parent.glob(f"{glob.escape(target.name)}.*.partial"):
+        abandoned = False
+        # One that has just begun may have no lock yet: it writes into the file as soon as it has.
+        with suppress(OSError), (work / _LOCK).open("r+") as lock:
+            abandoned = _take(lock) and os.fstat(lock.fileno()).st_size > 0
+        if abandoned:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _take(lock: IO[str]) -> bool:
+    """Take the lock of a work folder, if nobody has it; it is free again when the file is closed or its owner dies."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING
 from retrieval_heads import tables
 from retrieval_heads.ablation import ablate_split
 from retrieval_heads.budget import Budget
+from retrieval_heads.identity import unchanged_model
 from retrieval_heads.model import load_model, load_tokenizer
 from retrieval_heads.prompts import usable
 from retrieval_heads.runtime import job, shard
@@ -10,7 +11,7 @@ from retrieval_heads.runtime import job, shard
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job(snakemake):
+with job(snakemake), unchanged_model(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     prompts = usable(tables.read(source.prompts, tables.PROMPTS), "test", source.prompts)
     head_sets = tables.read(source.head_sets, tables.HEAD_SETS)

@@ -2,6 +2,7 @@ from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
 from retrieval_heads.haystack import DOCUMENTS, load_haystack
+from retrieval_heads.identity import unchanged_model
 from retrieval_heads.loading import require_trusted
 from retrieval_heads.model import load_tokenizer, require_context
 from retrieval_heads.prompts import Builder
@@ -10,7 +11,7 @@ from retrieval_heads.runtime import job
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job(snakemake):
+with job(snakemake), unchanged_model(snakemake):
     params, model, length = snakemake.params, snakemake.wildcards.model, int(snakemake.wildcards.length)
     require_trusted(snakemake.input.model, f"models.{model}", trusted := params.trust_remote_code)
     require_context(snakemake.input.model, model, length, trusted)

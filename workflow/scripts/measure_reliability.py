@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,15 +12,21 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     params = snakemake.params
-    scores = tables.read_all(snakemake.input.scores, tables.SCORES)
     # Models share prompts' ids, and an id names its document whatever the model.
     prompts = pd.concat(
         [tables.read(file, tables.PROMPTS)[["prompt_id", "doc_id"]] for file in snakemake.input.prompts]
     )
     documents = prompts.drop_duplicates().set_index("prompt_id")["doc_id"]
-    groups = [group for _, group in scores.groupby(["model", "context_length"], sort=False)]
+    # The scores of all models and lengths would not fit into memory at a time.
+    folders = list(dict.fromkeys(Path(file).parent for file in snakemake.input.scores))
     frames = [
-        split_half(group, documents, params.splits, params.seed, params.top_k)
-        for group in progress(groups, len(groups), "rankings to halve")
+        split_half(
+            tables.read_all([file for file in snakemake.input.scores if Path(file).parent == folder], tables.SCORES),
+            documents,
+            params.splits,
+            params.seed,
+            params.top_k,
+        )
+        for folder in progress(folders, len(folders), "rankings to halve")
     ]
     tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], derived.RELIABILITY)

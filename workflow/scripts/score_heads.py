@@ -2,6 +2,7 @@ from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
 from retrieval_heads.budget import Budget
+from retrieval_heads.identity import unchanged_model
 from retrieval_heads.method import make_methods
 from retrieval_heads.model import load_model, load_tokenizer
 from retrieval_heads.prompts import usable
@@ -11,7 +12,7 @@ from retrieval_heads.scoring import score_split
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job(snakemake):
+with job(snakemake), unchanged_model(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     prompts = usable(tables.read(source.prompts, tables.PROMPTS), "train", source.prompts)
     methods = make_methods(params.methods)

@@ -16,6 +16,11 @@ def check(source: dict, key: str) -> None:
             raise StudyError(f"{key}.source.gguf: {file} is no GGUF file; give one, or a folder as source.path.")
 
 
+def files(source: dict) -> list[Path]:
+    """The file itself."""
+    return [Path(source["gguf"])]
+
+
 def prepare(source: dict, folder: Path) -> None:
     """De-quantise the file."""
     check(source, "models")
@@ -26,6 +31,7 @@ def dequantize(file: Path, folder: Path) -> None:
     """Fill a folder with a GGUF file's model, as bfloat16 safetensors, and the tokenizer that it holds."""
     # Imported here, for a check at the start of the workflow should take no time.
     from functools import cache
+    from tempfile import TemporaryDirectory
     from unittest.mock import patch
 
     import gguf
@@ -37,10 +43,12 @@ def dequantize(file: Path, folder: Path) -> None:
     # Transformers would parse the file for config, weights and tokenizer each, and name all tensors for every module.
     once: dict[str, Any] = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
     try:
-        with patch.multiple(gguf, **once):
+        # In a folder of its own, for transformers would also read a tokenizer or settings that lie beside the file.
+        with patch.multiple(gguf, **once), TemporaryDirectory() as alone:
+            Path(alone, "model.gguf").symlink_to(file.resolve())
             _require_plain_positions(file, gguf.GGUFReader(str(file)))
-            loaded = read_weights(str(file.parent), file, gguf_file=file.name, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+            loaded = read_weights(alone, file, gguf_file="model.gguf", dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file="model.gguf")
     except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise StudyError(f"{file}: transformers cannot read this GGUF file ({reason}); choose another.") from error

@@ -10,6 +10,11 @@ from retrieval_heads.model_sources import path as local
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
 
 
+def files(source: dict) -> list[Path]:
+    """None: a revision stands for them, and as it was when it was fetched where it moves, as main does."""
+    return []
+
+
 def check(source: dict, key: str) -> None:
     """Refuse an id that cannot be one; whether it exists is known when it is fetched."""
     name = source["hub"]

@@ -12,6 +12,11 @@ def check(source: dict, key: str) -> None:
     _find(source, key)
 
 
+def files(source: dict) -> list[Path]:
+    """The file that the package ships."""
+    return [_find(source, "models")]
+
+
 def prepare(source: dict, folder: Path) -> None:
     """De-quantise the file."""
     gguf.dequantize(_find(source, "models"), folder)

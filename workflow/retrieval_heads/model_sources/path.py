@@ -5,6 +5,13 @@ from pathlib import Path
 from retrieval_heads.errors import StudyError
 
 
+def files(source: dict) -> list[Path]:
+    """All that a model or tokenizer may be loaded from: what lies there but for hidden files and Markdown."""
+    folder = Path(source["path"])
+    found = [file for file in folder.iterdir() if not file.name.startswith(".") and file.suffix.lower() != ".md"]
+    return sorted(file for file in (*found, *folder.glob("additional_chat_templates/*.jinja")) if file.is_file())
+
+
 def check(source: dict, key: str) -> None:
     """Refuse a folder that is not there or lacks config, safetensors or tokenizer."""
     folder = Path(source["path"])
@@ -14,7 +21,7 @@ def check(source: dict, key: str) -> None:
 
 
 def prepare(source: dict, folder: Path) -> None:
-    """Link the files, which stay where they are."""
+    """Link the files, which stay where they are; the workflow itself uses a local folder without that."""
     check(source, "models")
     for file in Path(source["path"]).iterdir():
         if file.is_file():
