@@ -57,6 +57,7 @@ PROMPTS = Table(
         ("depth", _float),
         ("input_ids", _ids),
         ("null_ids", _ids),
+        ("no_needle_ids", _ids),
         ("needle_start", _int),
         ("needle_end", _int),
         ("answer_start", _int),
@@ -66,9 +67,10 @@ PROMPTS = Table(
         ("status", _text),
     ),
     key=("prompt_id",),
-    # A prompt that was left out has its reason in `status` and no tokens.
+    # A prompt that was left out has its reason in `status` and no tokens; one of the train split is not guessed at.
     nullable=frozenset(
-        {"input_ids", "null_ids", "needle_start", "needle_end", "answer_start", "answer_end", "suffix_start", "answer"}
+        {"input_ids", "null_ids", "no_needle_ids", "needle_start", "needle_end", "answer_start", "answer_end"}
+        | {"suffix_start", "answer"}
     ),
 )
 
@@ -119,8 +121,9 @@ RANKINGS = Table(
     nullable=frozenset({"score_sd"}),
 )
 
-# What was cut: the whole model (baseline), the top of a method's ranking (method), or a control (random) drawn for that
-# method's top set, layer by layer (matching = layer) or from the whole model (matching = none).
+# What was ablated: nothing (baseline), the top of a method's ranking (method), or a control (random) drawn for that
+# method's top set, layer by layer (matching = layer) or from the whole model (matching = none). Or nothing, in a prompt
+# without the document (no_needle): what guessing gives. Then k is 0, as in the baseline.
 HEAD_SET = (
     ("source", _text),
     ("method", _text),
@@ -157,6 +160,24 @@ ABLATION = Table(
         ("answer_logprob", _float),
     ),
     key=("model", "prompt_id", *(name for name, _ in HEAD_SET), "mode", "scope"),
+    nullable=HEAD_SET_NULLABLE,
+)
+
+
+GUARD = Table(
+    "guard",
+    (
+        ("model", _text),
+        ("question", _text),
+        ("context_length", _int),
+        *HEAD_SET,
+        ("mode", _text),
+        ("scope", _text),
+        ("logprob", _float),
+        ("change", _float),
+        ("tokens", _int),
+    ),
+    key=("model", "question", "context_length", *(name for name, _ in HEAD_SET), "mode", "scope"),
     nullable=HEAD_SET_NULLABLE,
 )
 
