@@ -266,6 +266,11 @@ def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
     return {Path(path).stem: tables.read(path, _TABLES[Path(path).stem]) for path in paths}
 
 
+LANGUAGE_WHOLE, LANGUAGE_BROKEN = 0.1, 1.0
+"""Losses of log-probability of prose, in nats per token: up to the first a model's language counts as whole, from the
+second on as broken. They raise its perplexity by a tenth, and by a factor of e."""
+
+
 def guard_at(guard: pd.DataFrame, by: Iterable[str] = ("model", "method", "k")) -> pd.DataFrame:
     """What ablation does to the log-probability of prose, over all questions, lengths and draws of the guard table.
 
