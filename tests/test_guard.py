@@ -4,17 +4,24 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 import oracle
-from retrieval_heads import guard
-from retrieval_heads.ablation import MODES, SCOPES
+from made_tables import make_study
+from planted import CONSTANT_SIZE, GROUP, HEAD_DIM, Stream, planted_model
+from retrieval_heads import effects, guard
+from retrieval_heads.ablation import MODES, SCOPES, ablate_split
 from retrieval_heads.budget import Budget
+from retrieval_heads.claims import Outcome, guarding
+from retrieval_heads.documents import make_documents
 from retrieval_heads.errors import StudyError
 from retrieval_heads.guard import READ, SCORED, measure_guard, prose_ids
 from retrieval_heads.haystack import load_haystack
-from retrieval_heads.head_sets import parse_head
+from retrieval_heads.head_sets import head_name, parse_head
 from retrieval_heads.inference import continue_prefix
+from retrieval_heads.prompts import Builder, usable
 from retrieval_heads.tables import GUARD, write
+from test_planted_study import CONFIG
 from tiny_models import MODELS, Numbers, random_ids
 
 PROSE = Path("resources/guard/prose.txt")
@@ -128,3 +135,76 @@ def test_the_prose_is_long_enough_for_any_tokenizer_and_none_of_the_haystack():
 def test_what_is_not_offered_is_refused(key, value):
     with pytest.raises(StudyError, match=rf"ablation\.{key}: {value} is not offered"):
         measure(MODELS["llama"](), **{key: value})
+
+
+# --- a model whose heads are known ---------------------------------------------------------------------------------
+
+LANGUAGE_HEAD = (4, 0)
+
+
+def hang_language_on_a_head(model):
+    """Gives every word a random logit that only one head takes back: without it the model is broken.
+
+    The logits hang on a part of the residual stream that is otherwise empty; the embedding writes 1 into it, and the
+    head, whose values are the same everywhere, −1.
+    """
+    layer, head = LANGUAGE_HEAD
+    attention, empty = model.model.layers[layer].self_attn, Stream.SINK.stop
+    with torch.no_grad():
+        model.model.embed_tokens.weight[:, empty] = 1
+        words = torch.Generator().manual_seed(0)
+        model.lm_head.weight[:, empty] = 8 * torch.randn(len(model.lm_head.weight), generator=words)
+        values = attention.v_proj.weight.view(-1, HEAD_DIM, Stream.size)[head // GROUP]
+        values.zero_()
+        values[0, Stream.CONSTANT] = 1 / CONSTANT_SIZE
+        out = attention.o_proj.weight.view(Stream.size, -1, HEAD_DIM)
+        out[:, head // GROUP * GROUP : (head // GROUP + 1) * GROUP] = 0
+        out[empty, head, 0] = -1
+
+
+def test_lost_retrieval_and_a_broken_model_are_told_apart():
+    config = CONFIG | {"documents": CONFIG["documents"] | {"train": 1, "test": 6}}
+    questions = {key: config["questions"][key] for key in ("employee_count", "hq_state")}
+    documents, text = make_documents(config, 3), PROSE.read_text(encoding="utf-8")
+    hay = load_haystack("resources/haystack")
+    asked = " ".join(f"{q['text']}{q['answer_prefix']}" for q in questions.values())
+    planted = planted_model(" ".join([hay, text, *documents["text"], asked, "\n\nQuestion: N/A\nAnswer:"]))
+    hang_language_on_a_head(planted.model)
+    builder = Builder("planted", planted.tokenizer, hay, questions, CONFIG["prompts"], 500, 3)
+    prompts = usable(builder.build(documents), "test", "here")
+    sets = {"retrieval": planted.retrieval_heads, "language": [LANGUAGE_HEAD], None: []}
+    rows = [
+        {"model": "planted", "question": question, "context_length": 500, "matching": None, "draw": None, "k": 6}
+        | {"method": method, "source": "method" if heads else "baseline", "heads": [head_name(*head) for head in heads]}
+        | ({} if heads else {"k": 0})
+        for question in questions
+        for method, heads in sets.items()
+    ]
+    sets, budget, how = pd.DataFrame(rows), Budget(4096, 16384), {"mode": "zero", "scope": "all"}
+    types = {key: q["type"] for key, q in questions.items()}
+    answered = ablate_split(
+        planted.model, planted.tokenizer, prompts, sets, types, budget=budget, max_new_tokens=8, stop=["\n", "."], **how
+    )
+    ids = prose_ids(planted.tokenizer, text)
+    read = measure_guard(planted.model, planted.tokenizer, ids, sets, budget=budget, **how)
+
+    accuracy = answered.assign(what=answered["method"].fillna(answered["source"])).groupby("what")["correct"].mean()
+    assert accuracy["baseline"] > 0.9
+    # By accuracy alone, the two could not be told apart, nor from guessing.
+    assert max(accuracy["retrieval"], accuracy["language"], accuracy["no_needle"]) < 0.2
+    change = read.groupby("method")["change"].mean()
+    # These heads copy wherever they can, in prose too, where it is seldom right: it loses nothing without them.
+    assert change["retrieval"] > -0.01 and change["language"] < -2
+
+    study = make_study(models=("planted",), methods=(), questions=tuple(questions), lengths=(500,), levels=(6,))
+    made = {"effects": effects.from_rows(answered, 1, 200).effects, "guard": read}
+    alone, broken = (
+        next(
+            claim for claim in guarding.ablation_takes_retrieval_alone(made, study) if f"of {name} in" in claim.sentence
+        )
+        for name in ("Retrieval", "Language")
+    )
+    assert alone.outcome is Outcome.SUPPORTED, alone.sentence
+    assert broken.outcome is Outcome.CONTRADICTED and "the model is broken" in broken.sentence
+    (sign,) = guarding.ablation_breaks_no_model(made, study)
+    assert sign.outcome is Outcome.CONTRADICTED and "6 heads of Language" in sign.sentence

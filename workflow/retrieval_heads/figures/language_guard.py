@@ -32,7 +32,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             shift = (place - (len(methods) - 1) / 2) * max(levels) / 60
             _curve(ax, rows, shift, label=study.label("method", method), **style.method_style(study, method))
         for loss, dashes in ((LANGUAGE_WHOLE, (0, (4, 2))), (LANGUAGE_BROKEN, "-")):
-            name = {LANGUAGE_WHOLE: "Language whole above", LANGUAGE_BROKEN: "Model broken below"}[loss]
+            name = {LANGUAGE_WHOLE: "Limit: language whole", LANGUAGE_BROKEN: "Limit: model broken"}[loss]
             ax.axhline(-loss, color=style.INK, linestyle=dashes, linewidth=0.7, zorder=0.8, label=name)
         ax.set_xticks(style.level_ticks(levels, len(models)))
     figure.supxlabel("Heads ablated")

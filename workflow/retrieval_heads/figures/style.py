@@ -29,7 +29,7 @@ _TOL_MUTED = ["#332288", "#CC6677", "#999933", "#44AA99", "#882255", "#88CCEE", 
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 INK, RANDOM, FAINT = "#222222", "#7A7A7A", "#DDDDDD"
 HEATMAP = "Blues"
-_LAST = ("Mean", "Union", "Chance", "Random heads", "Guessing")
+_LAST = ("Mean", "Union", "Chance", "Random heads", "Guessing", "Limit")
 """How labels begin that come last in a legend, in this order."""
 
 Look = dict[str, Any]
