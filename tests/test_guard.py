@@ -163,7 +163,7 @@ def hang_language_on_a_head(model):
 
 
 def test_lost_retrieval_and_a_broken_model_are_told_apart():
-    config = CONFIG | {"documents": CONFIG["documents"] | {"train": 1, "test": 6}}
+    config = CONFIG | {"documents": CONFIG["documents"] | {"train": 1, "test": 8}}
     questions = {key: config["questions"][key] for key in ("employee_count", "hq_state")}
     documents, text = make_documents(config, 3), PROSE.read_text(encoding="utf-8")
     hay = load_haystack("resources/haystack")
