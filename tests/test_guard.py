@@ -153,7 +153,7 @@ def hang_language_on_a_head(model):
     with torch.no_grad():
         model.model.embed_tokens.weight[:, empty] = 1
         words = torch.Generator().manual_seed(0)
-        model.lm_head.weight[:, empty] = 8 * torch.randn(len(model.lm_head.weight), generator=words)
+        model.lm_head.weight[:, empty] = 20 * torch.randn(len(model.lm_head.weight), generator=words)
         values = attention.v_proj.weight.view(-1, HEAD_DIM, Stream.size)[head // GROUP]
         values.zero_()
         values[0, Stream.CONSTANT] = 1 / CONSTANT_SIZE
