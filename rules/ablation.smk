@@ -45,6 +45,35 @@ rule ablate_heads:
         "../workflow/scripts/ablate_heads.py"
 
 
+# What the sets leave of the model's language: one job for each model, as a text is read so quickly.
+rule measure_guard:
+    input:
+        head_sets=lambda wildcards: [
+            f"{OUT}/head_sets/{wildcards.model}/{length}.parquet"
+            for length in ablated_lengths(config)
+        ],
+        prose="resources/guard/prose.txt",
+        model=model_folder,
+    output:
+        f"{OUT}/guard/{{model}}.parquet",
+    log:
+        f"{OUT}/logs/measure_guard/{{model}}.log",
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=guard_runtime,
+    params:
+        loading=loading,
+        mode=config["ablation"]["mode"],
+        scope=config["ablation"]["scope"],
+        code=code("measure_guard.py"),
+    script:
+        "../workflow/scripts/measure_guard.py"
+
+
 rule collect_table:
     input:
         lambda wildcards: parts(wildcards.table),
@@ -53,7 +82,7 @@ rule collect_table:
     log:
         f"{OUT}/logs/collect_table/{{table}}.log",
     wildcard_constraints:
-        table="rankings|ablation",
+        table="rankings|ablation|guard",
     conda:
         "../envs/analysis.yaml"
     params:

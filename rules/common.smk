@@ -41,6 +41,8 @@ MODELS = f"{config['results']}/models"
 ABLATED = "ablation_summary" if config["published"] else "ablation"
 # How far rankings depend on the documents can be seen where scores of single prompts are known.
 NOISE = ["reliability"] if not config["published"] and config["analysis"]["split_halves"] else []
+# What ablation leaves of the language can be measured where there is a model.
+GUARD = [] if config["published"] else ["guard"]
 CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
 
 
@@ -88,8 +90,10 @@ def shards(stage, model, length):
 
 
 def parts(stage, models=None, lengths=None):
-    """All files of a stage, which has them for each model and context length, or those of some models and lengths."""
+    """All files of a stage, or those of some models and lengths. The guard has one for each model, else each length."""
     models = config["models"] if models is None else models
+    if stage == "guard":
+        return expand(f"{OUT}/guard/{{model}}.parquet", model=models)
     if lengths is None and stage == "ablation":
         lengths = ablated_lengths(config)
     elif lengths is None:
@@ -148,6 +152,8 @@ def shown_config():
 
 # Minutes for a context of 1,000 tokens and a gigabyte of weights: half the speed that an A100 should reach.
 MINUTES_PER_CONTEXT = 0.01 / 60
+# Tokens of the guard's prose, with the first token that many models want.
+GUARD_TOKENS = 257
 # How many documents of a split a table of the user's holds is known once it is read.
 DOCUMENTS_OF_A_TABLE = 200
 
@@ -160,8 +166,15 @@ def weights_mb(model):
 def model_mem_mb(wildcards, input, attempt):
     """Memory: Python and torch, the weights twice, a megabyte for each token; twice as much at each retry."""
     return 2 ** (attempt - 1) * math.ceil(
-        4000 + 2 * weights_mb(input.model) + int(wildcards.length)
+        4000 + 2 * weights_mb(input.model) + int(wildcards.get("length", GUARD_TOKENS))
     )
+
+
+def guard_runtime(wildcards, input, attempt):
+    """Minutes for the guard: half an hour, and what a short text takes under each set of each question and length."""
+    sets = head_sets(config) * len(config["questions"]) * len(ablated_lengths(config))
+    work = sets * GUARD_TOKENS / 1000 * weights_mb(input.model) / 1000
+    return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
 
 
 def model_runtime(stage):

@@ -18,6 +18,7 @@ rule write_findings:
                 "mean_drops",
                 "tests",
                 *NOISE,
+                *GUARD,
                 *(["imports"] if config["imports"] else []),
                 *([] if config["published"] else ["dataset_counts"]),
             ],

@@ -10,6 +10,7 @@ from retrieval_heads import drops, effects, hypotheses, overlap, profiles
 from retrieval_heads.config import schema
 from retrieval_heads.rankings import placed
 from retrieval_heads.study import Study
+from retrieval_heads.tables import GUARD
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -97,15 +98,18 @@ def make_rankings(study, layers=6, heads=4, seed=0, shared=1.0):
     return placed(pd.concat(frames, ignore_index=True))
 
 
-def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0.92, levels=None):
-    """Ablation rows; ``top`` and ``random`` give the chance of a right answer for (method, k)."""
+def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0.92, levels=None, guess=0.1):
+    """Ablation rows; ``top`` and ``random`` give the chance of a right answer for (method, k), ``guess`` without heads
+    ablated and without the document (None: not asked)."""
     rng = np.random.default_rng(seed)
+    guesses = np.random.default_rng([seed, 1])  # of its own, so that what is guessed changes nothing else
     settings = study.config["ablation"]
     draws = settings["random_draws"]
     levels = settings["levels"] if levels is None else levels
     top = top or (lambda method, k: baseline - 0.04 * k)
     random = random if callable(random) else (lambda method, k, value=random: value)
     sets = [("baseline", None, None, None, 0, baseline)]
+    sets += [] if guess is None else [("no_needle", None, None, None, 0, guess)]
     for method, k in product(study.methods, levels):
         sets.append(("method", method, None, None, k, top(method, k)))
         for matching, count in (("layer", draws["matched"]), ("none", draws["unmatched"])):
@@ -116,7 +120,8 @@ def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0
         for document in range(documents):
             luck = rng.uniform()  # shared by all head sets, so that outcomes are paired
             for source, method, matching, draw, k, chance in sets:
-                correct = bool(0.7 * luck + 0.3 * rng.uniform() < chance)
+                own = guesses if source == "no_needle" else rng
+                correct = bool(0.7 * luck + 0.3 * own.uniform() < chance)
                 rows.append(
                     {
                         "model": model,
@@ -143,6 +148,28 @@ def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0
                     }
                 )
     return pd.DataFrame(rows).astype({"matched": float})
+
+
+def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0):
+    """The guard table; ``top`` and ``random`` give the change in nats per token for (method, k, question)."""
+    settings = study.config["ablation"]
+    draws = settings["random_draws"]
+    top = top or (lambda method, k, question: -0.002 * k)
+    random = random if callable(random) else (lambda method, k, question, value=random: value)
+    rows = []
+    for model, question, length in product(
+        study.config["models"], study.config["questions"], study.config["prompts"]["context_lengths"]
+    ):
+        sets = [("baseline", None, None, None, 0, 0.0)]
+        for method, k in product(study.methods, settings["levels"] if levels is None else levels):
+            sets.append(("method", method, None, None, k, top(method, k, question)))
+            for matching, count in (("layer", draws["matched"]), ("none", draws["unmatched"])):
+                sets += [("random", method, matching, i, k, random(method, k, question)) for i in range(count)]
+        rows += [
+            (model, question, length, *head_set, settings["mode"], settings["scope"], baseline + change, change, 128)
+            for *head_set, change in sets
+        ]
+    return pd.DataFrame(rows, columns=GUARD.columns)
 
 
 def make_counts(study):
@@ -187,6 +214,8 @@ def analyse(study, rankings, results, reliability=None):
         "steps": found.steps,
         "mean_drops": drops.mean_drops(measured, study.categories),
     }
+    if "doc_id" in results:  # else there was no model to try
+        tables["guard"] = make_guard(study)
     tables["tests"] = hypotheses.hypotheses(
         study, rankings, tables["overlap"], tables["profiles"], measured, reliability
     )

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import oracle
-from retrieval_heads import ablation
+from retrieval_heads import ablation, inference
 from retrieval_heads.ablation import MODES, SCOPES, ablate_split
 from retrieval_heads.budget import Budget
 from retrieval_heads.errors import StudyError
@@ -35,8 +35,9 @@ def head_sets():
 def prompts(questions=("q0", "q1"), documents=2):
     rows = []
     for document in range(documents):
-        context = random_ids(CONTEXT, seed=document)
+        context, guessed = random_ids(CONTEXT, seed=document), random_ids(CONTEXT, seed=100 + document)
         for number, question in enumerate(questions):
+            suffix = random_ids(4 + 3 * number, seed=50 + number)
             rows.append(
                 {
                     "prompt_id": f"{document}/{question}",
@@ -45,7 +46,8 @@ def prompts(questions=("q0", "q1"), documents=2):
                     "question": question,
                     "context_length": 60,
                     "depth": 0.5,
-                    "input_ids": context + random_ids(4 + 3 * number, seed=50 + number),
+                    "input_ids": context + suffix,
+                    "no_needle_ids": guessed + suffix,
                     "needle_start": 10,
                     "needle_end": 14,
                     "answer_start": 10,
@@ -57,9 +59,16 @@ def prompts(questions=("q0", "q1"), documents=2):
     return pd.DataFrame(rows)
 
 
-def ablate(model, table, **settings):
+def answer(model, table, **settings):
+    """The whole ablation table."""
     settings = {"budget": WHOLE, **SETTINGS, **settings}
     return ablate_split(model, Numbers(), table, head_sets(), dict.fromkeys(SETS, "count"), **settings)
+
+
+def ablate(model, table, **settings):
+    """Its rows about head sets."""
+    found = answer(model, table, **settings)
+    return found[found["source"] != "no_needle"].reset_index(drop=True)
 
 
 @pytest.mark.parametrize("architecture", MODELS)
@@ -116,7 +125,7 @@ def test_a_question_changes_no_other():
 
 
 def test_a_question_without_head_sets_is_left_out():
-    found = ablate(MODELS["llama"](), prompts(questions=("q0", "unranked")))
+    found = answer(MODELS["llama"](), prompts(questions=("q0", "unranked")))
     assert set(found["question"]) == {"q0"}
 
 
@@ -160,7 +169,7 @@ def test_shards_change_nothing(shards):
         )
         for shard in range(shards)
     ]
-    whole = ablate(model, table)
+    whole = answer(model, table)
     assert pd.concat(parts, ignore_index=True).astype(whole.dtypes).equals(whole)
 
 
@@ -179,10 +188,42 @@ def test_equal_sets_are_answered_once(monkeypatch):
         budget=WHOLE,
         **SETTINGS,
     )
-    assert sum(asked) == len(head_sets())
+    assert sum(asked) == len(head_sets()) + len(SETS)  # and each question once without the needle
+    found = found[found["source"] != "no_needle"]
     columns = ["question", "source", "k", "generated", "correct", "answer_logprob"]
     other = found["method"] == "other"
     assert found.loc[other, columns].reset_index(drop=True).equals(found.loc[~other, columns].reset_index(drop=True))
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_guessing_is_the_whole_model_behind_the_haystack_alone(scope):
+    model, table = MODELS["gemma2"](), prompts()
+    at_two_depths = pd.concat([table, table.assign(depth=0.9, prompt_id=table["prompt_id"] + "/deep")])
+    found = answer(model, at_two_depths, scope=scope, budget=Budget(1, 1))
+    found = found[found["source"] == "no_needle"].set_index("prompt_id")
+    assert sorted(found.index) == sorted(at_two_depths["prompt_id"])
+    assert (found["k"] == 0).all() and found[["method", "matching", "draw"]].isna().all(axis=None)
+    for prompt in table.itertuples():
+        row, deep = found.loc[prompt.prompt_id], found.loc[f"{prompt.prompt_id}/deep"]
+        expected, tokens = oracle.generate(model, prompt.no_needle_ids, 4), [int(i) for i in row["generated"].split()]
+        assert tokens == expected[: len(tokens)] and (len(tokens) == len(expected) or row["correct"])
+        stated = prompt.input_ids[prompt.answer_start : prompt.answer_end]
+        wanted = oracle.answer_logprob(model, prompt.no_needle_ids, stated)
+        assert row["answer_logprob"] == pytest.approx(wanted, abs=1e-3)
+        same = ["generated", "correct", "outcome", "answer_logprob"]
+        assert row[same].equals(deep[same])
+
+
+def test_the_depth_of_no_needle_is_asked_once(monkeypatch):
+    contexts = []
+    monkeypatch.setattr(
+        ablation, "prefill", lambda *args, **kw: contexts.append(args[1][0]) or inference.prefill(*args, **kw)
+    )
+    table = pd.concat([prompts().assign(depth=depth) for depth in (0.1, 0.5, 0.9)]).sort_values("doc_id")
+    table["prompt_id"] += "/" + table["depth"].astype(str)
+    answer(MODELS["llama"](), table, scope="suffix")
+    for document in range(2):
+        assert contexts.count(random_ids(CONTEXT, seed=100 + document)) == 1
 
 
 @pytest.mark.parametrize(("key", "value"), [("mode", "noise"), ("scope", "needle")])

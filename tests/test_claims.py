@@ -7,13 +7,14 @@ from made_tables import (
     METHODS,
     analyse,
     make_ablation,
+    make_guard,
     make_rankings,
     make_reliability,
     make_study,
     no_collection,  # noqa: F401
 )
 from retrieval_heads import claims, derived, effects, hypotheses, overlap, profiles
-from retrieval_heads.claims import Outcome, cutting, ranking
+from retrieval_heads.claims import Outcome, cutting, guarding, ranking
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 BRIEF = make_study(methods=("summed_attention", "qrhead"), questions=("inc_year", "hq_state"), levels=[20])
@@ -186,6 +187,78 @@ class TestCutting:
         )
         risen.loc[here, "p_holm"] = 0.5
         assert one(rule, {"steps": risen}, study).outcome is UNDECIDED
+
+    def test_baseline_above_guessing(self):
+        rule = cutting.baseline_is_above_guessing
+        found = one(rule, self.tables(documents=40), BRIEF)
+        assert found.outcome is SUPPORTED and "In each of 4 cells of question, length and model" in found.sentence
+        idle = one(rule, self.tables(guess=1.1), BRIEF)  # so easy that the document is not needed
+        assert idle.outcome is CONTRADICTED and "In 4 of 4 cells the document does not help" in idle.sentence
+        assert "by guessing 100.0%" in idle.sentence
+        assert idle in claims.warnings({**analyse(BRIEF, make_rankings(BRIEF), make_ablation(BRIEF, guess=1.1))}, BRIEF)
+        wide = self.tables()
+        wide["effects"] = wide["effects"].assign(headroom=0.1, headroom_low=-0.05, headroom_high=0.3)
+        assert one(rule, wide, BRIEF).outcome is UNDECIDED
+        assert one(rule, self.tables(guess=1.1, documents=5), BRIEF).outcome is UNDECIDED
+        assert rule(self.tables(guess=None), BRIEF) == []
+
+
+class TestGuarding:
+    """Accuracy may be lost with the retrieval, or with the model."""
+
+    def tables(self, study=BRIEF, prose=None, **ablation):
+        found = effects.from_rows(make_ablation(study, **{"top": lambda method, k: 0.2, **ablation}), 1, 200)
+        return {"effects": found.effects, "guard": make_guard(study, prose)}
+
+    def test_retrieval_alone(self):
+        rule = guarding.ablation_takes_retrieval_alone
+        found = one(rule, self.tables(), BRIEF)
+        assert found.outcome is SUPPORTED and "retrieval is lost, and the language is left" in found.sentence
+        assert "Ablating the top 20 heads of Summed attention in small takes accuracy from" in found.sentence
+        assert "−0.04 nats per token on average over 4 sets of heads (lowest −0.04)" in found.sentence
+        assert "ablating as many random heads of the same layers by −0.01" in found.sentence
+        broken = one(rule, self.tables(prose=lambda *_: -4.3), BRIEF)
+        assert broken.outcome is CONTRADICTED and "the model is broken" in broken.sentence
+        kept = one(rule, self.tables(top=lambda method, k: 1.1, baseline=1.1, documents=40), BRIEF)
+        assert kept.outcome is CONTRADICTED and "a loss of 5.0 points of accuracy is ruled out" in kept.sentence
+
+    def test_retrieval_alone_is_left_open(self):
+        rule = guarding.ablation_takes_retrieval_alone
+        hurt = one(rule, self.tables(prose=lambda *_: -0.5), BRIEF)
+        assert hurt.outcome is UNDECIDED and "the language suffers too" in hurt.sentence
+        # On average whole, but for one question broken.
+        uneven = self.tables(prose=lambda method, k, question: -1.1 if question == "hq_state" else 1.0)
+        assert one(rule, uneven, BRIEF).outcome is UNDECIDED
+        few = one(rule, self.tables(documents=5), BRIEF)
+        assert few.outcome is UNDECIDED and "too few documents" in few.sentence
+        wide = self.tables()
+        wide["effects"] = wide["effects"].assign(drop=0.02, drop_low=-0.1, drop_high=0.14, p_holm=0.4)
+        unclear = one(rule, wide, BRIEF)
+        assert unclear.outcome is UNDECIDED and "not significant" in unclear.sentence
+
+    def test_broken_models(self):
+        rule = guarding.ablation_breaks_no_model
+        found = one(rule, self.tables(), BRIEF)
+        assert found.outcome is SUPPORTED and "None of 32 sets of heads" in found.sentence
+        assert one(rule, self.tables(prose=lambda *_: -0.2), BRIEF).outcome is UNDECIDED
+        broken = self.tables(prose=lambda method, k, question: -4.3 if question == "hq_state" else -0.01)
+        worst = one(rule, broken, BRIEF)
+        assert (
+            worst.outcome is CONTRADICTED
+            and "4 of 32 sets of heads that were ablated break the model" in worst.sentence
+        )
+        assert "the top 20 heads of Summed attention for Headquarters state at 512 tokens in small (−4.30 nats" in (
+            worst.sentence
+        )
+        every = {**analyse(BRIEF, make_rankings(BRIEF), make_ablation(BRIEF)), "guard": broken["guard"]}
+        assert worst in claims.warnings(every, BRIEF)
+        random = {"guard": make_guard(BRIEF, random=-2.0)}
+        assert "20 random heads drawn beside those of" in one(rule, random, BRIEF).sentence
+
+    def test_nothing_is_said_where_no_prose_was_read(self):
+        without = {"effects": self.tables()["effects"]}
+        assert guarding.ablation_takes_retrieval_alone(without, BRIEF) == []
+        assert guarding.ablation_breaks_no_model(without, BRIEF) == []
 
 
 class TestRanking:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 CLUSTERS = ["slurm", "generic"]
 PLUGINS = ["snakemake_executor_plugin_slurm", "snakemake_executor_plugin_cluster_generic"]
 # A node that claims more than the machine has, and jobs of seconds.
-HASTE = ["--latency-wait", "10", "--set-threads", "score_heads=1", "ablate_heads=1"]
+HASTE = ["--latency-wait", "10", "--set-threads", "score_heads=1", "ablate_heads=1", "measure_guard=1"]
 WITHOUT_ACCOUNTING = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
 SLURM = ["--workflow-profile", "profiles/slurm", *WITHOUT_ACCOUNTING, *HASTE, *TINY]
 GENERIC = ["--workflow-profile", "profiles/generic", "--seconds-between-status-checks", "2", *HASTE, *TINY]
@@ -109,7 +109,7 @@ def test_the_tiny_study_runs_on_a_cluster(finished):
 
 def test_model_jobs_go_to_a_gpu_and_all_others_do_not(cluster, finished):
     for job in cluster.jobs():
-        of_model = job["Comment"].startswith(("rule_score_heads", "rule_ablate_heads"))
+        of_model = job["Comment"].startswith(("rule_score_heads", "rule_ablate_heads", "rule_measure_guard"))
         assert job["Partition"] == ("gpu" if of_model else "cpu")
         assert job.get("TresPerJob") == ("gres:gpu:1" if of_model else None)
 

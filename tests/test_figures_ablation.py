@@ -5,6 +5,7 @@ from matplotlib.colors import to_hex
 
 from made_tables import (
     make_ablation,
+    make_guard,
     make_rankings,
     make_study,
     no_collection,  # noqa: F401
@@ -257,7 +258,7 @@ def test_grid_names_models_as_the_study_does():
 def test_a_line_and_its_band_are_one_key():
     legend = draw("figure8_option_a_by_question").legends[0]
     keys = dict(zip([text.get_text() for text in legend.get_texts()], legend.legend_handles, strict=True))
-    assert len(keys) == 4 and "Random heads of the same layers" in keys
+    assert len(keys) == 5 and "Random heads of the same layers" in keys
 
 
 def test_categories_are_told_apart():
@@ -272,3 +273,57 @@ def test_means_over_all_levels_weigh_each_level_the_same():
     )
     (row,) = _drops.over_levels(frame).itertuples()
     assert row.drop == pytest.approx(0.4) and pd.isna(row.k)
+
+
+def lines_of(ax, label):
+    return [line for line in ax.lines if line.get_label() == label]
+
+
+def test_guessing_is_drawn_in_every_panel_where_it_is_known():
+    rows = tables_of("large")["effects"]
+    by_question = derived.at(rows, pooled=["context_length"]).groupby(["model", "question"])["guess"].mean()
+    every = derived.at(rows, pooled=["question", "context_length"]).groupby("model")["guess"].mean()
+    for name, expected in (
+        ("figure8_option_a_by_question", by_question),
+        ("figure8_option_b_by_method", every.repeat(3)),
+        ("figure8_option_c_grid", pd.concat([by_question["a"]] * 3 + [by_question["b"]] * 3)),
+    ):
+        drawn = [line.get_ydata()[0] for ax in draw(name, "large").axes for line in lines_of(ax, style.GUESSING)]
+        assert sorted(drawn) == pytest.approx(sorted(expected)), name
+        unknown = draw(name, "large", effects=rows.assign(guess=np.nan))
+        assert not any(lines_of(ax, style.GUESSING) for ax in unknown.axes)
+
+
+def test_the_drop_to_guessing_stands_at_every_group_of_bars():
+    rows = tables_of("small")["effects"]
+    (marks,) = [c for c in draw("accuracy_drop_summary").axes[0].collections if c.get_label() == style.GUESSING]
+    drawn = [segment[0, 1] for segment in marks.get_segments()]
+    by_question = derived.at(rows, pooled=["context_length"], k=20).groupby("question")["headroom"].mean()
+    every = derived.at(rows, pooled=["question", "context_length"], k=20)["headroom"].mean()
+    assert drawn == pytest.approx([*by_question[list(STUDIES["small"].config["questions"])], every])
+    unknown = draw("accuracy_drop_summary", effects=rows.assign(headroom=np.nan))
+    assert style.GUESSING not in [text for text, _ in texts(unknown)]
+
+
+def test_the_guard_holds_means_and_ranges_by_method_and_random_heads():
+    study = STUDIES["large"]
+    spread = {"inc_state": 0.0, "inc_year": -0.1, "employee_count": -0.2, "hq_state": -0.7}
+    guard = make_guard(
+        study, lambda method, k, question: -0.01 * k + spread[question], random=lambda _, k, q: spread[q] / k
+    )
+    of_a, _ = draw("language_guard", "large", guard=guard).axes
+    (bars,) = [bars for bars in of_a.containers if bars.get_label() == "QRHead"]
+    assert bars.lines[0].get_ydata() == pytest.approx([0, -0.05 - 0.25, -0.2 - 0.25])
+    ends = np.array(bars.lines[2][0].get_segments())[:, :, 1]
+    assert ends == pytest.approx(np.array([[0, 0], [-0.75, -0.05], [-0.9, -0.2]]))
+    assert bands(of_a) == [pytest.approx((-0.7 / 5, 0))]
+    marks = {line.get_label(): line.get_ydata()[0] for line in of_a.lines if line.get_label().startswith("Limit")}
+    assert marks == {
+        "Limit: language whole": -derived.LANGUAGE_WHOLE,
+        "Limit: model broken": -derived.LANGUAGE_BROKEN,
+    }
+
+
+def test_a_guard_of_the_whole_model_alone_gives_a_note():
+    guard = make_guard(STUDIES["small"])
+    assert not draw("language_guard", guard=guard[guard["source"] == "baseline"]).axes

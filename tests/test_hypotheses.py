@@ -428,7 +428,7 @@ def test_whatever_is_missing_every_table_is_made(hole, summarised, tmp_path):
     some, rest = HOLES[hole](make_rankings(study), make_ablation(study, 4))
     made = analyse(study, some, effects.summarise(rest) if summarised else rest)
     for name, frame in made.items():
-        table = getattr(tables if name == "rankings" else derived, name.upper())
+        table = getattr(tables if name in ("rankings", "guard") else derived, name.upper())
         tables.write(frame, tmp_path / f"{name}.parquet", table)
         tables.read(tmp_path / f"{name}.parquet", table)
     assert made["tests"]["p"].between(0, 1).all()

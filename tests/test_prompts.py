@@ -141,6 +141,15 @@ def holds(whole, part):
     return "".join(map(chr, part)) in "".join(map(chr, whole))
 
 
+def without_needle(row, opening):
+    """The haystack's part of the prompt without the needle, which is as long and ends in the same question."""
+    ids, start = row["no_needle_ids"], row["suffix_start"]
+    assert len(ids) == len(row["input_ids"]) and ids[start:] == row["input_ids"][start:]
+    assert ids[:opening] == row["input_ids"][:opening]
+    assert not holds(ids, row["input_ids"][row["needle_start"] : row["needle_end"]])
+    return ids[opening:start]
+
+
 class TestEveryPrompt:
     @given(
         length=st.integers(100, 4000),
@@ -193,6 +202,14 @@ class TestEveryPrompt:
             assert len(before) == round(row["depth"] * room)
             assert len(before) + len(behind) == room
             assert holds(haystack, before + behind)
+
+            if row["split"] == "train":
+                assert row["no_needle_ids"] is None
+            else:
+                alone = without_needle(row, len(opening))
+                assert alone[:room] == before + behind
+                # It goes on as the prose does, which begins anew where it ends.
+                assert holds([*haystack, *separator, *haystack], alone)
         contexts = {}
         for row in rows_of(prompts):
             contexts.setdefault((row["doc_id"], row["depth"]), set()).add(tuple(row["input_ids"][: length - budget]))
@@ -399,6 +416,10 @@ class TestOtherDocumentsAsHaystack:
             before, after = prose_of(row, opening=1, separator=separator)
             others = [name for name in ids if name.startswith(row["split"]) and name != row["doc_id"]]
             rest = before + after
+            if row["split"] == "test":
+                alone = without_needle(row, 1)
+                assert alone[: len(rest)] == rest
+                rest = alone[: sum(len(ids[name]) + len(separator) for name in others)]
             while rest:
                 # Ground truth: whole documents, one after the other and none twice, of which the last is cut.
                 which = next(name for name in others if rest[: len(ids[name])] == ids[name][: len(rest)])
@@ -422,6 +443,15 @@ class TestOtherDocumentsAsHaystack:
         whole, fewer = order(crowd), order(crowd.drop(index=crowd.index[2]))
         assert len(whole) >= 3
         assert [name for name in whole if name != crowd["doc_id"].iloc[2]][: len(fewer)] == fewer[: len(whole) - 1]
+
+    def test_without_the_needle_they_begin_anew_where_there_are_no_more(self, crowd, tokenizer, separator):
+        two = crowd[crowd["doc_id"].isin(["test-0001", "test-0002"])]
+        needle, other = (tokenizer(text)["input_ids"] for text in two["text"])
+        length = SETTINGS["suffix_budget"] + 1 + len(needle) + 2 * len(separator) + len(other)
+        builder = Builder("small", tokenizer, None, QUESTIONS, SETTINGS, length, 1)
+        for row in rows_of(builder.build(two))[:1]:
+            again = [*other, *separator] * 3
+            assert without_needle(row, 1) == again[: len(other) + len(needle) + 2 * len(separator)]
 
     def test_too_few_of_them(self, make, crowd):
         few = crowd[crowd["doc_id"].isin(["train-0001", "train-0002", "test-0001"])]

@@ -233,6 +233,7 @@ def test_a_level_runs_ablation_and_what_follows(finished, changed):
     assert {
         "choose_head_sets": 2,
         "ablate_heads": 2,
+        "measure_guard": 1,
         "estimate_effects": 1,
         "write_findings": 1,
     }.items() <= stale.items()
@@ -262,7 +263,7 @@ def test_analysis_code_runs_no_model(finished, changed):
     changed("workflow/retrieval_heads/effects.py", '"""', '"""Changed. ')
     stale = finished.stale()
     assert stale["estimate_effects"] == 1
-    assert not {"prepare_model", "score_heads", "ablate_heads"} & set(stale)
+    assert not {"prepare_model", "score_heads", "ablate_heads", "measure_guard"} & set(stale)
 
 
 def test_a_label_asks_nothing_anew(finished, changed):

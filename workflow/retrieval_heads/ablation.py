@@ -1,6 +1,7 @@
 """Does the model still answer without these heads?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 
 import pandas as pd
 import torch
@@ -47,18 +48,20 @@ def ablate_split(
     """The ablation table of all prompts, or of one of several shards of their documents.
 
     See :func:`ablate_prompts` for the other parameters. A model that would not be measured exactly is refused first.
+    Beside what is ablated stands what guessing gives (:func:`answer_without_needle`).
     """
     require_measurable(model, *lengths(prompts, settings["max_new_tokens"]))
-    # A question without training prompts has no ranking, and so no heads to cut.
+    # A question without training prompts has no ranking, and so no heads to ablate.
     groups = part_of(list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])])), shard, shards)
-    return pd.concat(
-        [pd.DataFrame(columns=ABLATION.columns)]
-        + [
-            ablate_prompts(model, tokenizer, group, head_sets, answer_types, **settings)
-            for group in progress(groups, len(groups), f"documents to answer with {len(head_sets)} head sets")
-        ],
-        ignore_index=True,
-    )
+    contexts = progress(groups, len(groups), f"documents to answer with {len(head_sets)} head sets")
+    found = [pd.DataFrame(columns=ABLATION.columns)]
+    for _, of_document in groupby(contexts, key=lambda group: group["doc_id"].iloc[0]):
+        depths = []
+        for group in of_document:
+            found.append(ablate_prompts(model, tokenizer, group, head_sets, answer_types, **settings))
+            depths.append(group)
+        found.append(answer_without_needle(model, tokenizer, pd.concat(depths), answer_types, **settings))
+    return pd.concat(found, ignore_index=True)
 
 
 def ablate_prompts(
@@ -88,18 +91,12 @@ def ablate_prompts(
     -------
     Rows of the ablation table, one for each prompt and head set.
     """
-    for value, known, key in ((mode, MODES, "mode"), (scope, SCOPES, "scope")):
-        if value not in known:
-            raise StudyError(f"ablation.{key}: {value} is not offered; write one of {', '.join(known)}.")
+    require_offered(mode, scope)
     rows = group.merge(head_sets, on=["model", "question", "context_length"])
     # Methods may choose the same heads, and controls may come out alike: each is asked once.
     number = rows.groupby([rows["question"], rows["heads"].map(sorted).map(tuple)], sort=False).ngroup()
     jobs = rows[~number.duplicated()]
-    layers, heads = head_grid(model)
-    keep = torch.ones(len(jobs), layers, heads)
-    for place, names in enumerate(jobs["heads"]):
-        for name in names:
-            keep[(place, *parse_head(name))] = 0
+    keep = kept_heads(model, jobs["heads"])
 
     end = int(jobs["suffix_start"].iloc[0])
     context = list(jobs["input_ids"].iloc[0][:end])
@@ -126,22 +123,108 @@ def ablate_prompts(
             enough=lambda row, text: is_settled(text, wanted[places[row]], types[places[row]]),
         )
 
-    # Sets that agree in their first layers lie side by side, so that a batch shares much of the context.
-    order = sorted(range(len(jobs)), key=lambda place: keep[place].flatten().tolist())
     limit: Limit = "cache_tokens" if scope == "all" else "batch_tokens"
     tokens = end + room if scope == "all" else room
     text, logprob = [""] * len(jobs), [0.0] * len(jobs)
-    for places, answered in budget.batches(order, tokens, limit, answer):
+    for places, answered in budget.batches(side_by_side(keep), tokens, limit, answer):
         assert answered.answer_logprob is not None  # answers were given
         for place, generated, probability in zip(places, answered.text, answered.answer_logprob, strict=True):
             text[place], logprob[place] = generated, probability
 
     # Only what the document itself states is a distractor of it; the haystack's values are no part of its task.
     document = decode(tokenizer, context[slice(*jobs[["needle_start", "needle_end"]].iloc[0])])
+    found = _judged(text, wanted, types, document).assign(answer_logprob=logprob)
+    found = found.iloc[number].reset_index(drop=True)
+    return pd.concat([rows.reset_index(drop=True), found], axis=1).assign(mode=mode, scope=scope)[ABLATION.columns]
+
+
+def answer_without_needle(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    document: pd.DataFrame,
+    answer_types: dict[str, str],
+    *,
+    mode: str,
+    scope: str,
+    max_new_tokens: int,
+    stop: Sequence[str],
+    budget: Budget,
+) -> pd.DataFrame:
+    """Answer the questions about one document behind its haystack alone, with no head ablated: what guessing gives.
+
+    The depth of a needle that is not there makes no difference, so each question is asked once.
+
+    Parameters
+    ----------
+    document : the rows of the prompts table about one document, of any depth.
+
+    Returns
+    -------
+    Rows of the ablation table with the source ``no_needle``, one for each prompt. See :func:`ablate_prompts`.
+    """
+    jobs = document.drop_duplicates("question")
+    end = int(jobs["suffix_start"].iloc[0])
+    context = list(jobs["no_needle_ids"].iloc[0][:end])
+    suffixes = [list(ids[end:]) for ids in jobs["no_needle_ids"]]
+    answers = [expected_answer(tokenizer, row) for row in jobs.itertuples()]
+    types, wanted = jobs["question"].map(answer_types).tolist(), jobs["answer"].tolist()
+    prefix = prefill(model, [context])
+
+    def answer(places: Sequence[int]) -> Continued:
+        return continue_prefix(
+            model,
+            tokenizer,
+            prefix,
+            [suffixes[place] for place in places],
+            answers=[answers[place] for place in places],
+            max_new_tokens=max_new_tokens,
+            stop=stop,
+            enough=lambda row, text: is_settled(text, wanted[places[row]], types[places[row]]),
+        )
+
+    room = room_for(suffixes, answers, max_new_tokens)
+    answered = list(budget.batches(range(len(jobs)), room, "batch_tokens", answer))
+    text = [generated for batch in answered for generated in batch.text]
+    logprob = [probability for batch in answered for probability in batch.answer_logprob or []]
+    found = _judged(text, wanted, types, "").assign(question=jobs["question"].tolist(), answer_logprob=logprob)
+    nothing = {"source": "no_needle", "method": None, "matching": None, "draw": None, "k": 0}
+    nothing |= {"size": 0, "matched": None}
+    rows = document.merge(found, on="question")
+    return rows.assign(**nothing, mode=mode, scope=scope)[ABLATION.columns]
+
+
+def require_offered(mode: str, scope: str) -> None:
+    """Refuse what is none of :data:`MODES` and of :data:`SCOPES`.
+
+    Raises
+    ------
+    StudyError
+        with the key in the config.
+    """
+    for value, known, key in ((mode, MODES, "mode"), (scope, SCOPES, "scope")):
+        if value not in known:
+            raise StudyError(f"ablation.{key}: {value} is not offered; write one of {', '.join(known)}.")
+
+
+def kept_heads(model: PreTrainedModel, sets: Iterable[Iterable[str]]) -> Tensor:
+    """Factors (N, L, H) of the heads' outputs for N sets of heads to ablate: 0 for those in the set, else 1."""
+    sets = list(sets)
+    keep = torch.ones(len(sets), *head_grid(model))
+    for place, names in enumerate(sets):
+        for name in names:
+            keep[(place, *parse_head(name))] = 0
+    return keep
+
+
+def side_by_side(keep: Tensor) -> list[int]:
+    """The order in which sets that agree in their first layers are neighbours, so that batches share much of a text."""
+    return sorted(range(len(keep)), key=lambda place: keep[place].flatten().tolist())
+
+
+def _judged(texts: Sequence[str], wanted: Sequence[str], types: Sequence[str], document: str) -> pd.DataFrame:
+    """Generated texts with their verdicts; a distractor is a wrong value that the document states."""
     verdicts = [
         judge(generated, answer, type, document)._asdict()
-        for generated, answer, type in zip(text, wanted, types, strict=True)
+        for generated, answer, type in zip(texts, wanted, types, strict=True)
     ]
-    found = pd.DataFrame(verdicts).assign(generated=text, answer_logprob=logprob, mode=mode, scope=scope)
-    found = found.iloc[number].reset_index(drop=True)
-    return pd.concat([rows.reset_index(drop=True), found], axis=1)[ABLATION.columns]
+    return pd.DataFrame(verdicts).assign(generated=texts)

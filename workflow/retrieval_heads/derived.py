@@ -152,14 +152,19 @@ _CUT_KEY = tuple(name for name, _ in _CUT if name != "size")
 _TESTED = (("p", _float), ("p_holm", _float), ("prompts", _int), ("documents", _int))
 # Counts alone give neither documents nor a paired test.
 _CUT_NULLABLE = frozenset({"question", "context_length", "p", "p_holm", "documents"})
+# What guessing gives is not known of published results.
+_GUESSED = (*_estimate("guess"), *_estimate("headroom"))
 
 EFFECTS = Table(
     "effects",
-    (*_CUT, *_estimate("baseline"), *_estimate("accuracy"), *_estimate("drop"), *_TESTED),
+    (*_CUT, *_estimate("baseline"), *_GUESSED, *_estimate("accuracy"), *_estimate("drop"), *_TESTED),
     key=_CUT_KEY,
-    nullable=_CUT_NULLABLE,
+    nullable=_CUT_NULLABLE | {name for name, _ in _GUESSED},
 )
-"""A method's top k heads cut: accuracy, drop from the baseline, and the paired test of the drop."""
+"""A method's top k heads ablated: accuracy, drop from the baseline, and the paired test of the drop.
+
+Accuracy is read between the baseline and what guessing gives without the document; headroom is what lies between.
+"""
 
 AGAINST_RANDOM = Table(
     "against_random",
@@ -264,6 +269,7 @@ _TABLES = {
     for table in (
         tables.RANKINGS,
         tables.ABLATION,
+        tables.GUARD,
         ABLATION_SUMMARY,
         OVERLAP,
         UNIONS,
@@ -283,6 +289,25 @@ _TABLES = {
 def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
     """Name → table, for files named after their tables."""
     return {Path(path).stem: tables.read(path, _TABLES[Path(path).stem]) for path in paths}
+
+
+LANGUAGE_WHOLE, LANGUAGE_BROKEN = 0.1, 1.0
+"""Losses of log-probability of prose, in nats per token: up to the first a model's language counts as whole, from the
+second on as broken. They raise its perplexity by a tenth, and by a factor of e."""
+
+
+def guard_at(guard: pd.DataFrame, by: Iterable[str] = ("model", "method", "k")) -> pd.DataFrame:
+    """What ablation does to the log-probability of prose, over all questions, lengths and draws of the guard table.
+
+    Returns
+    -------
+    For each source (method and random), matching ("" for a method's own heads) and value of ``by``: mean, lowest and
+    highest change in nats per token, and the number of sets.
+    """
+    rows = guard[guard["source"].isin(["method", "random"])]
+    rows = rows.assign(matching=rows["matching"].astype(object).where(rows["matching"].notna(), ""))
+    grouped = rows.groupby(["source", "matching", *by], sort=True)["change"]
+    return grouped.agg(change="mean", lowest="min", highest="max", sets="size").reset_index()
 
 
 def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from retrieval_heads.study import CELL
 
 _CUT = [*CELL, "method", "k", "size"]
 _KIND = ["source", "matching"]
+_ABLATED = ["method", "equal", "random"]
 _GROUPINGS = ("model", "method", "question", "category", "context_length")
 
 
@@ -74,7 +75,7 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Drops
     resamples : how many bootstrap resamples of the documents.
     """
     baseline = ablation[ablation["source"] == "baseline"].set_index(["model", "prompt_id"])["correct"].astype(float)
-    cut = ablation[ablation["source"].isin(["method", "equal", "random"])]
+    cut = ablation[ablation["source"].isin(_ABLATED)]
     before = pd.MultiIndex.from_frame(cut[["model", "prompt_id"]])
     cut = cut.assign(drop=baseline.reindex(before).to_numpy() - cut["correct"].astype(float)).dropna(subset="drop")
     # A document's drop: the mean over its prompts (depths) and, for random heads, over the draws.
@@ -105,7 +106,7 @@ def from_counts(summary: pd.DataFrame) -> Drops:
     """
     baseline = summary[summary["source"] == "baseline"][[*CELL, "correct", "total"]]
     cut = (
-        summary[summary["source"].isin(["method", "equal", "random"])]
+        summary[summary["source"].isin(_ABLATED)]
         .groupby([*_CUT, *_KIND], dropna=False)[["correct", "total"]]
         .mean()
         .reset_index()

@@ -75,7 +75,7 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
     named = {name: ablation[name].astype(object).where(ablation[name].notna(), "") for name in ("method", "matching")}
     draw = ablation["draw"].astype(float).fillna(-1).astype(int)
     rows = ablation.assign(**named, draw=draw, correct=ablation["correct"].astype(int))
-    rows = rows[rows["source"].isin(["baseline", "method", "random"])]
+    rows = rows[rows["source"].isin(["baseline", "no_needle", "method", "random"])]
     effects, controls, steps = [], [], []
     for cell, group in _cells(rows):
         outcomes = group.set_index(["doc_id", "prompt_id", *_SET])["correct"].unstack(list(_SET))
@@ -88,7 +88,8 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
         for method, k in sets.cuts:
             top = sets.top(method, k)
             row = {**cell, "method": method, "k": k, "size": of_sets.loc[top, "size"]}
-            effects.append({**row, **paired.effect(sets.baseline, top)})
+            guess = paired.guess(sets.baseline, top, sets.no_needle) if sets.no_needle in outcomes else {}
+            effects.append({**row, **paired.effect(sets.baseline, top), **guess})
             for matching in sets.matchings(method, k):
                 draws = sets.draws(method, k, matching)
                 control = paired.control(sets.baseline, top, draws)
@@ -116,6 +117,7 @@ def from_counts(summary: pd.DataFrame) -> Effects:
     """
     cell = list(_CELL)
     baseline = summary[summary["source"] == "baseline"][[*cell, "correct", "total"]]
+    guess = summary[summary["source"] == "no_needle"][[*cell, "correct", "total"]]
     top = summary[summary["source"] == "method"][[*cell, "method", "k", "size", "correct", "total"]]
     random = (
         summary[summary["source"] == "random"]
@@ -129,15 +131,20 @@ def from_counts(summary: pd.DataFrame) -> Effects:
         .reset_index()
     )
     both = top.merge(baseline, on=cell, suffixes=("", "_baseline"))
+    both = both.merge(guess, on=cell, how="left", suffixes=("", "_guess"))
     all_three = both.merge(random, on=[*cell, "method", "k"])
     effects, controls = [], []
     for where, group in _cells(both, ["method", "k"]):
         hits, n, base, base_n = group[["correct", "total", "correct_baseline", "total_baseline"]].sum()
+        right, guesses = group[["correct_guess", "total_guess"]].sum(skipna=False)
+        known = pd.notna(guesses)
         effects.append(
             {
                 **where,
                 "size": group["size"].mean(),
                 **_columns("baseline", wilson(base, base_n)),
+                **(_columns("guess", wilson(right, guesses)) if known else {}),
+                **(_columns("headroom", newcombe(base, base_n, right, guesses)) if known else {}),
                 **_columns("accuracy", wilson(hits, n)),
                 **_columns("drop", newcombe(base, base_n, hits, n)),
                 "prompts": n,
@@ -186,6 +193,7 @@ class _Sets:
     """
 
     baseline = ("baseline", "", "", -1, 0)
+    no_needle = ("no_needle", "", "", -1, 0)
 
     def __init__(self, sizes: pd.Series):
         self._columns = sorted(sizes.index)
@@ -236,6 +244,16 @@ class _Paired:
             **_columns("drop", bootstrap_mean(before - after, counts, self._weights, (-1.0, 1.0))),
             "p": self._test(after, before, counts),
             **_size(counts),
+        }
+
+    def guess(self, baseline: tuple, top: tuple, no_needle: tuple) -> dict:
+        """What guessing gives for the prompts that an effect is about, and how far the baseline is above it."""
+        counts, before, _, guessed = self._by_document(baseline, top, no_needle)
+        if not counts.any():
+            return {}
+        return {
+            **_columns("guess", bootstrap_mean(guessed, counts, self._weights)),
+            **_columns("headroom", bootstrap_mean(before - guessed, counts, self._weights, (-1.0, 1.0))),
         }
 
     def control(self, baseline: tuple, top: tuple, draws: list[tuple]) -> dict:
@@ -304,4 +322,5 @@ def _corrected(rows: list[dict], table: Table) -> pd.DataFrame:
     frame["p"] = frame["p"].astype(float)
     for _, members in frame.groupby(family):
         frame.loc[members.index, "p_holm"] = holm(members["p"])
-    return frame.astype({**dict.fromkeys(table.integers, "Int64"), "p_holm": float})
+    unknown = [name for name in table.nullable if name in frame and name.startswith(("guess", "headroom"))]
+    return frame.astype({**dict.fromkeys(table.integers, "Int64"), **dict.fromkeys(["p_holm", *unknown], float)})

@@ -71,15 +71,18 @@ class Prose:
         for border in _BORDERS:
             ends |= {match.end() for match in border.finditer(text)}
             self._starts.append(sorted(first[end] for end in ends if end in first))
+        self._break = encoder.ids(BREAK, "a break")
 
-    def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator]) -> list[int]:
-        """The token ids of a stretch.
+    def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator], more: int = 0) -> list[int]:
+        """The token ids of a stretch, (count + more,).
 
         Parameters
         ----------
         document : the needle, as a row of the documents table.
         count : how many tokens.
         draw : gives the generator of a random choice, by what further tells it apart.
+        more : how many tokens to go on by; where the text ends, it goes on from its beginning. The first ``count`` are
+            the same whatever this is.
 
         Raises
         ------
@@ -88,7 +91,7 @@ class Prose:
         """
         if count > len(self.ids):
             raise StudyError(_too_short("it has", len(self.ids), self._context_length, count, "add prose"))
-        if not count:
+        if not count + more:
             return []
         for starts in self._starts:
             starts = [start for start in starts if start + count <= len(self.ids)]
@@ -101,7 +104,7 @@ class Prose:
                 "prompts.context_lengths."
             )
         start = draw().choice(starts)
-        return self.ids[start : start + count]
+        return _going_on(self.ids[start:], self.ids, count + more, self._break)
 
 
 class OtherDocuments:
@@ -117,7 +120,7 @@ class OtherDocuments:
         for doc_id, split, text in zip(documents["doc_id"], documents["split"], documents["text"], strict=True):
             self._splits.setdefault(split, {})[doc_id] = encoder.ids(text.strip(), f"document {doc_id}")
 
-    def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator]) -> list[int]:
+    def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator], more: int = 0) -> list[int]:
         """The token ids of as many documents as it takes, with breaks between them; the last one is cut.
 
         See :meth:`Prose.take`.
@@ -126,13 +129,20 @@ class OtherDocuments:
         stretch: list[int] = []
         # By a draw of each document's own, so that a further one leaves the order of the others as it was.
         for key in sorted(others, key=lambda key: draw(key).random()):
-            if len(stretch) >= count:
+            if len(stretch) >= count + more:
                 break
             stretch += [*(self._break if stretch else []), *others[key]]
         if len(stretch) < count:
             which = f"the other documents of the {document['split']} split have"
             raise StudyError(_too_short(which, len(stretch), self._context_length, count, "add documents"))
-        return stretch[:count]
+        return _going_on(stretch, stretch, count + more, self._break)
+
+
+def _going_on(stretch: list[int], again: list[int], count: int, between: list[int]) -> list[int]:
+    """The first ``count`` tokens of a stretch, or of as many rounds of ``again`` behind it as that takes."""
+    while len(stretch) < count:
+        stretch = [*stretch, *between, *again]
+    return stretch[:count]
 
 
 def _too_short(which: str, found: int, context_length: int, needed: int, remedy: str) -> str:

@@ -138,6 +138,9 @@ class Builder:
             row |= {
                 "input_ids": context.ids + self.suffixes[question],
                 "null_ids": context.ids + self.null_suffix,
+                "no_needle_ids": context.without_needle + self.suffixes[question]
+                if document["split"] == "test"
+                else None,
                 "needle_start": context.needle_start,
                 "needle_end": context.needle_start + len(needle),
                 "answer_start": context.needle_start + span[0],
@@ -151,14 +154,15 @@ class Builder:
         self, needle: list[int], depth: float, document: dict, prose: Prose | OtherDocuments
     ) -> "_Context | None":
         """Opening, haystack up to the depth, needle, haystack; None where the needle does not fit."""
-        count = self.room - len(self.opening) - len(needle) - 2 * len(self.separator)
+        place = len(needle) + 2 * len(self.separator)
+        count = self.room - len(self.opening) - place
         if count < 0:
             return None
         draw = partial(generator, self.seed, "haystack", document["doc_id"], self.context_length)
-        hay = prose.take(document, count, draw)
+        hay = prose.take(document, count, draw, more=place)
         before = round(depth * count)
         ids = self.opening + hay[:before] + self.separator
-        return _Context(ids + needle + self.separator + hay[before:], len(ids))
+        return _Context(ids + needle + self.separator + hay[before:count], len(ids), self.opening + hay)
 
 
 def group_by_context(prompts: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -176,8 +180,11 @@ def lengths(prompts: pd.DataFrame, max_new_tokens: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Context:
+    """A context, and the same haystack without the needle, which goes on until it is as long."""
+
     ids: list[int]
     needle_start: int
+    without_needle: list[int]
 
 
 def usable(prompts: pd.DataFrame, split: str, path: str) -> pd.DataFrame:

@@ -65,6 +65,7 @@ PROMPTS = Table(
         ("depth", _float),
         ("input_ids", _ids),
         ("null_ids", _ids),
+        ("no_needle_ids", _ids),
         ("needle_start", _int),
         ("needle_end", _int),
         ("answer_start", _int),
@@ -74,9 +75,10 @@ PROMPTS = Table(
         ("status", _text),
     ),
     key=("prompt_id",),
-    # A prompt that was left out has its reason in `status` and no tokens.
+    # A prompt that was left out has its reason in `status` and no tokens; one of the train split is not guessed at.
     nullable=frozenset(
-        {"input_ids", "null_ids", "needle_start", "needle_end", "answer_start", "answer_end", "suffix_start", "answer"}
+        {"input_ids", "null_ids", "no_needle_ids", "needle_start", "needle_end", "answer_start", "answer_end"}
+        | {"suffix_start", "answer"}
     ),
 )
 
@@ -129,8 +131,9 @@ RANKINGS = Table(
 
 # What is ablated: nothing (baseline), the top set of a method's ranking at level k (method), the top set that is as
 # large as that of a ranking it is compared with (equal), or a control (random) drawn for a top set, layer by layer
-# (matching = layer) or from the whole model (matching = none). `size` is the number of heads, which is below k where
-# the ranking does not tell k heads apart.
+# (matching = layer) or from the whole model (matching = none). Or nothing, in a prompt without the document
+# (no_needle): what guessing gives. `size` is the number of heads, which is below k where the ranking does not tell k
+# heads apart.
 HEAD_SET_KEY = ("source", "method", "matching", "draw", "k")
 """What names a head set, within a model, question and context length."""
 
@@ -172,6 +175,24 @@ ABLATION = Table(
         ("answer_logprob", _float),
     ),
     key=("model", "prompt_id", *HEAD_SET_KEY, "mode", "scope"),
+    nullable=HEAD_SET_NULLABLE,
+)
+
+
+GUARD = Table(
+    "guard",
+    (
+        ("model", _text),
+        ("question", _text),
+        ("context_length", _int),
+        *HEAD_SET,
+        ("mode", _text),
+        ("scope", _text),
+        ("logprob", _float),
+        ("change", _float),
+        ("tokens", _int),
+    ),
+    key=("model", "question", "context_length", *(name for name, _ in HEAD_SET), "mode", "scope"),
     nullable=HEAD_SET_NULLABLE,
 )
 

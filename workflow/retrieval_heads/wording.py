@@ -33,6 +33,11 @@ def hundredths(value: float) -> str:
     return f"{round(value, 2) + 0:.2f}".replace("-", "−")
 
 
+def nats(value: float) -> str:
+    """A change of log-probability per token, with its sign: −0.12, +0.03, 0.00."""
+    return f"{'+' if round(value, 2) > 0 else ''}{hundredths(value)}"
+
+
 def plain(row: Mapping, name: str) -> str:
     """The ends of an interval of such a number."""
     return f"{decimal(row[f'{name}_low'])} to {decimal(row[f'{name}_high'])}"

@@ -7,5 +7,6 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    table = {"rankings": tables.RANKINGS, "ablation": tables.ABLATION}[snakemake.wildcards.table]
+    known = {table.name: table for table in (tables.RANKINGS, tables.ABLATION, tables.GUARD)}
+    table = known[snakemake.wildcards.table]
     tables.write(tables.read_all(snakemake.input, table), snakemake.output[0], table)

@@ -7,7 +7,7 @@ result the other way; all else is *not enough data*, for a difference that was n
 
 from collections.abc import Callable
 
-from retrieval_heads.claims import cutting, ranking
+from retrieval_heads.claims import cutting, guarding, ranking
 from retrieval_heads.claims.outcome import Claim, Outcome, Tables
 from retrieval_heads.study import Study
 
@@ -19,6 +19,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "data": (
         cutting.baseline_is_usable,
         cutting.every_question_is_answered,
+        cutting.baseline_is_above_guessing,
         ranking.top_sets_are_told_apart,
         ranking.top_heads_rest_on_enough_prompts,
     ),
@@ -35,6 +36,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "imports": (ranking.imported_heads_are_top_heads,),
     "ablation": (
         cutting.top_heads_matter_more_than_random,
+        guarding.ablation_takes_retrieval_alone,
+        guarding.ablation_breaks_no_model,
         cutting.methods_cost_differently,
         cutting.deeper_cuts_cost_more,
     ),
@@ -46,6 +49,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
 HEADLINES: tuple[Rule, ...] = (
     cutting.baseline_is_usable,
     cutting.top_heads_matter_more_than_random,
+    guarding.ablation_takes_retrieval_alone,
     ranking.methods_agree,
     ranking.all_methods_agree_on_heads,
     cutting.questions_cost_differently,
@@ -55,6 +59,8 @@ HEADLINES: tuple[Rule, ...] = (
 
 CAUTIONS: dict[Rule, Outcome] = {
     cutting.every_question_is_answered: Outcome.CONTRADICTED,
+    cutting.baseline_is_above_guessing: Outcome.CONTRADICTED,
+    guarding.ablation_breaks_no_model: Outcome.CONTRADICTED,
     cutting.deeper_cuts_cost_more: Outcome.CONTRADICTED,
     ranking.rankings_break_between_lengths: Outcome.SUPPORTED,
     ranking.methods_agree_differently_by_length: Outcome.SUPPORTED,

@@ -80,6 +80,47 @@ def every_question_is_answered(tables: Tables, study: Study) -> list[Claim]:
     return [Claim("every_question_is_answered", statement, outcome, sentence)]
 
 
+def baseline_is_above_guessing(tables: Tables, study: Study) -> list[Claim]:
+    """With the document, the uncut model answers more prompts of each question and length than without it."""
+    cells = at(tables["effects"]).drop_duplicates(["model", "question", "context_length"])
+    cells = cells[cells["headroom"].notna()].sort_values("headroom", kind="stable")
+    if cells.empty:
+        return []
+    statement = "With the document, the model answers more prompts of each question at each length than by guessing"
+    few = cells.apply(_too_few, axis=1)
+    idle = cells[(cells["headroom"] <= 0) & ~few]
+    unsure = cells[(cells["headroom_low"] <= 0) | few]
+    lowest = _above_guessing(study, cells.iloc[0])
+    if len(idle):
+        outcome = Outcome.CONTRADICTED
+        named = listed([_above_guessing(study, row) for _, row in idle.head(4).iterrows()])
+        more = f", and {len(idle) - 4} more" if len(idle) > 4 else ""
+        sentence = (
+            f"In {len(idle)} of {count(len(cells), 'cell')} the document does not help the whole model, so that there "
+            f"is no retrieval to ablate: {named}{more}."
+        )
+    elif len(unsure):
+        outcome = Outcome.UNDECIDED
+        sentence = (
+            f"In {len(unsure)} of {count(len(cells), 'cell')} it is open whether the document helps the whole model; "
+            f"least of all for {lowest}."
+        )
+    else:
+        outcome = Outcome.SUPPORTED
+        sentence = (
+            f"In each of {count(len(cells), 'cell')} of question, length and model the whole model is right more often "
+            f"with the document than without it; least of all for {lowest}."
+        )
+    return [Claim("baseline_is_above_guessing", statement, outcome, sentence)]
+
+
+def _above_guessing(study: Study, row: pd.Series) -> str:
+    return (
+        f"{place(study, row)} ({percent(row['baseline'])}, by guessing {percent(row['guess'])}; difference "
+        f"{change(row['headroom'])} points, {interval(row, 'headroom')})"
+    )
+
+
 def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Claim]:
     """Cutting a method's top heads costs more than cutting as many random ones (of the same layers, if drawn)."""
     if tables["effects"].empty:

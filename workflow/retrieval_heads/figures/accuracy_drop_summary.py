@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -49,6 +50,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
                 zorder=4,
                 label=control,
             )
+        _guessing(ax, _of_model(effects, model, questions))
         ax.axhline(0, color=style.INK, linewidth=0.6)
         if _ALL in questions:
             ax.axvline(len(questions) - 1.5, color=style.FAINT, linewidth=0.8)
@@ -69,8 +71,20 @@ def _both(frame: pd.DataFrame, level: int) -> pd.DataFrame:
     return both.assign(question=both["question"].astype(object).where(both["question"].notna(), _ALL))
 
 
+def _guessing(ax: Axes, rows: pd.DataFrame) -> None:
+    """The drop that leaves what guessing gives, across each group of bars."""
+    known = rows.groupby("at")["headroom"].mean().dropna()
+    if len(known):
+        look = {"color": style.INK, "linestyle": ":", "linewidth": 0.9, "zorder": 3, "label": style.GUESSING}
+        ax.hlines(known, known.index - 0.44, known.index + 0.44, **look)
+
+
 def _by_question(frame: pd.DataFrame, model: str, method: str, questions: list[str]) -> pd.DataFrame:
-    rows = frame[(frame["model"] == model) & (frame["method"] == method)]
+    return _of_model(frame[frame["method"] == method], model, questions)
+
+
+def _of_model(frame: pd.DataFrame, model: str, questions: list[str]) -> pd.DataFrame:
+    rows = frame[frame["model"] == model]
     return rows.assign(at=rows["question"].map({question: i for i, question in enumerate(questions)}).astype(float))
 
 

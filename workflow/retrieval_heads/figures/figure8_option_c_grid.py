@@ -55,6 +55,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
                     x, y = style.from_baseline(of_length)
                     ax.plot(x, y, color=style.tint(look["color"], share), linestyle=dashes, linewidth=0.8)
             if not (thick := _rows(pooled, where)).empty:
+                style.guess_line(ax, thick)
                 style.curve(ax, thick, label=study.label("method", method), **look)
     style.accuracy_axes(axes, levels)
     figure.supxlabel("Heads cut")

@@ -29,12 +29,13 @@ _TOL_MUTED = ["#332288", "#CC6677", "#999933", "#44AA99", "#882255", "#88CCEE", 
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 INK, RANDOM, FAINT = "#222222", "#7A7A7A", "#DDDDDD"
 HEATMAP = "Blues"
-_LAST = ("Mean", "Union", "Chance", "Random heads")
+_LAST = ("Mean", "Union", "Chance", "Random heads", "Guessing", "Limit")
 """How labels begin that come last in a legend, in this order."""
 
 Look = dict[str, Any]
 """How something is drawn: keywords of matplotlib, such as color and marker."""
 
+GUESSING = "Guessing, without the document"
 CONTROLS = {"layer": "Random heads of the same layers", "none": "Random heads of any layer"}
 
 mpl.use("agg")
@@ -209,19 +210,25 @@ def band(ax: Axes, x: Sequence[float], low, mean, high, matching: str) -> None:
     )
 
 
+def guess_line(ax: Axes, rows: pd.DataFrame) -> None:
+    """The accuracy that guessing gives, for rows of effects about the same prompts; nothing where it is not known."""
+    if rows["guess"].notna().any():
+        ax.axhline(rows["guess"].mean(), color=INK, linestyle=":", linewidth=0.9, zorder=1.6, label=GUESSING)
+
+
 def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str, line: str, height: float) -> Figure:
     """Accuracy as heads are cut, all lengths together: panels of models × one dimension, a curve for each of another.
 
     Parameters
     ----------
     tables : effects and against_random.
-    panel, line : ``question`` and ``method``, or the other way round. The random band is that of the panel's value:
-        for a question the controls of all methods, for a method those of all questions together.
+    panel, line : ``question`` and ``method``, or the other way round. Random band and guessing are those of the panel's
+        value: for a question the controls of all methods, for a method those of all questions together.
     height : of one row of panels, in inches.
     """
     effects = at(tables["effects"], pooled=["context_length"])
     pooled = ["context_length"] if panel == "question" else ["question", "context_length"]
-    controls = at(tables["against_random"], pooled=pooled)
+    controls, guesses = at(tables["against_random"], pooled=pooled), at(tables["effects"], pooled=pooled)
     models, across = study.order("model", effects["model"]), study.order(panel, effects[panel])
     lines, levels = study.order(line, effects[line]), sorted(effects["k"].unique())
     look = {"method": method_style, "question": question_style}[line]
@@ -235,6 +242,8 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
             here = effects[(effects["model"] == model) & (effects[panel] == value)]
             random = controls[(controls["model"] == model) & (controls[panel] == value)]
             random_band(axes[i][j], control(random)[0])
+            asked = guesses[(guesses["model"] == model) & (guesses[panel] == value)]
+            guess_line(axes[i][j], asked)
             for place, name in enumerate(lines):
                 rows = here[here[line] == name]
                 if not rows.empty:
@@ -248,16 +257,22 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
 
 def accuracy_axes(axes: list[list[Axes]], levels: Sequence[int]) -> None:
     """Accuracy from 0 to 100%, and a tick at 0 and at each level that has room for one."""
-    ticks, apart = [0], max(levels) * max(1 / 8, len(axes[0]) / 25)
+    ticks = level_ticks(levels, len(axes[0]))
+    for ax in (ax for row in axes for ax in row):
+        ax.set_ylim(-0.04, 1.04)
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
+        ax.set_xticks(ticks)
+
+
+def level_ticks(levels: Sequence[int], columns: int) -> list[int]:
+    """0, and the levels that have room for a tick where so many panels stand side by side."""
+    ticks, apart = [0], max(levels) * max(1 / 8, columns / 25)
     for level in sorted(levels):
         if level - ticks[-1] >= apart or level == max(levels):
             ticks.append(level)
     if len(ticks) > 2 and ticks[-1] - ticks[-2] < apart:
         del ticks[-2]
-    for ax in (ax for row in axes for ax in row):
-        ax.set_ylim(-0.04, 1.04)
-        ax.yaxis.set_major_formatter(PercentFormatter(1))
-        ax.set_xticks(ticks)
+    return ticks
 
 
 def legend(figure: Figure, columns: int = 4, **handles) -> None:

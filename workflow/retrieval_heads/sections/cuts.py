@@ -3,7 +3,7 @@
 import pandas as pd
 
 from retrieval_heads.claims.outcome import of_tests
-from retrieval_heads.derived import at
+from retrieval_heads.derived import at, guard_at
 from retrieval_heads.hypotheses import AGAINST_RANDOM
 from retrieval_heads.sections.blocks import Section, TableBlock, Tables
 from retrieval_heads.sections.parts import (
@@ -18,12 +18,13 @@ from retrieval_heads.sections.parts import (
     table,
 )
 from retrieval_heads.study import Study
-from retrieval_heads.wording import estimate, hundredths, p_cell
+from retrieval_heads.wording import estimate, hundredths, nats, p_cell
 
 TABLES = {
     "ablation_drops": {"title": "Mean drop against random heads, by method", "needs": {}},
     "against_random": {"title": "Top heads against random ones", "needs": {}},
     "effects": {"title": "Accuracy with the top heads cut", "needs": {}},
+    "guard": {"title": "Log-probability of prose with heads ablated", "needs": {"documents": 1}},
     "recoveries": {"title": "Where a deeper cut raised accuracy most", "needs": {}},
     "model_drops": {"title": "Mean drop of accuracy by model", "needs": {"model": 2}},
     "model_tests": {"title": "Differences between models in the drop", "needs": {"model": 2}},
@@ -45,6 +46,7 @@ def ablation(study: Study, tables: Tables) -> Section:
             *_by_method(study, tables),
             *_against_random(study, tables),
             *_curves(study, tables["effects"]),
+            *(_guard(study, tables) if "guard" in tables else []),
             *_recoveries(study, tables["steps"]),
         ],
     )
@@ -133,15 +135,41 @@ def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
 
 def _curves(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
     pooled = at(effects, pooled=["question"])
-    levels = sorted(pooled["k"].unique())
+    levels, guessed = sorted(pooled["k"].unique()), pooled["guess"].notna().any()
     rows = []
     for (model, length, method), group in in_order(study, pooled, ["model", "context_length", "method"]):
         by_k = group.set_index("k")
         cells = [estimate(by_k.loc[k], "accuracy") if k in by_k.index else "" for k in levels]
         names = [study.label("model", model), study.label("context_length", length), study.label("method", method)]
-        rows.append([*names, estimate(group.iloc[0], "baseline"), *cells])
-    header = ["Model", "Context", "Method", "No cut", *(f"{k} cut" for k in levels)]
-    return table("effects", "Accuracy with the top heads cut, all questions", header, rows, len(levels) + 1)
+        guess = [estimate(group.iloc[0], "guess") if pd.notna(group["guess"].iloc[0]) else ""] if guessed else []
+        rows.append([*names, *guess, estimate(group.iloc[0], "baseline"), *cells])
+    header = ["Model", "Context", "Method", *(["No document"] if guessed else []), "No cut"]
+    header += [f"{k} cut" for k in levels]
+    return table("effects", "Accuracy with the top heads cut, all questions", header, rows, len(header) - 3)
+
+
+def _guard(study: Study, tables: Tables) -> list[TableBlock]:
+    """What ablation does to prose, beside what it does to answers: retrieval lost, or the model broken?"""
+    prose = guard_at(tables["guard"]).set_index(["source", "matching", "model", "method", "k"])
+    effects = at(tables["effects"], pooled=["question", "context_length"])
+    kinds = [("method", ""), *(("random", kind) for kind in MATCHING if ("random", kind) in prose.index)]
+    rows = []
+    for (model, method), group in in_order(study, effects, ["model", "method"]):
+        for _, row in group.sort_values("k").iterrows():
+            changes = [
+                _nats(prose.loc[key]) if (key := (*kind, model, method, row["k"])) in prose.index else ""
+                for kind in kinds
+            ]
+            names = [study.label("model", model), study.label("method", method), str(row["k"])]
+            rows.append([*names, estimate(row, "drop", ""), *changes])
+    random = [f"Prose, random heads of {MATCHING[kind]}" for source, kind in kinds if source == "random"]
+    header = ["Model", "Method", "Heads ablated", "Drop of accuracy", "Prose, top heads", *random]
+    title = "Drop of accuracy in points, and change of the log-probability of prose in nats per token"
+    return table("guard", title, header, rows, len(header) - 2)
+
+
+def _nats(row: pd.Series) -> str:
+    return f"{nats(row['change'])} [{nats(row['lowest'])}, {nats(row['highest'])}]"
 
 
 def _recoveries(study: Study, steps: pd.DataFrame) -> list[TableBlock]:

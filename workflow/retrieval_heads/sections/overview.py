@@ -65,6 +65,12 @@ def _limits(study: Study, tables: Tables) -> list[str]:
         )
     elif len(effects):
         found.append(f"Accuracy is measured on {count(effects['documents'].max(), 'test document')}.")
+    if len(effects) and effects["guess"].isna().all():
+        found.append("What the model answers without the document is not known, so neither is what guessing gives.")
+    if len(effects) and "guard" not in tables:
+        found.append(
+            "With heads ablated nothing but questions was asked, so lost retrieval is not told from a broken model."
+        )
     draws = controls["draws"].max() if len(controls) else 0
     found.append(
         f"Random heads were drawn {'once' if draws == 1 else count(draws, 'time')} for each top set."

@@ -92,11 +92,15 @@ def _baseline(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
     rows = []
     for (model, question), group in in_order(study, cells, ["model", "question"]):
         by_length = group.drop_duplicates("context_length").set_index("context_length")
-        values = [
-            estimate(by_length.loc[length], "baseline") if length in by_length.index else "" for length in lengths
-        ]
-        rows.append([study.label("model", model), study.label("question", question), *values])
-    header = ["Model", "Question", *(study.label("context_length", length) for length in lengths)]
+        names = [study.label("model", model), study.label("question", question)]
+        for prompt, name in (("whole", "baseline"), ("without the document", "guess")):
+            known = by_length[by_length[name].notna()]
+            if len(known):
+                values = [estimate(known.loc[length], name) if length in known.index else "" for length in lengths]
+                rows.append([*names, prompt, *values])
+    header = ["Model", "Question", "Prompt", *(study.label("context_length", length) for length in lengths)]
+    if all(row[2] == "whole" for row in rows):  # what guessing gives is not known
+        header, rows = [*header[:2], *header[3:]], [[*row[:2], *row[3:]] for row in rows]
     return table("baseline", "Accuracy with no head cut", header, rows, len(lengths))
 
 

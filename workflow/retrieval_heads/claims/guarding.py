@@ -1,0 +1,114 @@
+"""What the report says of the model's language with heads ablated: is retrieval lost, or is the model broken?"""
+
+import math
+
+import pandas as pd
+
+from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables
+from retrieval_heads.derived import LANGUAGE_BROKEN, LANGUAGE_WHOLE, at, guard_at
+from retrieval_heads.study import Study
+from retrieval_heads.wording import count, interval, nats, p_value, percent, place, points
+
+_RANDOM = {"layer": "random heads of the same layers", "none": "random heads of any layer"}
+
+
+def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
+    """Ablating a method's top heads removes retrieval and not the model's language."""
+    if "guard" not in tables or tables["effects"].empty:
+        return []
+    level = study.level(tables["effects"])
+    effects = at(tables["effects"], pooled=("question", "context_length"), k=level)
+    prose = guard_at(tables["guard"])
+    prose = prose[prose["k"] == level]
+    found = []
+    for model in study.order("model", effects["model"]):
+        for method in study.order("method", effects["method"]):
+            top = effects[(effects["model"] == model) & (effects["method"] == method)]
+            sets = prose[(prose["model"] == model) & (prose["method"] == method)]
+            own = sets[sets["source"] == "method"]
+            if top.empty or own.empty:
+                continue
+            outcome, verdict = _decide(top.iloc[0], own.iloc[0], study)
+            name, where = study.label("method", method), study.label("model", model)
+            statement = f"Ablating the top {level} heads of {name} removes retrieval and not the language of {where}"
+            sentence = (
+                f"{_what(top.iloc[0], name, where)}, and changes the log-probability of prose by "
+                f"{_prose(own.iloc[0], sets[sets['source'] == 'random'])}; {verdict}."
+            )
+            found.append(Claim("ablation_takes_retrieval_alone", statement, outcome, sentence))
+    return found
+
+
+def _decide(top: pd.Series, prose: pd.Series, study: Study) -> tuple[Outcome, str]:
+    if -prose["change"] >= LANGUAGE_BROKEN:
+        return Outcome.CONTRADICTED, "the model is broken, and what is lost is not retrieval alone"
+    if top["documents"] < MIN_UNITS:
+        return Outcome.UNDECIDED, "there are too few documents to say what retrieval has lost"
+    if top["drop_high"] < study.smallest_effect:
+        return Outcome.CONTRADICTED, f"a loss of {points(study.smallest_effect)} points of accuracy is ruled out"
+    if not (top["p_holm"] < study.alpha and top["drop"] > 0):
+        return Outcome.UNDECIDED, "a loss of accuracy is not significant, nor is it ruled out"
+    if -prose["change"] <= LANGUAGE_WHOLE and -prose["lowest"] < LANGUAGE_BROKEN:
+        return Outcome.SUPPORTED, "retrieval is lost, and the language is left"
+    return Outcome.UNDECIDED, "as the language suffers too, what is lost is not told apart"
+
+
+def _what(top: pd.Series, name: str, where: str) -> str:
+    p = f", Holm p {p_value(top['p_holm'])}" if pd.notna(top["p_holm"]) else ""
+    guess = f" (guessing gives {percent(top['guess'])})" if pd.notna(top["guess"]) else ""
+    return (
+        f"Ablating the top {int(top['k'])} heads of {name} in {where} takes accuracy from {percent(top['baseline'])} "
+        f"to {percent(top['accuracy'])}{guess}, by {points(top['drop'])} points (95% interval "
+        f"{interval(top, 'drop')}{p})"
+    )
+
+
+def _prose(own: pd.Series, random: pd.DataFrame) -> str:
+    numbers = f"{nats(own['change'])} nats per token on average over {count(own['sets'], 'set')} of heads"
+    numbers += f" (lowest {nats(own['lowest'])})" if own["sets"] > 1 else ""
+    beside = [
+        f"{_RANDOM[row['matching']]} by {nats(row['change'])}" for _, row in random.sort_values("matching").iterrows()
+    ]
+    # "layer" sorts before "none": the stricter control is the one to quote.
+    return f"{numbers}, ablating as many {beside[0]}" if beside else numbers
+
+
+def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
+    """No set of heads that was ablated breaks the model's language."""
+    if "guard" not in tables:
+        return []
+    sets = tables["guard"]
+    sets = sets[sets["source"].isin(["method", "random"])].sort_values(["change", "k"], kind="stable")
+    if sets.empty:
+        return []
+    statement = "No set of heads that was ablated breaks the model's language"
+    broken, hurt = (sets[-sets["change"] >= limit] for limit in (LANGUAGE_BROKEN, LANGUAGE_WHOLE))
+    every, least = count(len(sets), "set"), _set(study, sets.iloc[0])
+    if len(broken):
+        outcome = Outcome.CONTRADICTED
+        sentence = (
+            f"{len(broken)} of {every} of heads that were ablated break the model, which then takes ordinary prose for "
+            f"at least {math.exp(LANGUAGE_BROKEN):.1f} times less likely, token by token: answers lost with them tell "
+            f"nothing of retrieval. Worst are {least}."
+        )
+    elif len(hurt):
+        outcome = Outcome.UNDECIDED
+        sentence = (
+            f"{len(hurt)} of {every} of heads that were ablated take at least {LANGUAGE_WHOLE:g} nats per token from "
+            f"the log-probability of prose, and none takes {LANGUAGE_BROKEN:g}; most is lost with {least}."
+        )
+    else:
+        outcome = Outcome.SUPPORTED
+        sentence = (
+            f"None of {every} of heads that were ablated takes {LANGUAGE_WHOLE:g} nats per token from the "
+            f"log-probability of prose; most is lost with {least}."
+        )
+    return [Claim("ablation_breaks_no_model", statement, outcome, sentence)]
+
+
+def _set(study: Study, row: pd.Series) -> str:
+    kind = f"top {row['k']} heads of" if row["source"] == "method" else f"{row['k']} random heads drawn beside those of"
+    return (
+        f"{'the ' if row['source'] == 'method' else ''}{kind} {study.label('method', row['method'])} for "
+        f"{place(study, row)} ({nats(row['change'])} nats per token)"
+    )

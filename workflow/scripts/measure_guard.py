@@ -1,0 +1,27 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrieval_heads import tables
+from retrieval_heads.budget import Budget
+from retrieval_heads.guard import measure_guard, prose_ids
+from retrieval_heads.model import load_model, load_tokenizer
+from retrieval_heads.runtime import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
+    tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
+    ids = prose_ids(tokenizer, Path(source.prose).read_text(encoding="utf-8"))
+    model = load_model(source.model, device=compute["device"], **params.loading)
+    guard = measure_guard(
+        model,
+        tokenizer,
+        ids,
+        tables.read_all(source.head_sets, tables.HEAD_SETS),
+        mode=params.mode,
+        scope=params.scope,
+        budget=Budget.of(model, compute["batch_tokens"], compute["cache_tokens"]),
+    )
+    tables.write(guard, snakemake.output[0], tables.GUARD)
