@@ -192,7 +192,7 @@ GUARD = Table(
         ("change", _float),
         ("tokens", _int),
     ),
-    key=("model", "question", "context_length", *(name for name, _ in HEAD_SET), "mode", "scope"),
+    key=("model", "question", "context_length", *HEAD_SET_KEY, "mode", "scope"),
     nullable=HEAD_SET_NULLABLE,
 )
 
