@@ -53,7 +53,7 @@ rule measure_guard:
             for length in ablated_lengths(config)
         ],
         prose="resources/guard/prose.txt",
-        model=model_folder,
+        model=model_input,
     output:
         f"{OUT}/guard/{{model}}.parquet",
     log:
@@ -66,6 +66,7 @@ rule measure_guard:
         mem_mb=model_mem_mb,
         runtime=guard_runtime,
     params:
+        content=content,
         loading=loading,
         mode=config["ablation"]["mode"],
         scope=config["ablation"]["scope"],

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING
 from retrieval_heads import tables
 from retrieval_heads.budget import Budget
 from retrieval_heads.guard import measure_guard, prose_ids
+from retrieval_heads.identity import unchanged_model
 from retrieval_heads.model import load_model, load_tokenizer
 from retrieval_heads.runtime import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job(snakemake):
+with job(snakemake), unchanged_model(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     ids = prose_ids(tokenizer, Path(source.prose).read_text(encoding="utf-8"))
