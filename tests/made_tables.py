@@ -166,8 +166,12 @@ def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0):
             for matching, count in (("layer", draws["matched"]), ("none", draws["unmatched"])):
                 sets += [("random", method, matching, i, k, random(method, k, question)) for i in range(count)]
         rows += [
-            (model, question, length, *head_set, settings["mode"], settings["scope"], baseline + change, change, 128)
+            (
+                *(model, question, length, *head_set, k, 1.0 if head_set[2] == "layer" else np.nan),
+                *(settings["mode"], settings["scope"], baseline + change, change, 128),
+            )
             for *head_set, change in sets
+            for k in [head_set[-1]]
         ]
     return pd.DataFrame(rows, columns=GUARD.columns)
 

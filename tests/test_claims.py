@@ -206,9 +206,10 @@ class TestCutting:
 class TestGuarding:
     """Accuracy may be lost with the retrieval, or with the model."""
 
-    def tables(self, study=BRIEF, prose=None, **ablation):
+    def tables(self, study=BRIEF, prose=None, random=None, **ablation):
         found = effects.from_rows(make_ablation(study, **{"top": lambda method, k: 0.2, **ablation}), 1, 200)
-        return {"effects": found.effects, "guard": make_guard(study, prose)}
+        guard = make_guard(study, prose) if random is None else make_guard(study, prose, random)
+        return {"effects": found.effects, "against_random": found.against_random, "guard": guard}
 
     def test_retrieval_alone(self):
         rule = guarding.ablation_takes_retrieval_alone
@@ -226,6 +227,13 @@ class TestGuarding:
         rule = guarding.ablation_takes_retrieval_alone
         hurt = one(rule, self.tables(prose=lambda *_: -0.5), BRIEF)
         assert hurt.outcome is UNDECIDED and "the language suffers too" in hurt.sentence
+        # Random heads hurt the language as much: where they cost no answers, answers are not lost with the language.
+        as_much = {"prose": lambda *_: -0.5, "random": -0.45, "documents": 40}
+        told = one(rule, self.tables(**as_much), BRIEF)
+        assert told.outcome is SUPPORTED and "the language suffers as it does with random heads" in told.sentence
+        tables = self.tables(**as_much)
+        tables["against_random"] = tables["against_random"].assign(p_holm=0.4)
+        assert one(rule, tables, BRIEF).outcome is UNDECIDED
         # On average whole, but for one question broken.
         uneven = self.tables(prose=lambda method, k, question: -1.1 if question == "hq_state" else 1.0)
         assert one(rule, uneven, BRIEF).outcome is UNDECIDED

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables
+from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide
 from retrieval_heads.derived import LANGUAGE_BROKEN, LANGUAGE_WHOLE, at, guard_at
 from retrieval_heads.study import Study
 from retrieval_heads.wording import count, interval, nats, p_value, percent, place, points
@@ -28,7 +28,9 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
             own = sets[sets["source"] == "method"]
             if top.empty or own.empty:
                 continue
-            outcome, verdict = _decide(top.iloc[0], own.iloc[0], study)
+            random = tables["against_random"]
+            random = at(random, pooled=("question", "context_length"), k=level, model=model, method=method)
+            outcome, verdict = _decide(top.iloc[0], own.iloc[0], _beside(random, sets), study)
             name, where = study.label("method", method), study.label("model", model)
             statement = f"Ablating the top {level} heads of {name} removes retrieval and not the language of {where}"
             sentence = (
@@ -39,7 +41,17 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
     return found
 
 
-def _decide(top: pd.Series, prose: pd.Series, study: Study) -> tuple[Outcome, str]:
+def _beside(random: pd.DataFrame, sets: pd.DataFrame) -> pd.Series | None:
+    """Random heads, in accuracy (as a row of against_random) and with their change of prose; the stricter control."""
+    # "layer" sorts before "none".
+    for _, row in random.sort_values("matching").iterrows():
+        prose = sets[(sets["source"] == "random") & (sets["matching"] == row["matching"])]
+        if len(prose):
+            return pd.concat([row, prose.iloc[0][["change"]]])
+    return None
+
+
+def _decide(top: pd.Series, prose: pd.Series, random: pd.Series | None, study: Study) -> tuple[Outcome, str]:
     if -prose["change"] >= LANGUAGE_BROKEN:
         return Outcome.CONTRADICTED, "the model is broken, and what is lost is not retrieval alone"
     if top["documents"] < MIN_UNITS:
@@ -50,6 +62,13 @@ def _decide(top: pd.Series, prose: pd.Series, study: Study) -> tuple[Outcome, st
         return Outcome.UNDECIDED, "a loss of accuracy is not significant, nor is it ruled out"
     if -prose["change"] <= LANGUAGE_WHOLE and -prose["lowest"] < LANGUAGE_BROKEN:
         return Outcome.SUPPORTED, "retrieval is lost, and the language is left"
+    whole = prose["lowest"] > -LANGUAGE_BROKEN
+    alike = whole and random is not None and random["change"] - prose["change"] <= LANGUAGE_WHOLE
+    if alike and decide(random, study, units="documents") is Outcome.SUPPORTED:
+        return Outcome.SUPPORTED, (
+            "the language suffers as it does with random heads, which leave "
+            f"{percent(random['accuracy'])} of the answers: what is lost beyond that is retrieval"
+        )
     return Outcome.UNDECIDED, "as the language suffers too, what is lost is not told apart"
 
 
