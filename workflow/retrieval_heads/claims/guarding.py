@@ -62,13 +62,13 @@ def _decide(top: pd.Series, prose: pd.Series, random: pd.Series | None, study: S
         return Outcome.UNDECIDED, "a loss of accuracy is not significant, nor is it ruled out"
     if -prose["change"] <= LANGUAGE_WHOLE and -prose["lowest"] < LANGUAGE_BROKEN:
         return Outcome.SUPPORTED, "retrieval is lost, and the language is left"
-    whole = prose["lowest"] > -LANGUAGE_BROKEN
-    alike = whole and random is not None and random["change"] - prose["change"] <= LANGUAGE_WHOLE
-    if alike and decide(random, study, units="documents") is Outcome.SUPPORTED:
-        return Outcome.SUPPORTED, (
-            "the language suffers as it does with random heads, which leave "
-            f"{percent(random['accuracy'])} of the answers: what is lost beyond that is retrieval"
-        )
+    if random is not None and prose["lowest"] > -LANGUAGE_BROKEN:
+        alike = random["change"] - prose["change"] <= LANGUAGE_WHOLE
+        if alike and decide(random, study, units="documents") is Outcome.SUPPORTED:
+            return Outcome.SUPPORTED, (
+                "the language suffers as it does with random heads, which leave "
+                f"{percent(random['accuracy'])} of the answers: what is lost beyond that is retrieval"
+            )
     return Outcome.UNDECIDED, "as the language suffers too, what is lost is not told apart"
 
 
