@@ -66,7 +66,9 @@ def test_several_rankings_give_the_first_by_mean_rank(results):
 
 def test_a_head_that_ties_with_one_left_out_is_left_out_too(results, tmp_path):
     # L1H0 and L1H1 share places 2 and 3.
-    with pytest.warns(UserWarning, match="wu24 gives 1 of 2 heads here: the next ones tie with some that would be left out"):
+    with pytest.warns(
+        UserWarning, match="wu24 gives 1 of 2 heads here: the next ones tie with some that would be left out"
+    ):
         assert top_heads(results, "wu24", 2, context_length=512) == [(0, 0)]
     # All have mean rank 1.5 where two rankings are each other's reverse.
     turned = {("wu24", "place", 512): [(0, 0), (0, 1)], ("wu24", "year", 512): [(0, 1), (0, 0)]}

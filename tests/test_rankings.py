@@ -24,9 +24,7 @@ def scores(by_head, method="wu24", question="hq_state", length=512, model="small
 
 def order(ranking):
     """The heads, those of each place together: ``[{first}, {second, third}, …]``."""
-    return [
-        set(heads[["layer", "head"]].itertuples(index=False, name=None)) for _, heads in ranking.groupby("rank")
-    ]
+    return [set(heads[["layer", "head"]].itertuples(index=False, name=None)) for _, heads in ranking.groupby("rank")]
 
 
 def at(ranking, layer, head):
