@@ -160,8 +160,7 @@ class TestTies:
                 tied(scores, method=method, question=question, context_length=length)
                 for (method, question, length), scores in zip(
                     cells,
-                    [[9, 8, 7], [9, 8, 7, 7, *range(6, 0, -1), 0.5, 0.4], range(24, 0, -1), range(24, 0, -1)]
-                    + [range(24, 0, -1)],
+                    [[9, 8, 7], [9, 8, 7, 7, *range(6, 0, -1), 0.5, 0.4], *[range(24, 0, -1)] * 3],
                     strict=True,
                 )
             ]

@@ -177,7 +177,7 @@ def test_exports_are_the_rankings(finished):
         lines = [line.split() for line in file.with_suffix(".txt").read_text().splitlines()]
         ranking = ranking.sort_values(["rank", "layer", "head"])
         names = [f"{layer}-{head}" for layer, head in zip(ranking["layer"], ranking["head"], strict=True)]
-        assert sum(lines, []) == names
+        assert [name for line in lines for name in line] == names
         assert np.cumsum([len(line) for line in lines]).tolist() == ranking["last"].unique().tolist()
         scores = json.loads(file.with_suffix(".json").read_text())
         assert [sum(scores[name]) / len(scores[name]) for name in names] == pytest.approx(list(ranking["score"]))

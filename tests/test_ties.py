@@ -1,0 +1,207 @@
+"""Equal scores are no evidence: the rule of ties, and that nothing in the analysis takes an order of names for one."""
+
+import json
+from itertools import permutations, product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from made_tables import METHODS, QUESTIONS, analyse, make_ablation, make_study, no_collection  # noqa: F401
+from retrieval_heads import claims, derived, drops, hypotheses, overlap, profiles, published
+from retrieval_heads.agreement import rank_biased_overlap
+from retrieval_heads.analysis import leading_heads
+from retrieval_heads.claims import Outcome
+from retrieval_heads.config import complete
+from retrieval_heads.head_sets import choose_head_sets, head_name, parse_head
+from retrieval_heads.imports import compare
+from retrieval_heads.rankings import placed
+from retrieval_heads.ties import TOLERANCE, listed, places, told_apart
+
+# --- the rule ------------------------------------------------------------------------------------------------------
+
+# Few values, so that many are equal; some that differ by less than the rule tells apart, and some by more.
+scores = st.lists(
+    st.sampled_from([0.0, 1.0, 1 + 1e-9, 1 + 1e-4, -2.0, 0.5, 1e-9, 1e-3]) | st.floats(-3, 3), min_size=1, max_size=12
+).map(np.array)
+
+
+class TestPlaces:
+    @pytest.mark.parametrize(
+        ("of", "rank", "last"),
+        [
+            ([0.5, 0.9, 0.1], [2, 1, 3], [2, 1, 3]),
+            ([1, 2, 1, 3, 1], [4, 2, 4, 1, 4], [5, 2, 5, 1, 5]),
+            ([0, 0, 0, 0], [2.5] * 4, [4] * 4),
+            ([7], [1], [1]),
+            ([-1, -2, -2], [1, 2.5, 2.5], [1, 3, 3]),
+            ([0.0, -0.0], [1.5, 1.5], [2, 2]),
+            ([0.1 + 0.2, 0.3], [1.5, 1.5], [2, 2]),
+            # Steps of 1e-6 of the largest absolute score, whatever its sign and size.
+            ([1, 0.3, 0.3 + 4e-7], [1, 2.5, 2.5], [1, 3, 3]),
+            ([1, 0.3, 0.3 + 2e-6], [1, 3, 2], [1, 3, 2]),
+            ([-1, 0.3, 0.3 + 4e-7], [3, 1.5, 1.5], [3, 2, 2]),
+            ([0, 0.3, 0.3 + 4e-7], [3, 2, 1], [3, 2, 1]),
+            ([1e300, 1e293, 0], [1, 2.5, 2.5], [1, 3, 3]),
+            ([1e-300, 3e-301, 0], [1, 2, 3], [1, 2, 3]),
+            ([], [], []),
+        ],
+    )
+    def test_by_hand(self, of, rank, last):
+        found = places(np.array(of, dtype=float))
+        assert found.rank.tolist() == rank and found.last.tolist() == last
+        assert found.last.dtype.kind == "i"
+
+    @given(scores)
+    def test_higher_scores_never_come_later_and_close_ones_share_places(self, of):
+        rank, step = places(of).rank, TOLERANCE * abs(of).max()
+        above = of[:, None] - of[None, :]
+        before = rank[:, None] - rank[None, :]
+        assert (before[above >= 0] <= 0).all()
+        assert (before[above > step * 1.001] < 0).all()
+        assert (above[before < 0] > 0).all()
+
+    @given(scores)
+    def test_a_place_is_the_mean_of_those_its_group_takes_up_to_the_last(self, of):
+        rank, last = places(of)
+        assert rank.sum() == len(of) * (len(of) + 1) / 2
+        for k in range(len(of) + 1):
+            assert (last <= k).sum() <= k
+        for value in set(rank):
+            group = rank == value
+            (end,) = set(last[group])
+            assert end == (rank <= value).sum() and value == end - (group.sum() - 1) / 2
+
+    @given(scores, st.data())
+    def test_they_move_with_what_is_scored_and_not_with_its_order(self, of, data):
+        order = np.array(data.draw(st.permutations(range(len(of)))))
+        for moved, stayed in zip(places(of[order]), places(of), strict=True):
+            assert (moved == stayed[order]).all()
+
+    @given(scores, st.sampled_from([2.0**-40, 0.5, 1024.0]))
+    def test_they_do_not_depend_on_the_unit_of_the_scores(self, of, unit):
+        for one, other in zip(places(of), places(of * unit), strict=True):
+            assert (one == other).all()
+
+    @given(scores, st.integers(0, 5), st.randoms(use_true_random=False))
+    def test_what_a_list_does_not_name_ties_behind_it(self, of, missing, random):
+        heads = len(of) + missing
+        named = np.array(random.sample(range(heads), len(of)))
+        found = listed(heads, named, places(of))
+        # As if the others had a score below all.
+        every = np.full(heads, of.min() - 1.0 - abs(of).max())
+        every[named] = of
+        largest = abs(every).max() / max(abs(of).max(), 1e-300)
+        if missing == 0 or largest == 1:
+            assert (found.rank == places(every).rank).all() and (found.last == places(every).last).all()
+        others = np.setdiff1d(np.arange(heads), named)
+        assert (found.rank[others] == len(of) + (missing + 1) / 2).all() and (found.last[others] == heads).all()
+        assert (found.rank[named] == places(of).rank).all() and (found.last[named] == places(of).last).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.1 + 0.2, 0.3, 0.7])), max_size=10), st.integers(0, 11))
+def test_told_apart_gives_the_first_rows_and_none_that_ties_with_one_left_out(rows, most):
+    frame = pd.DataFrame(rows, columns=["times", "rank"])
+    found = told_apart(frame, ["times", "rank"], [False, True], most)
+    keys = [(-times, round(rank, 9)) for times, rank in rows]
+    chosen, left = [keys[i] for i in found.index], [keys[i] for i in set(range(len(rows))) - set(found.index)]
+    assert chosen == sorted(chosen) and len(chosen) <= most
+    assert not chosen or not left or chosen[-1] < min(left)
+    # As many as possible: with the next group there would be too many.
+    assert not left or len(chosen) + left.count(min(left)) > most
+
+
+# --- rank-biased overlap with ties ---------------------------------------------------------------------------------
+
+
+def every_order(score):
+    """All ways to break the ties of a ranking: the place of each item from 1, shape (ways, items)."""
+    return np.array([np.argsort(order) + 1 for order in permutations(range(len(score))) if falls(score, order)])
+
+
+def falls(score, order):
+    return all(score[a] >= score[b] for a, b in zip(order, order[1:], strict=False))
+
+
+def mean_rbo(a, b, p):
+    """The mean, over all pairs of orders, of RBO_EXT (Webber, Moffat and Zobel 2010, equation 30)."""
+    depths = np.arange(1, a.shape[1] + 1)
+    among_first = [(orders[:, None, :] <= depths[:, None]).astype(float) for orders in (a, b)]
+    shared = np.einsum("ndh,mdh->nmd", *among_first)  # of each pair of orders and depth
+    each = shared[..., -1] / depths[-1] * p ** depths[-1] + (1 - p) / p * (shared / depths * p**depths).sum(axis=-1)
+    return each.mean()
+
+
+few_values = st.integers(1, 6).flatmap(lambda items: st.lists(st.integers(0, 2), min_size=items, max_size=items))
+
+
+class TestRankBiasedOverlap:
+    @given(few_values, st.data(), st.sampled_from([0.5, 0.9, 0.98]))
+    @settings(max_examples=40, deadline=None)
+    def test_with_ties_it_is_the_mean_over_all_ways_to_break_them(self, a, data, p):
+        """RBO^a of Corsi and Urbano 2024 (arXiv 2406.07121), by enumeration."""
+        b = data.draw(st.lists(st.integers(0, 2), min_size=len(a), max_size=len(a)))
+        expected = mean_rbo(every_order(a), every_order(b), p)
+        assert rank_biased_overlap(places(np.array(a)), places(np.array(b)), p) == pytest.approx(expected)
+
+    def test_by_hand(self):
+        # a: first x, then y and z in either order; b: x and y in either order, then z. Expected overlap at depths 1, 2
+        # and 3: 1/2; 1 + 1/2; 3. With p = 1/2: 1/2 · 1/2 + 1/4 · 3/4 + 1/8 + 1/8.
+        a, b = places(np.array([2, 1, 1])), places(np.array([2, 2, 1]))
+        assert rank_biased_overlap(a, b, 0.5) == pytest.approx(1 / 4 + 3 / 16 + 1 / 4)
+        # Nothing is told apart: as by chance, 1/3, 4/3, 3.
+        same = places(np.zeros(3))
+        assert rank_biased_overlap(same, same, 0.5) == pytest.approx(1 / 6 + 1 / 6 + 1 / 4)
+
+
+# --- independent sparse scores ---------------------------------------------------------------------------------------
+
+LAYERS, HEADS = 15, 18
+STUDY = make_study(models=("a", "b"), lengths=(512, 1024, 2048), consensus_k=136)
+
+
+def configurations(study):
+    config = study.config
+    return list(product(config["models"], study.methods, config["questions"], config["prompts"]["context_lengths"]))
+
+
+def sparse(rng, study=STUDY, layers=LAYERS, heads=HEADS, above=(3, 30)):
+    """Rankings that have nothing in common: 3 to 30 random heads score above 0, some of them alike, all others 0."""
+    grid = pd.MultiIndex.from_product([range(layers), range(heads)], names=["layer", "head"]).to_frame(index=False)
+    frames = []
+    for model, method, question, length in configurations(study):
+        score = np.zeros(layers * heads)
+        chosen = rng.choice(len(score), rng.integers(*above, endpoint=True), replace=False)
+        score[chosen] = np.ceil(rng.exponential(5, len(chosen))) / 8
+        frames.append(grid.assign(model=model, method=method, question=question, context_length=length, score=score))
+    return placed(pd.concat(frames, ignore_index=True).assign(n_samples=9, score_sd=0.1))
+
+
+def through_published(rankings, folder, study=STUDY):
+    """The same as published results: ranks from 1 to the last, ties in the order of layers and heads."""
+    for (model, method, question, length), rows in rankings.groupby(["model", "method", "question", "context_length"]):
+        rows = rows.sort_values(["score", "layer", "head"], ascending=[False, True, True])
+        heads = [
+            {"head": head_name(layer, head), "score": score, "rank": rank}
+            for rank, (layer, head, score) in enumerate(zip(rows["layer"], rows["head"], rows["score"], strict=True), 1)
+        ]
+        for kind, content in (("rankings", {"samples_processed": 9, "head_rankings": heads}), ("ablations", NO_CHANGE)):
+            file = folder / kind / method / model / question / f"tokens_{length}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(content), encoding="utf-8")
+    config = {name: study.config[name] for name in ("study", "questions", "prompts")}
+    config |= {
+        "models": {model: {} for model in study.config["models"]},
+        "methods": {name: {} for name in study.methods},
+    }
+    return published.convert(complete(config | {"published": {"folder": str(folder)}}))
+
+
+NO_CHANGE = {
+    "baseline": {"accuracy": 0.9, "correct": 9, "total": 10},
+    "top_heads_ablations": [{"num_heads": k, "accuracy": 0.9, "correct": 9, "total": 10} for k in (5, 10)],
+    "random_heads_ablations": [{"num_heads": k, "accuracy": 0.9, "correct": 9, "total": 10} for k in (5, 10)],
+}
+NO_DROPS = drops.of(make_ablation(STUDY, documents=1).iloc[:0], 0, 1)
