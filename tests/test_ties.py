@@ -1,7 +1,8 @@
 """Equal scores are no evidence: the rule of ties, and that nothing in the analysis takes an order of names for one."""
 
 import json
-from itertools import permutations, product
+from functools import cache
+from itertools import pairwise, permutations, product
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_tables import METHODS, QUESTIONS, analyse, make_ablation, make_study, no_collection  # noqa: F401
+from made_tables import analyse, make_ablation, make_study, no_collection  # noqa: F401
 from retrieval_heads import claims, derived, drops, hypotheses, overlap, profiles, published
-from retrieval_heads.agreement import rank_biased_overlap
+from retrieval_heads.agreement import chance_of_sharing, rank_biased_overlap
 from retrieval_heads.analysis import leading_heads
 from retrieval_heads.claims import Outcome
 from retrieval_heads.config import complete
@@ -122,7 +123,7 @@ def every_order(score):
 
 
 def falls(score, order):
-    return all(score[a] >= score[b] for a, b in zip(order, order[1:], strict=False))
+    return all(score[a] >= score[b] for a, b in pairwise(order))
 
 
 def mean_rbo(a, b, p):
@@ -159,29 +160,46 @@ class TestRankBiasedOverlap:
 # --- independent sparse scores ---------------------------------------------------------------------------------------
 
 LAYERS, HEADS = 15, 18
-STUDY = make_study(models=("a", "b"), lengths=(512, 1024, 2048), consensus_k=136)
+STUDY = make_study(models=("a", "b"), methods=("wu24", "qrhead"), lengths=(512, 1024, 2048), consensus_k=136)
+CONFIGURATION = ["model", "method", "question", "context_length"]
+TRIALS = 16
 
 
-def configurations(study):
-    config = study.config
-    return list(product(config["models"], study.methods, config["questions"], config["prompts"]["context_lengths"]))
-
-
-def sparse(rng, study=STUDY, layers=LAYERS, heads=HEADS, above=(3, 30)):
-    """Rankings that have nothing in common: 3 to 30 random heads score above 0, some of them alike, all others 0."""
+def made_rankings(study, score, layers=LAYERS, heads=HEADS):
+    """Rankings of all heads; ``score`` gives those of each configuration anew."""
     grid = pd.MultiIndex.from_product([range(layers), range(heads)], names=["layer", "head"]).to_frame(index=False)
-    frames = []
-    for model, method, question, length in configurations(study):
-        score = np.zeros(layers * heads)
-        chosen = rng.choice(len(score), rng.integers(*above, endpoint=True), replace=False)
-        score[chosen] = np.ceil(rng.exponential(5, len(chosen))) / 8
-        frames.append(grid.assign(model=model, method=method, question=question, context_length=length, score=score))
+    config = study.config
+    frames = [
+        grid.assign(**dict(zip(CONFIGURATION, values, strict=True)), score=score(layers * heads))
+        for values in product(
+            config["models"], study.methods, config["questions"], config["prompts"]["context_lengths"]
+        )
+    ]
     return placed(pd.concat(frames, ignore_index=True).assign(n_samples=9, score_sd=0.1))
 
 
-def through_published(rankings, folder, study=STUDY):
-    """The same as published results: ranks from 1 to the last, ties in the order of layers and heads."""
-    for (model, method, question, length), rows in rankings.groupby(["model", "method", "question", "context_length"]):
+def sparse(rng, least=3, most=30):
+    """Scores of heads of which 3 to 30, drawn at random, are above 0: in eighths, so that some of these tie too."""
+
+    def score(heads):
+        values = np.zeros(heads)
+        chosen = rng.choice(heads, rng.integers(least, most, endpoint=True), replace=False)
+        values[chosen] = np.ceil(rng.exponential(5, len(chosen))) / 8
+        return values
+
+    return score
+
+
+NO_CHANGE = {
+    "baseline": {"accuracy": 0.9, "correct": 9, "total": 10},
+    "top_heads_ablations": [{"num_heads": k, "accuracy": 0.9, "correct": 9, "total": 10} for k in (5, 10)],
+    "random_heads_ablations": [{"num_heads": k, "accuracy": 0.9, "correct": 9, "total": 10} for k in (5, 10)],
+}
+
+
+def through_published(rankings, folder, study):
+    """The tables of the same scores as published results: with ranks from 1 on, ties in the order of layer and head."""
+    for (model, method, question, length), rows in rankings.groupby(CONFIGURATION):
         rows = rows.sort_values(["score", "layer", "head"], ascending=[False, True, True])
         heads = [
             {"head": head_name(layer, head), "score": score, "rank": rank}
@@ -192,16 +210,105 @@ def through_published(rankings, folder, study=STUDY):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(content), encoding="utf-8")
     config = {name: study.config[name] for name in ("study", "questions", "prompts")}
-    config |= {
-        "models": {model: {} for model in study.config["models"]},
-        "methods": {name: {} for name in study.methods},
-    }
+    config |= {name: {key: {} for key in study.config[name]} for name in ("models", "methods")}
     return published.convert(complete(config | {"published": {"folder": str(folder)}}))
 
 
-NO_CHANGE = {
-    "baseline": {"accuracy": 0.9, "correct": 9, "total": 10},
-    "top_heads_ablations": [{"num_heads": k, "accuracy": 0.9, "correct": 9, "total": 10} for k in (5, 10)],
-    "random_heads_ablations": [{"num_heads": k, "accuracy": 0.9, "correct": 9, "total": 10} for k in (5, 10)],
-}
-NO_DROPS = drops.of(make_ablation(STUDY, documents=1).iloc[:0], 0, 1)
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory):
+    """What the analysis finds in independent rankings; every other time it reads them as published results."""
+    rng = np.random.default_rng(11)
+    pairs, layers, tests = [], [], []
+    nothing = drops.of(make_ablation(STUDY, documents=1).iloc[:0], 0, 1)
+    for trial in range(TRIALS):
+        rankings = made_rankings(STUDY, sparse(rng))
+        if trial % 2:
+            rankings, _ = through_published(rankings, tmp_path_factory.mktemp("published"), STUDY)
+        overlaps = overlap.pairwise(rankings, STUDY.top_k)
+        heads = profiles.profile_heads(rankings, STUDY.top_k)
+        pairs.append(overlaps.assign(trial=trial))
+        layers.append(hypotheses.layer_overlap(rankings, STUDY.top_k).assign(trial=trial))
+        found = hypotheses.hypotheses(STUDY, rankings, overlaps, heads, nothing)
+        # In the mean of six rankings no head is among the first; in that of two, some are.
+        few = rankings[(rankings["model"] == "a") & (rankings["context_length"] < 2048)]
+        found = pd.concat(
+            [found[found["subject"] != hypotheses.SPECIALISTS], pd.DataFrame(hypotheses._of_whole_rankings(STUDY, few))]
+        )
+        tests.append(found.assign(trial=trial))
+    return tuple(pd.concat(found, ignore_index=True) for found in (pairs, layers, tests))
+
+
+def assert_null(values, trial, expected=0.0):
+    """The mean over trials, which alone are independent of each other, within 4 standard errors of its null."""
+    each = pd.Series(np.asarray(values, dtype=float)).groupby(np.asarray(trial)).mean().dropna()
+    error = each.std(ddof=1) / np.sqrt(len(each))
+    assert len(each) >= TRIALS / 2 and error > 0
+    assert abs(each.mean() - expected) <= 4 * error, (each.mean(), expected, error)
+
+
+def assert_valid(p, trial):
+    """Chance gives p ≤ .05 no more often than in 5% of the cases, and not seldom either where p is not bounded."""
+    below = pd.Series(np.asarray(p, dtype=float) <= 0.05).groupby(np.asarray(trial)).mean()
+    # Tests of a trial share rankings, so that trials are the units; but for few of them, the binomial's error is larger.
+    error = max(below.std(ddof=1) / np.sqrt(len(below)), np.sqrt(0.05 * 0.95 / len(p)))
+    assert below.mean() <= 0.05 + 4 * error, (below.mean(), error)
+
+
+@cache
+def largest_p_up_to(bound, a, b):
+    """The largest p up to a bound that sets of a and b heads can have: so often has chance one up to the bound."""
+    every = [chance_of_sharing(LAYERS * HEADS, a, b, shared) for shared in range(min(a, b) + 1)]
+    return max((p for p in every if p <= bound), default=0.0)
+
+
+class TestIndependentSparseRankings:
+    def test_published_scores_give_the_same_places(self, tmp_path):
+        rankings = made_rankings(STUDY, sparse(np.random.default_rng(2)))
+        found, _ = through_published(rankings, tmp_path, STUDY)
+        columns = [*CONFIGURATION, "layer", "head", "score", "rank", "last"]
+        pd.testing.assert_frame_equal(found[columns], rankings[columns])
+        # They are worth this test: most heads tie, and ties reach into the top sets.
+        assert (rankings["last"] == LAYERS * HEADS).mean() > 0.8
+        assert overlap.top_heads(rankings).groupby(CONFIGURATION).size().nunique() > 5
+
+    @pytest.mark.parametrize("dimension", ["model", "method", "question", "context_length"])
+    @pytest.mark.parametrize(
+        ("measure", "null"), [("jaccard", "chance"), ("rbo", "rbo_chance"), ("spearman", 0)], ids=lambda name: str(name)
+    )
+    def test_pairs_agree_as_chance_does(self, trials, dimension, measure, null):
+        pairs = trials[0][trials[0]["dimension"] == dimension]
+        assert_null(pairs[measure] - (pairs[null] if null else 0), pairs["trial"])
+
+    def test_so_many_heads_in_common_are_as_rare_as_their_p_says(self, trials):
+        pairs = trials[0].dropna(subset="p")
+        assert_valid(pairs["p"], pairs["trial"])
+        # The distribution is discrete: p is what random sets of these sizes have, seen exactly.
+        for bound in (0.01, 0.2, 0.5):
+            expected = [
+                largest_p_up_to(bound, a, b) for a, b in zip(pairs["size_a"], pairs["size_b"], strict=True)
+            ]
+            assert_null((pairs["p"] <= bound) - np.array(expected), pairs["trial"])
+
+    def test_top_heads_lie_in_the_same_layers_as_chance_has_it(self, trials):
+        layers = trials[1]
+        assert_null(layers["jaccard"] - layers["chance"], layers["trial"])
+
+    @pytest.mark.parametrize(
+        ("subject", "statistic"),
+        [
+            (hypotheses.HEAD_OVERLAP, "difference"),
+            (hypotheses.LAYER_OVERLAP, "difference"),
+            (hypotheses.CONSENSUS, "effect_size"),  # heads beyond chance
+            (hypotheses.SPECIALISTS, "effect_size"),
+            (hypotheses.MODEL_RANKS, "effect_size"),
+            (hypotheses.SCORE_GAP, "difference"),
+            (hypotheses.LENGTH_BREAK, "difference"),
+            (hypotheses.AGREEMENT_BY_LENGTH, "difference"),
+        ],
+    )
+    def test_tests_find_what_chance_gives(self, trials, subject, statistic):
+        tests = trials[2][trials[2]["subject"] == subject]
+        assert_valid(tests["p"], tests["trial"])
+        # Of breaks, each pair's difference is the other's turned round.
+        named = tests[tests[statistic].notna() & ~((subject == hypotheses.LENGTH_BREAK) & (tests["a"] != "512"))]
+        assert_null(named[statistic], named["trial"])
