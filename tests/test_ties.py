@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_tables import analyse, make_ablation, make_study, no_collection  # noqa: F401
-from retrieval_heads import claims, derived, drops, hypotheses, overlap, profiles, published
+from made_tables import analyse, make_ablation, make_counts, make_study, no_collection  # noqa: F401
+from retrieval_heads import claims, drops, effects, hypotheses, overlap, profiles, published
 from retrieval_heads.agreement import chance_of_sharing, rank_biased_overlap
 from retrieval_heads.analysis import leading_heads
 from retrieval_heads.claims import Outcome
@@ -19,6 +19,9 @@ from retrieval_heads.config import complete
 from retrieval_heads.head_sets import choose_head_sets, head_name, parse_head
 from retrieval_heads.imports import compare
 from retrieval_heads.rankings import placed
+from retrieval_heads.reliability import split_half
+from retrieval_heads.seeds import generator
+from retrieval_heads.tables import HEAD_SET, HEAD_SET_KEY
 from retrieval_heads.ties import TOLERANCE, listed, places, told_apart
 
 # --- the rule ------------------------------------------------------------------------------------------------------
@@ -162,7 +165,7 @@ class TestRankBiasedOverlap:
 LAYERS, HEADS = 15, 18
 STUDY = make_study(models=("a", "b"), methods=("wu24", "qrhead"), lengths=(512, 1024, 2048), consensus_k=136)
 CONFIGURATION = ["model", "method", "question", "context_length"]
-TRIALS = 16
+TRIALS = 10
 
 
 def made_rankings(study, score, layers=LAYERS, heads=HEADS):
@@ -247,9 +250,9 @@ def assert_null(values, trial, expected=0.0):
 
 
 def assert_valid(p, trial):
-    """Chance gives p ≤ .05 no more often than in 5% of the cases, and not seldom either where p is not bounded."""
+    """Chance gives p ≤ .05 in 5% of the cases at most."""
     below = pd.Series(np.asarray(p, dtype=float) <= 0.05).groupby(np.asarray(trial)).mean()
-    # Tests of a trial share rankings, so that trials are the units; but for few of them, the binomial's error is larger.
+    # Tests of a trial share rankings: trials are the units, unless few of them have any such p.
     error = max(below.std(ddof=1) / np.sqrt(len(below)), np.sqrt(0.05 * 0.95 / len(p)))
     assert below.mean() <= 0.05 + 4 * error, (below.mean(), error)
 
@@ -284,9 +287,7 @@ class TestIndependentSparseRankings:
         assert_valid(pairs["p"], pairs["trial"])
         # The distribution is discrete: p is what random sets of these sizes have, seen exactly.
         for bound in (0.01, 0.2, 0.5):
-            expected = [
-                largest_p_up_to(bound, a, b) for a, b in zip(pairs["size_a"], pairs["size_b"], strict=True)
-            ]
+            expected = [largest_p_up_to(bound, a, b) for a, b in zip(pairs["size_a"], pairs["size_b"], strict=True)]
             assert_null((pairs["p"] <= bound) - np.array(expected), pairs["trial"])
 
     def test_top_heads_lie_in_the_same_layers_as_chance_has_it(self, trials):
@@ -312,3 +313,181 @@ class TestIndependentSparseRankings:
         # Of breaks, each pair's difference is the other's turned round.
         named = tests[tests[statistic].notna() & ~((subject == hypotheses.LENGTH_BREAK) & (tests["a"] != "512"))]
         assert_null(named[statistic], named["trial"])
+
+
+# --- equal scores ----------------------------------------------------------------------------------------------------
+
+ABOUT_RANKINGS = (
+    "q2",
+    "q4",
+    "consensus",
+    "specialists",
+    "model_differences",
+    "dominance",
+    "overlap",
+    "agreement",
+    "imports",
+)
+
+
+def halves(study, score):
+    """Agreement of halves of six documents in which every head has the same score."""
+    grid = pd.MultiIndex.from_product([range(LAYERS), range(HEADS)], names=["layer", "head"]).to_frame(index=False)
+    made = made_rankings(study, lambda heads: np.full(heads, score))[CONFIGURATION].drop_duplicates()
+    made = made[made["model"] == "a"].merge(pd.DataFrame({"prompt_id": [f"p{n}" for n in range(6)]}), how="cross")
+    documents = pd.Series({f"p{n}": f"doc{n}" for n in range(6)})
+    return split_half(made.merge(grid, how="cross").assign(score=score), documents, 3, 0)
+
+
+class TestEqualScores:
+    """Scores that tell no head from another support nothing, and what is measured with them says that it does not."""
+
+    @pytest.mark.parametrize(("score", "ablated"), [(0.0, "nothing"), (0.3, "by order")])
+    def test_they_support_no_claim_and_are_a_sign_of_trouble(self, score, ablated, tmp_path):
+        study = make_study(models=("a", "b"), methods=("wu24", "qrhead"), lengths=(512, 1024, 2048), levels=(5,))
+        rankings = made_rankings(study, lambda heads: np.full(heads, score))
+        sets = choose_head_sets(rankings, [5], {"matched": 2, "unmatched": 1}, 0)
+        assert set(sets["source"]) == {"baseline"}
+        results = make_ablation(study, documents=6)
+        # Or heads were ablated in an order that scores do not give, as published ones may be.
+        nothing = results[results["source"] == "baseline"]
+        results = nothing if ablated == "nothing" else effects.summarise(results)
+        found = analyse(study, rankings, results, halves(study, score))
+        names = json.dumps({f"{layer}-{head}": score for layer, head in product(range(LAYERS), range(HEADS))})
+        (tmp_path / "list.json").write_text(names)
+        found["imports"] = compare(rankings, {"theirs": {"model": "a", "file": tmp_path / "list.json"}})
+        found["dataset_counts"] = make_counts(study)
+
+        said = [claim for section in ABOUT_RANKINGS for claim in claims.about(section, found, study)]
+        assert [claim.statement for claim in said if claim.outcome is Outcome.SUPPORTED] == []
+        signs = [claim for claim in claims.warnings(found, study) if claim.rule == "top_sets_are_told_apart"]
+        assert len(signs) == 2 * 2  # each method in each model
+        assert all("of the top 13, 0 are told apart" in sign.sentence for sign in signs)
+        # Nothing is in a top set, and no head is named for any reason.
+        assert overlap.top_heads(rankings).empty and leading_heads(rankings).empty and found["unions"].empty
+        assert found["profiles"]["top_share"].eq(0).all() and found["profiles"]["sd_rank"].eq(0).all()
+        rows = profiles.of(found["profiles"], method="wu24")
+        for chosen in (profiles.universal(rows, 10), profiles.leading(rows, 10), profiles.volatile(rows, 10)):
+            assert chosen.empty
+        assert hypotheses.score_gaps(rankings)["gap"].eq(0).all()
+        about_rankings = ~found["tests"]["subject"].isin([hypotheses.DROP, hypotheses.AGAINST_RANDOM])
+        assert about_rankings.any() and found["tests"].loc[about_rankings, "p"].eq(1).all()
+
+
+# --- names of heads --------------------------------------------------------------------------------------------------
+
+
+def relabel(frame, permuted):
+    """A table with other names for its heads: those of each layer change places."""
+    heads = [permuted[layer, head] for layer, head in zip(frame["layer"], frame["head"], strict=True)]
+    return frame.assign(head=heads)
+
+
+def relabeled_name(name, permuted):
+    layer, head = parse_head(name)
+    return head_name(layer, permuted[layer, head])
+
+
+def in_one_order(frame):
+    """Rows by all that is no measured number: equal tables are equal then, whatever order ties had."""
+    keys = [name for name in frame if not pd.api.types.is_float_dtype(frame[name])]
+    return frame.sort_values(keys, ignore_index=True)
+
+
+def same_tables(found, expected):
+    assert found.keys() == expected.keys()
+    for name, table in expected.items():
+        pd.testing.assert_frame_equal(in_one_order(found[name]), in_one_order(table), rtol=0, atol=1e-9, obj=name)
+
+
+SMALL = make_study(
+    models=("a", "b"),
+    methods=("wu24", "qrhead"),
+    questions=("inc_state", "hq_state", "inc_year"),
+    lengths=(512,),
+    levels=(4,),
+    top_k=4,
+    resamples=20,
+)
+SHAPE = (4, 6)
+
+
+def right(heads, prompt):
+    """Does an ablated model answer a prompt? Made up, and the same for the same heads."""
+    return generator(0, "answers", prompt, *sorted(heads)).uniform() < 0.9 - 0.1 * len(heads)
+
+
+def ablation_of(sets, originals):
+    """Outcomes under each head set; ``originals`` gives the names under which heads are known to :func:`right`."""
+    rows = make_ablation(SMALL, documents=4)
+    (base,) = [rows[rows["source"] == "baseline"].drop(columns=[*(name for name, _ in HEAD_SET), "correct"])]
+    merged = base.merge(sets, on=["model", "question", "context_length"])
+    answers = {
+        (heads, prompt): right([originals[name] for name in heads], prompt)
+        for heads, prompt in {(tuple(heads), p) for heads, p in zip(merged["heads"], merged["prompt_id"], strict=True)}
+    }
+    correct = [answers[tuple(heads), p] for heads, p in zip(merged["heads"], merged["prompt_id"], strict=True)]
+    return merged.drop(columns="heads").assign(correct=correct)[rows.columns]
+
+
+def whole_analysis(rankings, sets, originals, list_file):
+    """Every table that the analysis makes, and what is chosen from them."""
+    found = analyse(SMALL, rankings, ablation_of(sets, originals))
+    found |= {"imports": compare(rankings, {"theirs": {"model": "a", "file": list_file}}, SMALL.top_k)}
+    found |= {"leading_heads": leading_heads(rankings, SMALL.top_k), "top_heads": overlap.top_heads(rankings, 4)}
+    every = profiles.of(found["profiles"])
+    for method, rows in every.groupby("method"):
+        of_questions = profiles.of(found["profiles"], "question", method=method)
+        found |= {
+            f"universal {method}": profiles.universal(rows, 5),
+            f"volatile {method}": profiles.volatile(rows, 5),
+            f"stable {method}": profiles.stable(rows, 8, 3),
+            f"specialists {method}": profiles.specialists(of_questions, 8, 10).reset_index(),
+            f"differences {method}": profiles.differences(
+                profiles.of(found["profiles"], "model", method=method), "a", "b", 10, 5
+            ).reset_index(),
+        }
+    return found | {"consensus": profiles.consensus(every, 12).reset_index()}
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=2, deadline=None)
+def test_names_of_heads_change_no_table(tmp_path_factory, seed):
+    """Heads of a layer change places, in all rankings and in the sets drawn: every table has the same numbers."""
+    rng, folder = np.random.default_rng(seed), tmp_path_factory.mktemp("lists")
+    rankings = made_rankings(SMALL, sparse(rng, 1, 8), *SHAPE)
+    permuted = {
+        (layer, old): int(new) for layer in range(SHAPE[0]) for old, new in enumerate(rng.permutation(SHAPE[1]))
+    }
+    moved = placed(relabel(rankings, permuted))
+
+    levels, draws = SMALL.config["ablation"]["levels"], SMALL.config["ablation"]["random_draws"]
+    sets, sets_of_moved = (choose_head_sets(of, levels, draws, 0) for of in (rankings, moved))
+    carried = sets.assign(heads=[[relabeled_name(name, permuted) for name in heads] for heads in sets["heads"]])
+    drawn, of_moved = carried["source"] == "random", sets_of_moved["source"] == "random"
+    # Draws are of names, and carried along; all other sets are chosen anew.
+    assert as_sets(sets_of_moved[~of_moved]) == as_sets(carried[~drawn])
+    anew = pd.concat([sets_of_moved[~of_moved], carried[drawn]], ignore_index=True)
+
+    theirs = made_rankings(
+        make_study(models=("a",), methods=("wu24",), questions=("hq_state",)), sparse(rng, 1, 8), *SHAPE
+    )
+    for name, heads in (("before", theirs), ("after", relabel(theirs, permuted))):
+        scores = {f"{layer}-{head}": score for layer, head, score in heads[["layer", "head", "score"]].to_numpy(object)}
+        (folder / f"{name}.json").write_text(json.dumps(scores))
+
+    names = {head_name(layer, head): head_name(layer, head) for layer, head in permuted}
+    back = {relabeled_name(name, permuted): name for name in names}
+    before = whole_analysis(rankings, sets, names, folder / "before.json")
+    after = whole_analysis(moved, anew, back, folder / "after.json")
+    same_tables(after, {name: relabel(table, permuted) if "head" in table else table for name, table in before.items()})
+    assert [claim.outcome for claim in claims.claims(after, SMALL)] == [
+        claim.outcome for claim in claims.claims(before, SMALL)
+    ]
+
+
+def as_sets(sets):
+    """What identifies a head set → its heads."""
+    named = sets[["model", "question", "context_length", *HEAD_SET_KEY]].astype(object)
+    keys = named.where(named.notna(), None).itertuples(index=False, name=None)
+    return dict(zip(keys, map(frozenset, sets["heads"]), strict=True))

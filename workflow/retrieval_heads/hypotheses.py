@@ -178,17 +178,16 @@ def _against_random(study: Study, drops: Drops) -> Iterator[dict]:
 
 def _within_and_between(study: Study, subject: str, pairs: pd.DataFrame) -> Iterator[dict]:
     """Do questions of one category agree more than questions of two?"""
-    groups = [group for _, group in _beyond_chance(pairs).groupby(["model", "method", "context_length"])]
+    groups = []
+    for _, group in _beyond_chance(pairs).groupby(["model", "method", "context_length"]):
+        questions = sorted({*group["a"], *group["b"]})
+        groups.append((_each_two(group, questions), np.array([study.categories[question] for question in questions])))
     named = sorted({study.categories[question] for end in ("a", "b") for question in pairs[end]})
     for name in ("within", *named):
-        blocks = []
-        for group in groups:
-            questions = sorted({*group["a"], *group["b"]})
-            category = np.array([study.categories[question] for question in questions])
-            same, other = category[:, None] == category, category[:, None] != category
-            if name != "within":
-                same &= category == name
-            blocks.append((_each_two(group, questions), same, other))
+        blocks = [
+            (values, (of[:, None] == of) & ((name == "within") | (of == name)), of[:, None] != of)
+            for values, of in groups
+        ]
         yield from _relabeled(study, subject, "category", blocks, a=name, b="between")
 
 
