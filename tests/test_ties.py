@@ -459,7 +459,8 @@ def test_names_of_heads_change_no_table(tmp_path_factory, seed):
     permuted = {
         (layer, old): int(new) for layer in range(SHAPE[0]) for old, new in enumerate(rng.permutation(SHAPE[1]))
     }
-    moved = placed(relabel(rankings, permuted))
+    # As scores come: by layer and head.
+    moved = placed(relabel(rankings, permuted).sort_values([*CONFIGURATION, "layer", "head"]))
 
     levels, draws = SMALL.config["ablation"]["levels"], SMALL.config["ablation"]["random_draws"]
     sets, sets_of_moved = (choose_head_sets(of, levels, draws, 0) for of in (rankings, moved))
@@ -472,7 +473,7 @@ def test_names_of_heads_change_no_table(tmp_path_factory, seed):
     theirs = made_rankings(
         make_study(models=("a",), methods=("wu24",), questions=("hq_state",)), sparse(rng, 1, 8), *SHAPE
     )
-    for name, heads in (("before", theirs), ("after", relabel(theirs, permuted))):
+    for name, heads in (("before", theirs), ("after", relabel(theirs, permuted).sort_values(["layer", "head"]))):
         scores = {f"{layer}-{head}": score for layer, head, score in heads[["layer", "head", "score"]].to_numpy(object)}
         (folder / f"{name}.json").write_text(json.dumps(scores))
 
