@@ -14,14 +14,17 @@ from retrieval_heads.agreement import (
     rank_biased_overlap,
     spearman,
 )
+from retrieval_heads.ties import Places, listed
 
 sets = st.sets(st.integers(0, 9), min_size=1)
-orders = st.permutations(range(8)).flatmap(lambda order: st.integers(1, 8).map(lambda n: order[:n]))
+orders = st.permutations(range(8))
 persistences = st.sampled_from([0.5, 0.9, 0.98])
 
 
 def ranks(order):
-    return {item: rank for rank, item in enumerate(order, start=1)}
+    """The places of items 0, 1, … in an order of all of them without ties, best first."""
+    place = np.argsort(order) + 1
+    return Places(place.astype(float), place)
 
 
 class TestJaccard:
@@ -51,11 +54,11 @@ class TestJaccard:
 
 
 def defined(a, b, persistence, terms=4000):
-    """Webber et al. 2010, equation 4, term by term; from the shorter one's end on, the agreement stays as it is there.
+    """Webber et al. 2010, equation 4, term by term; from the end on, the agreement stays as it is there.
 
     Two orders, best first, as lists.
     """
-    depth = min(len(a), len(b))
+    depth = len(a)
     agreement = [len(set(a[:d]) & set(b[:d])) / d for d in range(1, depth + 1)]
     agreement += [agreement[-1]] * (terms - depth)
     return (1 - persistence) * sum(persistence**place * agreement[place] for place in range(terms))
@@ -69,11 +72,18 @@ class TestRankBiasedOverlap:
 
     def test_by_hand(self):
         # Agreement 0, 1, 1, …: all but the first place's weight, 1 − p.
-        assert rank_biased_overlap(ranks("ab"), ranks("ba"), 0.9) == pytest.approx(0.9)
-        # Agreement 1, 1/2, 1/2, …
-        assert rank_biased_overlap(ranks("ab"), ranks("ac"), 0.9) == pytest.approx(0.1 + 0.9 / 2)
-        assert rank_biased_overlap(ranks("ab"), ranks("cd"), 0.9) == 0
-        assert np.isnan(rank_biased_overlap({}, ranks("a"), 0.9))
+        assert rank_biased_overlap(ranks([0, 1]), ranks([1, 0]), 0.9) == pytest.approx(0.9)
+        # Agreement 1, 1/2, 1, 1, …
+        assert rank_biased_overlap(ranks([0, 1, 2]), ranks([0, 2, 1]), 0.9) == pytest.approx(0.1 + 0.09 / 2 + 0.81)
+        nothing = Places(np.array([]), np.array([], dtype=int))
+        assert np.isnan(rank_biased_overlap(nothing, nothing, 0.9))
+
+    def test_items_that_a_list_does_not_name_tie_behind_it(self):
+        # One of four is named: it is the first of the other order, and the others are in any order behind it.
+        # Agreement 1, (1 + 1/3) / 2, (1 + 2/3 + 2/3) / 3, 1, 1, …
+        named = listed(4, np.array([0]), ranks([0]))
+        expected = 1 / 2 + 1 / 4 * (4 / 3) / 2 + 1 / 8 * (7 / 3) / 3 + 1 / 8
+        assert rank_biased_overlap(ranks([0, 1, 2, 3]), named, 0.5) == pytest.approx(expected)
 
     @given(orders, orders, persistences)
     def test_is_symmetric_and_between_0_and_1(self, a, b, persistence):
@@ -92,13 +102,11 @@ class TestRankBiasedOverlap:
             ranks(order), ranks(late), 0.9
         )
 
-    @pytest.mark.parametrize(("n", "depth"), [(1, 1), (4, 4), (5, 3), (5, 1)])
-    def test_expected_is_the_mean_over_all_orders(self, n, depth):
+    @pytest.mark.parametrize("n", [1, 2, 4, 5])
+    def test_expected_is_the_mean_over_all_orders(self, n):
         # By symmetry one of the two may stay as it is.
-        every = [
-            rank_biased_overlap(ranks(range(depth)), ranks(other[:depth]), 0.8) for other in permutations(range(n))
-        ]
-        assert expected_rank_biased_overlap(n, depth, 0.8) == pytest.approx(np.mean(every))
+        every = [rank_biased_overlap(ranks(range(n)), ranks(other), 0.8) for other in permutations(range(n))]
+        assert expected_rank_biased_overlap(n, 0.8) == pytest.approx(np.mean(every))
 
 
 class TestSpearman:

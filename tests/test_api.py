@@ -3,7 +3,9 @@
 import contextvars
 import copy
 import threading
+import warnings
 from functools import partial
+from itertools import product
 
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from oracle import generate, plain, without_heads
 from retrieval_heads import tables
 from retrieval_heads.api import ablated, top_heads
 from retrieval_heads.errors import StudyError
+from retrieval_heads.rankings import placed
 from tiny_models import MODELS, VOCABULARY, llama, random_ids
 
 HEADS = [(0, 1), (1, 3), (1, 2), (2, 0)]
@@ -34,7 +37,7 @@ ORDERS = {
 
 def make_results(folder, models=("small",), orders=ORDERS):
     rows = [
-        (model, method, question, length, layer, head, 1 / rank, rank, 9, 0.1)
+        (model, method, question, length, layer, head, 1 / rank, rank, rank, 9, 0.1)
         for model in models
         for (method, question, length), order in orders.items()
         for rank, (layer, head) in enumerate(order, 1)
@@ -57,13 +60,46 @@ def test_one_ranking_gives_its_first_heads(results):
 def test_several_rankings_give_the_first_by_mean_rank(results):
     # Mean ranks of wu24 over both questions: at 512 tokens 2, 3, 2.5, 2.5; over all four rankings 1.75, 3, 3.25, 2.
     assert top_heads(str(results), "wu24", 4, context_length=512) == [(0, 0), (1, 0), (1, 1), (0, 1)]
+    assert top_heads(str(results), "wu24", 3, context_length=512) == [(0, 0), (1, 0), (1, 1)]
     assert top_heads(results, "wu24", 4) == [(0, 0), (1, 1), (0, 1), (1, 0)]
     # Of year over both lengths: 2, 3.5, 3, 1.5.
     assert top_heads(results, "wu24", 3, question="year") == [(1, 1), (0, 0), (1, 0)]
 
 
+def test_a_head_that_ties_with_one_left_out_is_left_out_too(results, tmp_path):
+    # L1H0 and L1H1 share places 2 and 3.
+    with pytest.warns(
+        UserWarning, match="wu24 gives 1 of 2 heads here: the next ones tie with some that would be left out"
+    ):
+        assert top_heads(results, "wu24", 2, context_length=512) == [(0, 0)]
+    # All have mean rank 1.5 where two rankings are each other's reverse.
+    turned = {("wu24", "place", 512): [(0, 0), (0, 1)], ("wu24", "year", 512): [(0, 1), (0, 0)]}
+    with pytest.warns(UserWarning, match="wu24 gives 0 of 1 heads here: the next ones tie"):
+        assert top_heads(make_results(tmp_path / "turned", orders=turned), "wu24", 1) == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert top_heads(tmp_path / "turned", "wu24", 2) == [(0, 0), (0, 1)]
+
+
+def test_heads_that_never_scored_are_no_top_heads(tmp_path):
+    """Of eight questions each finds one head of its own in a later layer: they are eight, and none of layer 0."""
+    found = [(layer, head) for layer in range(1, 5) for head in (0, 1)]
+    frames = [
+        pd.DataFrame(list(product(range(6), range(4))), columns=["layer", "head"])
+        .assign(model="small", method="wu24", question=f"q{n}", context_length=512, n_samples=9, score_sd=0.1)
+        .assign(score=lambda heads, one=one: (heads[["layer", "head"]].apply(tuple, axis=1) == one) * 0.5)
+        for n, one in enumerate(found)
+    ]
+    tables.write(placed(pd.concat(frames)), tmp_path / "tables" / "rankings.parquet", tables.RANKINGS)
+    assert top_heads(tmp_path, "wu24", 8) == found
+    with pytest.warns(UserWarning, match="wu24 gives 8 of 20 heads here: the next ones tie"):
+        assert top_heads(tmp_path, "wu24", 20) == found
+    with pytest.warns(UserWarning, match="gives 0 of 7 heads"):
+        assert top_heads(tmp_path, "wu24", 7) == []
+
+
 def test_heads_that_a_ranking_does_not_list_share_its_last_ranks(results):
-    # L0H0 is in no list, so it is none of the heads; L1H0 has ranks 1 and 2, L1H1 3.5 and 1, L0H1 2 and 3.5.
+    # L0H0 is in no list, and behind all others; L1H0 has ranks 1 and 2, L1H1 3.5 and 1, L0H1 2 and 3.5.
     assert top_heads(results, "qrhead", 3) == [(1, 0), (1, 1), (0, 1)]
 
 

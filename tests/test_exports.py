@@ -43,15 +43,20 @@ def test_json_lists_the_scores_of_all_heads_prompt_by_prompt(exported):
 
 def test_csv_is_the_ranking(exported):
     rows = list(csv.reader((exported / "place.csv").open()))
-    assert rows[0] == ["rank", "layer", "head", "score", "n_samples", "score_sd"]
-    # Of two heads with a mean of 0.2 the one in the lower layer comes first.
-    assert [row[:3] for row in rows[1:]] == [["1", "10", "0"], ["2", "0", "0"], ["3", "0", "1"], ["4", "2", "1"]]
-    assert [float(row[3]) for row in rows[1:]] == [0.75, 0.25, 0.2, 0.2]
-    assert {row[4] for row in rows[1:]} == {"2"}
+    assert rows[0] == ["rank", "last", "layer", "head", "score", "n_samples", "score_sd"]
+    # Two heads with a mean of 0.2 share places 3 and 4.
+    assert [row[:4] for row in rows[1:]] == [
+        ["1.0", "1", "10", "0"],
+        ["2.0", "2", "0", "0"],
+        ["3.5", "4", "0", "1"],
+        ["3.5", "4", "2", "1"],
+    ]
+    assert [float(row[4]) for row in rows[1:]] == [0.75, 0.25, 0.2, 0.2]
+    assert {row[5] for row in rows[1:]} == {"2"}
 
 
-def test_the_plain_list_has_a_head_in_each_line_the_first_first(exported):
-    assert (exported / "place.txt").read_text() == "10-0\n0-0\n0-1\n2-1\n"
+def test_the_plain_list_has_a_place_in_each_line_the_first_first(exported):
+    assert (exported / "place.txt").read_text() == "10-0\n0-0\n0-1 2-1\n"
 
 
 def test_each_method_and_question_has_its_own_scores(tmp_path):
@@ -111,9 +116,9 @@ def test_what_is_exported_and_imported_is_the_same_ranking(tmp_path_factory, by_
     read = imports.read_list(folder / "wu24" / "place.json")
     assert read == by_head
     again = imports.rank_list("small", read)
-    columns = ["layer", "head", "score", "rank", "n_samples"]
+    columns = ["layer", "head", "score", "rank", "last", "n_samples"]
     pd.testing.assert_frame_equal(again[columns], ranking[columns])
-    names = (folder / "wu24" / "place.txt").read_text().split()
-    assert [tuple(map(int, name.split("-"))) for name in names] == list(
-        zip(ranking["layer"], ranking["head"], strict=True)
-    )
+    lines = (folder / "wu24" / "place.txt").read_text().splitlines()
+    assert [[tuple(map(int, name.split("-"))) for name in line.split(" ")] for line in lines] == [
+        list(zip(heads["layer"], heads["head"], strict=True)) for _, heads in ranking.groupby("last")
+    ]

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from retrieval_heads import tables
 from retrieval_heads.errors import StudyError
-from retrieval_heads.head_sets import choose_head_sets, draw_matched, draw_unmatched, head_name, parse_head
+from retrieval_heads.head_sets import (
+    choose_head_sets,
+    draw_matched,
+    draw_unmatched,
+    head_name,
+    matched_share,
+    parse_head,
+)
+from retrieval_heads.rankings import placed
 
 LAYERS, HEADS = 6, 4
 DRAWS = {"matched": 3, "unmatched": 2}
@@ -25,8 +33,8 @@ def make_rankings(methods=METHODS, questions=QUESTIONS, lengths=LENGTHS, models=
         grid = list(product(range(layers), range(heads)))
         frame = pd.DataFrame([grid[i] for i in rng.permutation(len(grid))], columns=["layer", "head"])
         frame = frame.assign(model=model, method=method, question=question, context_length=length)
-        frames.append(frame.assign(score=-frame.index.to_numpy(float), rank=frame.index + 1, n_samples=3, score_sd=0.1))
-    return pd.concat(frames, ignore_index=True).sample(frac=1, random_state=1)
+        frames.append(frame.assign(score=-frame.index.to_numpy(float), n_samples=3, score_sd=0.1))
+    return placed(pd.concat(frames)).sample(frac=1, random_state=1)
 
 
 def choose(levels=LEVELS, draws=DRAWS, seed=1, **rankings):
@@ -77,21 +85,22 @@ class TestTopSets:
                 & (rankings["context_length"] == row.context_length)
             ].sort_values("rank")
             expected = [head_name(*head) for head in mine[["layer", "head"]].itertuples(index=False, name=None)]
-            assert row.heads == expected[: row.k]
-            assert pd.isna(row.matching) and pd.isna(row.draw)
+            # As sets: heads of a set have no order.
+            assert set(row.heads) == set(expected[: row.k]) and len(row.heads) == row.size == row.k
+            assert pd.isna(row.matching) and pd.isna(row.draw) and pd.isna(row.matched)
 
     def test_they_are_nested_whatever_the_order_of_levels(self):
         sets = choose(levels=[12, 2, 5])
         for _, group in sets[sets["source"] == "method"].groupby(["method", "question", "context_length"]):
             two, five, twelve = group.sort_values("k")["heads"]
-            assert five[:2] == two and twelve[:5] == five
+            assert set(two) < set(five) < set(twelve)
 
     def test_the_baseline_is_there_once_per_question_and_length(self, sets):
         baseline = sets[sets["source"] == "baseline"]
         assert Counter(zip(baseline["question"], baseline["context_length"], strict=True)) == Counter(
             product(QUESTIONS, LENGTHS)
         )
-        assert (baseline["k"] == 0).all() and (baseline["heads"].map(len) == 0).all()
+        assert (baseline["k"] == 0).all() and (baseline["size"] == 0).all() and (baseline["heads"].map(len) == 0).all()
         assert baseline[["method", "matching", "draw"]].isna().all(axis=None)
 
     def test_the_whole_model_can_be_cut_when_there_are_no_controls(self):
@@ -100,14 +109,142 @@ class TestTopSets:
         assert sets.loc[sets["source"] == "method", "heads"].map(set).map(len).eq(LAYERS * HEADS).all()
 
 
-class TestControls:
-    def test_there_are_as_many_as_asked_for(self, sets):
+def tied(scores, layers=LAYERS, heads=HEADS, **names):
+    """One ranking of all heads: these scores for the first ones of a random order, 0 for the others."""
+    grid = list(product(range(layers), range(heads)))
+    order = [grid[i] for i in np.random.default_rng(3).permutation(len(grid))]
+    frame = pd.DataFrame(order, columns=["layer", "head"]).assign(model="small", method="wu24", question="hq_state")
+    frame = frame.assign(context_length=512, score=0.0, n_samples=3, score_sd=0.1).assign(**names)
+    frame.loc[: len(scores) - 1, "score"] = scores
+    return placed(frame)
+
+
+def sizes(sets, source="method", **names):
+    """k → size of the sets of a source."""
+    rows = sets[sets["source"] == source]
+    for name, value in names.items():
+        rows = rows[rows[name] == value]
+    assert (rows["heads"].map(len) == rows["size"]).all()
+    return dict(zip(rows["k"], rows["size"], strict=True))
+
+
+class TestTies:
+    @pytest.mark.parametrize(
+        ("scores", "expected"),
+        [
+            ([9, 8, 7, 6, 5, 4], {2: 2, 5: 5, 12: 6}),  # the six that scored, and none of the eighteen that did not
+            ([9, 8, 8, 8, 8, 8, 8, 1], {2: 1, 5: 1, 12: 8}),
+            ([9] * 3, {5: 3, 12: 3}),  # no set of two: it would choose among three
+            ([9] * 13, {}),
+            ([], {}),
+        ],
+    )
+    def test_a_set_takes_no_head_that_ties_with_one_left_out(self, scores, expected):
+        rankings = tied(scores)
+        sets = choose_head_sets(rankings, LEVELS, DRAWS, 1)
+        assert sizes(sets) == expected
+        score = rankings.set_index(["layer", "head"])["score"]
+        for heads in sets.loc[sets["source"] == "method", "heads"]:
+            inside = score.index.isin([parse_head(name) for name in heads])
+            assert score[inside].min() > score[~inside].max()
         random = sets[sets["source"] == "random"]
-        for matching, draws in (("layer", 3), ("none", 2)):
-            mine = random[random["matching"] == matching]
-            assert set(mine["draw"]) == set(range(draws))
-            assert len(mine) == draws * len(METHODS) * len(QUESTIONS) * len(LENGTHS) * len(LEVELS)
+        assert (random["size"] == random["k"].map(expected)).all() and set(random["k"]) == set(expected)
+        assert sizes(sets, "baseline") == {0: 0}
+
+    def test_rankings_that_differ_in_one_dimension_have_sets_of_the_sizes_of_each_other(self):
+        cells = [("wu24", "hq_state", 512), ("qrhead", "hq_state", 512), ("wu24", "inc_year", 512)]
+        cells += [("wu24", "hq_state", 1024), ("qrhead", "inc_year", 1024)]
+        rankings = pd.concat(
+            [
+                # The first stops at three heads; the second ties in places 3 to 4, and so has no set of three.
+                tied(scores, method=method, question=question, context_length=length)
+                for (method, question, length), scores in zip(
+                    cells,
+                    [[9, 8, 7], [9, 8, 7, 7, *range(6, 0, -1), 0.5, 0.4], *[range(24, 0, -1)] * 3],
+                    strict=True,
+                )
+            ]
+        )
+        sets = choose_head_sets(rankings, LEVELS, DRAWS, 1)
+        equal = [
+            sizes(sets, "equal", method=method, question=question, context_length=length)
+            for method, question, length in cells
+        ]
+        # The last differs from the first in three dimensions and is never compared with it.
+        assert equal == [{}, {}, {3: 3}, {3: 3}, {}]
+        assert sets.loc[sets["source"] == "equal", ["matching", "draw", "matched"]].isna().all(axis=None)
+        first, other = (
+            sets[(sets["method"] == "wu24") & (sets["question"] == question) & (sets["context_length"] == 512)]
+            for question in ("hq_state", "inc_year")
+        )
+        assert sizes(first) == {2: 2, 5: 3, 12: 3} and sizes(other) == {2: 2, 5: 5, 12: 12}
+        (of_three,) = other.loc[other["source"] == "equal", "heads"]
+        assert set(of_three) < set(other.loc[(other["source"] == "method") & (other["k"] == 5), "heads"].iloc[0])
+
+    def test_models_do_not_ask_for_the_sizes_of_each_other(self):
+        few, many = tied([9, 8, 7], model="few"), tied(range(24, 0, -1), model="many")
+        sets = choose_head_sets(pd.concat([few, many]), LEVELS, DRAWS, 1)
+        assert "equal" not in set(sets["source"])
+        alone = as_dict(choose_head_sets(many, LEVELS, DRAWS, 1))
+        assert {key: heads for key, heads in as_dict(sets).items() if key[0] == "many"} == alone
+
+    def test_how_scores_that_tie_are_ordered_does_not_matter(self):
+        rankings = tied([9, 9, 9, 8, 8])
+        again = choose_head_sets(rankings.sample(frac=1, random_state=2), LEVELS, DRAWS, 1)
+        assert as_dict(again) == as_dict(choose_head_sets(rankings, LEVELS, DRAWS, 1))
+
+
+class TestMatchedShare:
+    def test_by_hand(self):
+        assert matched_share([(0, 0), (0, 1), (1, 0)], [(0, 2), (1, 1), (2, 0)]) == pytest.approx(2 / 3)
+        assert matched_share([(0, 0), (1, 0)], [(0, 1), (0, 2)]) == 1 / 2
+        assert matched_share([(0, 0)], [(1, 0)]) == 0
+        assert matched_share([(0, 0), (1, 0)], [(1, 1), (0, 1)]) == 1
+
+    @staticmethod
+    def matched(scores, layers, heads, levels):
+        """k → (share matched, distinct draws) of the draws that are called matched."""
+        of_layers = tied([0], layers, heads).sort_values(["layer", "head"], ignore_index=True)
+        of_layers.loc[: len(scores) - 1, "score"] = scores
+        sets = choose_head_sets(placed(of_layers), levels, {"matched": 20, "unmatched": 1}, 1)
+        drawn = sets[sets["matching"] == "layer"]
+        assert sets.loc[sets["matching"] != "layer", "matched"].isna().all()
+        assert set(sets.loc[sets["matching"] == "none", "k"]) == set(levels)  # these are there whatever the layers
+        return {k: (set(rows["matched"].round(9)), len(rows)) for k, rows in drawn.groupby("k")}
+
+    def test_a_layer_with_heads_left_is_matched_wholly(self):
+        assert self.matched([9, 8], 3, 4, [2]) == {2: ({1.0}, 1)}  # the two others of the layer
+        assert self.matched([9], 3, 4, [1]) == {1: ({1.0}, 3)}
+
+    def test_the_share_is_told_where_layers_have_too_few_left(self):
+        # Three of four: one is left, and two come from the layer beside it, in 6 ways.
+        assert self.matched([9, 8, 7], 3, 4, [3]) == {3: ({round(1 / 3, 9)}, 6)}
+
+    def test_none_is_called_matched_where_no_head_is(self):
+        # All four of a layer: every control is from another one.
+        assert self.matched([9, 8, 7, 6], 3, 4, [4]) == {}
+        assert self.matched([9, 8, 7, 6], 3, 4, [1, 4]) == {1: ({1.0}, 3)}
+
+
+class TestControls:
+    def test_there_are_as_many_as_asked_for_but_for_those_that_come_out_alike(self, sets):
+        random = sets[sets["source"] == "random"]
         assert len(random) == len(random[SET].drop_duplicates())
+        for (_, _, _, matching, k), mine in random.groupby(["method", "question", "context_length", "matching", "k"]):
+            distinct = mine["heads"].map(frozenset).nunique()
+            assert len(mine) == distinct and 0 in set(mine["draw"])
+            if k == 12:  # all the heads that there are beside the top set
+                assert distinct == 1
+            if matching == "none" and k < 12:
+                assert set(mine["draw"]) == {0, 1}
+
+    def test_draws_that_come_out_alike_are_one(self):
+        one = {"questions": ["hq_state"], "lengths": [512], "methods": ["wu24"]}
+        sets = choose(levels=[1], draws={"matched": 50, "unmatched": 0}, **one)
+        drawn = sets.loc[sets["source"] == "random", "heads"].map(tuple)
+        assert len(drawn) == len(set(drawn)) == HEADS - 1  # of a layer of four, one is the top head
+        sets = choose(levels=[1], draws={"matched": 0, "unmatched": 500}, **one)
+        assert len(sets[sets["source"] == "random"]) == LAYERS * HEADS - 1
 
     @given(st.integers(0, 1000), st.lists(st.integers(1, 12), min_size=1, max_size=3, unique=True))
     @settings(max_examples=20)
@@ -187,20 +324,24 @@ class TestOneSetDoesNotDependOnOthers:
         part = as_dict(
             choose(list(levels), draws, 1, methods=methods, questions=questions, lengths=lengths, models=models)
         )
-        assert part.items() <= whole.items()
-        configurations = len(models) * len(questions) * len(lengths)
-        assert len(part) == configurations * (1 + len(methods) * len(levels) * (1 + matched + unmatched))
+        asked = {"baseline": 1, "method": 1, "layer": matched, "none": unmatched}
+        assert part == {
+            key: heads
+            for key, heads in whole.items()
+            for model, question, length, source, method, matching, draw, k in [key]
+            if model in models and question in questions and length in lengths
+            if source == "baseline" or (method in methods and k in levels)
+            if (draw or 0) < asked[matching or source]
+        }
 
     def test_the_same_seed_gives_the_same_sets(self, sets):
         assert as_dict(choose(seed=1)) == as_dict(sets)
 
     def test_another_seed_gives_other_draws_of_the_same_top_sets(self, sets):
         one, other = as_dict(sets), as_dict(choose(seed=2))
-        assert one.keys() == other.keys()
-        for key in one:
-            if key[3] != "random":
-                assert one[key] == other[key]
-        random = [key for key in one if key[3] == "random" and key[7] == 5]
+        tops, others = ({key: heads for key, heads in made.items() if key[3] != "random"} for made in (one, other))
+        assert tops == others
+        random = [key for key in one.keys() & other.keys() if key[3] == "random" and key[7] == 5]
         assert sum(set(one[key]) == set(other[key]) for key in random) < len(random) / 10
 
     def test_the_order_of_rows_does_not_matter(self, sets):

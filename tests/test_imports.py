@@ -159,7 +159,7 @@ class TestComparing:
         """The top 4 are heads 0 to 3 of layer 0; the list has two of them and two others."""
         order = [(0, 0), (0, 1), (0, 2), (0, 3), *((layer, head) for layer in range(1, 5) for head in range(4))]
         own = pd.DataFrame(
-            [{**CELL, "layer": layer, "head": head, "rank": n} for n, (layer, head) in enumerate(order, 1)]
+            [{**CELL, "layer": layer, "head": head, "rank": n, "last": n} for n, (layer, head) in enumerate(order, 1)]
         )
         mine = {"model": "small", **own_list(tmp_path / "list.json", [(0, 0), (4, 0), (0, 1), (4, 1)])}
         (row,) = compare(own, {"mine": mine}, top_k=4).to_dict("records")
@@ -168,14 +168,28 @@ class TestComparing:
         chances = [1820 / 4845, 2240 / 4845, 720 / 4845, 64 / 4845, 1 / 4845]
         assert row["chance"] == pytest.approx(sum(p * i / (8 - i) for i, p in enumerate(chances)))
         assert row["p"] == pytest.approx(sum(chances[2:]))
-        # 1, 1, 2 and 2 heads in common down to depths 1 to 4, with persistence 3/4
-        agreement = 1 * 0.75 + 1 / 2 * 0.75**2 + 2 / 3 * 0.75**3 + 2 / 4 * 0.75**4
-        assert row["rbo"] == pytest.approx(agreement / 3 + 2 / 4 * 0.75**4)
+        # 1, 1, 2 and 2 heads in common down to depths 1 to 4. The other 16 of the list share places 5 to 20: each is
+        # among the first d with chance (d − 4) / 16. Of the study's first d, two have it wholly down to depth 16, three
+        # from 17 and four from 18 (L4H0, L4H1), and the others by that chance. With persistence 3/4:
+        shared = [1, 1, 2, 2, *(2 + (d - 2) * (d - 4) / 16 for d in range(5, 17))]
+        shared += [3 + 14 * 13 / 16, *(4 + (d - 4) * (d - 4) / 16 for d in range(18, 21))]
+        agreement = sum(x / d * 0.75**d for d, x in enumerate(shared, 1)) / 3
+        assert shared[-1] == 20 and row["rbo"] == pytest.approx(agreement + 0.75**20)
 
-    def test_ties_in_a_list_go_by_layer_then_head(self, tmp_path):
+    def test_a_list_that_ties_at_the_level_has_the_heads_above(self, tmp_path):
+        entry = {"model": "small", "file": write(tmp_path / "list.json", {"0-0": 1, "0-1": 0.5, "0-2": 0.5, "0-3": 0})}
+        assert set(compare(RANKINGS, {"theirs": entry}, top_k=2)["size_b"]) == {1}
+        assert set(compare(RANKINGS, {"theirs": entry}, top_k=3)["size_b"]) == {3}
+        entry["file"] = write(tmp_path / "list.json", {"0-0": 0, "0-1": 0})
+        found = compare(RANKINGS, {"theirs": entry}, top_k=1)
+        assert set(found["size_b"]) == {0} and found[["jaccard", "chance", "p"]].isna().all(axis=None)
+        assert found["rbo"].notna().all()
+
+    def test_equal_scores_in_a_list_share_their_places(self, tmp_path):
         file = write(tmp_path / "list.json", {"10-1": 0.5, "2-1": [0.25, 0.75], "2-0": 0.5, "0-0": 0.1})
         ranked = imports.rank_list("small", read_list(file))
         assert list(zip(ranked["layer"], ranked["head"], strict=True)) == [(2, 0), (2, 1), (10, 1), (0, 0)]
+        assert ranked["rank"].tolist() == [2, 2, 2, 4] and ranked["last"].tolist() == [3, 3, 3, 4]
 
     def test_heads_that_the_model_does_not_have_are_refused(self, tmp_path):
         mine = {"model": "small", **own_list(tmp_path / "list.json", [(0, 0), (5, 0)])}

@@ -6,6 +6,7 @@ from made_tables import make_ablation, make_counts, make_rankings, make_study
 from retrieval_heads import derived, effects, overlap, tables
 from retrieval_heads.analysis import dataset_counts, gaps, leading_heads
 from retrieval_heads.errors import StudyError
+from retrieval_heads.rankings import placed
 from retrieval_heads.study import top_k_for
 
 
@@ -35,7 +36,7 @@ def test_pairs_differ_in_exactly_one_dimension():
 
 def test_values_by_hand(tmp_path):
     rows = [
-        ("m", method, "q", 8, 0, head, 1.0, rank, 3, None)
+        ("m", method, "q", 8, 0, head, 1.0 / rank, rank, rank, 3, None)
         for method, order in (("x", [0, 1, 2, 3]), ("y", [1, 3, 0, 2]))
         for rank, head in enumerate(order, start=1)
     ]
@@ -65,7 +66,7 @@ def ranking(method, order, **names):
     """A ranking of heads in layer 0, best first."""
     at = {"model": "m", "question": "q", "context_length": 8, **names}
     rows = [
-        {**at, "method": method, "layer": 0, "head": head, "score": -rank, "rank": rank, "n_samples": 3}
+        {**at, "method": method, "layer": 0, "head": head, "score": -rank, "rank": rank, "last": rank, "n_samples": 3}
         for rank, head in enumerate(order, start=1)
     ]
     return pd.DataFrame(rows).assign(score_sd=0.1)[tables.RANKINGS.columns]
@@ -101,7 +102,34 @@ class TestPairsByHand:
         assert row["k"] == 2 and row["jaccard"] == 1 / 2
         assert row["chance"] == pytest.approx(1 / 2 * 1 / 2)  # head 1 is in a random pair half of the time
         assert row["p"] == pytest.approx(1 / 2)
-        assert row["rbo"] == 0 and row["rbo_chance"] == pytest.approx(1 / 4)  # to depth 1: y's first is not x's
+        assert (row["size_a"], row["size_b"]) == (2, 1)
+        # y's others share places 2 to 4: of the first 1, 2, 3, 4 both have 0, 4/3, 7/3, 4; persistence 1/2.
+        assert row["rbo"] == pytest.approx(1 / 4 * 2 / 3 + 1 / 8 * 7 / 9 + 1 / 8)
+        assert row["rbo_chance"] == pytest.approx(1 / 2 * 1 / 4 + 1 / 4 * 2 / 4 + 1 / 8 * 3 / 4 + 1 / 8)
+
+    def test_a_top_set_ends_before_heads_that_tie_beyond_it(self):
+        rankings = placed(
+            pd.concat(
+                [
+                    ranking("x", [0, 1, 2, 3, 4]).assign(score=[9, 5, 5, 5, 0]),
+                    ranking("y", [0, 1, 2, 3, 4]).assign(score=[9, 8, 7, 0, 0]),
+                    ranking("z", [0, 1, 2, 3, 4]).assign(score=0),
+                ]
+            )
+        )
+        assert overlap.top_heads(rankings, 3).groupby("method").size().to_dict() == {"x": 1, "y": 3}
+        assert set(overlap.top_heads(rankings, 3)["k"]) == {3}
+        pairs = overlap.pairwise(rankings, top_k=3).set_index(["a", "b"])
+        assert pairs.loc[("x", "y"), ["size_a", "size_b", "jaccard"]].tolist() == [1, 3, 1 / 3]
+        # A set of three holds head 0 in three of five cases.
+        assert pairs.loc[("x", "y"), ["chance", "p"]].tolist() == pytest.approx([1 / 5, 3 / 5])
+        for pair in (("x", "z"), ("y", "z")):
+            assert pairs.loc[pair, "size_b"] == 0
+            assert pairs.loc[pair, ["jaccard", "chance", "p", "spearman"]].isna().all()
+            # What ties wholly could be in any order: it agrees as chance does.
+            assert pairs.loc[pair, "rbo"] == pytest.approx(pairs.loc[pair, "rbo_chance"])
+        four = overlap.pairwise(rankings, top_k=4).set_index(["a", "b"])
+        assert four.loc[("x", "y"), ["size_a", "size_b"]].tolist() == [4, 3]
 
     def test_independent_rankings_agree_as_by_chance(self):
         pairs = overlap.pairwise(make_rankings(make_study(lengths=(1, 2, 3)), 12, 10, shared=0.0))
@@ -126,6 +154,13 @@ def test_summary_by_hand():
 
 
 class TestUnions:
+    def test_what_tells_no_head_apart_has_none(self):
+        orders = {"p": [0, 1, 2, 3], "q": [1, 0, 2, 3], "r": [2, 0, 1, 3]}
+        rankings = pd.concat([ranking("x", order, question=question) for question, order in orders.items()])
+        rankings.loc[rankings["question"] == "r", "score"] = 0
+        found = overlap.unions(placed(rankings), dict.fromkeys(orders, "one"), top_k=1)
+        assert found[["dimension", "a", "b", "jaccard"]].to_numpy().tolist() == [["question", "p", "q", 0]]
+
     def test_by_hand(self):
         rankings = pd.concat(
             [
@@ -179,13 +214,14 @@ def test_a_table_with_holes_fits_its_schema(tmp_path):
 
 def test_leading_heads_prefer_what_more_questions_share():
     rows = [
-        ("m", "x", question, 8, 0, head, 1.0, rank, 3, None)
+        ("m", "x", question, 8, 0, head, 1.0 / rank, rank, rank, 3, None)
         for question, order in (("p", [0, 1, 2, 3]), ("q", [3, 1, 0, 2]))
         for rank, head in enumerate(order, start=1)
     ]
     leading = leading_heads(pd.DataFrame(rows, columns=tables.RANKINGS.columns), top_k=2)
     assert leading["head"].tolist() == [1, 0, 3]
     assert leading["share"].tolist() == [1.0, 0.5, 0.5]
+    assert leading["last"].tolist() == [1, 3, 3]  # heads 0 and 3 were the first of one question each
 
 
 def test_dataset_counts():

@@ -110,8 +110,8 @@ class TestSpecialists:
         rows = profiles.of(heads, "question", method="x")
         found = profiles.specialists(rows, k=2, beyond=3)
         assert found.reset_index().to_dict("records") == [
+            {"layer": 0, "head": 3, "question": "r", "rank": 1, "others": 4},  # of equal ranks, the one further off
             {"layer": 0, "head": 1, "question": "q", "rank": 1, "others": (2.5 + 4) / 2},
-            {"layer": 0, "head": 3, "question": "r", "rank": 1, "others": 4},
         ]
         assert profiles.specialists(rows, k=1, beyond=3).empty  # below k, not at it
         assert profiles.specialists(rows, k=2, beyond=4).empty

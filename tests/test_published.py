@@ -102,16 +102,17 @@ def edit(file, key, value):
 
 
 class TestConversion:
-    def test_a_ranking_is_taken_as_it_is(self, config):
+    def test_scores_decide_which_heads_share_places(self, config):
         rankings, _ = published.convert(config)
         assert len(rankings) == 2 * 2 * 2 * 4
         one = rankings[(rankings["method"] == "wu24") & (rankings["question"] == "year")]
         one = one[one["context_length"] == 1024]
-        assert one[["layer", "head", "score", "rank", "n_samples"]].to_numpy().tolist() == [
-            [1, 0, 0.5, 1, 4],
-            [12, 30, 0.25, 2, 9],
-            [0, 1, 0.25, 3, 9],
-            [0, 0, -1, 4, 9],
+        # Their ranks 2 and 3 are an order that the equal scores do not give.
+        assert one[["layer", "head", "score", "rank", "last", "n_samples"]].to_numpy().tolist() == [
+            [1, 0, 0.5, 1, 1, 4],
+            [0, 1, 0.25, 2.5, 3, 9],
+            [12, 30, 0.25, 2.5, 3, 9],
+            [0, 0, -1, 4, 4, 9],
         ]
         assert one["score_sd"].isna().all()
         assert set(one["model"]) == {"small"}
@@ -123,11 +124,12 @@ class TestConversion:
         )
         rows = [tuple(None if pd.isna(value) else value for value in row) for row in one.itertuples(index=False)]
         assert rows[:5] == [
-            ("baseline", None, None, None, 0, "zero", "all", 0.9, 9, 10),
-            ("method", "wu24", None, None, 1, "zero", "all", 0.6, 6, 10),
-            ("method", "wu24", None, None, 2, "zero", "all", 0.0, 0, 10),
-            ("random", "wu24", "none", 0, 1, "zero", "all", 0.8, 8, 10),
-            ("random", "wu24", "none", 0, 2, "zero", "all", 0.3, 3, 10),
+            ("baseline", None, None, None, 0, 0, None, "zero", "all", 0.9, 9, 10),
+            ("method", "wu24", None, None, 1, 1, None, "zero", "all", 0.6, 6, 10),
+            # Two heads were ablated, though the second ties with the third.
+            ("method", "wu24", None, None, 2, 2, None, "zero", "all", 0.0, 0, 10),
+            ("random", "wu24", "none", 0, 1, 1, None, "zero", "all", 0.8, 8, 10),
+            ("random", "wu24", "none", 0, 2, 2, None, "zero", "all", 0.3, 3, 10),
         ]
         assert rows[5:] == [(source, "qrhead", *rest) for source, _, *rest in rows[1:5]]
         assert len(summary) == 4 * 9
@@ -501,9 +503,17 @@ class TestRealResults:
             place = Path(names.get(method, method), model, question, f"tokens_{length}.json")
             heads = json.loads((REAL / "rankings" / place).read_text())["head_rankings"]
             shown = "L" + ranking["layer"].astype(str) + "H" + ranking["head"].astype(str)
-            assert list(zip(shown, ranking["rank"], ranking["score"], strict=True)) == [
-                (head["head"], head["rank"], head["score"]) for head in heads
-            ]
+            mine = ranking.assign(given=shown.map({head["head"]: head["rank"] for head in heads})).sort_values("given")
+            assert mine["score"].tolist() == [head["score"] for head in heads]
+            assert mine["rank"].is_monotonic_increasing
+            # Heads that share places have the mean and the last of the ranks that were given to them.
+            tied = mine.groupby("rank")
+            assert (tied["given"].transform("mean") == mine["rank"]).all()
+            assert (tied["given"].transform("max") == mine["last"]).all()
+            step = 1e-6 * mine["score"].abs().max()
+            assert (tied["score"].max() - tied["score"].min() <= step).all()
+            apart = -mine.groupby("rank")["score"].agg(["min", "max"]).pipe(lambda of: of["max"].shift(-1) - of["min"])
+            assert (apart.dropna() > 0).all()
             ablation = json.loads((REAL / "ablations" / place).read_text())
             for source, part in (("method", "top_heads_ablations"), ("random", "random_heads_ablations")):
                 rows = cut[key][cut[key]["source"] == source]

@@ -23,7 +23,8 @@ def scores(by_head, method="wu24", question="hq_state", length=512, model="small
 
 
 def order(ranking):
-    return list(ranking.sort_values("rank")[["layer", "head"]].itertuples(index=False, name=None))
+    """The heads, those of each place together: ``[{first}, {second, third}, …]``."""
+    return [set(heads[["layer", "head"]].itertuples(index=False, name=None)) for _, heads in ranking.groupby("rank")]
 
 
 def at(ranking, layer, head):
@@ -34,8 +35,8 @@ def at(ranking, layer, head):
 def test_by_hand():
     ranking = rank_heads(scores({(0, 0): [1, 2, 3, 6], (0, 1): [0, 0, 0, 16], (1, 0): [2, 2, 2, 2], (1, 1): [0] * 4}))
     assert ranking.columns.tolist() == tables.RANKINGS.columns
-    assert order(ranking) == [(0, 1), (0, 0), (1, 0), (1, 1)]
-    assert ranking["rank"].tolist() == [1, 2, 3, 4]
+    assert order(ranking) == [{(0, 1)}, {(0, 0)}, {(1, 0)}, {(1, 1)}]
+    assert ranking["rank"].tolist() == ranking["last"].tolist() == [1, 2, 3, 4]
     assert ranking["score"].tolist() == [4, 3, 2, 0]
     assert set(ranking["n_samples"]) == {4}
     # The sample's standard deviation: (4 + 1 + 0 + 9) / 3 and (3 × 16 + 144) / 3, square roots.
@@ -45,7 +46,7 @@ def test_by_hand():
 def test_zeros_count():
     ranking = rank_heads(scores({(0, 0): [0, 0, 0, 0.5], (0, 1): [0.25, 0.25, 0.25, 0.25]}))
     assert at(ranking, 0, 0)["score"] == 0.125 and at(ranking, 0, 0)["n_samples"] == 4
-    assert order(ranking) == [(0, 1), (0, 0)]
+    assert order(ranking) == [{(0, 1)}, {(0, 0)}]
 
 
 def test_one_prompt_has_no_deviation(tmp_path):
@@ -55,15 +56,28 @@ def test_one_prompt_has_no_deviation(tmp_path):
     assert tables.read(tmp_path / "rankings.parquet", tables.RANKINGS)["score_sd"].isna().all()
 
 
-def test_ties_go_by_layer_then_head():
+def test_equal_heads_share_their_places():
     by_head = {(layer, head): [0, 0] for layer, head in product((2, 0, 10, 1), (3, 0, 12))}
     by_head[10, 3] = [1, 0]
-    ties = sorted(set(by_head) - {(10, 3)})
-    assert order(rank_heads(scores(by_head))) == [(10, 3), *ties]
+    by_head[0, 12] = by_head[2, 0] = [0.25, 0.5]
+    ranking = rank_heads(scores(by_head))
+    assert order(ranking) == [{(10, 3)}, {(0, 12), (2, 0)}, set(by_head) - {(10, 3), (0, 12), (2, 0)}]
+    assert ranking["rank"].tolist() == [1, 2.5, 2.5, *[8] * 9]
+    assert ranking["last"].tolist() == [1, 3, 3, *[12] * 9]
+    # Rows of one place are in an order, so that the same scores give the same file.
+    assert ranking[["layer", "head"]].to_numpy().tolist()[1:5] == [[0, 12], [2, 0], [0, 0], [0, 3]]
+
+
+def test_means_that_differ_by_rounding_alone_are_equal():
+    # 0.1 + 0.2 + 0.3 and 0.6 + 0 + 0 differ in their last bit.
+    ranking = rank_heads(scores({(0, 0): [0.1, 0.2, 0.3], (0, 1): [0.6, 0, 0], (1, 0): [0.3, 0.3, 0.001]}))
+    assert ranking["rank"].tolist() == [1, 2.5, 2.5] and ranking["last"].tolist() == [1, 3, 3]
+    assert order(ranking) == [{(1, 0)}, {(0, 0), (0, 1)}]
 
 
 def test_negative_scores_rank_below_zero():
-    assert order(rank_heads(scores({(0, 0): [-1, 0], (0, 1): [0, 0], (1, 0): [-3, 4]}))) == [(1, 0), (0, 1), (0, 0)]
+    ranking = rank_heads(scores({(0, 0): [-1, 0], (0, 1): [0, 0], (1, 0): [-3, 4]}))
+    assert order(ranking) == [{(1, 0)}, {(0, 1)}, {(0, 0)}]
 
 
 def test_every_configuration_has_its_own_ranking():
@@ -119,9 +133,16 @@ def test_the_order_of_rows_does_not_matter(data):
 @settings(max_examples=60)
 def test_it_is_a_ranking(by_head):
     ranking = rank_heads(scores(by_head))
-    assert ranking["rank"].tolist() == list(range(1, len(by_head) + 1))
-    assert set(order(ranking)) == set(by_head)
-    assert (np.diff(ranking["score"]) <= 0).all()
+    assert set().union(*order(ranking)) == set(by_head) and len(ranking) == len(by_head)
+    step = 1e-6 * ranking["score"].abs().max()
+    assert (np.diff(ranking["score"]) <= step).all()
+    before = 0
+    for heads in order(ranking):
+        places = ranking[ranking[["layer", "head"]].apply(tuple, axis=1).isin(heads)]
+        assert set(places["last"]) == {before + len(heads)}
+        assert set(places["rank"]) == {before + (1 + len(heads)) / 2}
+        assert np.ptp(places["score"]) <= step
+        before += len(heads)
     for head, given_scores in by_head.items():
         row = at(ranking, *head)
         assert row["score"] == pytest.approx(statistics.mean(given_scores))

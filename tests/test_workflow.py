@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -173,15 +174,17 @@ def test_exports_are_the_rankings(finished):
     exported = 0
     for (length, method, question), ranking in rankings.groupby(["context_length", "method", "question"]):
         file = out / "exports" / "planted" / str(length) / method / question
-        names = file.with_suffix(".txt").read_text().split()
-        ranking = ranking.sort_values("rank")
-        assert names == [f"{layer}-{head}" for layer, head in zip(ranking["layer"], ranking["head"], strict=True)]
+        lines = [line.split() for line in file.with_suffix(".txt").read_text().splitlines()]
+        ranking = ranking.sort_values(["rank", "layer", "head"])
+        names = [f"{layer}-{head}" for layer, head in zip(ranking["layer"], ranking["head"], strict=True)]
+        assert [name for line in lines for name in line] == names
+        assert np.cumsum([len(line) for line in lines]).tolist() == ranking["last"].unique().tolist()
         scores = json.loads(file.with_suffix(".json").read_text())
         assert [sum(scores[name]) / len(scores[name]) for name in names] == pytest.approx(list(ranking["score"]))
         assert {len(values) for values in scores.values()} == set(ranking["n_samples"])
         pd.testing.assert_frame_equal(
             pd.read_csv(file.with_suffix(".csv")),
-            ranking[["rank", "layer", "head", "score", "n_samples", "score_sd"]].reset_index(drop=True),
+            ranking[["rank", "last", "layer", "head", "score", "n_samples", "score_sd"]].reset_index(drop=True),
             check_dtype=False,
         )
         exported += 3

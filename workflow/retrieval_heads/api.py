@@ -88,7 +88,8 @@ def top_heads(
     mean = pd.DataFrame({"rank": np.mean([ranking.places.rank for ranking in each], axis=0)})
     top = told_apart(mean, ["rank"], [True], k).index
     if len(top) < k:
-        warnings.warn(f"{method} tells only {len(top)} heads apart here; the next ones tie beyond {k}.", stacklevel=2)
+        tie = "the next ones tie with some that would be left out"
+        warnings.warn(f"{method} gives {len(top)} of {k} heads here: {tie}.", stacklevel=2)
     return [divmod(int(head), grid[1]) for head in top]
 
 

@@ -6,7 +6,7 @@ small rather than too large.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import combinations, pairwise, product
 
@@ -25,6 +25,7 @@ from retrieval_heads.statistics import (
     friedman,
     holm,
     mean_interval,
+    relabeling_test,
     shared_by_all,
     signed_rank,
 )
@@ -177,14 +178,17 @@ def _against_random(study: Study, drops: Drops) -> Iterator[dict]:
 
 def _within_and_between(study: Study, subject: str, pairs: pd.DataFrame) -> Iterator[dict]:
     """Do questions of one category agree more than questions of two?"""
-    a, b = (pairs[end].map(study.categories) for end in ("a", "b"))
-    by = ["model", "method", "context_length"]
-    pairs = _beyond_chance(pairs)
-    between = pairs[a != b].groupby(by)["beyond"].mean()
-    groups = {"within": a == b, **{category: (a == category) & (b == category) for category in sorted(set(a) | set(b))}}
-    for name, chosen in groups.items():
-        difference = (pairs[chosen].groupby(by)["beyond"].mean() - between).dropna().to_numpy()
-        yield from _paired(study, subject, "category", difference, "ranking group", a=name, b="between")
+    groups = []
+    for _, group in _beyond_chance(pairs).groupby(["model", "method", "context_length"]):
+        questions = sorted({*group["a"], *group["b"]})
+        groups.append((_each_two(group, questions), np.array([study.categories[question] for question in questions])))
+    named = sorted({study.categories[question] for end in ("a", "b") for question in pairs[end]})
+    for name in ("within", *named):
+        blocks = [
+            (values, (of[:, None] == of) & ((name == "within") | (of == name)), of[:, None] != of)
+            for values, of in groups
+        ]
+        yield from _relabeled(study, subject, "category", blocks, a=name, b="between")
 
 
 def _of_whole_rankings(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
@@ -249,20 +253,20 @@ def _breaks(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
     lengths = sorted({int(length) for length in [*pairs["a"], *pairs["b"]]})
     if len(lengths) < 3:
         return
-    ends = [frozenset((int(a), int(b))) for a, b in zip(pairs["a"], pairs["b"], strict=True)]
-    neighbours = {frozenset(pair): pair for pair in pairwise(lengths)}
-    pairs = pairs.assign(pair=[neighbours.get(end) for end in ends]).dropna(subset="pair")
+    neighbours = np.eye(len(lengths), k=1, dtype=bool)
     for method, group in pairs.groupby("method"):
-        values = group.pivot(index=["model", "question"], columns="pair", values="beyond").dropna()
-        if values.shape[1] > 2 and len(values) > 1:
-            every = friedman(values.to_numpy())
-            yield _row(LENGTH_BREAK, "context_length", every, "ranking group", len(values), method=method)
-        for pair in values.columns if values.shape[1] > 1 else ():
-            difference = (values[pair] - values.drop(columns=[pair]).mean(axis=1)).to_numpy()
-            a, b = map(str, pair)
-            yield from _paired(
-                study, LENGTH_BREAK, "context_length", difference, "ranking group", a=a, b=b, method=method
-            )
+        each = [_each_two(rows, list(map(str, lengths))) for _, rows in group.groupby(["model", "question"])]
+        each = [values for values in each if not np.isnan(values).any()]
+        if len(each) < 2:
+            continue
+        if len(lengths) > 3:
+            every = friedman(np.array([values[neighbours] for values in each]))
+            yield _row(LENGTH_BREAK, "context_length", every, "ranking group", len(each), method=method)
+        for place, (a, b) in enumerate(pairwise(map(str, lengths))):
+            here = np.zeros_like(neighbours)
+            here[place, place + 1] = True
+            blocks = [(values, here, neighbours & ~here) for values in each]
+            yield from _relabeled(study, LENGTH_BREAK, "context_length", blocks, a=a, b=b, method=method)
 
 
 def _noise(study: Study, overlap: pd.DataFrame, reliability: pd.DataFrame | None) -> Iterator[dict]:
@@ -298,6 +302,42 @@ def _agreement_by_length(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
 def _beyond_chance(pairs: pd.DataFrame) -> pd.DataFrame:
     """Pairs of top sets with what they share beyond chance, which sets of other sizes would share more or less of."""
     return pairs.assign(beyond=pairs["jaccard"] - pairs["chance"]).dropna(subset="beyond")
+
+
+def _each_two(pairs: pd.DataFrame, items: list[str]) -> np.ndarray:
+    """What each two items share beyond chance, shape (N, N): symmetric, 0 for an item and itself, NaN where unknown."""
+    values = pairs.pivot(index="a", columns="b", values="beyond").reindex(index=items, columns=items).to_numpy(float)
+    values = np.where(np.isnan(values), values.T, values)
+    np.fill_diagonal(values, 0)
+    return values
+
+
+def _relabeled(
+    study: Study,
+    subject: str,
+    dimension: str,
+    blocks: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    **names: object,
+) -> Iterator[dict]:
+    """Is the mean of some pairs of items above that of others? By exchanging the items of each block.
+
+    Parameters
+    ----------
+    blocks : for each block what its items share, from :func:`_each_two`, and which pairs are the ones and the others,
+        read above the diagonal. A block that lacks any of it does not count.
+    """
+    weighed = []
+    for values, some, others in blocks:
+        some, others = np.triu(some, 1), np.triu(others, 1)
+        if some.any() and others.any() and not np.isnan(values).any():
+            weighed.append((values, some / some.sum() - others / others.sum()))
+    if len(weighed) > 1:
+        key = generator(study.seed, "relabeling", subject, *map(str, names.values()))
+        result = relabeling_test(weighed, "overlap above that of others", key)
+        difference = np.array([(values * weights).sum() for values, weights in weighed])
+        yield _row(subject, dimension, result, "ranking group", len(weighed), **names) | _difference(
+            study, subject, dimension, difference, names
+        )
 
 
 def _units(rows: pd.DataFrame, dimension: str) -> tuple[list[str], str]:
@@ -355,10 +395,15 @@ def _paired(
     study: Study, subject: str, dimension: str, difference: np.ndarray, unit: str, **names: object
 ) -> Iterator[dict]:
     if len(difference) > 1:
-        rng = generator(study.seed, "hypotheses", subject, dimension, *map(str, names.values()))
-        mean = mean_interval(difference, study.resamples, rng)
         row = _row(subject, dimension, signed_rank(difference), unit, len(difference), **names)
-        yield row | {"difference": mean.value, "difference_low": mean.low, "difference_high": mean.high}
+        yield row | _difference(study, subject, dimension, difference, names)
+
+
+def _difference(study: Study, subject: str, dimension: str, difference: np.ndarray, names: Mapping) -> dict[str, float]:
+    """The mean of a test's units with its interval."""
+    rng = generator(study.seed, "hypotheses", subject, dimension, *map(str, names.values()))
+    mean = mean_interval(difference, study.resamples, rng)
+    return {"difference": mean.value, "difference_low": mean.low, "difference_high": mean.high}
 
 
 def _row(subject: str, dimension: str, result: Comparison, unit: str, units: int, **names: object) -> dict:

@@ -42,7 +42,7 @@ def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
         tops.append(ranking.places.last <= ranking.k)
         named.append(np.isin(np.arange(len(ranks[-1])), rows["layer"] * grid[configuration[0]][1] + rows["head"]))
     where = pd.DataFrame(configurations, columns=[*DIMENSIONS, "grid", ALL])
-    frames = [pd.DataFrame(columns=PROFILES.columns)]
+    frames = []
     for dimension in _SLICES:
         # The dimension "all" is a column with a single value.
         for (name, method, value), rows in where.groupby(["grid", "method", dimension]):
@@ -67,7 +67,8 @@ def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
                 }
             )
             frames.append(frame[frame["listed"] > 0])
-    return pd.concat(frames, ignore_index=True)[PROFILES.columns]
+    # An empty table among them would make every column one of objects.
+    return pd.concat(frames, ignore_index=True)[PROFILES.columns] if frames else pd.DataFrame(columns=PROFILES.columns)
 
 
 def of(profiles: pd.DataFrame, dimension: str = ALL, **values: object) -> pd.DataFrame:

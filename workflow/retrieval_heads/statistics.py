@@ -180,6 +180,33 @@ def exchange_test(
     return _permuted(tuple(places), lambda *labels: statistic(flat[np.array(labels)]), effect, rng)
 
 
+def relabeling_test(
+    blocks: Sequence[tuple[np.ndarray, np.ndarray]], effect: str, rng: np.random.Generator
+) -> Comparison:
+    """Do some pairs of items agree more, or less, than others? Two-sided permutation test of the items' labels.
+
+    Agreement is skewed where few items agree, and a mean over few pairs more so than one over many: tests that take
+    differences to be symmetric find them where there are none. Here, if the items of a block were alike, any of them
+    could have had any of the labels.
+
+    Parameters
+    ----------
+    blocks : for each block the agreement of its items, shape (N, N), and the weights with which its pairs count, of the
+        same shape: they sum to 0. The statistic is the mean over blocks of the weighted sum.
+    effect : what the statistic is.
+    rng : draws relabelings, of each block on its own.
+    """
+    observed, drawn = 0.0, np.zeros(PERMUTATIONS)
+    for values, weights in blocks:
+        labels = rng.permuted(np.tile(np.arange(len(values)), (PERMUTATIONS, 1)), axis=1)
+        observed += (values * weights).sum() / len(blocks)
+        for i, j in zip(*np.nonzero(weights), strict=True):
+            drawn += weights[i, j] * values[labels[:, i], labels[:, j]] / len(blocks)
+    # What differs by rounding alone is as far from 0.
+    beyond = np.count_nonzero(np.abs(drawn) >= abs(observed) - 1e-12)
+    return Comparison("permutation", float(observed), (1 + beyond) / (1 + PERMUTATIONS), effect, float(observed))
+
+
 def shared_by_all(items: int, sizes: Sequence[int], shared: int) -> Comparison:
     """Do sets have more items in common, all of them, than if each lay at random? One-sided and exact.
 

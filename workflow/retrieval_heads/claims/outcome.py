@@ -91,9 +91,7 @@ def in_words(row: Mapping) -> str:
     effect = "" if pd.isna(row["effect_size"]) else f", {row['effect']} {hundredths(row['effect_size'])}"
     least, most = row["size_least"], row["size_most"]
     # Where ties end a top set early, what it is compared with is as small.
-    known = pd.notna(least) and pd.notna(row["k"]) and least < row["k"]
-    heads = f" at {least:.0f} to {most:.0f} heads each" if known and least < most else f" at {least:.0f} heads each"
-    return (
-        f"{row['test']} test over {count(row['units'], row['unit'])}{heads if known else ''}, "
-        f"Holm p {p_value(row['p_holm'])}{effect}"
-    )
+    heads = ""
+    if pd.notna(least) and pd.notna(row["k"]) and least < row["k"]:
+        heads = f" at {least:.0f} heads each" if least == most else f" at {least:.0f} to {most:.0f} heads each"
+    return f"{row['test']} test over {count(row['units'], row['unit'])}{heads}, Holm p {p_value(row['p_holm'])}{effect}"
