@@ -285,6 +285,22 @@ def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
     return {Path(path).stem: tables.read(path, _TABLES[Path(path).stem]) for path in paths}
 
 
+def at_level(effects: pd.DataFrame, level: int) -> pd.DataFrame:
+    """Rows of effects with the top set at a level.
+
+    Where ties end a ranking's top sets early, the set at the level is that of a level below, whose row is then given.
+    """
+    below = effects[effects["k"] <= level]
+    same = [name for name in EFFECTS.key if name != "k"]
+    last = below[below["k"] == below.groupby(same, dropna=False)["k"].transform("max")]
+    return last[(last["k"] == level) | (last["size"] < last["k"])]
+
+
+def beside(controls: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
+    """The rows of against_random that belong to rows of effects."""
+    return controls.merge(effects[list(EFFECTS.key)], on=list(EFFECTS.key))
+
+
 def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:
     """Rows of effects, against_random or steps with these values, pooled over exactly these of question and length."""
     chosen = pd.Series(True, index=frame.index)

@@ -81,7 +81,7 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
         outcomes = group.set_index(["doc_id", "prompt_id", *_SET])["correct"].unstack(list(_SET))
         by_set = group.groupby(list(_SET))
         of_sets = by_set[["size", "matched"]].mean()
-        sets = _Sets(by_set["size"].sum())
+        sets = _Sets(of_sets["size"])
         if sets.baseline not in outcomes:
             continue
         paired = _Paired(outcomes, resamples, seed, tuple(cell.values()))
@@ -181,8 +181,8 @@ class _Sets:
 
     Parameters
     ----------
-    sizes : of each set, summed over prompts. A top set that is as large as the one of the level below is the same, and
-        no level of its own.
+    sizes : of each set, the mean over prompts. A top set that is as large as the one of the level below is the same,
+        and no level of its own.
     """
 
     baseline = ("baseline", "", "", -1, 0)

@@ -39,10 +39,10 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
 
     Returns
     -------
-    The head_sets table: for each model, question and length the baseline (no heads), and for each method the top sets and
-    their controls, which share no head with them; draws that come out alike are there once. Where a ranking stops at
-    fewer heads, the rankings that it is compared with (of another method, question or length) have a set of that size
-    too (source equal).
+    The head_sets table: for each model, question and length the baseline (no heads), and for each method the top sets
+    and their controls, which share no head with them; draws that come out alike are there once. Where a ranking stops
+    at fewer heads, the rankings that it is compared with (of another method, question or length) have a set of that
+    size too (source equal).
 
     Raises
     ------

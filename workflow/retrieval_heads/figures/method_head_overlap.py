@@ -18,7 +18,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per model: mean Jaccard over all questions and lengths; and one per grid for the heads in any ranking."""
     overlap, unions = (_overlap.pairs_along(tables[name], "method") for name in ("overlap", "unions"))
     if overlap.empty:
-        return style.note("No two methods ranked the heads of the same model for the same question and context length.")
+        return style.Note("No two methods ranked the heads of the same model for the same question and context length.")
     models, grids = study.order("model", overlap["model"]), sorted(set(unions["grid"]))
     single = [study.label("model", model) if len(models) > 1 else "Single rankings: mean and range" for model in models]
     together = [_overlap.union_title(grid, len(grids) == 1) for grid in grids]

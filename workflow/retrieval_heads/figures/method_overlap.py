@@ -18,7 +18,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A row per pair of methods, a panel per measure: every configuration a dot, the mean as a line, and chance."""
     overlap = _overlap.pairs_along(tables["overlap"], "method")
     if overlap.empty:
-        return style.note("No two methods ranked the heads of the same model for the same question and context length.")
+        return style.Note("No two methods ranked the heads of the same model for the same question and context length.")
     pairs = list(_overlap.each_pair(study, "method", overlap))
     names = [f"{study.label('method', a)} – {study.label('method', b)}" for a, b, _ in pairs]
     lengths, models = study.order("context_length", overlap["context_length"]), study.order("model", overlap["model"])

@@ -22,7 +22,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     drops = _drops.configurations(tables["effects"], study)
     models, level = study.order("model", drops["model"]), study.level(tables["effects"])
     if len(models) < 2:
-        return style.note("Heads were cut in one model only, so that there is nothing to compare.")
+        return style.Note("Heads were cut in one model only, so that there is nothing to compare.")
     pairs = paired(drops[drops["k"] == level], models)
     others, methods = study.order("model", pairs["model"]), study.order("method", pairs["method"])
     # A row of methods for each other model, or the other models side by side where there is but one method.

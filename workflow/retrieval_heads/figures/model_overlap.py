@@ -22,7 +22,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per pair of models, methods side by side at each question; of many models, a heatmap per method."""
     overlap = _overlap.pairs_along(tables["overlap"], "model")
     if overlap.empty:
-        return style.note(
+        return style.Note(
             "No two models can be compared head by head: their grids of heads differ, or they share no ranking's "
             "method, question and context length."
         )

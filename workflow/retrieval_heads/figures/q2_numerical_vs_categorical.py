@@ -30,9 +30,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     pairs = _with_category(tables["overlap"], study)
     within = study.order("category", pairs.loc[pairs["category"] != _BETWEEN, "category"])
     if not within:
-        return style.note("No category has two questions whose rankings could be compared.")
+        return style.Note("No category has two questions whose rankings could be compared.")
     if not (pairs["category"] == _BETWEEN).any():
-        return style.note("No two questions of different categories were ranked in the same configuration.")
+        return style.Note("No two questions of different categories were ranked in the same configuration.")
     figure = Figure(figsize=(style.WIDTH, 3.3), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.15])
     tests = tables["tests"]

@@ -20,7 +20,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: methods, or methods × models; Jaccard of each two questions, mean and range over the rest."""
     overlap = _overlap.pairs_along(tables["overlap"], "question")
     if overlap.empty:
-        return style.note("No two questions were ranked with the same model, method and context length.")
+        return style.Note("No two questions were ranked with the same model, method and context length.")
     models, methods = study.order("model", overlap["model"]), study.order("method", overlap["method"])
     questions = _overlap.by_category(study, _overlap.values_of(study, "question", overlap))
     cells = len(questions) - 1

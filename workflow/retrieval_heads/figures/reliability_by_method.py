@@ -20,7 +20,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per measure: first each method against itself, on two halves of the documents, then each two methods."""
     overlap, reliability = tables["overlap"], tables["reliability"]
     if reliability.empty:
-        return style.note("No configuration has scores in both halves of the documents.")
+        return style.Note("No configuration has scores in both halves of the documents.")
     rows = {}
     for method in study.order("method", reliability["method"]):
         halves = reliability[reliability["method"] == method]

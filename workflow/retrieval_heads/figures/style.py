@@ -35,7 +35,7 @@ _LAST = ("Mean", "Union", "Chance", "Random heads")
 Look = dict[str, Any]
 """How something is drawn: keywords of matplotlib, such as color and marker."""
 
-CONTROLS = {"layer": "Random heads of the same layers", "none": "Random heads of any layer"}
+CONTROLS = {"layer": "Random heads matched by layer", "none": "Random heads of any layer"}
 
 mpl.use("agg")
 mpl.rcParams.update(
@@ -281,12 +281,14 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
     figure.legend([entries[label] for label in labels], labels, loc="outside upper center", ncols=columns)
 
 
-def note(text: str) -> Figure:
-    """A small figure that says in one sentence why there is nothing to show."""
-    lines = wrap(text, 56)
-    figure = Figure(figsize=(WIDTH / 2, 0.3 + 0.16 * (lines.count("\n") + 1)))
-    figure.text(0.5, 0.5, lines, ha="center", va="center", color=INK, linespacing=1.3)
-    return figure
+class Note(Figure):
+    """A small figure that says in one sentence why there is nothing to show; the findings say it in its place."""
+
+    def __init__(self, sentence: str):
+        lines = wrap(sentence, 56)
+        super().__init__(figsize=(WIDTH / 2, 0.3 + 0.16 * (lines.count("\n") + 1)))
+        self.text(0.5, 0.5, lines, ha="center", va="center", color=INK, linespacing=1.3)
+        self.sentence = sentence
 
 
 def wrap(label: str, width: int = 11) -> str:
@@ -295,8 +297,12 @@ def wrap(label: str, width: int = 11) -> str:
 
 
 def save(figure: Figure, *paths: str | Path) -> None:
-    """Save a figure whole or not at all, in the format of each path's suffix; the same figure gives the same bytes."""
+    """Save a figure whole or not at all, in the format of each path's suffix; the same figure gives the same bytes.
+
+    The description in a file's metadata is the sentence of a :class:`Note`; other figures have none.
+    """
+    said = {"Description": figure.sentence} if isinstance(figure, Note) else {}
     for path in map(Path, paths):
-        metadata = {"Date": None} if path.suffix == ".svg" else None
+        metadata = {**said, "Date": None} if path.suffix == ".svg" else said
         with whole_file(path) as file:
             figure.savefig(file, format=path.suffix[1:], dpi=200, metadata=metadata)

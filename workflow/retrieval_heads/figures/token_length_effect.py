@@ -21,7 +21,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     effects = tables["effects"]
     lengths, level = study.order("context_length", effects["context_length"]), study.level(effects)
     if len(lengths) < 2:
-        return style.note("Heads were cut at one context length only, so that there is nothing to compare.")
+        return style.Note("Heads were cut at one context length only, so that there is nothing to compare.")
     models = study.order("model", effects["model"])
     each = [f"{study.label('model', model)}\n{level} heads cut" for model in models]
     every = "All methods and models" if len(models) > 1 else "All methods"

@@ -21,7 +21,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A row per method: each two lengths as a heatmap, neighbouring ones as dots. Two lengths make dots alone."""
     overlap = _overlap.pairs_along(tables["overlap"], "context_length")
     if overlap.empty:
-        return style.note("No two context lengths were ranked with the same model, method and question.")
+        return style.Note("No two context lengths were ranked with the same model, method and question.")
     methods, lengths = study.order("method", overlap["method"]), _overlap.values_of(study, "context_length", overlap)
     chance, questions = overlap["chance"].mean(), study.order("question", overlap["question"])
     names = [study.label("method", method) for method in methods]

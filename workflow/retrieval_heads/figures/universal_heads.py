@@ -26,7 +26,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     shares = [shares_of_all(of_grid, _HEADS // len(grids) or 1) for of_grid in rows]
     titles = [grid.models if len(grids) > 1 else "" for grid in grids]
     if not any(map(len, shares)):
-        return style.note("The heads in most top sets are not told apart.")
+        return style.Note("The heads in most top sets are not told apart.")
     figure, axes = _heads.panels(titles, [list(share.index) for share in shares], columns=2, row=0.165, pad=6)
     for ax, of_grid, share in zip(axes, rows, shares, strict=True):
         ax.barh(range(len(share)), share, 0.72, color=style.FAINT, label="All methods")

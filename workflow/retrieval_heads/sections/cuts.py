@@ -3,11 +3,10 @@
 import pandas as pd
 
 from retrieval_heads.claims.outcome import of_tests
-from retrieval_heads.derived import at
+from retrieval_heads.derived import at, at_level, beside
 from retrieval_heads.hypotheses import AGAINST_RANDOM
 from retrieval_heads.sections.blocks import Section, TableBlock, Tables
 from retrieval_heads.sections.parts import (
-    MATCHING,
     NONE_CUT,
     costs,
     findings,
@@ -73,6 +72,8 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
     means = mean_drops(study, tables, "method")
     means = means[means["k"].eq(level).fillna(False)]
     tests = of_tests(tables, AGAINST_RANDOM, k=level, b=None)
+    pooled = at_level(at(tables["effects"], pooled=["question", "context_length"]), level)
+    share = beside(tables["against_random"], pooled).groupby(["method", "matching"])["matched"].mean()
     rows = []
     for method in study.order("method", means["value"]):
         here = means[means["value"] == method]
@@ -84,7 +85,7 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
                 random, more = (of_kind[of_kind["source"] == source].iloc[0] for source in ("random", "difference"))
                 p = p_cell(test.iloc[0]["p_holm"]) if len(test) else ""
                 effect = hundredths(test.iloc[0]["effect_size"]) if len(test) else ""
-                names = [study.label("method", method), MATCHING[kind]]
+                names = [study.label("method", method), matched(kind, share.get((method, kind)))]
                 numbers = [estimate(row, "drop", "") for row in (top, random, more)]
                 rows.append([*names, *numbers, p, effect, str(top["configurations"])])
     header = ["Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p", "Effect size", "n"]
@@ -94,8 +95,8 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
 
 def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
     level = study.level(tables["effects"])
-    controls = at(tables["against_random"], pooled=["question"], k=level)
-    accuracy = at(tables["effects"], pooled=["question"], k=level)
+    accuracy = at_level(at(tables["effects"], pooled=["question"]), level)
+    controls = beside(tables["against_random"], accuracy)
     accuracy = accuracy.set_index(["model", "context_length", "method"])
     rows = []
     for key, group in in_order(study, controls, ["model", "context_length", "method"]):
@@ -106,7 +107,7 @@ def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
                     study.label("model", model),
                     study.label("context_length", length),
                     study.label("method", method),
-                    f"{matched(row)}, {row['draws']} drawn",
+                    f"{matched(row['matching'], row['matched'])}, {row['draws']} drawn",
                     f"{row['size']:.4g}",
                     estimate(accuracy.loc[key], "drop", ""),
                     estimate(row, "drop", ""),
