@@ -29,6 +29,9 @@ _TOL_MUTED = ["#332288", "#CC6677", "#999933", "#44AA99", "#882255", "#88CCEE", 
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 INK, RANDOM, FAINT = "#222222", "#7A7A7A", "#DDDDDD"
 HEATMAP = "Blues"
+NOTHING_ABLATED = "No top heads were ablated beside an unablated baseline."
+"""What a figure about ablation says where there is none, as where ties leave every top set empty."""
+
 _LAST = ("Mean", "Union", "Chance", "Random heads")
 """How labels begin that come last in a legend, in this order."""
 

@@ -73,8 +73,8 @@ def _limits(study: Study, tables: Tables) -> list[str]:
     )
     if (controls["matched"] < 1).any():
         found.append(
-            "Not all random heads that were matched by layer are from the layers of the top heads, where too few others "
-            "are left; the rest are from the nearest layers."
+            "Not all random heads that were matched by layer are from the layers of the top heads, which have too few "
+            "others; the rest are from the nearest layers."
         )
     if len(controls) and not (controls["matching"] == "layer").any():
         found.append(
