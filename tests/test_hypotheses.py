@@ -363,8 +363,8 @@ class TestOverlaps:
         ]
         found = hypotheses.layer_overlap(pd.DataFrame(rows, columns=tables.RANKINGS.columns), top_k=2)
         assert found.to_dict("records") == [
-            # p has both heads in layer 0, q one in each. Two random sets of 2 of 4 heads: both in one layer 2 times of 6,
-            # one in each 4 times; so they overlap by 1 for (2·1 + 4·4) of 36, by 0.5 for 16, by 0 for 2.
+            # p has both heads in layer 0, q one in each. Of 6 sets of 2 heads, 2 lie in one layer and 4 in both; so of
+            # 36 pairs of sets, 2 + 16 overlap by 1, 16 by 0.5, and 2 by 0.
             {"model": "m", "method": "x", "context_length": 8, "a": "p", "b": "q", "jaccard": 0.5}
             | {"chance": pytest.approx((18 + 0.5 * 16) / 36)}
         ]
@@ -390,11 +390,11 @@ class TestOverlaps:
     def test_score_gaps_by_hand(self):
         rows = [
             ("m", "x", question, 8, 0, head, score, 0, 0, 3, 0.1)
-            for question, scores in (
-                ("p", [0.8, 0.6, 0.1]), ("q", [0.0, -0.5]), ("r", [0.9]), ("s", [0.2, 0.7, 0.7 + 1e-9]), ("t", [0.7, 0.7]),
+            for question, scores in zip(
+                "pqrst", ([0.8, 0.6, 0.1], [0.0, -0.5], [0.9], [0.2, 0.7, 0.7 + 1e-9], [0.7, 0.7]), strict=True
             )
             for head, score in enumerate(scores)
-        ]  # fmt: skip
+        ]
         found = hypotheses.score_gaps(placed(pd.DataFrame(rows, columns=tables.RANKINGS.columns)))
         assert found["question"].tolist() == ["p", "s", "t"]
         assert found["gap"].tolist() == [pytest.approx(0.25), 0, 0]

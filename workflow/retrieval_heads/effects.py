@@ -192,7 +192,7 @@ class _Sets:
         top = [key for key in self._columns if key[0] == "method"]
         self.cuts = [
             (key[1], key[4])
-            for before, key in zip([None, *top[:-1]], top, strict=True)
+            for before, key in zip([None, *top], top, strict=False)
             if before is None or before[1] != key[1] or sizes[before] < sizes[key]
         ]
 

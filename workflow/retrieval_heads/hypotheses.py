@@ -177,9 +177,9 @@ def _against_random(study: Study, drops: Drops) -> Iterator[dict]:
 
 def _within_and_between(study: Study, subject: str, pairs: pd.DataFrame) -> Iterator[dict]:
     """Do questions of one category agree more than questions of two?"""
+    pairs = _beyond_chance(pairs)
     a, b = (pairs[end].map(study.categories) for end in ("a", "b"))
     by = ["model", "method", "context_length"]
-    pairs = _beyond_chance(pairs)
     between = pairs[a != b].groupby(by)["beyond"].mean()
     groups = {"within": a == b, **{category: (a == category) & (b == category) for category in sorted(set(a) | set(b))}}
     for name, chosen in groups.items():
