@@ -44,7 +44,7 @@ def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
     where = pd.DataFrame(configurations, columns=[*DIMENSIONS, "grid", ALL])
     # A head that a method names for one question alone counts for the others too.
     ever = {key: np.any([named[i] for i in rows.index], axis=0) for key, rows in where.groupby(["grid", "method"])}
-    frames = [pd.DataFrame(columns=PROFILES.columns)]
+    frames = []
     for dimension in _SLICES:
         # The dimension "all" is a column with a single value.
         for (name, method, value), rows in where.groupby(["grid", "method", dimension]):
@@ -69,7 +69,8 @@ def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
                 }
             )
             frames.append(frame[ever[name, method]])
-    return pd.concat(frames, ignore_index=True)[PROFILES.columns]
+    # An empty table among them would make every column one of objects.
+    return pd.concat(frames, ignore_index=True)[PROFILES.columns] if frames else pd.DataFrame(columns=PROFILES.columns)
 
 
 def of(profiles: pd.DataFrame, dimension: str = ALL, **values: object) -> pd.DataFrame:
