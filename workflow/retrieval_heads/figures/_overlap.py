@@ -44,12 +44,9 @@ def each_grid(study: Study, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]
     ----------
     rows : of a table with the columns model and grid; of the overlap table along models, a and b are the models.
     """
-    along = rows[rows["model"].isna()]
-    grid = {
-        model: name
-        for column, part in (("model", rows), ("a", along), ("b", along))
-        for model, name in zip(part[column], part["grid"], strict=True)
-    }
+    named = rows["model"].notna()
+    ends = [("model", rows[named]), *((end, rows[~named]) for end in ("a", "b") if not named.all())]
+    grid = {model: name for end, part in ends for model, name in zip(part[end], part["grid"], strict=True)}
     models: dict[str, list[str]] = {}
     for model in study.order("model", grid):
         models.setdefault(grid[model], []).append(study.label("model", model))
