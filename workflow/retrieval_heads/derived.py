@@ -155,7 +155,7 @@ _CUT_NULLABLE = frozenset({"question", "context_length", "p", "p_holm", "documen
 
 EFFECTS = Table(
     "effects",
-    (*_CUT, *_estimate("baseline"), *_estimate("accuracy"), *_estimate("drop"), *_TESTED),
+    (*_CUT, ("k_to", _int), *_estimate("baseline"), *_estimate("accuracy"), *_estimate("drop"), *_TESTED),
     key=_CUT_KEY,
     nullable=_CUT_NULLABLE,
 )
@@ -286,14 +286,8 @@ def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
 
 
 def at_level(effects: pd.DataFrame, level: int) -> pd.DataFrame:
-    """Rows of effects with the top set at a level.
-
-    Where ties end a ranking's top sets early, the set at the level is that of a level below, whose row is then given.
-    """
-    below = effects[effects["k"] <= level]
-    same = [name for name in EFFECTS.key if name != "k"]
-    last = below[below["k"] == below.groupby(same, dropna=False)["k"].transform("max")]
-    return last[(last["k"] == level) | (last["size"] < last["k"])]
+    """Rows of effects with the top set at a level, which is that of a level below where ties end it early."""
+    return effects[(effects["k"] <= level) & (effects["k_to"] >= level)]
 
 
 def beside(controls: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:

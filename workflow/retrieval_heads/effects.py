@@ -85,10 +85,10 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
         if sets.baseline not in outcomes:
             continue
         paired = _Paired(outcomes, resamples, seed, tuple(cell.values()))
-        for method, k in sets.cuts:
+        for (method, k), k_to in sets.cuts.items():
             top = sets.top(method, k)
             row = {**cell, "method": method, "k": k, "size": of_sets.loc[top, "size"]}
-            effects.append({**row, **paired.effect(sets.baseline, top)})
+            effects.append({**row, "k_to": k_to, **paired.effect(sets.baseline, top)})
             for matching in sets.matchings(method, k):
                 draws = sets.draws(method, k, matching)
                 control = paired.control(sets.baseline, top, draws)
@@ -136,6 +136,7 @@ def from_counts(summary: pd.DataFrame) -> Effects:
         effects.append(
             {
                 **where,
+                "k_to": where["k"],
                 "size": group["size"].mean(),
                 **_columns("baseline", wilson(base, base_n)),
                 **_columns("accuracy", wilson(hits, n)),
@@ -190,11 +191,12 @@ class _Sets:
     def __init__(self, sizes: pd.Series):
         self._columns = sorted(sizes.index)
         top = [key for key in self._columns if key[0] == "method"]
-        self.cuts = [
-            (key[1], key[4])
-            for before, key in zip([None, *top], top, strict=False)
-            if before is None or before[1] != key[1] or sizes[before] < sizes[key]
-        ]
+        self.cuts: dict[tuple[str, int], int] = {}
+        """Each method and level with a top set of its own, and up to which level it is the top set."""
+        for before, key in zip([None, *top], top, strict=False):
+            if before is None or before[1] != key[1] or sizes[before] < sizes[key]:
+                own = key[1], key[4]
+            self.cuts[own] = key[4]
 
     @property
     def methods(self) -> list[str]:
