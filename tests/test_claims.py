@@ -168,7 +168,7 @@ class TestCutting:
         made = self.tables(top=lambda method, k: 0.2)
         assert "random heads of the same layers to" in one(rule, made, BRIEF).sentence
         some = {**made, "against_random": made["against_random"].assign(matched=0.85, draws=1)}
-        assert "random heads (85.0% of them of the same layers, the rest of the nearest), drawn once to" in (
+        assert "random heads (85.0% of them of the same layers, the rest of the nearest) (drawn once) to" in (
             one(rule, some, BRIEF).sentence
         )
         controls = made["against_random"]

@@ -128,7 +128,7 @@ def test_where_no_head_is_told_apart_a_sentence_says_so(name):
     """But for what equal ranks can show: that rankings agree as much as chance has it, and that no head stands out."""
     figure = draw(name, "all equal")
     shown = {"overlap_summary", "method_overlap", "reliability_by_method", "consensus_heads", "score_dominance"}
-    assert isinstance(figure, style.Note) == (name not in shown)
+    assert bool(figure.get_label()) == (name not in shown)
     assert "nan" not in " ".join(text for text, _ in texts(figure)).lower().split()
 
 
@@ -226,7 +226,7 @@ def test_a_method_has_one_colour_everywhere_and_no_two_share_it():
 
 def test_a_note_tells_its_sentence_and_a_figure_none(tmp_path):
     text = "No two of them can be compared: a < b & c."
-    style.save(style.Note(text), tmp_path / "note.svg", tmp_path / "note.png")
+    style.save(style.note(text), tmp_path / "note.svg", tmp_path / "note.png")
     assert figures.note_in(tmp_path / "note.svg") == text
     style.save(draw("method_head_overlap"), tmp_path / "figure.svg")
     assert figures.note_in(tmp_path / "figure.svg") is None

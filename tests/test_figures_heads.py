@@ -350,7 +350,7 @@ def test_models_with_different_grids_and_rankings_with_holes_are_drawn(name):
 
 def test_a_note_is_whole():
     text = "One sentence that is long enough to be broken into several lines, for it goes on and on and on and on."
-    figure = style.Note(text)
+    figure = style.note(text)
     assert shown(figure) == [text]
     box = figure.texts[0].get_window_extent(FigureCanvasAgg(figure).get_renderer())
     assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1

@@ -282,8 +282,8 @@ class TestDocuments:
 
     def test_a_figure_with_nothing_to_show_is_a_sentence(self, tables, drawn):
         reason = "No two models have equal grids of heads & differ <much>."
-        style.save(style.Note(reason), drawn / "model_overlap.svg")
-        style.save(style.Note(reason), drawn / "model_overlap.png")
+        style.save(style.note(reason), drawn / "model_overlap.svg")
+        style.save(style.note(reason), drawn / "model_overlap.png")
         notes = {name: figures.note_in(drawn / f"{name}.svg") for name in DRAWN}
         assert [name for name, note in notes.items() if note] == ["model_overlap"] and notes["model_overlap"] == reason
         built = report.build(STUDY, tables, notes)

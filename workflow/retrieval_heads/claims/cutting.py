@@ -114,7 +114,7 @@ def _against_random(
         if random["matched"] < 1:
             layers = f" ({percent(random['matched'])} of them of the same layers, the rest of the nearest)"
     fewer = "" if top["size"] == level else f" ({heads(top['size'])}, for ties end top sets early)"
-    draws = "" if random["draws"] > 1 else ", drawn once"
+    draws = "" if random["draws"] > 1 else " (drawn once)"
     what = (
         f"Cutting the top {level} heads{fewer} of {name} in {study.label('model', top['model'])} takes accuracy from "
         f"{percent(top['baseline'])} to {percent(top['accuracy'])}, "

@@ -2,7 +2,7 @@
 
 A figure's file declares ``TITLE``, ``SECTION`` (of the report), ``TABLES`` (what it reads, and so what its job depends
 on) and ``NEEDS`` (how many values of a dimension it takes to show anything), and has
-``draw(tables, study) -> matplotlib Figure``, which is a ``style.Note`` where there is nothing to show after all.
+``draw(tables, study) -> matplotlib Figure``, which is a ``style.note`` where there is nothing to show after all.
 """
 
 import re
@@ -49,7 +49,7 @@ def drawable(values: Mapping[str, Sized]) -> list[str]:
 
 
 def note_in(file: Path) -> str | None:
-    """Why a figure shows nothing: the sentence of a ``style.Note``, as its SVG file tells it; None for any other."""
+    """Why a figure shows nothing: the sentence of a ``style.note``, as its SVG file tells it; None for any other."""
     found = re.search(r"<dc:description>(.*?)</dc:description>", file.read_text(encoding="utf-8"), flags=re.DOTALL)
     return unescape(found[1]) if found else None
 

@@ -21,11 +21,11 @@ _ALL = ""
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per model; groups of bars per question and over all; random heads as diamonds."""
     if tables["effects"].empty:
-        return style.Note(style.NOTHING_ABLATED)
+        return style.note(style.NOTHING_ABLATED)
     level = study.level(tables["effects"])
     effects = at_level(tables["effects"], level)
     if effects.empty:
-        return style.Note(f"No ranking tells the top {level} heads apart.")
+        return style.note(f"No ranking tells the top {level} heads apart.")
     controls, control = style.control(_both(beside(tables["against_random"], effects)))
     effects = _both(effects)
     models, methods = study.order("model", effects["model"]), study.order("method", effects["method"])

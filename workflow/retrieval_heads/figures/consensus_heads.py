@@ -41,7 +41,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
                 lists.append(list(heads))
                 sources.append((grid, rows, k))
     if not lists:
-        return style.Note("No head is ranked by every method, so there is none that they could agree on.")
+        return style.note("No head is ranked by every method, so there is none that they could agree on.")
     methods = study.order("method", tables["profiles"]["method"])
     figure, axes = _heads.panels(titles, lists, columns=1, row=max(0.2, 0.085 * len(methods)))
     for ax, heads, (grid, rows, k) in zip(axes, lists, sources, strict=True):

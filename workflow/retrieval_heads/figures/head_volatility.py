@@ -32,7 +32,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     panels = [panel for panel in panels if len(panel[1])]
     if not panels:
         several = (tables["profiles"]["configurations"] > 1).any()
-        return style.Note(
+        return style.note(
             "No heads are told apart by the spread of their ranks."
             if several
             else "Each method has ranked the heads once only, so there is no spread of ranks to show."

@@ -26,7 +26,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         panels = list(_panels(tables["profiles"], study, pair, named=len(models) > 2))
         if panels:
             return _draw(study, pair, panels)
-    return style.Note("No two models have equal grids of heads and differ in the rank of one that matters.")
+    return style.note("No two models have equal grids of heads and differ in the rank of one that matters.")
 
 
 def _panels(table: pd.DataFrame, study: Study, pair: tuple[str, str], named: bool):

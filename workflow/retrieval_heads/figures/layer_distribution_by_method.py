@@ -22,7 +22,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     rankings = tables["rankings"]
     top, grid = top_heads(rankings, study.top_k), grids(rankings)
     if top.empty:
-        return style.Note("No ranking tells top heads apart from the rest, so that they lie in no layers.")
+        return style.note("No ranking tells top heads apart from the rest, so that they lie in no layers.")
     models, methods = study.order("model", rankings["model"]), study.order("method", rankings["method"])
     figure, axes = style.panels(
         [study.label("method", method) for method in methods],

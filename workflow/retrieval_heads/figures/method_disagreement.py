@@ -28,7 +28,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         if heads:
             panels.append((f"Top with {label}", heads, grid, every))
     if not panels:
-        return style.Note("No top head of one method has a lower rank with another.")
+        return style.note("No top head of one method has a lower rank with another.")
     figure, axes = _heads.panels([title for title, *_ in panels], [heads for _, heads, *_ in panels], row=0.2, pad=6)
     for ax, (_, heads, grid, every) in zip(axes, panels, strict=True):
         ranks = profiles.mean_ranks(every, "method").loc[heads]

@@ -21,7 +21,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """
     overlap = _overlap.pairs_along(tables["overlap"], "method")
     if overlap.empty:
-        return style.Note("No two methods ranked the heads of the same model for the same question and context length.")
+        return style.note("No two methods ranked the heads of the same model for the same question and context length.")
     pairs = [
         (_overlap.of_models(f"{study.label('method', a)} – {study.label('method', b)}", names), rows)
         for names, of_grid in _overlap.each_grid(study, overlap)

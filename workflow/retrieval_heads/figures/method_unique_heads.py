@@ -34,7 +34,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         if len(sets) > 1:
             panels.append((grid, {method: sets[method] for method in study.order("method", sets)}))
     if not panels:
-        return style.Note("No two methods have ranked the heads of one model, so there are none to share.")
+        return style.note("No two methods have ranked the heads of one model, so there are none to share.")
     height = 0.55 * max(len(sets) for _, sets in panels) + 0.3
     figure, axes = style.panels([grid.models for grid, _ in panels], [""], height=height, sharey=False)
     widest = max(len(heads) for _, sets in panels for heads in sets.values())

@@ -22,11 +22,11 @@ NEEDS = {"model": 2}
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Above, at each level a strip per model; below, configurations in one model against another, at the main level."""
     if tables["effects"].empty:
-        return style.Note(style.NOTHING_ABLATED)
+        return style.note(style.NOTHING_ABLATED)
     drops = _drops.configurations(tables["effects"], study)
     models, level = study.order("model", drops["model"]), study.level(tables["effects"])
     if len(models) < 2:
-        return style.Note("Heads were cut in one model only, so that there is nothing to compare.")
+        return style.note("Heads were cut in one model only, so that there is nothing to compare.")
     pairs = paired(at_level(drops, level), models)
     others, methods = study.order("model", pairs["model"]), study.order("method", pairs["method"])
     # A row of methods for each other model, or the other models side by side where there is but one method.

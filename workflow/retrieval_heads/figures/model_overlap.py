@@ -25,7 +25,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """
     overlap = _overlap.top_sets_along(tables["overlap"], "model")
     if overlap.empty:
-        return style.Note(
+        return style.note(
             "No two models can be compared head by head: their grids of heads differ, or they share no ranking's "
             "method, question and context length that tells top heads apart."
         )

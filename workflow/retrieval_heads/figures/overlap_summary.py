@@ -34,7 +34,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
                 what = style.wrap(_overlap.of_models(name, models), 24)
                 rows[f"{what}\n{len(pairs):,} pair{'s' if len(pairs) > 1 else ''}"] = pairs, _LOOK
     if not rows:
-        return style.Note("No two rankings of this study differ in one dimension alone, so that none can be compared.")
+        return style.note("No two rankings of this study differ in one dimension alone, so that none can be compared.")
     figure = Figure(figsize=(style.WIDTH, max(0.55 * len(rows) + 0.7, 1.6)), layout="constrained")
     axes = figure.subplots(1, len(_overlap.MEASURES), sharey=True)
     _overlap.strips(axes, rows)

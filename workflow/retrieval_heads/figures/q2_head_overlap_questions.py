@@ -18,7 +18,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Left the mean Jaccard of single rankings, right that of the heads in any ranking; a row per grid of heads."""
     overlap, unions = (_overlap.top_sets_along(tables[name], "question") for name in ("overlap", "unions"))
     if overlap.empty:
-        return style.Note("No two questions were ranked with the same model, method and context length.")
+        return style.note("No two questions were ranked with the same model, method and context length.")
     questions = _overlap.by_category(study, _overlap.values_of(study, "question", overlap))
     labels = [study.label("question", question) for question in questions]
     framed = _overlap.same_category(study, questions)

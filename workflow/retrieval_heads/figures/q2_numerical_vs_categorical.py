@@ -33,9 +33,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     pairs = _with_category(tables["overlap"], study)
     within = study.order("category", pairs.loc[pairs["category"] != _BETWEEN, "category"])
     if not within:
-        return style.Note("No category has two questions whose rankings could be compared.")
+        return style.note("No category has two questions whose rankings could be compared.")
     if not (pairs["category"] == _BETWEEN).any():
-        return style.Note("No two questions of different categories were ranked in the same configuration.")
+        return style.note("No two questions of different categories were ranked in the same configuration.")
     tests, unions = tables["tests"], tables["unions"]
     tests = tests[(tests["subject"] == HEAD_OVERLAP) & (tests["dimension"] == "category")].set_index("a")
     grids = _overlap.each_grid(study, pairs)

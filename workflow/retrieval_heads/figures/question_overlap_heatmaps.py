@@ -20,7 +20,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: methods, or methods × models or grids of heads; Jaccard of each two questions, mean and range."""
     overlap = _overlap.top_sets_along(tables["overlap"], "question")
     if overlap.empty:
-        return style.Note("No two questions were ranked with the same model, method and context length.")
+        return style.note("No two questions were ranked with the same model, method and context length.")
     models, methods = study.order("model", overlap["model"]), study.order("method", overlap["method"])
     questions = _overlap.by_category(study, _overlap.values_of(study, "question", overlap))
     cells = len(questions) - 1

@@ -31,7 +31,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         else:
             without.append(label)
     if not panels:
-        return style.Note(
+        return style.note(
             "No method ranks a head among the top for one question and, on average, far below for the others."
         )
     figure, axes = _heads.panels([title for title, *_ in panels], [heads for _, heads, *_ in panels], row=0.19)

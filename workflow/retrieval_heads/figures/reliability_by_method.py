@@ -24,7 +24,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """
     reliability = tables["reliability"]
     if reliability.empty:
-        return style.Note("No configuration has scores in both halves of the documents.")
+        return style.note("No configuration has scores in both halves of the documents.")
     grids = _overlap.each_grid(study, reliability.assign(grid=grid_names(reliability, tables["rankings"])))
     rows = {}
     for method in study.order("method", reliability["method"]):

@@ -23,7 +23,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: the mean gap with its interval, then at each length every ranking as a dot."""
     gaps = score_gaps(tables["rankings"])
     if gaps.empty:
-        return style.Note("No ranking lists two heads of which the first has a score above 0.")
+        return style.note("No ranking lists two heads of which the first has a score above 0.")
     methods, lengths = study.order("method", gaps["method"]), study.order("context_length", gaps["context_length"])
     figure, axes = style.panels([""], [study.label("method", method) for method in methods], height=2.2)
     several = gaps["model"].nunique() > 1

@@ -284,14 +284,16 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
     figure.legend([entries[label] for label in labels], labels, loc="outside upper center", ncols=columns)
 
 
-class Note(Figure):
-    """A small figure that says in one sentence why there is nothing to show; the findings say it in its place."""
+def note(text: str) -> Figure:
+    """A small figure that says in one sentence why there is nothing to show.
 
-    def __init__(self, sentence: str):
-        lines = wrap(sentence, 56)
-        super().__init__(figsize=(WIDTH / 2, 0.3 + 0.16 * (lines.count("\n") + 1)))
-        self.text(0.5, 0.5, lines, ha="center", va="center", color=INK, linespacing=1.3)
-        self.sentence = sentence
+    The sentence is its label too, which no other figure has: the findings say it in the figure's place.
+    """
+    lines = wrap(text, 56)
+    figure = Figure(figsize=(WIDTH / 2, 0.3 + 0.16 * (lines.count("\n") + 1)))
+    figure.text(0.5, 0.5, lines, ha="center", va="center", color=INK, linespacing=1.3)
+    figure.set_label(text)
+    return figure
 
 
 def wrap(label: str, width: int = 11) -> str:
@@ -302,9 +304,9 @@ def wrap(label: str, width: int = 11) -> str:
 def save(figure: Figure, *paths: str | Path) -> None:
     """Save a figure whole or not at all, in the format of each path's suffix; the same figure gives the same bytes.
 
-    The description in a file's metadata is the sentence of a :class:`Note`; other figures have none.
+    The description in a file's metadata is the sentence of a :func:`note`; other figures have none.
     """
-    said = {"Description": figure.sentence} if isinstance(figure, Note) else {}
+    said = {"Description": figure.get_label()} if figure.get_label() else {}
     for path in map(Path, paths):
         metadata = {**said, "Date": None} if path.suffix == ".svg" else said
         with whole_file(path) as file:

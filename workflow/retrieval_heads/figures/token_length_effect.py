@@ -19,11 +19,11 @@ NEEDS = {"ablated_length": 2}
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """All methods and models together, a curve per level; then each model at the main level, a curve per method."""
     if tables["effects"].empty:
-        return style.Note(style.NOTHING_ABLATED)
+        return style.note(style.NOTHING_ABLATED)
     effects = tables["effects"]
     lengths, level = study.order("context_length", effects["context_length"]), study.level(effects)
     if len(lengths) < 2:
-        return style.Note("Heads were cut at one context length only, so that there is nothing to compare.")
+        return style.note("Heads were cut at one context length only, so that there is nothing to compare.")
     models = study.order("model", effects["model"])
     each = [f"{study.label('model', model)}\n{level} heads cut" for model in models]
     every = "All methods and models" if len(models) > 1 else "All methods"

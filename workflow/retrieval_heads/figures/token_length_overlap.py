@@ -24,7 +24,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """
     overlap = _overlap.top_sets_along(tables["overlap"], "context_length")
     if overlap.empty:
-        return style.Note("No two context lengths were ranked with the same model, method and question.")
+        return style.note("No two context lengths were ranked with the same model, method and question.")
     lengths, questions = (
         _overlap.values_of(study, "context_length", overlap),
         study.order("question", overlap["question"]),

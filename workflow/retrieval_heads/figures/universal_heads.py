@@ -28,7 +28,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         if len(share := shares_of_all(of_grid, _HEADS // len(grids) or 1)):
             panels.append((grid.models if len(grids) > 1 else "", of_grid, share))
     if not panels:
-        return style.Note("The heads in most top sets are not told apart.")
+        return style.note("The heads in most top sets are not told apart.")
     lists = [list(share.index) for *_, share in panels]
     figure, axes = _heads.panels([title for title, *_ in panels], lists, columns=2, row=0.165, pad=6)
     for ax, (_, of_grid, share) in zip(axes, panels, strict=True):

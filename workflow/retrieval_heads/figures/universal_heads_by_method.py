@@ -24,7 +24,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         if len(shown := profiles.universal(rows, _HEADS)):
             panels.append((label, shown, method))
     if not panels:
-        return style.Note("No method tells the heads in most top sets apart.")
+        return style.note("No method tells the heads in most top sets apart.")
     lists = [list(zip(shown["layer"], shown["head"], strict=True)) for _, shown, *_ in panels]
     figure, axes = _heads.panels([title for title, *_ in panels], lists, pad=6)
     for ax, (_, shown, method) in zip(axes, panels, strict=True):
