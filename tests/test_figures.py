@@ -127,7 +127,7 @@ def test_no_texts_overlap(name, study):
 def test_where_no_head_is_told_apart_a_sentence_says_so(name):
     """But for what equal ranks can show: that rankings agree as much as chance has it."""
     figure = draw(name, "all equal")
-    shown = {"overlap_summary", "method_overlap", "reliability_by_method", "consensus_heads"}
+    shown = {"overlap_summary", "method_overlap", "reliability_by_method"}
     assert bool(figure.get_label()) == (name not in shown)
     assert "nan" not in " ".join(text for text, _ in texts(figure)).lower().split()
 

@@ -135,7 +135,9 @@ class TestConsensus:
     def test_a_note_where_no_head_is_listed_by_all(self):
         rankings = ranked({("small", "wu24", "hq_state", 512): [0, 7], ("small", "qrhead", "hq_state", 512): [1, 2]})
         figure = consensus_heads.draw(tables_for(make_study(), rankings), make_study())
-        assert not figure.axes and "No head is ranked by every method" in shown(figure)[0]
+        assert not figure.axes and "No head that every method ranks" in shown(figure)[0]
+        equal = tables_for(make_study(), placed(make_rankings(make_study()).assign(score=0.5)))
+        assert not consensus_heads.draw(equal, make_study()).axes
 
 
 class TestDisagreement:

@@ -33,11 +33,12 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure, axes = style.panels([name for name, _ in pairs], measures, height=1.35, sharey="col")
     for line, (_, rows) in zip(axes, pairs, strict=True):
         for ax, measure in zip(line, _overlap.MEASURES, strict=True):
-            for i, model in enumerate(models):
-                aside = 0.6 * (i - (len(models) - 1) / 2) / len(models)
+            own = study.order("model", rows["model"])
+            for i, model in enumerate(own):
+                aside = 0.6 * (i - (len(own) - 1) / 2) / len(own)
                 for place, length in enumerate(lengths):
                     here = rows[(rows["model"] == model) & (rows["context_length"] == length)]
-                    x = place + aside + _overlap.spread(len(here), 0.4 / len(models))
+                    x = place + aside + _overlap.spread(len(here), 0.4 / len(own))
                     look = {**style.model_style(study, model), "markersize": 3.2, "alpha": 0.8, "linestyle": "none"}
                     ax.plot(x, here[measure], **look)
             means = rows.groupby("context_length")[measure].mean().reindex(lengths)
