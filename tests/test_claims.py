@@ -1,5 +1,6 @@
 """Each rule, driven to each of its outcomes by made tables."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,12 +16,15 @@ from made_tables import (
 )
 from retrieval_heads import claims, derived, effects, hypotheses, overlap, profiles
 from retrieval_heads.claims import Outcome, cutting, guarding, ranking
+from retrieval_heads.claims.outcome import in_words
+from retrieval_heads.rankings import placed
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 BRIEF = make_study(methods=("summed_attention", "qrhead"), questions=("inc_year", "hq_state"), levels=[20])
 STUDY = make_study(levels=(20,))
 TWO_MODELS = make_study(models=("small", "large"), levels=(20,))
 LENGTHS = make_study(lengths=(512, 1024, 2048), levels=(20,))
+SPARSE = make_study(methods=("wu24",), questions=("inc_year", "hq_state"), levels=(5, 10, 20))
 
 
 def one(rule, found, study):
@@ -52,6 +56,22 @@ def made():
 
 
 @pytest.fixture(scope="module")
+def two_grids():
+    """Two models of different shape, 6 × 4 and 10 × 8 heads, of one of which Wu24 scores three heads alone."""
+    small, large = (make_study(models=(model,)) for model in TWO_MODELS.config["models"])
+    rankings = pd.concat(
+        [make_rankings(small, 6, 4), tied_behind(make_rankings(large, 10, 8, seed=1), "wu24", 3)], ignore_index=True
+    )
+    return analyse(TWO_MODELS, rankings, make_ablation(TWO_MODELS, levels=[5, 20]), make_reliability(TWO_MODELS))
+
+
+def tied_behind(rankings, method, scored):
+    """Rankings in which a method scores so many heads, and gives all others 0."""
+    tied = (rankings["method"] == method) & (rankings["rank"] > scored)
+    return placed(rankings.assign(score=rankings["score"].mask(tied, 0.0)))
+
+
+@pytest.fixture(scope="module")
 def alike():
     """Rankings that are the same for every method."""
     rankings = make_rankings(STUDY, 10, 8, shared=100.0)
@@ -62,7 +82,12 @@ def alike():
 def apart(alike):
     """Rankings of three methods, none of whose top heads is another's."""
     shift = alike["method"].map({name: place for place, name in enumerate(METHODS)}) * 20
-    return alike.assign(rank=(alike["rank"] - 1 + shift) % 80 + 1)
+    return moved(alike, shift)
+
+
+def moved(rankings, shift):
+    """Rankings of 80 heads with every head so many places further down, the last ones first."""
+    return placed(rankings.assign(score=-((rankings["rank"] - 1 + shift) % 80)))
 
 
 class TestCutting:
@@ -109,6 +134,48 @@ class TestCutting:
         wide = one(rule, wide, BRIEF)
         assert wide.outcome is UNDECIDED and "not significant" in wide.sentence
 
+    def test_sizes_below_the_level_are_told(self):
+        """At level 20 the ranking tells 7 heads apart, which are those of level 10 already: one set, one level."""
+        rows = make_ablation(SPARSE, 12, top=lambda method, k: 0.2)
+        rows = rows.assign(size=rows["k"].clip(upper=7))
+        found = analyse(SPARSE, make_rankings(SPARSE), rows)
+        assert sorted(found["effects"]["k"].unique()) == [5, 10]
+        claim = one(cutting.top_heads_matter_more_than_random, found, make_study(levels=(5, 10, 20), level=20))
+        assert claim.outcome is SUPPORTED and claim.statement.startswith("The top 20 heads of Wu24")
+        assert "Cutting the top 20 heads (7, for ties end top sets early) of Wu24" in claim.sentence
+        # One question's ranking stops earlier than the other's.
+        earlier = rows.assign(size=rows["size"].where(rows["question"] == "hq_state", rows["size"].clip(upper=6)))
+        found = analyse(SPARSE, make_rankings(SPARSE), earlier)
+        claim = one(cutting.top_heads_matter_more_than_random, found, make_study(levels=(5, 10, 20), level=20))
+        assert "(6.5 on average, for ties end top sets early)" in claim.sentence
+        assert one(cutting.deeper_cuts_cost_more, found, SPARSE).sentence.startswith("Of 8 steps")
+
+    def test_a_level_that_is_missing_is_not_the_one_below(self):
+        found = self.tables(SPARSE, top=lambda method, k: 0.2)
+        lacking = {**found, "effects": found["effects"][found["effects"]["k"] != 20]}
+        claim = one(cutting.top_heads_matter_more_than_random, lacking, make_study(levels=(5, 10, 20), level=20))
+        assert claim.outcome is UNDECIDED and "its top heads were not cut" in claim.sentence
+
+    def test_a_level_of_some_configurations_is_no_other_for_that(self):
+        """Six heads at one length and ten at the other: level 6 adds a head, though ten prompts lack it."""
+        study = make_study(methods=("wu24",), questions=("hq_state",), levels=(5, 6))
+        rows = make_ablation(study)
+        rows = rows[(rows["k"] != 6) | (rows["context_length"] == 512)]
+        pooled = derived.at(effects.from_rows(rows, 1, 50).effects, pooled=("question", "context_length"))
+        assert pooled["k"].tolist() == [5, 6] and pooled["size"].tolist() == [5, 6]
+
+    def test_what_was_drawn_is_told(self):
+        rule = cutting.top_heads_matter_more_than_random
+        made = self.tables(top=lambda method, k: 0.2)
+        assert "random heads of the same layers to" in one(rule, made, BRIEF).sentence
+        some = {**made, "against_random": made["against_random"].assign(matched=0.85, draws=1)}
+        assert "random heads (85.0% of them of the same layers, the rest of the nearest) (drawn once) to" in (
+            one(rule, some, BRIEF).sentence
+        )
+        controls = made["against_random"]
+        other = {**made, "against_random": controls[controls["matching"] == "none"]}
+        assert "layers" not in one(rule, other, BRIEF).sentence
+
     def test_top_heads_without_a_control(self):
         found = self.tables()
         found["against_random"] = found["against_random"].iloc[:0]
@@ -142,7 +209,7 @@ class TestCutting:
                 for value, drop in ((a, 0.5), (b, 0.3))
             ]
         )  # fmt: skip
-        made = self.tables() | {"mean_drops": drops}
+        made = self.tables() | {"mean_drops": drops, "rankings": make_rankings(study)}
 
         def outcome(**values):
             row = result(hypotheses.DROP, dimension, a, b, k=20, **values)
@@ -159,6 +226,21 @@ class TestCutting:
         assert outcome(units=4).outcome is UNDECIDED
         alone = {**made, "tests": result(hypotheses.DROP, dimension, a, b, k=20), "mean_drops": drops.iloc[:1]}
         assert rule(alone, study) == []
+
+    def test_models_of_unequal_size_are_named_with_it(self, two_grids):
+        claim = one(cutting.models_cost_differently, two_grids, TWO_MODELS)
+        assert "With the top 20 heads cut" in claim.sentence
+        assert "small (of its 24 heads) " in claim.sentence and "large (of its 80 heads) " in claim.sentence
+        assert "of its" not in one(cutting.questions_cost_differently, two_grids, TWO_MODELS).sentence
+
+    def test_heads_that_a_test_compares_are_counted_where_they_are_fewer(self):
+        def words(**sizes):
+            return in_words(result(hypotheses.DROP, "method", "a", "b", **sizes).iloc[0])
+
+        assert "over 12 documents at 7 heads each, Holm p" in words(k=20, size_least=7, size_most=7)
+        assert "over 12 documents at 7 to 20 heads each, Holm p" in words(k=20, size_least=7, size_most=20)
+        for sizes in ({"k": 20, "size_least": 20, "size_most": 20}, {"size_least": 5, "size_most": 20}, {"k": 20}):
+            assert "over 12 documents, Holm p" in words(**sizes)
 
     def test_single_pairs_are_named_where_all_differ(self):
         every = result(hypotheses.DROP, "method", k=20, test="Friedman", effect="Kendall's W")
@@ -217,7 +299,7 @@ class TestGuarding:
         assert found.outcome is SUPPORTED and "retrieval is lost, and the language is left" in found.sentence
         assert "Ablating the top 20 heads of Summed attention in small takes accuracy from" in found.sentence
         assert "−0.04 nats per token on average over 4 sets of heads (lowest −0.04)" in found.sentence
-        assert "ablating as many random heads of the same layers by −0.01" in found.sentence
+        assert "ablating as many random heads matched by layer by −0.01" in found.sentence
         broken = one(rule, self.tables(prose=lambda *_: -4.3), BRIEF)
         assert broken.outcome is CONTRADICTED and "the model is broken" in broken.sentence
         kept = one(rule, self.tables(top=lambda method, k: 1.1, baseline=1.1, documents=40), BRIEF)
@@ -291,7 +373,7 @@ class TestRanking:
             return one(rule, {"overlap": pairs, "tests": row}, STUDY)
 
         less = outcome(**REVERSED)
-        assert less.outcome is SUPPORTED and "which is 0.200 (0.100 to 0.300) below" in less.sentence
+        assert less.outcome is SUPPORTED and "Beyond chance it is 0.200 (0.100 to 0.300) below" in less.sentence
         assert outcome().outcome is CONTRADICTED
         assert outcome(**UNSURE).outcome is UNDECIDED
         nothing = one(rule, {"overlap": pairs, "tests": result("other", "method")}, STUDY)
@@ -321,7 +403,7 @@ class TestRanking:
             row = result(subject, "category", "within", "between", **values)
             return one(rule, {"unions": made["unions"], "tests": row}, STUDY)
 
-        assert "is 0.200 higher (95% interval of the difference 0.100 to 0.300" in outcome().sentence
+        assert "beyond chance is 0.200 higher (95% interval of the difference 0.100 to 0.300" in outcome().sentence
         assert outcome().outcome is SUPPORTED
         lower = outcome(**REVERSED)
         assert lower.outcome is CONTRADICTED and "is 0.200 lower" in lower.sentence
@@ -351,7 +433,7 @@ class TestRanking:
     def test_specialists(self, alike):
         study = make_study(methods=("wu24",), levels=(20,))
         same = alike[alike["method"] == "wu24"]
-        turned = same.assign(rank=(same["rank"] - 1 + 40 * (same["question"] == "hq_state")) % 80 + 1)
+        turned = moved(same, 40 * (same["question"] == "hq_state"))
 
         def outcome(rankings, **values):
             same = {"grid": "10 × 8", "method": "wu24", "statistic": 4.0, "effect_size": 2.5}
@@ -413,6 +495,48 @@ class TestRanking:
         assert outcome(0.5, -0.5, p_holm=0.2).outcome is UNDECIDED
         assert outcome(0.5, -0.5, units=4).outcome is UNDECIDED
 
+    def test_top_sets_that_are_told_apart(self, made):
+        rule, top = ranking.top_sets_are_told_apart, STUDY.top_k_of(80)
+        found = rule(made, STUDY)
+        assert [claim.outcome for claim in found] == [SUPPORTED] * 3
+        assert found[1].sentence == (
+            f"Wu24 in small tells the heads of each top set apart from the rest, at {top} and 20 heads."
+        )
+        tied = {**made, "rankings": tied_behind(made["rankings"], "wu24", 7)}
+        found = rule(tied, STUDY)
+        assert [claim.outcome for claim in found] == [SUPPORTED, CONTRADICTED, SUPPORTED]
+        assert found[1].sentence == (
+            "Wu24 in small gives equal scores to heads that a top set would have to choose between, in 8 of 16 cases "
+            "(ranking and level): of the top 20, 7 are told apart. Heads beyond are not told apart from the rest, and "
+            "are in no top set."
+        )
+        assert found[1] in claims.warnings(tied, STUDY)
+
+    def test_top_sets_without_a_head(self, made):
+        rankings = made["rankings"]
+        equal = placed(rankings.assign(score=rankings["score"].mask(rankings["context_length"] == 512, 0.25)))
+        found = ranking.top_sets_are_told_apart({**made, "rankings": equal}, STUDY)
+        assert {claim.outcome for claim in found} == {CONTRADICTED}
+        assert (
+            "in 8 of 16 cases (ranking and level): of the top 4, 0 to 4 are told apart and of the top 20, 0 to 20"
+            in (found[0].sentence)
+        )
+        assert "; in 8 cases none are. Heads beyond" in found[0].sentence
+
+    def test_lists_that_are_too_short_for_a_level(self, made):
+        short = made["rankings"][made["rankings"]["rank"] <= 12]
+        found = one(ranking.top_sets_are_told_apart, {**made, "rankings": short}, STUDY)
+        assert found.outcome is CONTRADICTED and "gives equal scores, or none, to heads" in found.sentence
+
+    def test_published_sets_were_ablated_whatever_ties(self, made):
+        study = make_study(levels=(20,))
+        study.config["published"] = {"folder": "elsewhere"}
+        del study.config["ablation"]
+        found = ranking.top_sets_are_told_apart({**made, "rankings": tied_behind(made["rankings"], "wu24", 7)}, study)
+        assert found[1].outcome is CONTRADICTED and found[1].sentence.endswith(
+            "were ablated all the same in the published results, by an order that the scores do not give."
+        )
+
     def test_enough_prompts(self, made):
         rule, rankings = ranking.top_heads_rest_on_enough_prompts, made["rankings"]
         assert one(rule, {**made, "rankings": rankings}, STUDY).outcome is SUPPORTED
@@ -420,6 +544,8 @@ class TestRanking:
         found = one(rule, {**made, "rankings": few}, STUDY)
         assert found.outcome is CONTRADICTED and "at rank 2 on 1 prompt" in found.sentence
         assert one(rule, {**made, "rankings": rankings.assign(n_samples=3)}, STUDY).outcome is UNDECIDED
+        # A method whose top sets are all empty has no top heads to speak of.
+        assert len(rule({**made, "rankings": tied_behind(rankings, "wu24", 0)}, STUDY)) == 2
 
 
 def test_all_rules_speak_and_none_twice():
@@ -432,6 +558,96 @@ def test_all_rules_speak_and_none_twice():
     silent = {"rankings_break_between_lengths", "imported_heads_are_top_heads"}
     assert rules - {claim.rule for claim in found} == silent
     assert len({claim.sentence for claim in found}) == len(found)
+
+
+class TestGrids:
+    """Of two models of different shape, no mean is over both: each grid has a claim, or numbers, of its own."""
+
+    @pytest.mark.parametrize("dimension", ["question", "method", "context_length"])
+    def test_what_rankings_share(self, two_grids, dimension):
+        found = [
+            claim
+            for claim in ranking.top_heads_are_shared(two_grids, TWO_MODELS)
+            if f"only in their {dimension.replace('_', ' ')}" in claim.sentence
+        ]
+        pairs = two_grids["overlap"]
+        pairs = pairs[pairs["dimension"] == dimension]
+        assert len(found) == 2 and pairs["grid"].nunique() == 2
+        for claim, (grid, rows) in zip(found, pairs.groupby("grid"), strict=True):
+            assert f" in models of {grid} heads agree more than chance" in claim.statement
+            assert f"mean Jaccard {rows['jaccard'].mean():.3f} of the top heads" in claim.sentence
+            assert (
+                f"chance gives {rows['chance'].mean():.3f}; rank-biased overlap {rows['rbo'].mean():.3f}"
+                in claim.sentence
+            )
+        assert not any("their model" in claim.sentence for claim in ranking.top_heads_are_shared(two_grids, TWO_MODELS))
+
+    @pytest.mark.parametrize(
+        "rule",
+        [ranking.methods_differ_beyond_noise, ranking.methods_agree_differently_by_length],
+    )
+    def test_numbers_beside_a_test_of_all(self, two_grids, rule):
+        pairs = two_grids["overlap"]
+        pairs = pairs[pairs["dimension"] == "method"]
+        pairs = (
+            pairs[(pairs["a"] == "summed_attention") & (pairs["b"] == "wu24")] if "noise" in rule.__name__ else pairs
+        )
+        (claim,) = (
+            claim
+            for claim in rule(two_grids, TWO_MODELS)
+            if "noise" not in rule.__name__ or "Summed attention and Wu24" in claim.sentence
+        )
+        for grid, rows in pairs.groupby("grid"):
+            rows = rows[rows["context_length"] == 512] if "length" in rule.__name__ else rows
+            at = " at 512 tokens" if "length" in rule.__name__ else ""
+            assert f"{rows['jaccard'].mean():.3f}{at} in models of {grid} heads" in claim.sentence
+
+    def test_breaks_are_told_for_each_grid(self):
+        study = make_study(models=("small", "large"), lengths=(512, 1024, 2048), methods=("wu24",))
+        parts = [
+            make_rankings(make_study(models=(model,), lengths=(512, 1024, 2048), methods=("wu24",)), *grid)
+            for model, grid in (("small", (6, 4)), ("large", (10, 8)))
+        ]
+        found = analyse(study, pd.concat(parts, ignore_index=True), make_ablation(study, 3, levels=[5]))
+        (claim,) = ranking.rankings_break_between_lengths(found, study)
+        pairs = found["overlap"]
+        pairs = pairs[pairs["dimension"] == "context_length"]
+        for (grid, a, b), rows in pairs.groupby(["grid", "a", "b"]):
+            if {a, b} != {"512", "2048"}:
+                assert f"{rows['jaccard'].mean():.2f} from" in claim.sentence, (grid, a, b)
+        assert (
+            claim.sentence.count("in models of 10 × 8 heads") == claim.sentence.count("in models of 6 × 4 heads") == 1
+        )
+
+    def test_unions_consensus_and_specialists(self, two_grids):
+        sentence = ranking.categories_share_heads(two_grids, TWO_MODELS)[0].sentence
+        unions = two_grids["unions"]
+        for grid, rows in unions[unions["dimension"] == "category"].groupby("grid"):
+            union = rows["jaccard"].item()
+            assert f"between categorical and numerical {100 * union:.1f}% in models of {grid} heads, where" in sentence
+        for rule in (ranking.all_methods_agree_on_heads, ranking.questions_have_specialists):
+            made = rule(two_grids, TWO_MODELS)
+            assert len({claim.statement for claim in made}) == len(made)
+            for grid in ("6 × 4", "10 × 8"):
+                assert any(f"in models of {grid} heads" in claim.sentence for claim in made)
+
+
+@pytest.mark.parametrize("scored", [0, 3], ids=["no score", "few scores"])
+def test_equal_scores_support_no_claim_about_rankings_and_are_a_sign_of_trouble(scored):
+    """Few heads have scores, others for each ranking, and all else is the same: nothing is agreed on but by names."""
+    study = make_study(models=("small", "large"), lengths=(512, 1024, 2048))
+    rankings, rng = make_rankings(study, 10, 8), np.random.default_rng(3)
+    own = rankings.assign(score=rng.exponential(size=len(rankings)))
+    for method in study.methods:
+        own = tied_behind(placed(own), method, scored)
+    found = analyse(study, own, make_ablation(study, 4, levels=[20]))
+    rules = [rule for rules in claims.RULES.values() for rule in rules if rule.__module__ == ranking.__name__]
+    rules.remove(ranking.top_heads_rest_on_enough_prompts)  # what heads share with the others is not its matter
+    made = claims.written(rules, found, study)
+    assert [claim for claim in made if claim.outcome is SUPPORTED] == []
+    assert all("nan" not in claim.sentence.lower().split() for claim in made)
+    signs = [claim for claim in claims.warnings(found, study) if claim.rule == "top_sets_are_told_apart"]
+    assert len(signs) == len(study.methods) * 2
 
 
 def test_signs_of_trouble_are_told(made):

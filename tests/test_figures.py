@@ -3,6 +3,7 @@ from unittest.mock import patch
 
 import matplotlib.colors
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
@@ -18,12 +19,15 @@ from made_tables import (
 from retrieval_heads import derived, figures
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import style
+from retrieval_heads.rankings import placed
 from retrieval_heads.sections import TITLES
 
 STUDIES = {
     "small": make_study(),
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
     "large": make_study(models=("a", "b"), lengths=(1024, 2048, 4096), levels=(5, 20)),
+    "two grids": make_study(models=("a", "b", "c"), levels=(2, 5)),
+    "all equal": make_study(models=("a", "b"), lengths=(512, 1024, 2048), levels=(5,)),
 }
 
 
@@ -31,9 +35,34 @@ def make_tables(study):
     return analyse(study, make_rankings(study), make_ablation(study), make_reliability(study))
 
 
+def two_grids(study):
+    """Models of two shapes; Wu24 scores three heads of each, and in one length of one model none."""
+    parts = [
+        make_rankings(make_study(models=(model,)), layers, heads, seed)
+        for seed, (model, layers, heads) in enumerate((("a", 6, 12), ("b", 9, 30), ("c", 9, 30)))
+    ]
+    rankings = pd.concat(parts, ignore_index=True)
+    none = (rankings["model"] == "b") & (rankings["context_length"] == 512)
+    scored = (rankings["method"] != "wu24") | (~none & (rankings["rank"] <= 3))
+    ablation = make_ablation(study)
+    ablation["size"] = ablation["size"].where(ablation["method"] != "wu24", ablation["size"].clip(upper=3))
+    none = (ablation["method"] == "wu24") & (ablation["model"] == "b") & (ablation["context_length"] == 512)
+    rankings = placed(rankings.assign(score=rankings["score"].where(scored, 0.0)))
+    return analyse(study, rankings, ablation[~none], make_reliability(study))
+
+
+def all_equal(study):
+    """No score tells a head from another: every top set is empty, and none is ablated."""
+    rankings, ablation = placed(make_rankings(study).assign(score=0.0)), make_ablation(study)
+    halves = make_reliability(study).assign(
+        size_a=0, size_b=0, jaccard=np.nan, chance=np.nan, p=np.nan, spearman=np.nan
+    )
+    return analyse(study, rankings, ablation[ablation["source"] == "baseline"], halves)
+
+
 @cache
 def tables_of(name):
-    return make_tables(STUDIES[name])
+    return {"two grids": two_grids, "all equal": all_equal}.get(name, make_tables)(STUDIES[name])
 
 
 def values(study):
@@ -85,7 +114,7 @@ def test_every_figure_draws_what_there_is_and_no_empty_panel(name, study):
         assert box.y0 >= -1 and box.y1 <= figure.bbox.y1 + 1, f"{text!r} is cut off"
 
 
-@pytest.mark.parametrize("study", ["small", "large"])
+@pytest.mark.parametrize("study", ["small", "large", "two grids"])
 @pytest.mark.parametrize("name", figures.declarations())
 def test_no_texts_overlap(name, study):
     boxes = texts(draw(name, study))
@@ -93,6 +122,15 @@ def test_no_texts_overlap(name, study):
         for other, b in boxes[i + 1 :]:
             across, up = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
             assert across <= 1 or up <= 1, f"{one!r} runs into {other!r}"
+
+
+@pytest.mark.parametrize("name", figures.declarations())
+def test_where_no_head_is_told_apart_a_sentence_says_so(name):
+    """But for what equal ranks can show: that rankings agree as much as chance has it."""
+    figure = draw(name, "all equal")
+    shown = {"overlap_summary", "method_overlap", "reliability_by_method"}
+    assert bool(figure.get_label()) == (name not in shown)
+    assert "nan" not in " ".join(text for text, _ in texts(figure)).lower().split()
 
 
 MAIN = """
@@ -154,7 +192,7 @@ def test_unmatched_controls_serve_where_there_are_no_matched_ones():
     controls = tables_of("small")["against_random"]
     figure = draw("figure8_option_a_by_question", against_random=controls[controls["matching"] == "none"])
     labels = [text for text, _ in texts(figure)]
-    assert "Random heads of any layer" in labels and "Random heads of the same layers" not in labels
+    assert "Random heads of any layer" in labels and "Random heads matched by layer" not in labels
 
 
 def test_bars_are_the_drops_and_come_for_all_questions_too():
@@ -186,6 +224,14 @@ def test_a_method_has_one_colour_everywhere_and_no_two_share_it():
     figure = draw("layer_distribution_by_method")
     drawn = [matplotlib.colors.to_hex(ax.containers[0][0].get_facecolor()).upper() for ax in figure.axes]
     assert drawn == [colour.upper() for colour in colours.values()]
+
+
+def test_a_note_tells_its_sentence_and_a_figure_none(tmp_path):
+    text = "No two of them can be compared: a < b & c."
+    style.save(style.note(text), tmp_path / "note.svg", tmp_path / "note.png")
+    assert figures.note_in(tmp_path / "note.svg") == text
+    style.save(draw("method_head_overlap"), tmp_path / "figure.svg")
+    assert figures.note_in(tmp_path / "figure.svg") is None
 
 
 def test_saved_files_are_whole_and_the_same_each_time(tmp_path):

@@ -258,7 +258,32 @@ def test_grid_names_models_as_the_study_does():
 def test_a_line_and_its_band_are_one_key():
     legend = draw("figure8_option_a_by_question").legends[0]
     keys = dict(zip([text.get_text() for text in legend.get_texts()], legend.legend_handles, strict=True))
-    assert len(keys) == 5 and "Random heads of the same layers" in keys
+    assert len(keys) == 5 and "Random heads matched by layer" in keys
+
+
+def test_a_set_that_ends_below_the_level_is_drawn_at_it():
+    """Wu24 tells 5 heads apart, and so its top 20 are those of level 5."""
+    study = make_study(methods=("wu24", "qrhead"), levels=(5, 20), lengths=(512, 1024), models=("a", "b"))
+    results = make_ablation(study)
+    results["size"] = results["size"].where(results["method"] != "wu24", 5)
+    found = effects.of(results, study.seed, 50)
+    rows = derived.at(found.effects, pooled=("question", "context_length"), model="a", method="wu24")
+    assert rows["k"].tolist() == [5]
+    tables = {"effects": found.effects, "against_random": found.against_random, "rankings": make_rankings(study)}
+    tables["mean_drops"] = drops.mean_drops(drops.of(results, study.seed, 50), study.categories)
+    figure = figures.load("accuracy_drop_summary").draw(tables, study)
+    (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "Wu24" and len(bars) == 5]
+    assert bars[-1].get_height() == rows["drop"].item()
+    length = figures.load("token_length_effect").draw(tables, study).axes[1]
+    assert {bars.get_label() for bars in length.containers} == {"Wu24", "QRHead"}
+    below = figures.load("model_comparison").draw(tables, study).axes[1:]
+    assert [ax.get_title("left") for ax in below] == ["Wu24", "QRHead"]
+
+
+def test_models_of_unequal_size_are_named_with_it():
+    label = draw("model_comparison", "two grids").axes[0].get_xlabel()
+    assert label == "Heads cut (of 72 in a, of 270 in b, of 270 in c)"
+    assert draw("model_comparison", "large").axes[0].get_xlabel() == "Heads cut"
 
 
 def test_categories_are_told_apart():

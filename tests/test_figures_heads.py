@@ -21,6 +21,7 @@ from retrieval_heads.figures import (
     universal_heads_by_method,
 )
 from retrieval_heads.head_sets import head_name
+from retrieval_heads.rankings import placed
 
 NAMES = [
     "consensus_heads",
@@ -50,12 +51,12 @@ def made():
 def ranked(orders, layers=2, heads=4, **more):
     """Rankings from (model, method, question, length) → heads' places (layer × heads + head), the first first."""
     rows = [
-        (*configuration, place // heads, place % heads, -float(rank), rank, 5, 0.1)
+        (*configuration, place // heads, place % heads, -float(rank), 5, 0.1)
         for configuration, order in orders.items()
         for rank, place in enumerate(order, start=1)
     ]
-    columns = ["model", "method", "question", "context_length", "layer", "head", "score", "rank", "n_samples"]
-    return pd.DataFrame(rows, columns=[*columns, "score_sd"])
+    columns = ["model", "method", "question", "context_length", "layer", "head", "score", "n_samples", "score_sd"]
+    return placed(pd.DataFrame(rows, columns=columns))
 
 
 def names_of(ax):
@@ -127,13 +128,16 @@ class TestConsensus:
         assert np.isnan(dots(figure.axes[0], "Wu24")["L0H2"])
         assert not np.isnan(dots(figure.axes[0], "QRHead")["L0H2"])
         hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
-        assert any(3.0 in line.get_xdata() for line in hollow)
+        # Third in one ranking; in the two others it ties last with five heads, from place 3 to 8.
+        assert any(np.isclose(line.get_xdata(), (3 + 2 * 5.5) / 3).any() for line in hollow)
         assert _heads.RARE in [text.get_text() for text in figure.legends[0].get_texts()]
 
     def test_a_note_where_no_head_is_listed_by_all(self):
         rankings = ranked({("small", "wu24", "hq_state", 512): [0, 7], ("small", "qrhead", "hq_state", 512): [1, 2]})
         figure = consensus_heads.draw(tables_for(make_study(), rankings), make_study())
-        assert not figure.axes and "No head is ranked by every method" in shown(figure)[0]
+        assert not figure.axes and "No head that every method ranks" in shown(figure)[0]
+        equal = tables_for(make_study(), placed(make_rankings(make_study()).assign(score=0.5)))
+        assert not consensus_heads.draw(equal, make_study()).axes
 
 
 class TestDisagreement:
@@ -189,7 +193,7 @@ class TestModelDifferences:
         figure = instruct_vs_base_differences.draw(made(), STUDY)
         table = made()["profiles"]
         for ax, method in zip(figure.axes, STUDY.methods, strict=True):
-            found = profiles.differences(profiles.of(table, "model", method=method), "a", "b", 25).head(10)
+            found = profiles.differences(profiles.of(table, "model", method=method), "a", "b", 25, 10)
             assert names_of(ax) == [head_name(*head) for head in found.index]
             assert list(dots(ax, "a").values()) == found["rank_a"].tolist()
             assert list(dots(ax, "b").values()) == found["rank_b"].tolist()
@@ -249,7 +253,9 @@ class TestUniversal:
         configurations = made()["rankings"].groupby(["model", "method", "question", "context_length"]).ngroups
         shares = top.groupby(["layer", "head"]).size() / configurations
         bars = dict(zip(names_of(ax), (bar.get_width() for bar in ax.containers[0]), strict=True))
-        assert list(bars.values()) == pytest.approx(sorted(shares, reverse=True)[:30])
+        # 30 heads have room, but heads of equal share come together or not at all.
+        told = [share for share in sorted(shares, reverse=True) if (shares >= share - 1e-9).sum() <= 30]
+        assert list(bars.values()) == pytest.approx(told) and 20 < len(told) < 30 < len(shares)
         assert bars == pytest.approx(
             {head_name(*head): shares[head] for head in shares.index if head_name(*head) in bars}
         )
@@ -266,8 +272,7 @@ class TestUniversal:
     def test_by_method_the_heads_are_its_most_frequent(self):
         figure = universal_heads_by_method.draw(made(), STUDY)
         for ax, method in zip(figure.axes, STUDY.methods, strict=True):
-            rows = profiles.universal(profiles.of(made()["profiles"], method=method)).head(12)
-            rows = rows[rows["top_share"] > 0]
+            rows = profiles.universal(profiles.of(made()["profiles"], method=method), 12)
             assert names_of(ax) == [head_name(*head) for head in zip(rows["layer"], rows["head"], strict=True)]
             assert [bar.get_width() for bar in ax.containers[0]] == rows["top_share"].tolist()
 

@@ -8,6 +8,7 @@ from made_tables import make_rankings, make_reliability, make_study, no_collecti
 from retrieval_heads import figures, hypotheses, overlap
 from retrieval_heads.derived import TESTS
 from retrieval_heads.figures import style
+from retrieval_heads.rankings import placed
 from retrieval_heads.statistics import mean_interval
 from retrieval_heads.wording import p_value
 
@@ -16,7 +17,9 @@ STUDIES = {
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
     "long": make_study(models=("a", "b"), lengths=(512, 1024, 2048)),
     "many models": make_study(models=("a", "b", "c", "d"), questions=("inc_year", "hq_state"), lengths=(512,)),
+    "two grids": make_study(models=("a", "b", "c"), lengths=(512, 1024, 2048)),
 }
+GRIDS = {"a": (6, 12), "b": (9, 30), "c": (9, 30)}
 
 
 def tables_for(study, rankings):
@@ -26,6 +29,7 @@ def tables_for(study, rankings):
         columns=TESTS.columns,
     )
     return {
+        "rankings": rankings,
         "overlap": pairs,
         "unions": overlap.unions(rankings, study.categories, study.top_k),
         "reliability": make_reliability(study),
@@ -35,7 +39,15 @@ def tables_for(study, rankings):
 
 @cache
 def tables_of(name):
-    return tables_for(STUDIES[name], make_rankings(STUDIES[name], layers=16, heads=8))
+    study = STUDIES[name]
+    return tables_for(study, two_grids(study) if name == "two grids" else make_rankings(study, layers=16, heads=8))
+
+
+def two_grids(study):
+    """Model a is of another shape than b and c."""
+    lengths = study.config["prompts"]["context_lengths"]
+    parts = [make_rankings(make_study(models=(model,), lengths=lengths), *grid) for model, grid in GRIDS.items()]
+    return pd.concat(parts, ignore_index=True)
 
 
 def draw(name, study="small", **changed):
@@ -131,13 +143,6 @@ class TestQuestions:
         tables = tables_for(study, make_rankings(study))
         figure = figures.load("q2_head_overlap_questions").draw(tables, study)
         assert not figure.axes[0].patches and not figure.legends
-
-    def test_a_panel_per_grid(self):
-        study = make_study(models=("a", "b"))
-        parts = [make_rankings(make_study(models=(model,)), layers) for model, layers in (("a", 6), ("b", 8))]
-        tables = tables_for(study, pd.concat(parts))
-        titles = [ax.get_title(loc="left") for ax in figures.load("q2_head_overlap_questions").draw(tables, study).axes]
-        assert "6\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}4" in titles[1] and "8\N{NO-BREAK SPACE}×" in titles[2]
 
 
 class TestCategories:
@@ -280,6 +285,154 @@ class TestModels:
         assert "their grids of heads differ" in written(figure)
 
 
+def of_grid(dimension, grid, table="overlap", **values):
+    return pairs_of(dimension, "two grids", table, grid=grid, **values)
+
+
+class TestGrids:
+    """Models of two shapes: every mean and every chance level is of one of them, named by its models."""
+
+    NAMES = {"6 × 12": "a", "9 × 30": "b, c"}  # noqa: RUF012
+
+    @pytest.mark.parametrize(
+        ("name", "dimension", "a", "b"),
+        [
+            ("q2_head_overlap_questions", "question", "hq_state", "inc_state"),
+            ("method_head_overlap", "method", "summed_attention", "wu24"),
+        ],
+    )
+    def test_single_rankings_and_unions(self, name, dimension, a, b):
+        figure = draw(name, "two grids")
+        lines, bars = [figure.axes[:2], figure.axes[2:4]], figure.axes[4:]
+        for (single, union), bar, (grid, models) in zip(lines, bars, self.NAMES.items(), strict=True):
+            assert union.texts[0].get_text() == models or models in [text.get_text() for text in union.texts]
+            assert cells(single)[0, 0] == pytest.approx(of_grid(dimension, grid, a=a, b=b)["jaccard"].mean())
+            assert cells(union)[0, 0] == of_grid(dimension, grid, "unions", a=a, b=b)["jaccard"].item()
+            chances = [of_grid(dimension, grid, table)["chance"].mean() for table in ("overlap", "unions")]
+            assert [line.get_ydata()[0] for line in bar.lines] == pytest.approx(chances)
+
+    def test_heatmaps_of_questions_are_of_one_model(self):
+        figure = draw("question_overlap_heatmaps", "two grids")
+        for ax, model in zip(figure.axes, "abc", strict=False):
+            rows = pairs_of("question", "two grids", model=model)
+            assert ax.get_title(loc="left") == f"{model}\n(chance {rows['chance'].mean():.3f})"
+            states = rows[
+                (rows["method"] == "summed_attention") & (rows["a"] == "hq_state") & (rows["b"] == "inc_state")
+            ]
+            assert cells(ax)[0, 0] == pytest.approx(states["jaccard"].mean())
+        assert not figure.axes[-1].lines  # the colour bar has no chance level that would be for all
+
+    def test_heatmaps_of_questions_are_of_one_grid_where_cells_would_be_too_narrow(self):
+        models = tuple("abcdefghij")
+        study = make_study(models=models, methods=("wu24",), lengths=(512,))
+        parts = [
+            make_rankings(
+                make_study(models=(model,), methods=("wu24",), lengths=(512,)), *((6, 4) if model < "d" else (5, 8))
+            )
+            for model in models
+        ]
+        tables = tables_for(study, pd.concat(parts, ignore_index=True))
+        figure = figures.load("question_overlap_heatmaps").draw(tables, study)
+        left, right, _ = figure.axes
+        for ax, grid in ((left, "6 × 4"), (right, "5 × 8")):
+            rows = tables["overlap"][
+                (tables["overlap"]["dimension"] == "question") & (tables["overlap"]["grid"] == grid)
+            ]
+            states = rows[(rows["a"] == "hq_state") & (rows["b"] == "inc_state")]
+            assert cells(ax)[0, 0] == pytest.approx(states["jaccard"].mean())
+            assert f"(chance {rows['chance'].mean():.3f})" in ax.get_title(loc="left")
+        assert right.get_title(loc="left").startswith("d, e, f")
+
+    def test_summary(self):
+        ax = draw("overlap_summary", "two grids").axes[0]
+        names = [label.get_text().split("\n")[0] for label in ax.get_yticklabels()]
+        # No two models of the first grid can be compared.
+        assert names == [
+            "Question (a)", "Question (b, c)", "Context length (a)", "Context length (b, c)", "Model (b, c)",
+            "Method (a)", "Method (b, c)",
+        ]  # fmt: skip
+        levels = [line.get_xdata()[0] for line in ax.lines if line.get_label() == "Chance"]
+        means = [bars.lines[0].get_xdata()[0] for bars in ax.containers]
+        for place, (dimension, grid) in enumerate((("question", "6 × 12"), ("question", "9 × 30"))):
+            assert means[place] == pytest.approx(of_grid(dimension, grid)["jaccard"].mean())
+            assert levels[place] == pytest.approx(of_grid(dimension, grid)["chance"].mean())
+
+    def test_lengths(self):
+        figure = draw("token_length_overlap", "two grids")
+        bars = figure.axes[-2:]
+        heat, dots = figure.axes[6:8]  # the first method in models b and c
+        rows = of_grid("context_length", "9 × 30", method="summed_attention")
+        assert "Summed\nattention (b,\nc)" in [text.get_text() for text in dots.texts]
+        both = rows[(rows["a"] == "512") & (rows["b"] == "1024")]["jaccard"]
+        assert cells(heat)[0, 0] == pytest.approx(both.mean())
+        assert next(line.get_ydata()[0] for line in dots.lines if line.get_label() == "Mean") == pytest.approx(
+            both.mean()
+        )
+        chances = [of_grid("context_length", grid)["chance"].mean() for grid in self.NAMES]
+        assert [bar.lines[0].get_ydata()[0] for bar in bars] == pytest.approx(chances)
+        assert (level(figure.axes[1]), level(dots)) == pytest.approx(tuple(chances))
+
+    def test_two_lengths(self):
+        study = make_study(models=tuple(GRIDS))
+        tables = tables_for(study, two_grids(study))
+        first, second = figures.load("token_length_overlap").draw(tables, study).axes
+        assert first.get_title(loc="left") == "512 tokens and 1,024 tokens (a)"
+        for ax, grid in ((first, "6 × 12"), (second, "9 × 30")):
+            rows = tables["overlap"]
+            rows = rows[(rows["dimension"] == "context_length") & (rows["grid"] == grid)]
+            assert level(ax) == pytest.approx(rows["chance"].mean())
+            assert sorted(value for marker in "os^D" for value in marks(ax, marker)) == sorted(rows["jaccard"])
+
+    def test_methods(self):
+        figure = draw("method_overlap", "two grids")
+        assert len(figure.axes) == 2 * 3 * 3
+        for first, grid in ((0, "6 × 12"), (9, "9 × 30")):
+            ax = figure.axes[first]  # Jaccard of the study's first two methods
+            rows = of_grid("method", grid, a="summed_attention", b="wu24")
+            (line,) = [line for line in ax.lines if line.get_label() == "Mean"]
+            assert line.get_ydata().tolist() == pytest.approx(rows.groupby("context_length")["jaccard"].mean().tolist())
+            assert level(ax) == pytest.approx(rows["chance"].mean())
+
+    def test_halves(self):
+        ax = draw("reliability_by_method", "two grids").axes[0]
+        names = [" ".join(label.get_text().split()) for label in ax.get_yticklabels()]
+        assert names[:2] == ["Summed attention (a), two halves", "Summed attention (b, c), two halves"]
+        assert names[6] == "Summed attention – Wu24 (a)" and len(names) == 12
+        halves = tables_of("two grids")["reliability"]
+        of_b_and_c = halves[(halves["model"] != "a") & (halves["method"] == "summed_attention")]
+        means = [bars.lines[0].get_xdata()[0] for bars in ax.containers]
+        assert means[1] == pytest.approx(of_b_and_c["jaccard"].mean())
+        assert means[6] == pytest.approx(of_grid("method", "6 × 12", a="summed_attention", b="wu24")["jaccard"].mean())
+
+    def test_categories(self):
+        figure = draw("q2_numerical_vs_categorical", "two grids")
+        for (left, right), grid in ((figure.axes[:2], "6 × 12"), (figure.axes[2:], "9 × 30")):
+            assert left.get_title(loc="left") == self.NAMES[grid]
+            assert level(left) == level(right) == pytest.approx(of_grid("question", grid)["chance"].mean())
+            assert marks(right, "h") == of_grid("category", grid, "unions")["jaccard"].tolist()
+        # The test is about all models, by what their heads share beyond chance.
+        test = tables_of("two grids")["tests"].iloc[0]
+        assert "beyond chance" in figure.get_supxlabel() and f"{abs(test['difference']):.3f}" in figure.get_supxlabel()
+
+    def test_many_models(self):
+        models = tuple("abcdefg")
+        study = make_study(models=models, questions=("inc_year", "hq_state"), lengths=(512,))
+        parts = [
+            make_rankings(
+                make_study(models=(model,), questions=("inc_year", "hq_state"), lengths=(512,)),
+                *((6, 4) if model < "d" else (5, 8)),
+            )
+            for model in models
+        ]
+        tables = tables_for(study, pd.concat(parts, ignore_index=True))
+        figure = figures.load("model_overlap").draw(tables, study)
+        assert len(figure.axes) == 2 * 3 + 2
+        pairs = tables["overlap"][tables["overlap"]["dimension"] == "model"]
+        for bar, grid in zip(figure.axes[-2:], ("6 × 4", "5 × 8"), strict=True):
+            assert bar.lines[0].get_ydata()[0] == pytest.approx(pairs[pairs["grid"] == grid]["chance"].mean())
+        assert cells(figure.axes[0]).shape == (2, 2) and cells(figure.axes[3]).shape == (3, 3)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -297,6 +450,30 @@ def test_holes_leave_what_there_is(name):
     figure.canvas.draw()
     nothing = figures.load(name).draw({table: rows.head(0) for table, rows in tables_of("long").items()}, study)
     assert written(nothing).startswith("No ")
+
+
+def test_pairs_of_which_a_top_set_is_empty_have_ranks_alone():
+    """Wu24 gives no head of one length a score: its pairs there have no Jaccard, but rank-biased overlap."""
+    study = STUDIES["small"]
+    rankings = make_rankings(study, layers=16, heads=8)
+    tied = (rankings["method"] == "wu24") & (rankings["context_length"] == 512)
+    tables = tables_for(study, placed(rankings.assign(score=rankings["score"].mask(tied, 0.0))))
+    rows = tables["overlap"]
+    assert rows["jaccard"].isna().sum() == 2 * 4 + 6 + 4  # two other methods, pairs of questions, the other length
+    rows = rows[(rows["dimension"] == "method") & (rows["a"] == "summed_attention") & (rows["b"] == "wu24")]
+    jaccard, rbo, _ = figures.load("method_overlap").draw(tables, study).axes[:3]
+    (mean,) = [line.get_ydata() for line in jaccard.lines if line.get_label() == "Mean"]
+    assert np.isnan(mean[0]) and mean[1] == pytest.approx(rows["jaccard"].mean())
+    assert level(jaccard) == pytest.approx(rows["chance"].mean())
+    (mean,) = [line.get_ydata() for line in rbo.lines if line.get_label() == "Mean"]
+    assert mean.tolist() == pytest.approx(rows.groupby("context_length")["rbo"].mean().tolist())
+    for name in (
+        "q2_head_overlap_questions",
+        "method_head_overlap",
+        "question_overlap_heatmaps",
+        "token_length_overlap",
+    ):
+        assert "nan" not in written(figures.load(name).draw(tables, study))
 
 
 def test_equal_values_have_a_range_of_nothing():

@@ -1,4 +1,5 @@
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from made_tables import (
     no_collection,  # noqa: F401
 )
 from retrieval_heads import derived, drops, effects, hypotheses, overlap, profiles, tables
+from retrieval_heads.rankings import placed
 from retrieval_heads.statistics import holm
 
 KEY = ["subject", "dimension", "grid", "a", "b", "method", "k"]
@@ -134,6 +136,29 @@ class TestDrops:
             found = of(run(study, make_rankings(study), results), hypotheses.DROP, dimension="method", k=5)
             assert found["difference"].tolist() == [0] * len(found)
 
+    def test_sets_are_compared_at_the_size_that_all_have(self):
+        """Wu24 tells 3 heads apart at level 5; the 3 first of QRHead were ablated for that, and cost nothing."""
+        study = make_study(methods=("wu24", "qrhead"), lengths=(512, 1024), levels=(5,))
+        ablation = make_ablation(study, 12, baseline=1.0, top=lambda method, k: 0.5)
+        top = ablation["source"] == "method"
+        ablation.loc[ablation["method"] == "wu24", "size"] = 3
+        equal = ablation[top & (ablation["method"] == "qrhead")].assign(source="equal", k=3, size=3, correct=True)
+        lost = (~ablation[top & (ablation["method"] == "wu24")]["correct"]).mean()
+        for results in (with_equal := pd.concat([ablation, equal]), effects.summarise(with_equal)):
+            found = run(study, make_rankings(study), results)
+            row = one(found, hypotheses.DROP, dimension="method", k=5)
+            assert (row["a"], row["size_least"], row["size_most"]) == ("wu24", 3, 3)
+            assert row["difference"] == pytest.approx(lost) and lost > 0.1
+            own = of(found, hypotheses.AGAINST_RANDOM, b=None, a="layer", k=5).set_index("method")["size_most"]
+            assert own.to_dict() == {"wu24": 3, "qrhead": 5}
+        # Sets of 3 and of 5 heads are not the same ablation.
+        assert of(run(study, make_rankings(study), ablation), hypotheses.DROP, dimension="method").empty
+        # Where Wu24 stops at one length alone, 5 heads are compared at the other.
+        short = with_equal["context_length"] == 512
+        whole = with_equal.assign(size=with_equal["size"].where(short, with_equal["k"]))
+        row = one(run(study, make_rankings(study), whole), hypotheses.DROP, dimension="method", k=5)
+        assert (row["size_least"], row["size_most"]) == (3, 5)
+
     def test_against_random(self):
         study = make_study(methods=("wu24", "qrhead"), levels=(5,))
         chance = {"wu24": 0.4, "qrhead": 0.92}
@@ -169,7 +194,7 @@ class TestDrops:
 
 
 def made_pairs(value, lengths=(1, 2, 3, 4), seed=0):
-    """An overlap table along context length; ``value`` gives the Jaccard of two lengths for a method."""
+    """An overlap table along context length; ``value`` gives the Jaccard beyond chance of two lengths for a method."""
     rng = np.random.default_rng(seed)
     rows = [
         {
@@ -180,7 +205,8 @@ def made_pairs(value, lengths=(1, 2, 3, 4), seed=0):
             "model": model,
             "method": method,
             "question": question,
-            "jaccard": value(method, a, b) + 0.01 * rng.normal(),
+            "jaccard": value(method, a, b) + 0.05 * b + 0.01 * rng.normal(),
+            "chance": 0.05 * b,
         }
         for model in ("a", "b")
         for method in ("x", "y")
@@ -229,6 +255,12 @@ class TestLengthBreak:
     def test_two_lengths_have_no_break_between_them(self):
         assert self.found(made_pairs(lambda *_: 0.5, lengths=(1, 2))).empty
 
+    def test_pairs_of_which_a_top_set_is_empty_do_not_count(self):
+        pairs = made_pairs(lambda *_: 0.5)
+        empty = (pairs["question"] == "p") & (pairs["a"] == "1")
+        found = self.found(pairs.assign(jaccard=pairs["jaccard"].mask(empty), chance=pairs["chance"].mask(empty)))
+        assert (found["units"] == 6).all()
+
     def test_with_a_hole(self):
         pairs = made_pairs(lambda *_: 0.5)
         hole = (pairs["a"] == "1") & ((pairs["method"] == "x") | (pairs["question"] == "p"))
@@ -246,9 +278,7 @@ def with_tastes(study, strength, layers=6, heads=4, seed=0):
     common = rng.normal(size=(layers, heads))
     score = common[rankings["layer"], rankings["head"]] + 0.5 * rng.normal(size=len(rankings))
     score += strength * (rankings["layer"] == place)
-    at = ["model", "method", "question", "context_length"]
-    rank = score.groupby([rankings[name] for name in at]).rank(ascending=False, method="first").astype(int)
-    return rankings.assign(score=score, rank=rank)
+    return placed(rankings.assign(score=score))
 
 
 class TestWholeRankings:
@@ -286,7 +316,7 @@ class TestWholeRankings:
         row = one(self.found(apart, alike), hypotheses.MODEL_RANKS)
         assert (row["a"], row["b"], row["units"]) == ("a", "b", 12) and row["p"] > 0.05
         other = alike["model"] == "b"
-        turned = alike.assign(rank=alike["rank"].where(~other, 25 - alike["rank"]))
+        turned = placed(alike.assign(score=alike["score"].where(~other, -alike["score"])))
         row = one(self.found(apart, turned), hypotheses.MODEL_RANKS)
         assert row["p"] == pytest.approx(1 / 1000) and row["effect_size"] > 2
         means = turned.groupby(["model", "layer", "head"])["rank"].mean().unstack("model")
@@ -303,56 +333,100 @@ class TestOverlaps:
         category = study.categories
         pairs = pd.DataFrame(
             [
-                ("m", "x", length, a, b, (0.5 if category[a] == category[b] else 0.2) + 0.01 * length * ("inc" in b))
+                (
+                    "m",
+                    "x",
+                    length,
+                    a,
+                    b,
+                    (0.5 if category[a] == category[b] else 0.2) + 0.01 * length * ("inc" in b),
+                    chance,
+                )
                 for length in (1, 2, 3, 4)
-                for a, b in combinations(sorted(category), 2)
+                for chance, (a, b) in enumerate(combinations(sorted(category), 2))
             ],
-            columns=["model", "method", "context_length", "a", "b", "jaccard"],
+            columns=["model", "method", "context_length", "a", "b", "jaccard", "chance"],
         )
+        pairs["chance"] *= 0.01
         rows = pd.DataFrame(list(hypotheses._within_and_between(study, "made", pairs))).set_index("a")
         row = rows.loc["within"]
         same = pairs["a"].map(category) == pairs["b"].map(category)
-        expected = pairs[same]["jaccard"].mean() - pairs[~same]["jaccard"].mean()
+        beyond = pairs["jaccard"] - pairs["chance"]
+        expected = beyond[same].mean() - beyond[~same].mean()
         assert row["difference"] == pytest.approx(expected) and row["units"] == 4 and row["effect_size"] == 1
 
     def test_layer_overlap_by_hand(self):
         rows = [
-            ("m", "x", question, 8, layer, head, 1.0, rank, 3, 0.1)
+            ("m", "x", question, 8, layer, head, 1.0 / rank, rank, rank, 3, 0.1)
             for question, order in (("p", [(0, 0), (0, 1), (1, 0), (1, 1)]), ("q", [(0, 1), (1, 1), (0, 0), (1, 0)]))
             for rank, (layer, head) in enumerate(order, start=1)
         ]
         found = hypotheses.layer_overlap(pd.DataFrame(rows, columns=tables.RANKINGS.columns), top_k=2)
         assert found.to_dict("records") == [
-            # p has both heads in layer 0, q one in each.
+            # p has both heads in layer 0, q one in each. Of 6 sets of 2 heads, 2 lie in one layer and 4 in both; so of
+            # 36 pairs of sets, 2 + 16 overlap by 1, 16 by 0.5, and 2 by 0.
             {"model": "m", "method": "x", "context_length": 8, "a": "p", "b": "q", "jaccard": 0.5}
+            | {"chance": pytest.approx((18 + 0.5 * 16) / 36)}
         ]
+
+    @pytest.mark.parametrize(
+        ("layers", "per_layer", "a", "b"), [(2, 2, 1, 2), (3, 2, 2, 3), (2, 3, 4, 1), (1, 4, 2, 2)]
+    )
+    def test_layer_overlap_by_chance(self, layers, per_layer, a, b):
+        def shares(heads):
+            return np.bincount([head // per_layer for head in heads], minlength=layers) / len(heads)
+
+        one, other = ([shares(s) for s in combinations(range(layers * per_layer), size)] for size in (a, b))
+        every = [np.minimum(x, y).sum() for x, y in product(one, other)]
+        assert hypotheses.expected_layer_overlap(layers, per_layer, a, b) == pytest.approx(np.mean(every))
+
+    def test_layers_of_a_question_without_a_top_set_are_not_compared(self):
+        rankings = make_rankings(make_study(methods=("wu24",), lengths=(8,)))
+        tied = placed(rankings.assign(score=rankings["score"].where(rankings["question"] != "hq_state", 0.0)))
+        found = hypotheses.layer_overlap(tied, top_k=5)
+        assert set(found["a"]) | set(found["b"]) == {"inc_state", "inc_year", "employee_count"}
+        assert found.notna().all(axis=None)
 
     def test_score_gaps_by_hand(self):
         rows = [
-            ("m", "x", question, 8, 0, head, score, head + 1, 3, 0.1)
-            for question, scores in (("p", [0.8, 0.6, 0.1]), ("q", [0.0, -0.5]), ("r", [0.9]))
+            ("m", "x", question, 8, 0, head, score, 0, 0, 3, 0.1)
+            for question, scores in zip(
+                "pqrst", ([0.8, 0.6, 0.1], [0.0, -0.5], [0.9], [0.2, 0.7, 0.7 + 1e-9], [0.7, 0.7]), strict=True
+            )
             for head, score in enumerate(scores)
         ]
-        found = hypotheses.score_gaps(pd.DataFrame(rows, columns=tables.RANKINGS.columns))
-        assert found["question"].tolist() == ["p"] and found["gap"].tolist() == pytest.approx([0.25])
+        found = hypotheses.score_gaps(placed(pd.DataFrame(rows, columns=tables.RANKINGS.columns)))
+        assert found["question"].tolist() == ["p", "s", "t"]
+        assert found["gap"].tolist() == [pytest.approx(0.25), 0, 0]
 
     def test_consensus(self):
         study = make_study(consensus_k=4)
         random = make_rankings(study, shared=0.0)
-        same = random.assign(rank=random["layer"] * 4 + random["head"] + 1)
+        same = placed(random.assign(score=-(random["layer"] * 4.0 + random["head"])))
         row = one(run(study, same, make_ablation(study, 2)), hypotheses.CONSENSUS)
         # Three heads have a mean rank below 4 under all three methods; by chance 24 (3 / 24)³.
         assert (row["statistic"], row["grid"], row["units"]) == (3, "6 × 4", 24)
-        assert row["p"] == pytest.approx(1 / 1000)
-        assert row["effect_size"] == pytest.approx(3 - 24 * (3 / 24) ** 3, abs=0.1)
+        # Two further sets of 3 must be just these.
+        assert row["p"] == pytest.approx(1 / comb(24, 3) ** 2)
+        assert row["effect_size"] == pytest.approx(3 - 24 * (3 / 24) ** 3)
+
+    def test_equal_scores_are_no_consensus(self):
+        """The first heads by layer and number are the same for all methods, and mean nothing."""
+        study = make_study(consensus_k=4)
+        rankings = make_rankings(study)
+        rankings = placed(rankings.assign(score=rankings["score"].where(rankings["rank"] == 1, 0.0)))
+        row = one(run(study, rankings, make_ablation(study, 2)), hypotheses.CONSENSUS)
+        means = rankings.groupby(["method", "layer", "head"])["rank"].mean().unstack("method")
+        assert row["statistic"] == (means < 4).all(axis=1).sum()
+        assert means.loc[(0, 0)].min() > 4 or rankings.query("layer == 0 and head == 0")["rank"].min() == 1
 
 
 class TestNoise:
-    def found(self, study, jaccard, reliability):
+    def found(self, study, jaccard, reliability, chance=0.1):
         pairs = pd.DataFrame(
             [
                 {"dimension": "method", "a": "qrhead", "b": "wu24", "model": "small", "method": None}
-                | {"question": question, "context_length": length, "jaccard": jaccard + 0.001 * i}
+                | {"question": question, "context_length": length, "jaccard": jaccard + 0.001 * i, "chance": chance}
                 for i, (question, length) in enumerate((q, n) for q in study.config["questions"] for n in (512, 1024))
             ]
         ).astype({"context_length": "Int64"})
@@ -369,8 +443,8 @@ class TestNoise:
         study = make_study()
         reliability = make_reliability(study)
         own = reliability.groupby("method")["jaccard"].mean()
-        row = self.found(study, 0.5, reliability).loc[("qrhead", "wu24")]
-        assert row["difference"] == pytest.approx(0.5 + 0.0035 - (own["qrhead"] + own["wu24"]) / 2)
+        row = self.found(study, 0.5, reliability, chance=0.02).loc[("qrhead", "wu24")]
+        assert row["difference"] == pytest.approx(0.5 + 0.0035 - 0.02 - ((own["qrhead"] + own["wu24"]) / 2 - 0.1))
 
     def test_methods_that_agree_as_with_themselves(self):
         study = make_study()
@@ -403,6 +477,11 @@ HOLES = {
         a[~((a["model"] == "b") & (a["context_length"] == 2048))],
     ),
     "heads in rankings": lambda r, a: (r[~((r["method"] == "wu24") & (r["rank"] > 3 + r["context_length"] // 512))], a),
+    "scores that differ": lambda r, a: (placed(r.assign(score=0.0)), a[a["source"] == "baseline"]),
+    "most scores": lambda r, a: (
+        placed(r.assign(score=r["score"].where((r["rank"] <= 2) | (r["method"] != "wu24"), 0.0))),
+        a.assign(size=a["k"].where(a["method"] != "wu24", np.minimum(a["k"], 2))),
+    ),
     "random heads": lambda r, a: (r, a[a["source"] != "random"]),
     "all ablations": lambda r, a: (r, a[a["source"] == "baseline"]),
     "all rankings": lambda r, a: (r.iloc[:0], a),

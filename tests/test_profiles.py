@@ -120,8 +120,14 @@ class TestSpecialists:
         rows = profiles.of(heads, "question", method="x")
         assert profiles.specialists(rows[rows["value"] == "p"], 4, 0).empty
         assert profiles.specialists(rows.iloc[:0], 4, 0).empty
+
+    def test_a_head_that_is_listed_for_one_question_ties_last_for_the_others(self):
         apart = rankings_of({("m", "x", "p", 8): [0], ("m", "x", "q", 8): [1]})
-        assert profiles.specialists(profiles.of(profiles.profile_heads(apart), "question"), 4, 0).empty
+        found = profiles.specialists(profiles.of(profiles.profile_heads(apart), "question"), 2, 1)
+        assert found.to_dict("records") == [
+            {"question": "p", "rank": 1, "others": 2},
+            {"question": "q", "rank": 1, "others": 2},
+        ]
 
 
 class TestDifferences:

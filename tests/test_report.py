@@ -1,6 +1,7 @@
 import dataclasses
 import html
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -25,7 +26,9 @@ from made_tables import (
 from retrieval_heads import claims, figures, hypotheses, report, sections
 from retrieval_heads.declared import describe_methods, report_tables
 from retrieval_heads.errors import StudyError
-from retrieval_heads.wording import estimate, listed, p_value, percent, points
+from retrieval_heads.figures import style
+from retrieval_heads.rankings import placed
+from retrieval_heads.wording import decimal, estimate, listed, p_value, percent, points
 
 
 def make_tables(study, rankings=None, **ablation):
@@ -35,6 +38,8 @@ def make_tables(study, rankings=None, **ablation):
 
 
 STUDY = make_study()
+DRAWN = dict.fromkeys(figures.declarations())
+"""All figures, none of which has nothing to show."""
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,7 @@ def drawn(tmp_path):
 
 @pytest.fixture
 def built(tables):
-    return report.build(STUDY, tables, figures.declarations())
+    return report.build(STUDY, tables, DRAWN)
 
 
 def text_of(page):
@@ -113,7 +118,7 @@ class TestDocuments:
         assert f'<figure id="figure-{name}" class="small" style="--inches: 3.6">' in report.html(built, drawn)
 
     def test_is_the_same_each_time(self, built, drawn, tables):
-        again = report.build(STUDY, tables, figures.declarations())
+        again = report.build(STUDY, tables, DRAWN)
         assert report.html(again, drawn) == report.html(built, drawn)
         assert report.markdown(again) == report.markdown(built)
 
@@ -124,13 +129,13 @@ class TestDocuments:
     def test_text_from_config_is_never_markup(self, drawn):
         study = make_study(models=("<script>|a_b*",))
         tables = make_tables(study, documents=1)
-        made = report.build(study, tables, [])
+        made = report.build(study, tables, {})
         assert "<script>|" not in report.html(made, drawn)
         assert "\\<script>\\|a\\_b\\*" in report.markdown(made)
 
     def test_a_study_with_one_of_each_says_so(self, drawn):
         study = make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,))
-        made = report.build(study, make_tables(study), [])
+        made = report.build(study, make_tables(study), {})
         text = report.markdown(made)
         for line in (
             "There is only Headquarters state in these results, so a cut cannot affect questions differently.",
@@ -167,7 +172,7 @@ class TestDocuments:
         names = ("effects", "against_random", "ablation_summary", "steps", "mean_drops")
         none = {name: tables[name].iloc[:0] for name in names}
         ranked = tables["tests"][~tables["tests"]["subject"].isin([hypotheses.DROP, hypotheses.AGAINST_RANDOM])]
-        text = report.markdown(report.build(STUDY, {**tables, **none, "tests": ranked}, []))
+        text = report.markdown(report.build(STUDY, {**tables, **none, "tests": ranked}, {}))
         assert "No top heads were cut beside an uncut baseline." in text
 
     def test_holes_are_named(self, tables):
@@ -177,7 +182,7 @@ class TestDocuments:
         partial = (rankings["method"] == "qrhead") & (rankings["rank"] > 70)
         rankings, summary = rankings[~hole & ~partial], summary[~uncut]
         made = analyse(STUDY, rankings, summary)
-        text = report.markdown(report.build(STUDY, made, []))
+        text = report.markdown(report.build(STUDY, made, {}))
         for sentence in (
             "Wu24 ranked no heads for headquarters state at any length in small.",
             "QRHead was not ablated for year of incorporation at any length in small.",
@@ -189,13 +194,110 @@ class TestDocuments:
         study = make_study(models=("small", "large"))
         one, other = (make_rankings(study, layers, 4) for layers in (6, 8))
         rankings = pd.concat([one[one["model"] == "small"], other[other["model"] == "large"]], ignore_index=True)
-        text = report.markdown(report.build(study, analyse(study, rankings, make_ablation(study)), []))
+        text = report.markdown(report.build(study, analyse(study, rankings, make_ablation(study)), {}))
         assert "The heads of large and small are not compared: their grids differ." in text
         assert "The heads of no two models can be matched: their grids differ." in text
 
+    @pytest.mark.parametrize("scored", [0, 2], ids=["no score", "few scores"])
+    def test_ties_leave_no_hole_in_the_text(self, scored, tables):
+        """Of two models of different shape one has few scores, or none: top sets are small, or empty."""
+        study = make_study(models=("small", "large"), methods=("wu24", "qrhead"))
+        small, large = (make_study(models=(model,), methods=("wu24", "qrhead")) for model in ("small", "large"))
+        rankings = make_rankings(large, 10, 8)
+        rankings = placed(rankings.assign(score=rankings["score"].where(rankings["rank"] <= scored, 0.0)))
+        rankings = pd.concat([make_rankings(small, 6, 4), rankings], ignore_index=True)
+        ablation = make_ablation(study)
+        ablation["size"] = ablation["size"].where(ablation["model"] == "small", ablation["size"].clip(upper=scored))
+        ablation = ablation[(ablation["size"] > 0) | (ablation["source"] == "baseline")]
+        made = analyse(study, rankings, ablation, make_reliability(study).assign(jaccard=None, chance=None, p=None))
+        built = report.build(study, {**made, "dataset_counts": make_counts(study)}, {})
+        text = report.markdown(built)
+        assert not re.search(r"\b(nan|NaN|<NA>)\b", text)
+        for section in built.sections:
+            assert section.blocks, section.key
+            for block in section.blocks:
+                if isinstance(block, sections.TableBlock):
+                    assert block.rows and {len(row) for row in block.rows} == {len(block.header)}, block.name
+                    assert {cell for row in block.rows for cell in row}.isdisjoint({"None", "nan", "<NA>"}), block.name
+        assert "Wu24 in large gives equal scores to heads" in text.replace("\\", "")
+        assert "there is nothing to show" not in text
+
+    def test_no_mean_is_over_two_grids(self):
+        """Two models of different shape: each grid has its rows, with means by hand."""
+        study = make_study(models=("small", "large"))
+        parts = [make_rankings(make_study(models=(model,)), *grid) for model, grid in GRIDS.items()]
+        made = analyse(study, pd.concat(parts, ignore_index=True), make_ablation(study, 3))
+        tables = {block.name: block for section in report.build(study, made, {}).sections for block in section.blocks
+                  if isinstance(block, sections.TableBlock)}  # fmt: skip
+        for name, dimension, a, b in (
+            ("method_pairs", "method", "summed_attention", "wu24"),
+            ("q2_overlap", "question", "inc_state", "hq_state"),
+        ):
+            header, rows = tables[name].header, tables[name].rows
+            labels = [study.label(dimension, value) for value in (a, b)]
+            shown = [dict(zip(header, row, strict=True)) for row in rows if row[1:3] == labels]
+            assert [row["Grid"] for row in shown] == ["10 × 8", "6 × 4"]
+            for row in shown:
+                (model,) = (model for model, (layers, heads) in GRIDS.items() if row["Grid"] == f"{layers} × {heads}")
+                expected = by_hand(
+                    parts[list(GRIDS).index(model)], dimension, a, b, study.top_k_of(math.prod(GRIDS[model]))
+                )
+                assert row["Jaccard"] == decimal(expected)
+            assert shown[0]["Jaccard"] != shown[1]["Jaccard"] and shown[0]["Chance"] != shown[1]["Chance"]
+
+    def test_models_of_unequal_size_are_named_with_it(self):
+        study = make_study(models=("small", "large"), methods=("wu24",))
+        parts = [make_rankings(make_study(models=(model,), methods=("wu24",)), *grid) for model, grid in GRIDS.items()]
+        text = report.markdown(
+            report.build(study, analyse(study, pd.concat(parts, ignore_index=True), make_ablation(study)), {})
+        )
+        assert "| small (24 heads) | top heads |" in text and "| small (24 heads) − large (80 heads) |" in text
+        alike = report.markdown(report.build(study, analyse(study, make_rankings(study), make_ablation(study)), {}))
+        assert "| small | top heads |" in alike
+
+    def test_what_was_drawn_is_told(self, tables):
+        controls = tables["against_random"]
+        some = controls.assign(matched=controls["matched"].where(controls["matching"] == "none", 0.8), draws=1)
+        text = report.markdown(report.build(STUDY, {**tables, "against_random": some}, {}))
+        assert "80.0% from the same layers, the rest from the nearest, 1 drawn" in text
+        assert "Not all random heads that were matched by layer are from the layers of the top heads" in text
+        assert "Random heads were drawn once for each top set." in text
+        whole = report.markdown(report.build(STUDY, tables, {}))
+        assert "the same layers, 2 drawn" in whole and "Not all random heads" not in whole
+        assert "Random heads were drawn 2 times at most for each top set." in whole
+
+    def test_sizes_below_the_level_stand_beside_it(self):
+        ablation = make_ablation(STUDY)
+        ablation["size"] = ablation["size"].clip(upper=7)
+        made = analyse(STUDY, make_rankings(STUDY), ablation)
+        built = report.build(STUDY, made, {})
+        tables = {block.name: block for section in built.sections for block in section.blocks
+                  if isinstance(block, sections.TableBlock)}  # fmt: skip
+        # At level 20 no ranking tells more heads apart than at level 10: its rows stand for both.
+        at = tables["against_random"].header.index("Heads")
+        assert {row[at] for row in tables["against_random"].rows} == {"7"}
+        at = tables["q1_tests"].header.index("Heads")
+        assert {row[at] for row in tables["q1_tests"].rows} == {"7"}
+        assert tables["effects"].header[-2:] == ["5 cut", "10 cut"]
+
+    def test_a_figure_with_nothing_to_show_is_a_sentence(self, tables, drawn):
+        reason = "No two models have equal grids of heads & differ <much>."
+        style.save(style.note(reason), drawn / "model_overlap.svg")
+        style.save(style.note(reason), drawn / "model_overlap.png")
+        notes = {name: figures.note_in(drawn / f"{name}.svg") for name in DRAWN}
+        assert [name for name, note in notes.items() if note] == ["model_overlap"] and notes["model_overlap"] == reason
+        built = report.build(STUDY, tables, notes)
+        said = f"Overlap of the top heads of each two models: there is nothing to show. {reason}"
+        text, page = report.markdown(built), report.html(built, drawn)
+        assert said in text.replace("\\", "") and said in text_of(page)
+        assert (
+            "model_overlap" not in text and "figure-model_overlap" not in page and "model_overlap" not in built.captions
+        )
+        assert page.count("<img") == len(DRAWN) - 1
+
     def test_published_results_need_no_prompts(self, tables):
         made = analyse(STUDY, tables["rankings"], tables["ablation_summary"])
-        text = report.markdown(report.build(STUDY, made, []))
+        text = report.markdown(report.build(STUDY, made, {}))
         assert "nan" not in re.findall(r"\w+", text.lower())
         assert "Outcomes of single prompts are not known" in text
 
@@ -213,6 +315,20 @@ class TestDocuments:
         page = report.map_page(built)
         assert page.count('id="head-map"') == 1 and 'id="head-map-data"' in page
         assert "<table>" not in page and "<nav" not in page
+
+
+GRIDS = {"small": (6, 4), "large": (10, 8)}
+
+
+def by_hand(rankings, dimension, a, b, k):
+    """The mean Jaccard of the first k heads of two values of a dimension, over all else."""
+    others = [name for name in ("model", "method", "question", "context_length") if name != dimension]
+    found = []
+    for _, rows in rankings[rankings["rank"] <= k].groupby(others):
+        one, other = (set(rows.loc[rows[dimension] == value, ["layer", "head"]].itertuples(index=False, name=None))
+                      for value in (a, b))  # fmt: skip
+        found.append(len(one & other) / len(one | other))
+    return sum(found) / len(found)
 
 
 class TestReferences:

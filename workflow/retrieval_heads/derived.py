@@ -157,7 +157,15 @@ _GUESSED = (*_estimate("guess"), *_estimate("headroom"))
 
 EFFECTS = Table(
     "effects",
-    (*_CUT, *_estimate("baseline"), *_GUESSED, *_estimate("accuracy"), *_estimate("drop"), *_TESTED),
+    (
+        *_CUT,
+        ("k_to", _int),
+        *_estimate("baseline"),
+        *_GUESSED,
+        *_estimate("accuracy"),
+        *_estimate("drop"),
+        *_TESTED,
+    ),
     key=_CUT_KEY,
     nullable=_CUT_NULLABLE | {name for name, _ in _GUESSED},
 )
@@ -308,6 +316,16 @@ def guard_at(guard: pd.DataFrame, by: Iterable[str] = ("model", "method", "k")) 
     rows = rows.assign(matching=rows["matching"].astype(object).where(rows["matching"].notna(), ""))
     grouped = rows.groupby(["source", "matching", *by], sort=True)["change"]
     return grouped.agg(change="mean", lowest="min", highest="max", sets="size").reset_index()
+
+
+def at_level(effects: pd.DataFrame, level: int) -> pd.DataFrame:
+    """Rows of effects with the top set at a level, which is that of a level below where ties end it early."""
+    return effects[(effects["k"] <= level) & (effects["k_to"] >= level)]
+
+
+def beside(controls: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
+    """The rows of against_random that belong to rows of effects."""
+    return controls.merge(effects[list(EFFECTS.key)], on=list(EFFECTS.key))
 
 
 def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:

@@ -81,15 +81,15 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
         outcomes = group.set_index(["doc_id", "prompt_id", *_SET])["correct"].unstack(list(_SET))
         by_set = group.groupby(list(_SET))
         of_sets = by_set[["size", "matched"]].mean()
-        sets = _Sets(by_set["size"].sum())
+        sets = _Sets(of_sets["size"])
         if sets.baseline not in outcomes:
             continue
         paired = _Paired(outcomes, resamples, seed, tuple(cell.values()))
-        for method, k in sets.cuts:
+        for (method, k), k_to in sets.cuts.items():
             top = sets.top(method, k)
             row = {**cell, "method": method, "k": k, "size": of_sets.loc[top, "size"]}
             guess = paired.guess(sets.baseline, top, sets.no_needle) if sets.no_needle in outcomes else {}
-            effects.append({**row, **paired.effect(sets.baseline, top), **guess})
+            effects.append({**row, "k_to": k_to, **paired.effect(sets.baseline, top), **guess})
             for matching in sets.matchings(method, k):
                 draws = sets.draws(method, k, matching)
                 control = paired.control(sets.baseline, top, draws)
@@ -141,6 +141,7 @@ def from_counts(summary: pd.DataFrame) -> Effects:
         effects.append(
             {
                 **where,
+                "k_to": where["k"],
                 "size": group["size"].mean(),
                 **_columns("baseline", wilson(base, base_n)),
                 **(_columns("guess", wilson(right, guesses)) if known else {}),
@@ -188,8 +189,8 @@ class _Sets:
 
     Parameters
     ----------
-    sizes : of each set, summed over prompts. A top set that is as large as the one of the level below is the same, and
-        no level of its own.
+    sizes : of each set, the mean over prompts. A top set that is as large as the one of the level below is the same,
+        and no level of its own.
     """
 
     baseline = ("baseline", "", "", -1, 0)
@@ -198,11 +199,12 @@ class _Sets:
     def __init__(self, sizes: pd.Series):
         self._columns = sorted(sizes.index)
         top = [key for key in self._columns if key[0] == "method"]
-        self.cuts = [
-            (key[1], key[4])
-            for before, key in zip([None, *top], top, strict=False)
-            if before is None or before[1] != key[1] or sizes[before] < sizes[key]
-        ]
+        self.cuts: dict[tuple[str, int], int] = {}
+        """Each method and level with a top set of its own, and up to which level it is the top set."""
+        for before, key in zip([None, *top], top, strict=False):
+            if before is None or before[1] != key[1] or sizes[before] < sizes[key]:
+                own = key[1], key[4]
+            self.cuts[own] = key[4]
 
     @property
     def methods(self) -> list[str]:

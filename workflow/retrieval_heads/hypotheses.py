@@ -366,8 +366,8 @@ def _blocks(
     rows = at_equal_size(rows[rows[dimension].isin(compared)], fixed, dimension, levels)
     setting = list(dict.fromkeys([*index, *fixed, "k"]))
     whole = rows.pivot_table(index=setting, columns=dimension, values="drop", aggfunc="mean").dropna()
-    sizes = rows["size"]
-    known = {"size_least": int(sizes.min()), "size_most": int(sizes.max())} if len(rows) else {}
+    sizes = rows.set_index(setting).loc[whole.index, "size"]
+    known = {"size_least": int(sizes.min()), "size_most": int(sizes.max())} if len(whole) else {}
     return whole.groupby(level=index).mean(), unit, known
 
 

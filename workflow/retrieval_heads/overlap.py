@@ -43,6 +43,12 @@ def heads_in(grid: str) -> int:
     return int(layers) * int(heads)
 
 
+def unequal_totals(rankings: pd.DataFrame) -> dict[str, int]:
+    """The number of heads of each model, if models differ in it: as many heads are then another share of each."""
+    total = {model: layers * heads for model, (layers, heads) in grids(rankings).items()}
+    return total if len(set(total.values())) > 1 else {}
+
+
 def persistence_for(k: int) -> float:
     """The persistence of rank-biased overlap that gives the first k places the most weight."""
     return 1 - 1 / max(k, 2)

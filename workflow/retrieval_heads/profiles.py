@@ -42,6 +42,8 @@ def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
         tops.append(ranking.places.last <= ranking.k)
         named.append(np.isin(np.arange(len(ranks[-1])), rows["layer"] * grid[configuration[0]][1] + rows["head"]))
     where = pd.DataFrame(configurations, columns=[*DIMENSIONS, "grid", ALL])
+    # A head that a method names for one question alone counts for the others too.
+    ever = {key: np.any([named[i] for i in rows.index], axis=0) for key, rows in where.groupby(["grid", "method"])}
     frames = []
     for dimension in _SLICES:
         # The dimension "all" is a column with a single value.
@@ -66,7 +68,7 @@ def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
                     "configurations": len(rows),
                 }
             )
-            frames.append(frame[frame["listed"] > 0])
+            frames.append(frame[ever[name, method]])
     # An empty table among them would make every column one of objects.
     return pd.concat(frames, ignore_index=True)[PROFILES.columns] if frames else pd.DataFrame(columns=PROFILES.columns)
 

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from retrieval_heads import head_map
 from retrieval_heads.errors import StudyError
-from retrieval_heads.figures import declarations
+from retrieval_heads.figures import Declaration, declarations
 from retrieval_heads.sections import SECTIONS, FigureBlock, MapBlock, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.study import Study
 from retrieval_heads.whole import whole_file
@@ -43,24 +43,24 @@ class Report:
     """What the map of all heads shows (see :func:`retrieval_heads.head_map.data`)."""
 
 
-def build(study: Study, tables: Tables, figures: Iterable[str]) -> Report:
+def build(study: Study, tables: Tables, figures: Mapping[str, str | None]) -> Report:
     """Put the findings together.
 
     Parameters
     ----------
     study : the study.
     tables : rankings, ablation_summary, effects, against_random, overlap and, where prompts were made, dataset_counts.
-    figures : names of the figures that were drawn.
+    figures : the figures that were drawn, by name; for one that has nothing to show the sentence that says why, which
+        then stands in its place, else None.
     """
-    names = set(figures)
-    drawn = [figure for figure in declarations().values() if figure.name in names]
+    drawn = [figure for figure in declarations().values() if figure.name in figures]
     sections = [section(study, tables) for section in SECTIONS]
     sections = [
         replace(
             section,
             blocks=[
                 *section.blocks,
-                *(FigureBlock(figure.name, figure.title) for figure in drawn if figure.section == section.key),
+                *(_shown(figure, figures[figure.name]) for figure in drawn if figure.section == section.key),
             ],
         )
         for section in sections
@@ -189,6 +189,12 @@ def _index(sections: Iterable[Section]) -> Section:
         return Section("figures", [Paragraph("No figure was drawn.")])
     header = ["Figure", "What it shows", "Section", "Files in figures/"]
     return Section("figures", [TableBlock("figure_index", "All figures", header, rows)])
+
+
+def _shown(figure: Declaration, note: str | None) -> FigureBlock | Paragraph:
+    if note is None:
+        return FigureBlock(figure.name, figure.title)
+    return Paragraph(f"{figure.title}: there is nothing to show. {note}")
 
 
 def _blocks(sections: Iterable[Section], kind: type) -> Iterator:

@@ -95,11 +95,12 @@ class Study:
         Raises
         ------
         StudyError
-            when that level was not measured.
+            when that level was not measured. One that was asked for may have no row of its own, where all top sets end
+            before it (see :func:`~retrieval_heads.derived.at_level`).
         """
         levels = sorted(effects["k"].unique())
         chosen = self._analysis["level"]
-        if chosen is not None and chosen not in levels:
+        if chosen is not None and chosen not in {*levels, *self.levels}:
             measured = ", ".join(map(str, levels))
             raise StudyError(f"analysis.level: {chosen} heads were not cut; choose one of {measured}.")
         return int(chosen if chosen is not None else levels[-1])

@@ -43,6 +43,17 @@ def plain(row: Mapping, name: str) -> str:
     return f"{decimal(row[f'{name}_low'])} to {decimal(row[f'{name}_high'])}"
 
 
+def sizes(row: Mapping) -> str:
+    """How many heads were ablated in what a test compares: 20, or 17 to 20 where some rankings tell fewer apart."""
+    least, most = (int(row[name]) for name in ("size_least", "size_most"))
+    return str(most) if least == most else f"{least} to {most}"
+
+
+def heads(size: float) -> str:
+    """How many heads the top sets have, which is a mean where they differ: 17, or 17.5 on average."""
+    return f"{size:.0f}" if size == round(size) else f"{size:.1f} on average"
+
+
 def place(study: Study, row: Mapping) -> str:
     """Where a row belongs: Year of incorporation at 4,096 tokens in Llama-3-8B. What is pooled is left out."""
     words = [

@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING
 
 from retrieval_heads import report
 from retrieval_heads.derived import read_tables
+from retrieval_heads.figures import note_in
 from retrieval_heads.runtime import job
 from retrieval_heads.study import Study
 
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 with job(snakemake):
     study = Study(snakemake.params.config, snakemake.params.methods)
     figures = [Path(path) for path in snakemake.input.figures]
-    findings = report.build(study, read_tables(snakemake.input.tables), [path.stem for path in figures])
+    notes = {path.stem: note_in(path) for path in figures}
+    findings = report.build(study, read_tables(snakemake.input.tables), notes)
     folder = figures[0].parent
     for path in snakemake.output.tables:
         report.save(report.table_page(findings, Path(path).stem), path)

@@ -1,7 +1,5 @@
 """What the report says of accuracy with heads cut."""
 
-import math
-
 import pandas as pd
 
 from retrieval_heads.claims.outcome import (
@@ -14,11 +12,11 @@ from retrieval_heads.claims.outcome import (
     in_words,
     of_tests,
 )
-from retrieval_heads.derived import at
+from retrieval_heads.derived import at, at_level, beside
 from retrieval_heads.hypotheses import AGAINST_RANDOM, DROP
-from retrieval_heads.overlap import grids
+from retrieval_heads.overlap import unequal_totals
 from retrieval_heads.study import Study
-from retrieval_heads.wording import change, count, interval, listed, p_value, percent, place, points
+from retrieval_heads.wording import change, count, heads, interval, listed, p_value, percent, place, points
 
 USABLE_BASELINE = 0.5
 """The unablated accuracy from which on a cut has enough right answers to take away."""
@@ -126,8 +124,8 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
     if tables["effects"].empty:
         return []
     level = study.level(tables["effects"])
-    effects = at(tables["effects"], pooled=_POOLED, k=level)
-    controls = at(tables["against_random"], pooled=_POOLED, k=level)
+    effects = at_level(at(tables["effects"], pooled=_POOLED), level)
+    controls = beside(tables["against_random"], effects)
     found = []
     for model in study.order("model", tables["effects"]["model"]):
         for method in study.order("method", tables["effects"]["method"]):
@@ -142,27 +140,29 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
             else:
                 # "layer" sorts before "none": the stricter control is the one to quote.
                 outcome, sentence = _against_random(
-                    tables, top.iloc[0], random.sort_values("matching").iloc[0], name, study
+                    tables, top.iloc[0], random.sort_values("matching").iloc[0], name, level, study
                 )
             found.append(Claim("top_heads_matter_more_than_random", statement, outcome, sentence))
     return found
 
 
-def _against_random(tables: Tables, top: pd.Series, random: pd.Series, name: str, study: Study) -> tuple[Outcome, str]:
-    k, layers = int(top["k"]), ""
+def _against_random(
+    tables: Tables, top: pd.Series, random: pd.Series, name: str, level: int, study: Study
+) -> tuple[Outcome, str]:
+    layers = ""
     if random["matching"] == "layer":
         layers = " of the same layers"
         if random["matched"] < 1:
             layers = f" ({percent(random['matched'])} of them of the same layers, the rest of the nearest)"
-    fewer = "" if top["size"] == k else f" (on average {top['size']:.1f}, for ties end some rankings' top sets early)"
+    fewer = "" if top["size"] == level else f" ({heads(top['size'])}, for ties end top sets early)"
     draws = "" if random["draws"] > 1 else " (drawn once)"
     what = (
-        f"Cutting the top {k} heads{fewer} of {name} in {study.label('model', top['model'])} takes accuracy from "
+        f"Cutting the top {level} heads{fewer} of {name} in {study.label('model', top['model'])} takes accuracy from "
         f"{percent(top['baseline'])} to {percent(top['accuracy'])}, "
         f"cutting as many random heads{layers}{draws} to {percent(random['accuracy'])}"
     )
     if pd.isna(random["p_holm"]):  # counts alone: the test is over configurations
-        same = {"a": random["matching"], "b": random["model"], "method": random["method"], "k": k}
+        same = {"a": random["matching"], "b": random["model"], "method": random["method"], "k": level}
         tests = of_tests(tables, AGAINST_RANDOM, **same)
         test = tests.iloc[0] if len(tests) else None
         outcome = Outcome.UNDECIDED if test is None else decide(test, study)
@@ -220,13 +220,11 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, what:
         return []
     statement = f"Cutting the top {level} heads costs more accuracy for some {what} than for others"
     means = means.set_index("value").loc[[str(value) for value in study.order(dimension, _typed(dimension, means))]]
-    total = {model: math.prod(grid) for model, grid in grids(tables["rankings"]).items()}
-    # As many heads are another share of a model that has more of them.
-    of = {model: f" (of {total[model]:,} heads)" for model in total} if len(set(total.values())) > 1 else {}
+    total = unequal_totals(tables["rankings"]) if dimension == "model" else {}
+    of = {model: f" (of its {number:,} heads)" for model, number in total.items()}
     numbers = listed(
         [
-            f"{study.label(dimension, value)}{of.get(value, '') if dimension == 'model' else ''} "
-            f"{points(row['drop'])} ({interval(row, 'drop')})"
+            f"{study.label(dimension, value)}{of.get(value, '')} {points(row['drop'])} ({interval(row, 'drop')})"
             for value, row in means.iterrows()
         ]
     )

@@ -5,11 +5,11 @@ import math
 import pandas as pd
 
 from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide
-from retrieval_heads.derived import LANGUAGE_BROKEN, LANGUAGE_WHOLE, at, guard_at
+from retrieval_heads.derived import LANGUAGE_BROKEN, LANGUAGE_WHOLE, at, at_level, beside, guard_at
 from retrieval_heads.study import Study
 from retrieval_heads.wording import count, interval, nats, p_value, percent, place, points
 
-_RANDOM = {"layer": "random heads of the same layers", "none": "random heads of any layer"}
+_RANDOM = {"layer": "random heads matched by layer", "none": "random heads of any layer"}
 
 
 def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
@@ -17,7 +17,7 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
     if "guard" not in tables or tables["effects"].empty:
         return []
     level = study.level(tables["effects"])
-    effects = at(tables["effects"], pooled=("question", "context_length"), k=level)
+    effects = at_level(at(tables["effects"], pooled=("question", "context_length")), level)
     prose = guard_at(tables["guard"])
     prose = prose[prose["k"] == level]
     found = []
@@ -28,8 +28,7 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
             own = sets[sets["source"] == "method"]
             if top.empty or own.empty:
                 continue
-            random = tables["against_random"]
-            random = at(random, pooled=("question", "context_length"), k=level, model=model, method=method)
+            random = beside(tables["against_random"], top)
             outcome, verdict = _decide(top.iloc[0], own.iloc[0], _beside(random, sets), study)
             name, where = study.label("method", method), study.label("model", model)
             statement = f"Ablating the top {level} heads of {name} removes retrieval and not the language of {where}"

@@ -7,7 +7,7 @@ from enum import StrEnum
 import pandas as pd
 
 from retrieval_heads.study import Study
-from retrieval_heads.wording import count, hundredths, p_value
+from retrieval_heads.wording import count, hundredths, p_value, sizes
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -89,9 +89,9 @@ def of_tests(tables: Tables, subject: str, **values: object) -> pd.DataFrame:
 def in_words(row: Mapping) -> str:
     """A test's result for the parentheses of a sentence: name, units, corrected p, effect size."""
     effect = "" if pd.isna(row["effect_size"]) else f", {row['effect']} {hundredths(row['effect_size'])}"
-    least, most = row["size_least"], row["size_most"]
     # Where ties end a top set early, what it is compared with is as small.
-    heads = ""
-    if pd.notna(least) and pd.notna(row["k"]) and least < row["k"]:
-        heads = f" at {least:.0f} heads each" if least == most else f" at {least:.0f} to {most:.0f} heads each"
-    return f"{row['test']} test over {count(row['units'], row['unit'])}{heads}, Holm p {p_value(row['p_holm'])}{effect}"
+    fewer = pd.notna(row["k"]) and pd.notna(row["size_least"]) and row["size_least"] < row["k"]
+    return (
+        f"{row['test']} test over {count(row['units'], row['unit'])}{f' at {sizes(row)} heads each' if fewer else ''}, "
+        f"Holm p {p_value(row['p_holm'])}{effect}"
+    )

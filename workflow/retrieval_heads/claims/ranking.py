@@ -167,14 +167,19 @@ def categories_share_heads(tables: Tables, study: Study) -> list[Claim]:
     same = pairs[pairs["a"].map(category) == pairs["b"].map(category)]
     between = unions[unions["dimension"] == "category"]
     if claims and len(same) and len(between):
-        said = [
-            f"within {category[row['a']]} {percent(row['jaccard'])}"
-            for _, row in same.sort_values("jaccard").iterrows()
-        ] + [f"between {row['a']} and {row['b']} {percent(row['jaccard'])}" for _, row in between.iterrows()]
-        chance = f"{percent(pd.concat([same, between])['chance'].min())} to {percent(between['chance'].max())}"
+        said = []
+        for where, rows in _each_grid(pd.concat([same.sort_values("jaccard"), between])):
+            chance = f"{percent(rows['chance'].min())} to {percent(rows['chance'].max())}"
+            numbers = [
+                f"within {category[row['a']]} {percent(row['jaccard'])}"
+                if row["dimension"] == "question"
+                else f"between {row['a']} and {row['b']} {percent(row['jaccard'])}"
+                for _, row in rows.iterrows()
+            ]
+            said.append(f"{listed(numbers)}{where}, where chance gives {chance}")
         sentence = (
             f"{claims[0].sentence} Unions of the top heads over all configurations are larger, and share more by "
-            f"chance alone ({chance}): {listed(said)}."
+            f"chance alone: {'; '.join(said)}."
         )
         claims[0] = Claim(claims[0].rule, claims[0].statement, claims[0].outcome, sentence)
     return claims
@@ -221,7 +226,8 @@ def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
     """All methods rank some heads high, and more than chance would have it."""
     found = []
     every = profiles.of(tables["profiles"])
-    for _, row in of_tests(tables, hypotheses.CONSENSUS).iterrows():
+    for where, rows in _each_grid(of_tests(tables, hypotheses.CONSENSUS)):
+        (row,) = (row for _, row in rows.iterrows())
         group = every[every["grid"] == row["grid"]]
         total = heads_in(row["grid"])
         k = study.consensus_k(total)
@@ -231,14 +237,14 @@ def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
         methods = count(group["method"].nunique(), "method")
         expected = row["statistic"] - row["effect_size"]
         chance = f"chance gives {expected:.2f} on average ({row['test']}, p {p_value(row['p'])})"
-        statement = f"All methods agree on more heads than chance would have it (mean rank below {k})"
+        statement = f"All methods agree on more heads than chance would have it (mean rank below {k}){where}"
         if not len(heads):
             outcome = Outcome.CONTRADICTED
-            sentence = f"No head of {total:,} has a mean rank below {k} under each of {methods}; {chance}."
+            sentence = f"No head of {total:,}{where} has a mean rank below {k} under each of {methods}; {chance}."
         else:
             outcome = Outcome.SUPPORTED if row["p"] < study.alpha else Outcome.UNDECIDED
             sentence = (
-                f"{count(len(heads), 'head')} of {total:,} ({percent(len(heads) / total)}) "
+                f"{count(len(heads), 'head')} of {total:,} ({percent(len(heads) / total)}){where} "
                 f"{'has' if len(heads) == 1 else 'have'} a mean rank below {k} under each of {methods}: {names}; "
                 f"{chance}."
             )
@@ -251,12 +257,14 @@ def questions_have_specialists(tables: Tables, study: Study) -> list[Claim]:
     found = []
     by_question = profiles.of(tables["profiles"], "question")
     for method in study.order("method", by_question["method"]):
-        for grid, group in by_question[by_question["method"] == method].groupby("grid"):
+        for where, group in _each_grid(by_question[by_question["method"] == method]):
             if group["value"].nunique() < 2:
                 continue
+            grid = group["grid"].iloc[0]
             total = heads_in(grid)
             within, beyond = study.top_k_of(total), study.specialist_k(total)
-            name, number = study.label("method", method), len(profiles.specialists(group, within, beyond))
+            name = f"{study.label('method', method)}{where}"
+            number = len(profiles.specialists(group, within, beyond))
             what = f"a mean rank below {within} for one question and beyond {beyond} for the others"
             tests = of_tests(tables, hypotheses.SPECIALISTS, method=method, grid=grid)
             if number == 0:
@@ -295,11 +303,12 @@ def models_rank_heads_differently(tables: Tables, study: Study) -> list[Claim]:
             else:
                 outcome, verdict = Outcome.UNDECIDED, "are not shown to rank heads differently"
             expected = row["statistic"] - row["effect_size"]
+            mean = f"{both['jaccard'].mean():.3f}"
+            shared = f"; of the top heads they share a mean Jaccard of {mean}" if len(both) else ""
             sentence = (
                 f"Under {name}, {names} {verdict}: a head's mean rank differs by {row['statistic']:.1f} places on "
                 f"average, where exchanging the models at random gives {expected:.1f} (permutation test, Holm p "
-                f"{p_value(row['p_holm'])}); of the top heads they share a mean Jaccard of "
-                f"{both['jaccard'].mean():.3f}."
+                f"{p_value(row['p_holm'])}){shared}."
             )
             statement = f"{names} rank heads differently under {name}"
             found.append(Claim("models_rank_heads_differently", statement, outcome, sentence))
@@ -341,14 +350,10 @@ def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
         name = study.label("method", method)
         statement = f"The top heads of {name} break between two neighbouring lengths"
         worst = rows.sort_values("difference", kind="stable").iloc[0]
-        here = pairs[pairs["method"] == method]
-        mean = {
-            (a, b): here[(here["a"].isin([a, b])) & (here["b"].isin([a, b]))]["jaccard"].mean()
-            for a, b in zip(rows["a"], rows["b"], strict=True)
-        }
-        at = (worst["a"], worst["b"])
-        others = listed([f"{mean[pair]:.2f} from {_span(pair)}" for pair in mean if pair != at])
-        numbers = f"mean Jaccard {mean[at]:.2f} from {_span(at)} tokens, but {others}"
+        at, steps = (worst["a"], worst["b"]), list(zip(rows["a"], rows["b"], strict=True))
+        numbers = "; ".join(
+            _steps(of_grid, at, steps, where) for where, of_grid in _each_grid(pairs[pairs["method"] == method])
+        )
         if worst["units"] < MIN_UNITS:
             outcome, sentence = Outcome.UNDECIDED, f"Neighbouring lengths under {name}: {numbers}; too few for a test."
         elif differ and worst["p_holm"] < study.alpha and worst["difference"] <= -BREAK:
@@ -366,6 +371,16 @@ def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
             sentence = f"No break is shown in the top heads of {name}, nor ruled out: {numbers} ({in_words(worst)})."
         found.append(Claim("rankings_break_between_lengths", statement, outcome, sentence))
     return found
+
+
+def _steps(pairs: pd.DataFrame, worst: tuple[str, str], steps: list[tuple[str, str]], where: str) -> str:
+    """The mean Jaccard of two neighbouring lengths, and those of the others."""
+    ends = [frozenset(pair) for pair in zip(pairs["a"], pairs["b"], strict=True)]
+    mean = pairs["jaccard"].groupby(ends).mean()
+    known = [step for step in steps if frozenset(step) in mean]
+    others = listed([f"{mean[frozenset(step)]:.2f} from {_span(step)}" for step in known if step != worst])
+    first = f"mean Jaccard {mean[frozenset(worst)]:.2f} from {_span(worst)} tokens" if worst in known else ""
+    return f"{first}{', but ' if first and others else ''}{others}{where}"
 
 
 def _span(pair: tuple[str, str], between: str = " to ") -> str:
@@ -425,14 +440,16 @@ def top_sets_are_told_apart(tables: Tables, study: Study) -> list[Claim]:
                 sentence = f"{where} tells the heads of each top set apart from the rest, at {_levels(levels)}."
             else:
                 outcome = Outcome.CONTRADICTED
+                # Heads that a ranking leaves out tie behind those that it lists.
+                none_given = "" if (last.size() == math.prod(grid)).all() else ", or none,"
                 cases = int((sizes < pd.Series(levels, index=levels)).sum().sum())
                 empty = int((sizes == 0).sum().sum())
                 none = f"; in {count(empty, 'case')} none are" if empty else ""
                 examples = listed([_short(k, sizes[k]) for k in short[:4]])
                 sentence = (
-                    f"{where} gives equal scores to heads that a top set would have to choose between, in {cases} of "
-                    f"{count(sizes.size, 'case')} (ranking and level): {examples}{none}. Heads beyond are not told "
-                    f"apart from the rest, and {_fate(study)}."
+                    f"{where} gives equal scores{none_given} to heads that a top set would have to choose between, in "
+                    f"{cases} of {count(sizes.size, 'case')} (ranking and level): {examples}{none}. Heads beyond are "
+                    f"not told apart from the rest, and {_fate(study)}."
                 )
             found.append(Claim("top_sets_are_told_apart", statement, outcome, sentence))
     return found

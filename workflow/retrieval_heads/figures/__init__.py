@@ -2,11 +2,14 @@
 
 A figure's file declares ``TITLE``, ``SECTION`` (of the report), ``TABLES`` (what it reads, and so what its job depends
 on) and ``NEEDS`` (how many values of a dimension it takes to show anything), and has
-``draw(tables, study) -> matplotlib Figure``.
+``draw(tables, study) -> matplotlib Figure``, which is a ``style.note`` where there is nothing to show after all.
 """
 
+import re
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
 from types import ModuleType
 
 from retrieval_heads import folder
@@ -43,6 +46,12 @@ def drawable(values: Mapping[str, Sized]) -> list[str]:
     values : the study's values of each dimension (model, method, question, context_length).
     """
     return [name for name, figure in declarations().items() if meets(figure.needs, values)]
+
+
+def note_in(file: Path) -> str | None:
+    """Why a figure shows nothing: the sentence of a ``style.note``, as its SVG file tells it; None for any other."""
+    found = re.search(r"<dc:description>(.*?)</dc:description>", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return unescape(found[1]) if found else None
 
 
 def load(name: str) -> ModuleType:

@@ -25,9 +25,37 @@ _CHARACTER, _NUMBER, _RANGE, _OWN = 0.06, 0.24, 0.49, 0.6
 """The width in inches of a character of a label, and of a cell that holds a number, a range, a chance level."""
 
 
-def pairs_along(overlap: pd.DataFrame, dimension: str) -> pd.DataFrame:
-    """The rows of the overlap table along a dimension whose two top sets have heads."""
-    return overlap[overlap["dimension"] == dimension].dropna(subset="jaccard")
+def pairs_along(table: pd.DataFrame, dimension: str) -> pd.DataFrame:
+    """The rows of the overlap or the unions table along a dimension."""
+    return table[table["dimension"] == dimension]
+
+
+def top_sets_along(table: pd.DataFrame, dimension: str) -> pd.DataFrame:
+    """Those of them that have a Jaccard, for both top sets have heads."""
+    return pairs_along(table, dimension).dropna(subset="jaccard")
+
+
+def each_grid(study: Study, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Rows by their models' grid of heads, and these models; with a single grid, no name.
+
+    Among other numbers of heads, others are shared by chance: so no mean and no chance level is over several grids.
+
+    Parameters
+    ----------
+    rows : of a table with the columns model and grid; of the overlap table along models, a and b are the models.
+    """
+    named = rows["model"].notna()
+    ends = [("model", rows[named]), *((end, rows[~named]) for end in ("a", "b") if not named.all())]
+    grid = {model: name for end, part in ends for model, name in zip(part[end], part["grid"], strict=True)}
+    models: dict[str, list[str]] = {}
+    for model in study.order("model", grid):
+        models.setdefault(grid[model], []).append(study.label("model", model))
+    return [(", ".join(names) if len(models) > 1 else "", rows[rows["grid"] == one]) for one, names in models.items()]
+
+
+def of_models(name: str, models: str) -> str:
+    """A name with the models that it is about, if there are others."""
+    return f"{name} ({models})" if models else name
 
 
 def values_of(study: Study, dimension: str, pairs: pd.DataFrame) -> list:
@@ -140,13 +168,17 @@ def heatmap(
 
 
 def chance_bar(
-    figure: Figure, image: ScalarMappable, axes: list[list[Axes]], single: float, unions: float | None = None
+    figure: Figure,
+    image: ScalarMappable,
+    axes: list[list[Axes]],
+    single: float | None = None,
+    unions: float | None = None,
 ) -> None:
     """A colour bar of Jaccard with the chance level marked: of single rankings, and of unions where they are shown."""
     bar = figure.colorbar(image, ax=[ax for row in axes for ax in row], label="Jaccard", fraction=0.05, aspect=25)
     bar.outline.set_visible(False)
     # With two, the lower one's name hangs from its mark and the higher one's stands on its own, however close they are.
-    marks = [("chance", single, "center" if unions is None else "top")]
+    marks = [] if single is None else [("chance", single, "center" if unions is None else "top")]
     marks += [] if unions is None else [("chance,\nunions", unions, "bottom")]
     for name, level, hangs in marks:
         bar.ax.axhline(level, color=_CHANCE_MARK, linewidth=1.6)
@@ -169,11 +201,6 @@ def keys(study: Study, dimension: str, values: Sequence[str]) -> dict[str, Line2
     return {study.label(dimension, value): Line2D([], [], linestyle="none", **look(study, value)) for value in values}
 
 
-def union_title(grid: str, alone: bool) -> str:
-    """The title of a heatmap of unions, with its grid of heads where there are several."""
-    return "Union over all rankings" + ("" if alone else f",\n{grid} heads".replace(" ", "\N{NO-BREAK SPACE}"))
-
-
 def frame_key() -> dict[str, Patch]:
     """The legend's entry for cells that are framed."""
     return {"Two questions of one category": Patch(**_FRAME)}
@@ -189,22 +216,18 @@ def spread(number: int, width: float) -> np.ndarray:
     return ((np.arange(number) * 0.618034) % 1 - 0.5) * width if number > 1 else np.zeros(number)
 
 
-def strips(axes: Sequence[Axes], rows: Mapping[str, tuple[pd.DataFrame, style.Look]], pairs: pd.DataFrame) -> None:
+def strips(axes: Sequence[Axes], rows: Mapping[str, tuple[pd.DataFrame, style.Look]]) -> None:
     """Rows of single pairs, a panel for each measure: every pair a dot, mean and standard deviation, and chance.
 
     Parameters
     ----------
     axes : a panel for each of ``MEASURES``.
-    rows : name → rows that have the measures, and colour and marker of their mean.
-    pairs : the rows of the overlap table whose chance level to draw, for a row that has none of its own.
+    rows : name → rows that have the measures and their chance levels, and colour and marker of their mean.
     """
     for ax, (measure, title) in zip(axes, MEASURES.items(), strict=True):
         for place, (frame, look) in enumerate(rows.values()):
             _strip(ax, place, frame[measure].dropna().to_numpy(), look)
-            own = frame if "chance" in frame else pairs
-            if len(own):
-                ends = [place - 0.42, place + 0.46]
-                ax.plot([chance(own, measure)] * 2, ends, zorder=3, **CHANCE)
+            ax.plot([chance(frame, measure)] * 2, [place - 0.42, place + 0.46], zorder=3, **CHANCE)
         ax.set_title(title)
         ax.set_yticks(range(len(rows)), list(rows))
         ax.set_ylim(len(rows) - 0.46, -0.54)

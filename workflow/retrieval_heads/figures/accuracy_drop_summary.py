@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from retrieval_heads.derived import at
+from retrieval_heads.derived import at, at_level, beside
 from retrieval_heads.figures import style
 from retrieval_heads.study import Study
 
@@ -21,9 +21,14 @@ _ALL = ""
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per model; groups of bars per question and over all; random heads as diamonds."""
+    if tables["effects"].empty:
+        return style.note(style.NOTHING_ABLATED)
     level = study.level(tables["effects"])
-    effects = _both(tables["effects"], level)
-    controls, control = style.control(_both(tables["against_random"], level))
+    effects = at_level(tables["effects"], level)
+    if effects.empty:
+        return style.note(f"No ranking tells the top {level} heads apart.")
+    controls, control = style.control(_both(beside(tables["against_random"], effects)))
+    effects = _both(effects)
     models, methods = study.order("model", effects["model"]), study.order("method", effects["method"])
     questions = study.order("question", tables["effects"]["question"])
     questions += [_ALL] if len(questions) > 1 else []
@@ -65,8 +70,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     return figure
 
 
-def _both(frame: pd.DataFrame, level: int) -> pd.DataFrame:
-    parts = [at(frame, pooled=["context_length"], k=level), at(frame, pooled=["question", "context_length"], k=level)]
+def _both(frame: pd.DataFrame) -> pd.DataFrame:
+    parts = [at(frame, pooled=["context_length"]), at(frame, pooled=["question", "context_length"])]
     both = pd.concat(parts, ignore_index=True)
     return both.assign(question=both["question"].astype(object).where(both["question"].notna(), _ALL))
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from retrieval_heads import profiles
 from retrieval_heads.figures import _heads, style
 from retrieval_heads.study import Study
+from retrieval_heads.ties import told_apart
 
 TITLE = "Heads that all methods agree on, and the nearest misses"
 SECTION = "consensus"
@@ -28,12 +29,14 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             continue
         k = study.consensus_k(grid.heads)
         agreed = profiles.consensus(rows, k)
-        by_worst = ranks.max(axis=1).sort_values(kind="stable").index
+        worst = ranks.max(axis=1).to_frame("worst")
+        first = told_apart(worst.loc[agreed.index], ["worst"], [True], _AGREED).index
+        misses = told_apart(worst.drop(agreed.index), ["worst"], [True], _MISSES).index
         count = len(agreed) or "No"
         name = f"{count} {'head' if count == 1 else 'heads'} below rank {k:,} with every method"
         parts = {
-            name + (f", the first {_AGREED}" if len(agreed) > _AGREED else ""): agreed.index[:_AGREED],
-            "Nearest misses" if len(agreed) else f"{name}; nearest misses": by_worst[len(agreed) :][:_MISSES],
+            name + (f", the first {len(first)}" if len(agreed) > len(first) else ""): first,
+            "Nearest misses" if len(agreed) else f"{name}; nearest misses": misses,
         }
         for title, heads in parts.items():
             if len(heads):
@@ -41,7 +44,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
                 lists.append(list(heads))
                 sources.append((grid, rows, k))
     if not lists:
-        return style.note("No head is ranked by every method, so there is none that they could agree on.")
+        return style.note(
+            "No head that every method ranks is told apart as one that they agree on, or come nearest to."
+        )
     methods = study.order("method", tables["profiles"]["method"])
     figure, axes = _heads.panels(titles, lists, columns=1, row=max(0.2, 0.085 * len(methods)))
     for ax, heads, (grid, rows, k) in zip(axes, lists, sources, strict=True):

@@ -16,6 +16,8 @@ NEEDS: dict[str, int] = {}
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: models × questions; a curve per method; a band for random heads."""
+    if tables["effects"].empty:
+        return style.note(style.NOTHING_ABLATED)
     figure = style.ablation_curves(tables, study, panel="question", line="method", height=2.0)
     style.legend(figure)
     return figure

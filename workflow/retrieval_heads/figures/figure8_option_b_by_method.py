@@ -16,6 +16,8 @@ NEEDS: dict[str, int] = {}
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: models × methods; a curve per question; a band for random heads, over all questions."""
+    if tables["effects"].empty:
+        return style.note(style.NOTHING_ABLATED)
     figure = style.ablation_curves(tables, study, panel="method", line="question", height=2.4)
     style.legend(figure, columns=3)
     return figure

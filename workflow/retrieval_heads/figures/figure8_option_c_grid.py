@@ -22,6 +22,8 @@ _DASHES = ["-", (0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (2.5, 1.2)), (0, (1, 1
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: (models × methods) × questions; all lengths together, each length as a thin line, and two bands."""
+    if tables["effects"].empty:
+        return style.note(style.NOTHING_ABLATED)
     effects, controls = tables["effects"], at(tables["against_random"], pooled=["context_length"])
     pooled, single = at(effects, pooled=["context_length"]), at(effects)
     models, methods = study.order("model", pooled["model"]), study.order("method", pooled["method"])

@@ -31,7 +31,12 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             panels.append((f"{label}: most stable top heads", stable, grid, method, ranks))
     panels = [panel for panel in panels if len(panel[1])]
     if not panels:
-        return style.note("Each method has ranked the heads once only, so there is no spread of ranks to show.")
+        several = (tables["profiles"]["configurations"] > 1).any()
+        return style.note(
+            "No heads are told apart by the spread of their ranks."
+            if several
+            else "Each method has ranked the heads once only, so there is no spread of ranks to show."
+        )
     lists = [list(zip(shown["layer"], shown["head"], strict=True)) for _, shown, *_ in panels]
     figure, axes = _heads.panels([title for title, *_ in panels], lists, columns=2)
     for ax, heads, (_, shown, grid, method, ranks) in zip(axes, lists, panels, strict=True):

@@ -19,9 +19,11 @@ NEEDS: dict[str, int] = {}
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: methods × models; the share of the top heads in each layer, mean and range over configurations."""
-    top = top_heads(tables["rankings"], study.top_k)
-    models, methods = study.order("model", top["model"]), study.order("method", top["method"])
-    grid = grids(tables["rankings"])
+    rankings = tables["rankings"]
+    top, grid = top_heads(rankings, study.top_k), grids(rankings)
+    if top.empty:
+        return style.note("No ranking tells top heads apart from the rest, so that they lie in no layers.")
+    models, methods = study.order("model", rankings["model"]), study.order("method", rankings["method"])
     figure, axes = style.panels(
         [study.label("method", method) for method in methods],
         [study.label("model", model) for model in models],
@@ -38,7 +40,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
                 ax.bar(range(layers), mean, 0.8, color=look["color"], label=name if len(methods) == 1 else None)
                 ax.vlines(range(layers), low, high, color=style.INK, linewidth=0.8, label="Lowest to highest")
             else:
-                ax.text(0.5, 0.5, f"No ranking by {name}", transform=ax.transAxes, ha="center", va="center")
+                ranked = ((rankings["model"] == model) & (rankings["method"] == method)).any()
+                why = f"{name} tells no\ntop heads apart" if ranked else f"No ranking by {name}"
+                ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center")
             ax.axhline(1 / layers, color=style.RANDOM, linestyle="--", linewidth=1, label="Spread evenly over layers")
             ax.set_xlim(-0.8, layers - 0.2)
             ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
@@ -51,7 +55,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
 
 
 def layer_shares(top: pd.DataFrame, layers: int) -> np.ndarray:
-    """The share of a configuration's top heads that each layer holds, shape (configurations, layers)."""
+    """The share of a configuration's top heads that each layer holds, shape (configurations that have some, layers)."""
     counts = top.groupby(["question", "context_length", "layer"]).size().unstack("layer", fill_value=0)
     counts = counts.reindex(columns=range(layers), fill_value=0).to_numpy(float)
     return counts / counts.sum(axis=1, keepdims=True)

@@ -15,19 +15,25 @@ NEEDS = {"method": 2}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """A panel per model: mean Jaccard over all questions and lengths; and one per grid for the heads in any ranking."""
-    overlap, unions = (_overlap.pairs_along(tables[name], "method") for name in ("overlap", "unions"))
+    """A panel per model: mean Jaccard over all questions and lengths; and one for the heads in any ranking.
+
+    Where models differ in their grids of heads, there is a row per grid, with its models in one panel.
+    """
+    overlap, unions = (_overlap.top_sets_along(tables[name], "method") for name in ("overlap", "unions"))
     if overlap.empty:
         return style.note("No two methods ranked the heads of the same model for the same question and context length.")
-    models, grids = study.order("model", overlap["model"]), sorted(set(unions["grid"]))
-    single = [study.label("model", model) if len(models) > 1 else "Single rankings: mean and range" for model in models]
-    together = [_overlap.union_title(grid, len(grids) == 1) for grid in grids]
+    models, grids = study.order("model", overlap["model"]), _overlap.each_grid(study, overlap)
+    apart = len(models) > 1 and len(grids) == 1
+    titles = [study.label("model", model) for model in models] if apart else ["Single rankings: mean and range"]
     methods = _overlap.values_of(study, "method", overlap)
-    figure, axes = style.panels([""], [*single, *together], height=0.7 + 0.75 * (len(methods) - 1))
     labels = [study.label("method", method) for method in methods]
-    for ax, model in zip(axes[0], models, strict=False):
-        image = _overlap.heatmap(ax, overlap[overlap["model"] == model], methods, labels)
-    for ax, grid in zip(axes[0][len(models) :], grids, strict=True):
-        _overlap.heatmap(ax, unions[unions["grid"] == grid], methods, labels, own_chance=True)
-    _overlap.chance_bar(figure, image, axes, overlap["chance"].mean(), unions["chance"].mean() if grids else None)
+    height = 0.7 + 0.75 * (len(methods) - 1)
+    figure, axes = style.panels([names for names, _ in grids], [*titles, "Union over all rankings"], height=height)
+    for line, (_, rows) in zip(axes, grids, strict=True):
+        parts = [rows[rows["model"] == model] for model in models] if apart else [rows]
+        for ax, part in zip(line[:-1], parts, strict=True):
+            image = _overlap.heatmap(ax, part, methods, labels)
+        together = unions[unions["grid"] == rows["grid"].iloc[0]]
+        _overlap.heatmap(line[-1], together, methods, labels, own_chance=True)
+        _overlap.chance_bar(figure, image, [line], rows["chance"].mean(), together["chance"].mean())
     return figure

@@ -15,22 +15,30 @@ NEEDS = {"method": 2}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """A row per pair of methods, a panel per measure: every configuration a dot, the mean as a line, and chance."""
+    """A row per pair of methods, a panel per measure: every configuration a dot, the mean as a line, and chance.
+
+    Models with other grids of heads have rows of their own.
+    """
     overlap = _overlap.pairs_along(tables["overlap"], "method")
     if overlap.empty:
         return style.note("No two methods ranked the heads of the same model for the same question and context length.")
-    pairs = list(_overlap.each_pair(study, "method", overlap))
-    names = [f"{study.label('method', a)} – {study.label('method', b)}" for a, b, _ in pairs]
+    pairs = [
+        (_overlap.of_models(f"{study.label('method', a)} – {study.label('method', b)}", names), rows)
+        for names, of_grid in _overlap.each_grid(study, overlap)
+        for a, b, rows in _overlap.each_pair(study, "method", of_grid)
+    ]
     lengths, models = study.order("context_length", overlap["context_length"]), study.order("model", overlap["model"])
     ticks = [f"{length:,}" for length in lengths]
-    figure, axes = style.panels(names, list(_overlap.MEASURES.values()), height=1.35, sharey="col")
-    for line, (_, _, rows) in zip(axes, pairs, strict=True):
+    measures = list(_overlap.MEASURES.values())
+    figure, axes = style.panels([name for name, _ in pairs], measures, height=1.35, sharey="col")
+    for line, (_, rows) in zip(axes, pairs, strict=True):
         for ax, measure in zip(line, _overlap.MEASURES, strict=True):
-            for i, model in enumerate(models):
-                aside = 0.6 * (i - (len(models) - 1) / 2) / len(models)
+            own = study.order("model", rows["model"])
+            for i, model in enumerate(own):
+                aside = 0.6 * (i - (len(own) - 1) / 2) / len(own)
                 for place, length in enumerate(lengths):
                     here = rows[(rows["model"] == model) & (rows["context_length"] == length)]
-                    x = place + aside + _overlap.spread(len(here), 0.4 / len(models))
+                    x = place + aside + _overlap.spread(len(here), 0.4 / len(own))
                     look = {**style.model_style(study, model), "markersize": 3.2, "alpha": 0.8, "linestyle": "none"}
                     ax.plot(x, here[measure], **look)
             means = rows.groupby("context_length")[measure].mean().reindex(lengths)

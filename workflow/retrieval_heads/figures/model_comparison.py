@@ -8,22 +8,26 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from retrieval_heads.derived import at_level
 from retrieval_heads.figures import _drops, style
+from retrieval_heads.overlap import unequal_totals
 from retrieval_heads.study import Study
 
 TITLE = "Drop of accuracy in each model"
 SECTION = "models"
-TABLES = ("effects", "mean_drops")
+TABLES = ("rankings", "effects", "mean_drops")
 NEEDS = {"model": 2}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Above, at each level a strip per model; below, configurations in one model against another, at the main level."""
+    if tables["effects"].empty:
+        return style.note(style.NOTHING_ABLATED)
     drops = _drops.configurations(tables["effects"], study)
     models, level = study.order("model", drops["model"]), study.level(tables["effects"])
     if len(models) < 2:
         return style.note("Heads were cut in one model only, so that there is nothing to compare.")
-    pairs = paired(drops[drops["k"] == level], models)
+    pairs = paired(at_level(drops, level), models)
     others, methods = study.order("model", pairs["model"]), study.order("method", pairs["method"])
     # A row of methods for each other model, or the other models side by side where there is but one method.
     by_method = len(methods) > 1 or len(others) == 1
@@ -33,7 +37,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     grid = figure.add_gridspec(1 + rows, columns, height_ratios=[2.5, *[side] * rows])
     top = figure.add_subplot(grid[0, :])
     _drops.strips(top, drops, tables["mean_drops"], study, "model", sorted(drops["k"].unique()))
-    top.set_xlabel("Heads cut")
+    total = unequal_totals(tables["rankings"])
+    of = ", ".join(f"of {total[model]:,} in {study.label('model', model)}" for model in models if total)
+    top.set_xlabel(f"Heads cut ({of})" if of else "Heads cut")
     top.set_ylabel("Drop of accuracy (points)")
     values = pairs[["drop_first", "drop"]].to_numpy()
     ends = (min(values.min(initial=0), 0) - 0.05, max(values.max(initial=0), 0.2) + 0.05)

@@ -19,12 +19,15 @@ _ALL = ""
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """A panel per pair of models, methods side by side at each question; of many models, a heatmap per method."""
-    overlap = _overlap.pairs_along(tables["overlap"], "model")
+    """A panel per pair of models, methods side by side at each question; of many models, a heatmap per method.
+
+    Models with other grids of heads have heatmaps of their own.
+    """
+    overlap = _overlap.top_sets_along(tables["overlap"], "model")
     if overlap.empty:
         return style.note(
             "No two models can be compared head by head: their grids of heads differ, or they share no ranking's "
-            "method, question and context length."
+            "method, question and context length that tells top heads apart."
         )
     pairs = list(_overlap.each_pair(study, "model", overlap))
     if len(pairs) > _MOST_PAIRS:
@@ -62,11 +65,14 @@ def _by_question(ax: Axes, rows: pd.DataFrame, methods: list[str], questions: li
 
 
 def _heatmaps(overlap: pd.DataFrame, study: Study) -> Figure:
-    models, methods = _overlap.values_of(study, "model", overlap), study.order("method", overlap["method"])
-    height = max(1.8, 0.45 * (len(models) - 1) + 0.8)
-    figure, axes = style.panels([""], [study.label("method", method) for method in methods], height=height)
-    labels = [study.label("model", model) for model in models]
-    for ax, method in zip(axes[0], methods, strict=True):
-        image = _overlap.heatmap(ax, overlap[overlap["method"] == method], models, labels)
-    _overlap.chance_bar(figure, image, axes, overlap["chance"].mean())
+    grids, methods = _overlap.each_grid(study, overlap), study.order("method", overlap["method"])
+    models = [_overlap.values_of(study, "model", rows) for _, rows in grids]
+    height = max(1.8, 0.45 * (max(map(len, models)) - 1) + 0.8)
+    titles = [study.label("method", method) for method in methods]
+    figure, axes = style.panels([""] * len(grids), titles, height=height, sharex="row", sharey="row")
+    for line, (_, rows), own in zip(axes, grids, models, strict=True):
+        labels = [study.label("model", model) for model in own]
+        for ax, method in zip(line, methods, strict=True):
+            image = _overlap.heatmap(ax, rows[rows["method"] == method], own, labels)
+        _overlap.chance_bar(figure, image, [line], rows["chance"].mean())
     return figure

@@ -23,18 +23,21 @@ _LOOK = {"color": style.INK, "marker": "o"}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """A panel per measure and a strip per dimension: every pair a dot, mean and standard deviation, and chance."""
-    overlap = tables["overlap"]
+    """A panel per measure and a strip per dimension: every pair a dot, mean and standard deviation, and chance.
+
+    Models with other grids of heads have strips of their own.
+    """
     rows = {}
     for dimension, name in _DIMENSIONS.items():
-        pairs = _overlap.pairs_along(overlap, dimension)
-        if len(pairs):
-            rows[f"{name}\n{len(pairs):,} pair{'s' if len(pairs) > 1 else ''}"] = pairs, _LOOK
+        for models, of_grid in _overlap.each_grid(study, tables["overlap"]):
+            if len(pairs := _overlap.pairs_along(of_grid, dimension)):
+                what = style.wrap(_overlap.of_models(name, models), 24)
+                rows[f"{what}\n{len(pairs):,} pair{'s' if len(pairs) > 1 else ''}"] = pairs, _LOOK
     if not rows:
         return style.note("No two rankings of this study differ in one dimension alone, so that none can be compared.")
     figure = Figure(figsize=(style.WIDTH, max(0.55 * len(rows) + 0.7, 1.6)), layout="constrained")
     axes = figure.subplots(1, len(_overlap.MEASURES), sharey=True)
-    _overlap.strips(axes, rows, overlap)
+    _overlap.strips(axes, rows)
     axes[0].set_ylabel("The two rankings\ndiffer in")
     style.legend(figure, **_overlap.strip_key())
     return figure

@@ -16,6 +16,8 @@ NEEDS = {"question": 2}
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """At each level a strip per question: configurations as dots, their mean with its interval, random heads."""
+    if tables["effects"].empty:
+        return style.note(style.NOTHING_ABLATED)
     if tables["effects"]["question"].nunique() < 2:
         return style.note("Heads were cut for one question only, so that there is nothing to compare.")
     figure = _drops.strips_figure(tables, study, "question")

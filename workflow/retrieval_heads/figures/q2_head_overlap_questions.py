@@ -15,21 +15,22 @@ NEEDS = {"question": 2}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """Left the mean Jaccard of single rankings, right that of the heads in any ranking, a panel per grid of heads."""
-    overlap, unions = (_overlap.pairs_along(tables[name], "question") for name in ("overlap", "unions"))
+    """Left the mean Jaccard of single rankings, right that of the heads in any ranking; a row per grid of heads."""
+    overlap, unions = (_overlap.top_sets_along(tables[name], "question") for name in ("overlap", "unions"))
     if overlap.empty:
         return style.note("No two questions were ranked with the same model, method and context length.")
     questions = _overlap.by_category(study, _overlap.values_of(study, "question", overlap))
     labels = [study.label("question", question) for question in questions]
     framed = _overlap.same_category(study, questions)
-    grids = sorted(set(unions["grid"]))
-    together = [_overlap.union_title(grid, len(grids) == 1) for grid in grids]
+    grids = _overlap.each_grid(study, overlap)
+    titles = ["Single rankings: mean and range", "Union over all rankings"]
     height = max(1.1, 0.6 * (len(questions) - 1)) + 0.6
-    figure, axes = style.panels([""], ["Single rankings: mean and range", *together], height=height)
-    image = _overlap.heatmap(axes[0][0], overlap, questions, labels, framed)
-    for ax, grid in zip(axes[0][1:], grids, strict=True):
-        _overlap.heatmap(ax, unions[unions["grid"] == grid], questions, labels, framed, own_chance=True)
-    _overlap.chance_bar(figure, image, axes, overlap["chance"].mean(), unions["chance"].mean() if grids else None)
+    figure, axes = style.panels([models for models, _ in grids], titles, height=height)
+    for (single, union), (_, rows) in zip(axes, grids, strict=True):
+        together = unions[unions["grid"] == rows["grid"].iloc[0]]
+        image = _overlap.heatmap(single, rows, questions, labels, framed)
+        _overlap.heatmap(union, together, questions, labels, framed, own_chance=True)
+        _overlap.chance_bar(figure, image, [[single, union]], rows["chance"].mean(), together["chance"].mean())
     if framed:
         style.legend(figure, **_overlap.frame_key())
     return figure

@@ -26,32 +26,40 @@ _CONFIGURATION = ["model", "method", "context_length"]
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """Left, within against between categories, a dot per configuration; right, each category, and the unions."""
+    """Left, within against between categories, a dot per configuration; right, each category, and the unions.
+
+    Models with other grids of heads have a row of their own; the tests are about all of them, beyond chance.
+    """
     pairs = _with_category(tables["overlap"], study)
     within = study.order("category", pairs.loc[pairs["category"] != _BETWEEN, "category"])
     if not within:
         return style.note("No category has two questions whose rankings could be compared.")
     if not (pairs["category"] == _BETWEEN).any():
         return style.note("No two questions of different categories were ranked in the same configuration.")
-    figure = Figure(figsize=(style.WIDTH, 3.3), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[1, 1.15])
-    tests = tables["tests"]
+    tests, unions = tables["tests"], tables["unions"]
     tests = tests[(tests["subject"] == HEAD_OVERLAP) & (tests["dimension"] == "category")].set_index("a")
-    _against(left, pairs, tests, study)
-    _each(right, pairs, [*within, _BETWEEN], tests, study)
-    _unions(right, tables["unions"], [*within, _BETWEEN], study)
+    grids = _overlap.each_grid(study, pairs)
+    figure = Figure(figsize=(style.WIDTH, 0.2 + 3.1 * len(grids)), layout="constrained")
+    axes = figure.subplots(len(grids), 2, width_ratios=[1, 1.15], squeeze=False)
+    for (left, right), (models, rows) in zip(axes, grids, strict=True):
+        _against(left, rows, study)
+        left.set_title(models or _tested(tests))
+        _each(right, rows, [*within, _BETWEEN], tests.iloc[:0] if models else tests, study)
+        _unions(right, unions[unions["grid"] == rows["grid"].iloc[0]], [*within, _BETWEEN], study)
+    if len(grids) > 1:
+        figure.supxlabel(_tested(tests))
     style.legend(figure, **_overlap.keys(study, "method", study.order("method", pairs["method"])))
     return figure
 
 
 def _with_category(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Pairs of questions with the category that both belong to."""
-    pairs = _overlap.pairs_along(table, "question")
+    pairs = _overlap.top_sets_along(table, "question")
     a, b = (pairs[end].map(study.categories) for end in ("a", "b"))
     return pairs.assign(category=a.where(a == b, _BETWEEN))
 
 
-def _against(ax: Axes, pairs: pd.DataFrame, tests: pd.DataFrame, study: Study) -> None:
+def _against(ax: Axes, pairs: pd.DataFrame, study: Study) -> None:
     """Mean Jaccard within categories against that between them, and the mean of each method with its intervals."""
     same = pairs["category"] != _BETWEEN
     means = pairs.assign(same=same).groupby([*_CONFIGURATION, "same"])["jaccard"].mean().unstack("same")
@@ -69,7 +77,7 @@ def _against(ax: Axes, pairs: pd.DataFrame, tests: pd.DataFrame, study: Study) -
     level = pairs["chance"].mean()
     _overlap.chance_line(ax, level)
     ax.plot([level, level], [-0.04, end], **_overlap.CHANCE)
-    ax.set(xlim=(-0.04, end), ylim=(-0.04, end), aspect="equal", title=_tested(tests))
+    ax.set(xlim=(-0.04, end), ylim=(-0.04, end), aspect="equal")
     ax.set(xlabel="Jaccard between categories", ylabel="Jaccard within categories")
     ax.grid(axis="x")
 
@@ -124,7 +132,8 @@ def _tested(tests: pd.DataFrame) -> str:
         return ""
     row = tests.loc[_WITHIN]
     difference, low, high = (f"{row[f'difference{end}']:.3f}".replace("-", "−") for end in ("", "_low", "_high"))
-    return f"Within − between: {difference} [{low}, {high}]\n{row['test']}: p {p_value(row['p_holm'])}"
+    numbers = f"{difference} [{low}, {high}]"
+    return f"Within − between, beyond chance: {numbers}\n{row['test']}: p {p_value(row['p_holm'])}"
 
 
 def _steps(number: int) -> np.ndarray:

@@ -25,10 +25,12 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     panels = []
     for grid in grids:
         rows = profiles.of(tables["profiles"], "question", grid=grid.name)
-        for question in by_category(study, rows["value"]):
+        for question in by_category(study, rows.loc[rows["top_share"] > 0, "value"]):
             words = [grid.models] if len(grids) > 1 else []
             words += [study.label("question", question), f"({study.categories.get(question, 'other')})"]
             panels.append(("\n".join(words), grid, shares(rows[rows["value"] == question], grid)))
+    if not panels:
+        return style.note("No ranking tells top heads apart from the rest, so that they lie nowhere.")
     # Maps of few heads per layer are narrow.
     narrow = max(grid.per_layer / grid.layers for grid in grids) < 0.6
     columns = min(len(panels), 4 if narrow else 2 if len(panels) in (2, 4) else 3)

@@ -17,31 +17,40 @@ _NARROWEST = 0.27
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """Panels: methods, or methods × models; Jaccard of each two questions, mean and range over the rest."""
-    overlap = _overlap.pairs_along(tables["overlap"], "question")
+    """Panels: methods, or methods × models or grids of heads; Jaccard of each two questions, mean and range."""
+    overlap = _overlap.top_sets_along(tables["overlap"], "question")
     if overlap.empty:
         return style.note("No two questions were ranked with the same model, method and context length.")
     models, methods = study.order("model", overlap["model"]), study.order("method", overlap["method"])
     questions = _overlap.by_category(study, _overlap.values_of(study, "question", overlap))
     cells = len(questions) - 1
     names = [study.label("method", method) for method in methods]
-    across = [study.label("model", model) for model in models]
     height = max(1.1, 0.6 * cells)
-    if len(models) == 1 or _overlap.cell_width(style.WIDTH, len(models), cells) < _NARROWEST:
+    parts = _overlap.each_grid(study, overlap)
+    chance = overlap["chance"].mean() if len(parts) == 1 else None
+    if _overlap.cell_width(style.WIDTH, len(models), cells) >= _NARROWEST:
+        # Models side by side, for there are few of them, and cells need the width.
+        parts = [(study.label("model", model), overlap[overlap["model"] == model]) for model in models]
+    if len(parts) == 1:
         figure, axes = style.panels([""], names, height=height + 0.6)
-        places = [(ax, overlap["method"] == method) for ax, method in zip(axes[0], methods, strict=True)]
-    else:  # models side by side, for there are few of them, and cells need the width
-        figure, axes = style.panels(names, [style.wrap(name, 66 // len(models)) for name in across], height=height)
+        places = [(ax, method, overlap) for ax, method in zip(axes[0], methods, strict=True)]
+    else:
+        titles = [style.wrap(name, 66 // len(parts)) for name, _ in parts]
+        if chance is None:
+            titles = [
+                f"{title}\n(chance {rows['chance'].mean():.3f})" for title, (_, rows) in zip(titles, parts, strict=True)
+            ]
+        figure, axes = style.panels(names, titles, height=height)
         places = [
-            (ax, (overlap["method"] == method) & (overlap["model"] == model))
+            (ax, method, rows)
             for method, line in zip(methods, axes, strict=True)
-            for model, ax in zip(models, line, strict=True)
+            for (_, rows), ax in zip(parts, line, strict=True)
         ]
     labels = [study.label("question", question) for question in questions]
     framed = _overlap.same_category(study, questions)
-    for ax, chosen in places:
-        image = _overlap.heatmap(ax, overlap[chosen], questions, labels, framed)
-    _overlap.chance_bar(figure, image, axes, overlap["chance"].mean())
+    for ax, method, rows in places:
+        image = _overlap.heatmap(ax, rows[rows["method"] == method], questions, labels, framed)
+    _overlap.chance_bar(figure, image, axes, chance)
     if framed:
         style.legend(figure, **_overlap.frame_key())
     return figure

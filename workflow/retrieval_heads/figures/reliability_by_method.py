@@ -6,34 +6,40 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from retrieval_heads.figures import _overlap, style
+from retrieval_heads.overlap import grid_names
 from retrieval_heads.study import Study
 
 TITLE = "Agreement of a method with itself and of two methods"
 SECTION = "agreement"
-TABLES = ("overlap", "reliability")
+TABLES = ("rankings", "overlap", "reliability")
 NEEDS = {"split_halves": 1}
 
 _LOOK = {"color": style.INK, "marker": "o"}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """A panel per measure: first each method against itself, on two halves of the documents, then each two methods."""
-    overlap, reliability = tables["overlap"], tables["reliability"]
+    """A panel per measure: first each method against itself, on two halves of the documents, then each two methods.
+
+    Models with other grids of heads have strips of their own.
+    """
+    reliability = tables["reliability"]
     if reliability.empty:
         return style.note("No configuration has scores in both halves of the documents.")
+    grids = _overlap.each_grid(study, reliability.assign(grid=grid_names(reliability, tables["rankings"])))
     rows = {}
     for method in study.order("method", reliability["method"]):
-        halves = reliability[reliability["method"] == method]
-        name = style.wrap(study.label("method", method), 20)
-        rows[f"{name},\ntwo halves"] = halves, style.method_style(study, method)
+        for models, of_grid in grids:
+            if len(halves := of_grid[of_grid["method"] == method]):
+                name = style.wrap(_overlap.of_models(study.label("method", method), models), 20)
+                rows[f"{name},\ntwo halves"] = halves, style.method_style(study, method)
     own = len(rows)
-    methods = overlap[overlap["dimension"] == "method"]
-    for a, b, pairs in _overlap.each_pair(study, "method", methods):
-        names = [study.label("method", value) for value in (a, b)]
-        rows[f"{style.wrap(names[0], 20)} –\n{style.wrap(names[1], 20)}"] = pairs, _LOOK
+    for models, of_grid in _overlap.each_grid(study, _overlap.pairs_along(tables["overlap"], "method")):
+        for a, b, pairs in _overlap.each_pair(study, "method", of_grid):
+            names = study.label("method", a), _overlap.of_models(study.label("method", b), models)
+            rows[f"{style.wrap(names[0], 20)} –\n{style.wrap(names[1], 20)}"] = pairs, _LOOK
     figure = Figure(figsize=(style.WIDTH, 0.55 * len(rows) + 0.7), layout="constrained")
     axes = figure.subplots(1, len(_overlap.MEASURES), sharey=True)
-    _overlap.strips(axes, rows, overlap)
+    _overlap.strips(axes, rows)
     for ax in axes if own < len(rows) else ():
         ax.axhline(own - 0.5, color=style.INK, linewidth=0.6)
     style.legend(figure, **_overlap.strip_key())

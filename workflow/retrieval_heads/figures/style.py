@@ -29,6 +29,9 @@ _TOL_MUTED = ["#332288", "#CC6677", "#999933", "#44AA99", "#882255", "#88CCEE", 
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 INK, RANDOM, FAINT = "#222222", "#7A7A7A", "#DDDDDD"
 HEATMAP = "Blues"
+NOTHING_ABLATED = "No top heads were ablated beside an unablated baseline."
+"""What a figure about ablation says where there is none, as where ties leave every top set empty."""
+
 _LAST = ("Mean", "Union", "Chance", "Random heads", "Guessing", "Limit")
 """How labels begin that come last in a legend, in this order."""
 
@@ -36,7 +39,7 @@ Look = dict[str, Any]
 """How something is drawn: keywords of matplotlib, such as color and marker."""
 
 GUESSING = "Guessing, without the document"
-CONTROLS = {"layer": "Random heads of the same layers", "none": "Random heads of any layer"}
+CONTROLS = {"layer": "Random heads matched by layer", "none": "Random heads of any layer"}
 
 mpl.use("agg")
 mpl.rcParams.update(
@@ -297,10 +300,14 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
 
 
 def note(text: str) -> Figure:
-    """A small figure that says in one sentence why there is nothing to show."""
+    """A small figure that says in one sentence why there is nothing to show.
+
+    The sentence is its label too, which no other figure has: the findings say it in the figure's place.
+    """
     lines = wrap(text, 56)
     figure = Figure(figsize=(WIDTH / 2, 0.3 + 0.16 * (lines.count("\n") + 1)))
     figure.text(0.5, 0.5, lines, ha="center", va="center", color=INK, linespacing=1.3)
+    figure.set_label(text)
     return figure
 
 
@@ -310,8 +317,12 @@ def wrap(label: str, width: int = 11) -> str:
 
 
 def save(figure: Figure, *paths: str | Path) -> None:
-    """Save a figure whole or not at all, in the format of each path's suffix; the same figure gives the same bytes."""
+    """Save a figure whole or not at all, in the format of each path's suffix; the same figure gives the same bytes.
+
+    The description in a file's metadata is the sentence of a :func:`note`; other figures have none.
+    """
+    said = {"Description": figure.get_label()} if figure.get_label() else {}
     for path in map(Path, paths):
-        metadata = {"Date": None} if path.suffix == ".svg" else None
+        metadata = {**said, "Date": None} if path.suffix == ".svg" else said
         with whole_file(path) as file:
             figure.savefig(file, format=path.suffix[1:], dpi=200, metadata=metadata)

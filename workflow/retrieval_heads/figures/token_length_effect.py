@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from retrieval_heads.derived import at
+from retrieval_heads.derived import at, at_level, beside
 from retrieval_heads.figures import _drops, style
 from retrieval_heads.study import Study
 
@@ -18,6 +18,8 @@ NEEDS = {"ablated_length": 2}
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """All methods and models together, a curve per level; then each model at the main level, a curve per method."""
+    if tables["effects"].empty:
+        return style.note(style.NOTHING_ABLATED)
     effects = tables["effects"]
     lengths, level = study.order("context_length", effects["context_length"]), study.level(effects)
     if len(lengths) < 2:
@@ -54,8 +56,8 @@ def _levels(ax: Axes, mean_drops: pd.DataFrame, lengths: list[int], level: int) 
 def _methods(
     ax: Axes, tables: Mapping[str, pd.DataFrame], study: Study, model: str, lengths: list[int], level: int
 ) -> None:
-    rows = at(tables["effects"], pooled=["question"], model=model, k=level)
-    _band(ax, style.control(at(tables["against_random"], pooled=["question"], model=model, k=level))[0], lengths)
+    rows = at_level(at(tables["effects"], pooled=["question"], model=model), level)
+    _band(ax, style.control(beside(tables["against_random"], rows))[0], lengths)
     methods = study.order("method", rows["method"])
     for place, method in enumerate(methods):
         label, look = study.label("method", method), style.method_style(study, method)

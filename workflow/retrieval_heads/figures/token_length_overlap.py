@@ -18,27 +18,38 @@ NEEDS = {"context_length": 2}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """A row per method: each two lengths as a heatmap, neighbouring ones as dots. Two lengths make dots alone."""
-    overlap = _overlap.pairs_along(tables["overlap"], "context_length")
+    """A row per method: each two lengths as a heatmap, neighbouring ones as dots. Two lengths make dots alone.
+
+    Models with other grids of heads have rows of their own.
+    """
+    overlap = _overlap.top_sets_along(tables["overlap"], "context_length")
     if overlap.empty:
         return style.note("No two context lengths were ranked with the same model, method and question.")
-    methods, lengths = study.order("method", overlap["method"]), _overlap.values_of(study, "context_length", overlap)
-    chance, questions = overlap["chance"].mean(), study.order("question", overlap["question"])
-    names = [study.label("method", method) for method in methods]
+    lengths, questions = (
+        _overlap.values_of(study, "context_length", overlap),
+        study.order("question", overlap["question"]),
+    )
+    grids = _overlap.each_grid(study, overlap)
+    methods = [study.order("method", rows["method"]) for _, rows in grids]
     if len(lengths) == 2:
-        figure = Figure(figsize=(style.WIDTH, 2.6), layout="constrained")
-        ax = figure.subplots()
-        by_method = [overlap[overlap["method"] == method] for method in methods]
-        _dots(ax, list(zip([style.wrap(name, 18) for name in names], by_method, strict=True)), chance, questions, study)
-        ax.set_title(" and ".join(study.label("context_length", length) for length in lengths))
-        ax.set_ylabel("Jaccard")
+        figure = Figure(figsize=(style.WIDTH, 0.3 + 2.3 * len(grids)), layout="constrained")
+        between = " and ".join(study.label("context_length", length) for length in lengths)
+        panels = figure.subplots(len(grids), 1, squeeze=False)[:, 0]
+        for ax, (models, rows), own in zip(panels, grids, methods, strict=True):
+            names = [style.wrap(study.label("method", method), 18) for method in own]
+            parts = [(name, rows[rows["method"] == method]) for name, method in zip(names, own, strict=True)]
+            _dots(ax, parts, rows["chance"].mean(), questions, study)
+            ax.set_title(_overlap.of_models(between, models))
+            ax.set_ylabel("Jaccard")
     else:
+        lines = [(place, method) for place, own in enumerate(methods) for method in own]
+        names = [_overlap.of_models(study.label("method", method), grids[place][0]) for place, method in lines]
         titles = ["Each two lengths: mean and range", "Neighbouring lengths"]
         figure, axes = style.panels(names, titles, height=1.9, sharex="col", sharey=False)
-        labels = [study.label("context_length", length) for length in lengths]
-        for method, (left, right) in zip(methods, axes, strict=True):
-            rows = overlap[overlap["method"] == method]
-            image = _overlap.heatmap(left, rows, lengths, labels)
+        for (place, method), (left, right) in zip(lines, axes, strict=True):
+            of_grid = grids[place][1]
+            rows, chance = of_grid[of_grid["method"] == method], of_grid["chance"].mean()
+            image = _overlap.heatmap(left, rows, lengths, [study.label("context_length", length) for length in lengths])
             steps = [frozenset(map(str, pair)) for pair in pairwise(lengths)]
             ends = [frozenset(pair) for pair in zip(rows["a"], rows["b"], strict=True)]
             marks = [f"{a:,} –\n{b:,}" for a, b in pairwise(lengths)]
@@ -46,7 +57,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             _dots(right, parts, chance, questions, study)
             right.set_ylabel("Jaccard")
         axes[-1][1].set_xlabel("Context lengths (tokens)")
-        _overlap.chance_bar(figure, image, [[line[0]] for line in axes], chance)
+        for place, (_, of_grid) in enumerate(grids):
+            heatmaps = [line[0] for line, (of, _) in zip(axes, lines, strict=True) if of == place]
+            _overlap.chance_bar(figure, image, [heatmaps], of_grid["chance"].mean())
     style.legend(figure, **_overlap.keys(study, "question", questions))
     return figure
 

@@ -22,13 +22,16 @@ _HEADS = 30
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Heads by the share of all configurations' top sets that hold them, and with each method's share."""
     grids = _heads.grids(tables["profiles"], study)
-    rows = [profiles.of(tables["profiles"], grid=grid.name) for grid in grids]
-    shares = [shares_of_all(of_grid, _HEADS // len(grids) or 1) for of_grid in rows]
-    titles = [grid.models if len(grids) > 1 else "" for grid in grids]
-    if not any(map(len, shares)):
+    panels = []
+    for grid in grids:
+        of_grid = profiles.of(tables["profiles"], grid=grid.name)
+        if len(share := shares_of_all(of_grid, _HEADS // len(grids) or 1)):
+            panels.append((grid.models if len(grids) > 1 else "", of_grid, share))
+    if not panels:
         return style.note("The heads in most top sets are not told apart.")
-    figure, axes = _heads.panels(titles, [list(share.index) for share in shares], columns=2, row=0.165, pad=6)
-    for ax, of_grid, share in zip(axes, rows, shares, strict=True):
+    lists = [list(share.index) for *_, share in panels]
+    figure, axes = _heads.panels([title for title, *_ in panels], lists, columns=2, row=0.165, pad=6)
+    for ax, (_, of_grid, share) in zip(axes, panels, strict=True):
         ax.barh(range(len(share)), share, 0.72, color=style.FAINT, label="All methods")
         methods = study.order("method", of_grid["method"])
         for method, shift in zip(methods, _heads.shifts(len(methods)), strict=True):

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from retrieval_heads.claims.outcome import of_tests
-from retrieval_heads.derived import at, guard_at
+from retrieval_heads.derived import at, at_level, beside, guard_at
 from retrieval_heads.hypotheses import AGAINST_RANDOM
 from retrieval_heads.sections.blocks import Section, TableBlock, Tables
 from retrieval_heads.sections.parts import (
@@ -75,6 +75,8 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
     means = mean_drops(study, tables, "method")
     means = means[means["k"].eq(level).fillna(False)]
     tests = of_tests(tables, AGAINST_RANDOM, k=level, b=None)
+    pooled = at_level(at(tables["effects"], pooled=["question", "context_length"]), level)
+    share = beside(tables["against_random"], pooled).groupby(["method", "matching"])["matched"].mean()
     rows = []
     for method in study.order("method", means["value"]):
         here = means[means["value"] == method]
@@ -86,7 +88,7 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
                 random, more = (of_kind[of_kind["source"] == source].iloc[0] for source in ("random", "difference"))
                 p = p_cell(test.iloc[0]["p_holm"]) if len(test) else ""
                 effect = hundredths(test.iloc[0]["effect_size"]) if len(test) else ""
-                names = [study.label("method", method), MATCHING[kind]]
+                names = [study.label("method", method), matched(kind, share.get((method, kind)))]
                 numbers = [estimate(row, "drop", "") for row in (top, random, more)]
                 rows.append([*names, *numbers, p, effect, str(top["configurations"])])
     header = ["Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p", "Effect size", "n"]
@@ -96,8 +98,8 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
 
 def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
     level = study.level(tables["effects"])
-    controls = at(tables["against_random"], pooled=["question"], k=level)
-    accuracy = at(tables["effects"], pooled=["question"], k=level)
+    accuracy = at_level(at(tables["effects"], pooled=["question"]), level)
+    controls = beside(tables["against_random"], accuracy)
     accuracy = accuracy.set_index(["model", "context_length", "method"])
     rows = []
     for key, group in in_order(study, controls, ["model", "context_length", "method"]):
@@ -108,7 +110,7 @@ def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
                     study.label("model", model),
                     study.label("context_length", length),
                     study.label("method", method),
-                    f"{matched(row)}, {row['draws']} drawn",
+                    f"{matched(row['matching'], row['matched'])}, {row['draws']} drawn",
                     f"{row['size']:.4g}",
                     estimate(accuracy.loc[key], "drop", ""),
                     estimate(row, "drop", ""),
@@ -162,7 +164,7 @@ def _guard(study: Study, tables: Tables) -> list[TableBlock]:
             ]
             names = [study.label("model", model), study.label("method", method), str(row["k"])]
             rows.append([*names, estimate(row, "drop", ""), *changes])
-    random = [f"Prose, random heads of {MATCHING[kind]}" for source, kind in kinds if source == "random"]
+    random = [f"Prose, random heads {MATCHING[kind]}" for source, kind in kinds if source == "random"]
     header = ["Model", "Method", "Heads ablated", "Drop of accuracy", "Prose, top heads", *random]
     title = "Drop of accuracy in points, and change of the log-probability of prose in nats per token"
     return table("guard", title, header, rows, len(header) - 2)

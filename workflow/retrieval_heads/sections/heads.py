@@ -61,7 +61,11 @@ def layers(study: Study, tables: Tables) -> Section:
         name, where = study.label("method", method), study.label("model", model)
         rows.append([where, name, named, f"{low} to {high}", f"{group['layer'].mean():.1f}", f"{used} of {total}"])
         said.append(f"half of the top heads of {name} in {where} lie in layers {low} to {high} of {total}")
-    text = f"Layers count from 0 to the number of layers less one: {listed(said)}."
+    text = (
+        f"Layers count from 0 to the number of layers less one: {listed(said)}."
+        if said
+        else "No ranking tells top heads apart from the rest, so that they lie in no layers."
+    )
     header = [
         "Model",
         "Method",
@@ -142,8 +146,8 @@ def volatility(study: Study, tables: Tables) -> Section:
         return Section("volatility", [Paragraph("Each method has a single ranking, so no rank can swing.")])
     spread = listed(
         [
-            f"{group['sd_rank'].median():.0f} under {study.label('method', method)}"
-            for (_, method), group in _grids_and_methods(study, every)
+            f"{group['sd_rank'].median():.0f} under {study.label('method', method)}{_where(every, grid)}"
+            for (grid, method), group in _grids_and_methods(study, every)
         ]
     )
     text = (
@@ -175,7 +179,7 @@ def universal(study: Study, tables: Tables) -> Section:
         k = study.top_k_of(heads_in(grid))
         said.append(
             f"{study.label('method', method)} has {count(len(always), 'head')} in the top {k} of all its "
-            f"{count(group['configurations'].max(), 'ranking')}"
+            f"{count(group['configurations'].max(), 'ranking')}{_where(every, grid)}"
         )
         for _, row in found.iterrows():
             names = [grid, study.label("method", method), head_name(row["layer"], row["head"])]
@@ -221,6 +225,11 @@ def head_map(study: Study, tables: Tables) -> Section:
 def _rank(rank: float) -> str:
     """A rank that ties may have made a mean of several: 7, or 31.5."""
     return f"{rank:.1f}".removesuffix(".0")
+
+
+def _where(profiles_: pd.DataFrame, grid: str) -> str:
+    """Which models a number is about, where their grids of heads differ."""
+    return f" in models of {grid} heads" if profiles_["grid"].nunique() > 1 else ""
 
 
 def _grids_and_methods(study: Study, rows: pd.DataFrame):

@@ -71,12 +71,17 @@ def _limits(study: Study, tables: Tables) -> list[str]:
         found.append(
             "With heads ablated nothing but questions was asked, so lost retrieval is not told from a broken model."
         )
-    draws = controls["draws"].max() if len(controls) else 0
+    draws, single = (controls["draws"].max(), (controls["draws"] == 1).all()) if len(controls) else (0, False)
     found.append(
-        f"Random heads were drawn {'once' if draws == 1 else count(draws, 'time')} for each top set."
+        f"Random heads were drawn {'once' if single else f'{draws} times at most'} for each top set."
         if draws
         else "No random heads were cut, so nothing tells what cutting any heads would cost."
     )
+    if (controls["matched"] < 1).any():
+        found.append(
+            "Not all random heads that were matched by layer are from the layers of the top heads, which have too few "
+            "others; the rest are from the nearest layers."
+        )
     if len(controls) and not (controls["matching"] == "layer").any():
         found.append(
             "Random heads were drawn from any layer: what is due to the layers of the top heads is not told apart."

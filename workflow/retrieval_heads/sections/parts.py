@@ -8,9 +8,10 @@ import pandas as pd
 from retrieval_heads.claims import about
 from retrieval_heads.claims.outcome import of_tests
 from retrieval_heads.hypotheses import DROP
+from retrieval_heads.overlap import unequal_totals
 from retrieval_heads.sections.blocks import Block, Findings, Paragraph, TableBlock, Tables
 from retrieval_heads.study import Study
-from retrieval_heads.wording import estimate, hundredths, listed, p_cell, percent
+from retrieval_heads.wording import estimate, hundredths, listed, p_cell, percent, sizes
 
 DIMENSION = {
     "model": "Model",
@@ -29,15 +30,20 @@ PLURAL = {
     "context_length": "context lengths",
 }
 
-MATCHING = {"layer": "the same layers", "none": "any layer"}
-"""Where random heads were drawn from."""
+MATCHING = {"layer": "matched by layer", "none": "of any layer"}
+"""How random heads were drawn."""
 
 
-def matched(row: pd.Series) -> str:
-    """Where the random heads of a row of ``against_random`` are from: the same layers, or how many of them are."""
-    if pd.isna(row["matched"]) or row["matched"] == 1:
-        return MATCHING[row["matching"]]
-    return f"{percent(row['matched'])} from {MATCHING[row['matching']]}, the rest from the nearest"
+def matched(matching: str, share: float) -> str:
+    """Where random heads are from: any layer, the same layers, or how many of them are from the same.
+
+    Parameters
+    ----------
+    matching, share : the columns ``matching`` and ``matched`` of ``against_random``.
+    """
+    if matching == "none":
+        return "any layer"
+    return "the same layers" if share == 1 else f"{percent(share)} from the same layers, the rest from the nearest"
 
 
 NONE_CUT = Paragraph("No top heads were cut beside an uncut baseline.")
@@ -103,6 +109,8 @@ def mean_drops(study: Study, tables: Tables, dimension: str) -> pd.DataFrame:
 def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> list[Block]:
     """What a cut costs for each value of a dimension: the section's claims, mean drops, and tests of differences.
 
+    Where models differ in their number of heads, their names say of how many.
+
     Parameters
     ----------
     key : the section's.
@@ -117,6 +125,7 @@ def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> 
         *_drops_by_level(study, tables, dimension, f"{name}_drops", f"Mean drop of accuracy by {by}, in points"),
         *_tests(
             study,
+            tables,
             of_tests(tables, DROP, dimension=dimension, k=level),
             dimension,
             f"{name}_tests",
@@ -141,7 +150,7 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
                 cells = [here[here["k"].isna() if k is None else here["k"].eq(k).fillna(False)] for k in levels]
                 lines.append(
                     [
-                        study.label(dimension, value),
+                        _named(study, tables, dimension, value),
                         heads,
                         *(estimate(cell.iloc[0], "drop", "") if len(cell) else "" for cell in cells),
                         f"{100 * cells[-1].iloc[0]['drop_sd']:.1f}",
@@ -152,12 +161,19 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
     return table(name, title, header, lines, len(levels) + 2)
 
 
-def _tests(study: Study, tests: pd.DataFrame, dimension: str, name: str, title: str) -> list[TableBlock]:
+def _named(study: Study, tables: Tables, dimension: str, value: object) -> str:
+    total = unequal_totals(tables["rankings"]) if dimension == "model" else {}
+    return f"{study.label(dimension, value)}{f' ({total[value]:,} heads)' if value in total else ''}"
+
+
+def _tests(
+    study: Study, tables: Tables, tests: pd.DataFrame, dimension: str, name: str, title: str
+) -> list[TableBlock]:
     """Named tests along one dimension, of each pair of values and of all together."""
     lines = []
     for _, row in tests.iterrows():
         every = pd.isna(row["a"])
-        compared = "all" if every else " − ".join(study.label(dimension, row[end]) for end in ("a", "b"))
+        compared = "all" if every else " − ".join(_named(study, tables, dimension, row[end]) for end in ("a", "b"))
         lines.append(
             [
                 compared,
@@ -172,12 +188,6 @@ def _tests(study: Study, tests: pd.DataFrame, dimension: str, name: str, title: 
         )
     header = ["Compared", "Heads", "Difference", "Test", "p", "Holm p", "Effect size", "Measure"]
     return [replace(block, numeric=frozenset({1, 2, 4, 5, 6})) for block in table(name, title, header, lines)]
-
-
-def sizes(row: pd.Series) -> str:
-    """How many heads were ablated in what a test compares: 20, or 17 to 20 where some rankings tell fewer apart."""
-    least, most = (int(row[name]) for name in ("size_least", "size_most"))
-    return str(most) if least == most else f"{least} to {most}"
 
 
 def leading_layers(layers: pd.Series, number: int) -> str:

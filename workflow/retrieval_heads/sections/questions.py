@@ -91,6 +91,8 @@ def _layers(study: Study, tables: Tables) -> list[TableBlock]:
     for model in study.order("model", top["model"]):
         for question in study.order("question", top["question"]):
             here = top[(top["model"] == model) & (top["question"] == question)]
+            if here.empty:  # all its top sets are
+                continue
             names = [study.label("model", model), study.label("question", question), study.categories.get(question, "")]
             rows.append([*names, leading_layers(here["layer"], _LAYERS), f"{here['layer'].mean():.1f}"])
     header = ["Model", "Question", "Category", f"The {_LAYERS} layers with most top heads", "Mean layer"]

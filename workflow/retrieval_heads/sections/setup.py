@@ -8,7 +8,7 @@ from retrieval_heads.analysis import gaps
 from retrieval_heads.derived import at
 from retrieval_heads.overlap import grids
 from retrieval_heads.sections.blocks import Block, Items, Paragraph, Section, TableBlock, Tables
-from retrieval_heads.sections.parts import MATCHING, findings, in_order, sentence, table
+from retrieval_heads.sections.parts import findings, in_order, matched, sentence, table
 from retrieval_heads.study import Study
 from retrieval_heads.wording import estimate, listed
 
@@ -107,7 +107,7 @@ def _baseline(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
 def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
     config = study.config
     controls = tables["against_random"]
-    draws = controls.groupby("matching")["draws"].max() if len(controls) else {}
+    draws = controls.groupby("matching").agg(draws=("draws", "max"), matched=("matched", "mean")).itertuples()
     bootstrap = tables["effects"]["documents"].notna().any()
     documents = config.get("documents") or {}
     rankings = tables["rankings"]
@@ -118,7 +118,7 @@ def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
         ("Documents", ", ".join(f"{key} {value}" for key, value in documents.items())),
         ("Context lengths", sentence(study, "context_length", rankings["context_length"])),
         ("Heads cut", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
-        ("Random draws", ", ".join(f"{number} of {MATCHING[kind]}" for kind, number in draws.items())),
+        ("Random draws", "; ".join(f"{row.draws} of {matched(row.Index, row.matched)}" for row in draws)),
         ("Way of cutting", listed(sorted(set(tables["effects"]["mode"])))),
         ("Tokens it acts on", listed(sorted(set(tables["effects"]["scope"])))),
         ("Bootstrap resamples", f"{study.resamples:,}" if bootstrap else ""),
