@@ -90,11 +90,11 @@ class TestConsensus:
         figure = consensus_heads.draw(made(), STUDY)
         rows = profiles.of(made()["profiles"])
         ranks = profiles.mean_ranks(rows, "method").max(axis=1).sort_values(kind="stable")
-        agreed = [head_name(*head) for head in ranks[ranks < 30].index]
-        missed = [head_name(*head) for head in ranks[ranks >= 30].index]
-        assert agreed and missed
-        assert names_of(figure.axes[0]) == agreed[:20]
-        assert names_of(figure.axes[1]) == missed[:8]
+        agreed, missed = ranks[ranks < 30], ranks[ranks >= 30]
+        for ax, heads, room in ((figure.axes[0], agreed, 20), (figure.axes[1], missed, 8)):
+            # Heads whose worst rank is the same come together or not at all.
+            told = [head for head, worst in heads.items() if (heads <= worst + 1e-9).sum() <= room]
+            assert names_of(ax) == [head_name(*head) for head in told] and told
         assert figure.axes[0].get_title(loc="left").startswith(f"{len(agreed)} heads below rank 30 with every method")
 
     def test_dots_are_mean_ranks_and_lines_ranges(self):

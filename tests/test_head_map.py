@@ -10,6 +10,7 @@ import pytest
 
 from made_tables import METHODS, QUESTIONS, make_rankings, make_study
 from retrieval_heads import head_map, report
+from retrieval_heads.rankings import placed
 
 STUDY = make_study(models=("small", "large"))
 NODE = shutil.which("node")
@@ -140,11 +141,25 @@ class TestScript:
             assert shown["rank"] == pytest.approx(np.mean([(8 + 40) / 2 if rank is None else rank for rank in ranks]))
         assert None in found and any(shown and shown["listed"] < 8 for shown in found)
 
+    def test_equal_heads_share_their_rank_and_are_counted(self, rankings):
+        study = make_study(models=("small",), methods=("wu24",), questions=("hq_state",))
+        scores = [0.5, 0.4, 0.4, *[0.0] * 21]
+        rows = make_rankings(study).sort_values(["context_length", "layer", "head"])
+        tied = head_map.data(study, placed(rows.assign(score=scores * 2)))
+        choice = "{ model: 0, question: 0, length: %s }"
+        found = self.run(tied, f"means(data, {choice % 0}, 0)")
+        assert [head["rank"] for head in found] == [1, 2.5, 2.5, *[14] * 21]
+        assert [head["equal"] for head in found] == [0, 1, 1, *[20] * 21]
+        assert {head["equal"] for head in self.run(tied, f"means(data, {choice % 'null'}, 0)")} == {0}
+
     def test_words(self, data):
-        one = {"rank": 3, "score": -0.01234, "listed": 1, "rankings": 1}
-        some = {"rank": 3.25, "score": 0.5, "listed": 1, "rankings": 4}
-        assert self.run(data, f"[null, {json.dumps(one)}, {json.dumps(some)}].map(described)") == [
+        one = {"rank": 3, "equal": 0, "score": -0.01234, "listed": 1, "rankings": 1}
+        two, many = {**one, "rank": 3.5, "equal": 1}, {**one, "rank": 14, "equal": 20, "score": 0}
+        some = {"rank": 3.25, "equal": 0, "score": 0.5, "listed": 1, "rankings": 4}
+        assert self.run(data, f"[null, ...{json.dumps([one, two, many, some])}].map(described)") == [
             "not listed",
             "rank 3, score −0.01234",
+            "rank 3.5 (equal with 1 other), score −0.01234",
+            "rank 14 (equal with 20 others), score 0",
             "mean rank 3.3, mean score 0.5, listed in 1 of 4",
         ]
