@@ -292,5 +292,6 @@ def test_the_break_is_found_by_its_test(study, pairs):
     found = found[found["difference"] < 0].set_index(["method", "a", "b"])
     # QRHead was computed in the other way from 4,096 tokens on.
     assert {(SUMMED, "4096", "6144"), (QRHEAD, "2048", "4096")} <= set(found.index)
-    assert found.loc[(SUMMED, "4096", "6144"), "p"] == found.loc[(QRHEAD, "2048", "4096"), "p"] == 2 / 2**8
+    # Of 9,999 relabelings of the lengths, one at most takes them as far apart.
+    assert (found.loc[[(SUMMED, "4096", "6144"), (QRHEAD, "2048", "4096")], "p"] <= 2 / 10_000).all()
     assert len(found) == 3 and found.loc[(WU24, "2048", "4096"), "difference"] > -0.1

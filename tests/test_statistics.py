@@ -1,4 +1,4 @@
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 from typing import ClassVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from retrieval_heads.statistics import (
     mean_of_intervals,
     newcombe,
     paired_test,
+    relabeling_test,
     shared_by_all,
     signed_rank,
     widened,
@@ -207,6 +208,42 @@ class TestPermutations:
         values = np.random.default_rng(0).normal(size=(3, 1, 5))
         found = exchange_test(values, spread, "places", np.random.default_rng(0))
         assert (found.statistic, found.p, found.effect_size) == (spread(values), 1, 0)
+
+    def test_pairs_under_other_labels_by_hand_and_by_enumeration(self):
+        # Of three items a and b agree by 3, the others by 0; a and b less the mean of the others is as far from 0 as 3
+        # under one label of c in three.
+        values, weights = np.zeros((3, 3)), np.array([[0, 1, -0.5], [0, 0, -0.5], [0, 0, 0]])
+        values[0, 1] = values[1, 0] = 3
+        one = relabeling_test([(values, weights)], "agreement", np.random.default_rng(0))
+        assert (one.statistic, one.effect_size) == (3, 3) and one.p == pytest.approx(1 / 3, abs=0.02)
+        two = relabeling_test([(values, weights)] * 2, "agreement", np.random.default_rng(0))
+        assert two.statistic == 3 and two.p == pytest.approx(1 / 9, abs=0.02)
+        turned = relabeling_test([(values, -weights)] * 2, "agreement", np.random.default_rng(0))
+        assert (turned.statistic, turned.p) == (-3, two.p)
+        made = np.random.default_rng(1).normal(size=(2, 4, 4)).cumsum(axis=0)
+        weights = np.triu(np.array([[0, 3, -1, -1], [0, 0, -1, -1], [0, 0, 0, 1], [0, 0, 0, 0]]) / 4)
+        blocks = [(each + each.T, weights) for each in made]
+        every = [
+            [(values[np.ix_(order, order)] * weights).sum() for order in permutations(range(4))] for values, _ in blocks
+        ]
+        observed = abs(every[0][0] + every[1][0])
+        exact = np.mean([abs(a + b) >= observed - 1e-9 for a, b in product(*every)])
+        found = relabeling_test(blocks, "agreement", np.random.default_rng(0))
+        assert found.p == pytest.approx(exact, abs=0.02) and 0.05 < exact < 0.95
+
+    def test_skewed_agreement_of_alike_items_is_no_difference(self):
+        """One pair is more often below the mean of five than above, and by less: signed ranks see a difference."""
+        rng = np.random.default_rng(3)
+        weights = np.triu(np.full((4, 4), -1 / 5), 1)
+        weights[0, 1] = 1
+        p, ranked = [], []
+        for _ in range(60):
+            made = np.triu(rng.uniform(size=(60, 4, 4)) < 0.1, 1) * 1.0
+            blocks = [(each + each.T, weights) for each in made]
+            p.append(relabeling_test(blocks, "agreement", rng).p)
+            ranked.append(signed_rank(np.array([(values * weights).sum() for values, _ in blocks])).p)
+        assert np.mean(np.array(p) <= 0.05) <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 60)
+        assert np.mean(np.array(ranked) <= 0.05) > 0.2  # which is why this test is there
 
     def test_sets_that_lie_at_random_by_hand_and_by_enumeration(self):
         found = shared_by_all(4, [1, 1], 1)

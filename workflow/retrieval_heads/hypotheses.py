@@ -8,7 +8,7 @@ small rather than too large.
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from itertools import combinations, pairwise, product
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -253,20 +253,21 @@ def _breaks(study: Study, overlap: pd.DataFrame) -> Iterator[dict]:
     lengths = sorted({int(length) for length in [*pairs["a"], *pairs["b"]]})
     if len(lengths) < 3:
         return
-    neighbours = np.eye(len(lengths), k=1, dtype=bool)
+    place = {str(length): place for place, length in enumerate(lengths)}
     for method, group in pairs.groupby("method"):
-        each = [_each_two(rows, list(map(str, lengths))) for _, rows in group.groupby(["model", "question"])]
+        named = sorted({*group["a"], *group["b"]}, key=place.__getitem__)
+        at = np.array([place[length] for length in named])
+        neighbours = at[None, :] == at[:, None] + 1
+        each = [_each_two(rows, named) for _, rows in group.groupby(["model", "question"])]
         each = [values for values in each if not np.isnan(values).any()]
-        if len(each) < 2:
-            continue
-        if len(lengths) > 3:
+        if len(each) > 1 and neighbours.sum() > 2:
             every = friedman(np.array([values[neighbours] for values in each]))
             yield _row(LENGTH_BREAK, "context_length", every, "ranking group", len(each), method=method)
-        for place, (a, b) in enumerate(pairwise(map(str, lengths))):
+        for a, b in zip(*np.nonzero(neighbours), strict=True):
             here = np.zeros_like(neighbours)
-            here[place, place + 1] = True
+            here[a, b] = True
             blocks = [(values, here, neighbours & ~here) for values in each]
-            yield from _relabeled(study, LENGTH_BREAK, "context_length", blocks, a=a, b=b, method=method)
+            yield from _relabeled(study, LENGTH_BREAK, "context_length", blocks, a=named[a], b=named[b], method=method)
 
 
 def _noise(study: Study, overlap: pd.DataFrame, reliability: pd.DataFrame | None) -> Iterator[dict]:
