@@ -354,7 +354,9 @@ class TestOverlaps:
         same = pairs["a"].map(category) == pairs["b"].map(category)
         beyond = pairs["jaccard"] - pairs["chance"]
         expected = beyond[same].mean() - beyond[~same].mean()
-        assert row["difference"] == pytest.approx(expected) and row["units"] == 4 and row["effect_size"] == 1
+        assert row["difference"] == pytest.approx(expected) == row["effect_size"] and row["units"] == 4
+        # One of three ways to make two pairs of four questions is this one, in each of 4 groups.
+        assert row["p"] == pytest.approx(3.0**-4, abs=0.005)
 
     def test_layer_overlap_by_hand(self):
         rows = [
