@@ -1,7 +1,6 @@
 rule choose_head_sets:
     input:
-        # Lengths are compared at equal sizes, so each has to know how many heads the others tell apart.
-        lambda wildcards: parts("rankings", wildcards.model, ablated_lengths(config)),
+        rules.rank_heads.output[0],
     output:
         f"{OUT}/head_sets/{{model}}/{{length}}.parquet",
     log:

@@ -89,15 +89,14 @@ def shards(stage, model, length):
     )
 
 
-def parts(stage, models=None, lengths=None):
-    """All files of a stage, or those of some models and lengths. The guard has one for each model, else each length."""
-    models = config["models"] if models is None else models
+def parts(stage):
+    """All files of a stage, which has them for each model, and but for the guard for each context length."""
+    models = config["models"]
     if stage == "guard":
         return expand(f"{OUT}/guard/{{model}}.parquet", model=models)
-    if lengths is None and stage == "ablation":
-        lengths = ablated_lengths(config)
-    elif lengths is None:
-        lengths = config["prompts"]["context_lengths"]
+    lengths = (
+        ablated_lengths(config) if stage == "ablation" else config["prompts"]["context_lengths"]
+    )
     if stage in ("scores", "ablation"):
         return [
             file for model in models for length in lengths for file in shards(stage, model, length)

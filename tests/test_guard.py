@@ -44,6 +44,7 @@ class Letters:
 def head_sets(questions=("q0", "q1"), lengths=(60, 90)):
     rows = [
         {"model": "tiny", "question": question, "context_length": length, "k": k, "heads": heads, "draw": None}
+        | {"size": len(heads), "matched": None}
         | {"source": "method" if k else "baseline", "method": "m" if k else None, "matching": None}
         for length in lengths
         for question in questions

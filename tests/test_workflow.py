@@ -194,7 +194,8 @@ def test_exports_are_the_rankings(finished):
 def test_an_imported_list_is_set_beside_the_rankings(finished):
     path, out = finished.path("config", "tiny.yaml"), finished.path("results", "tiny")
     finished.path("lists").mkdir()
-    shutil.copy(out / "exports" / "planted" / "512" / "wu24" / "inc_state.json", finished.path("lists", "theirs.json"))
+    exported = out / "exports" / "planted" / "512" / "summed_attention" / "inc_state.json"
+    shutil.copy(exported, finished.path("lists", "theirs.json"))
     config = path.read_text()
     try:
         path.write_text(f"{config}\nimports:\n  theirs:\n    file: lists/theirs.json\n    label: the other list\n")
@@ -202,13 +203,13 @@ def test_an_imported_list_is_set_beside_the_rankings(finished):
         finished.snakemake("--cores", "2", *TINY)
         imports = pd.read_parquet(out / "tables" / "imports.parquet")
         assert len(imports) == 3 * 2 * 2
-        same = imports.query("method == 'wu24' and question == 'inc_state' and context_length == 512")
+        same = imports.query("method == 'summed_attention' and question == 'inc_state' and context_length == 512")
         assert same[["jaccard", "rbo", "spearman"]].to_numpy() == pytest.approx(1)
         findings = (out / "FINDINGS.md").read_text()
         assert "## Imported lists of heads" in findings
-        mean = imports[imports["method"] == "wu24"]["jaccard"].mean()
+        mean = imports[imports["method"] == "summed_attention"]["jaccard"].mean()
         assert (
-            f"Rankings by Wu24 retrieval head and the other list agree more than chance: mean Jaccard {mean:.3f}"
+            f"Rankings by Summed Attention and the other list agree more than chance: mean Jaccard {mean:.3f}"
             in findings
         )
         assert (out / "pages" / "imports.html").is_file()
@@ -512,7 +513,7 @@ def test_the_worked_example_goes_from_a_table_to_findings(project, tmp_path_fact
     project.snakemake("--cores", "2", "--configfile", "config/own-data.yaml")
     out = project.path("results", "own-data")
     documents = pd.read_parquet(out / "documents.parquet").set_index("doc_id")
-    assert documents.loc["st_brannock", "founder"] == "clara voss"
+    assert documents.loc["st_brannock", "founder"] == "Clara Voss"
     ablation = pd.read_parquet(out / "tables" / "ablation.parquet")
     assert set(ablation["doc_id"]) == set(documents.index[documents["split"] == "test"])
     assert ablation.loc[ablation["source"] == "baseline", "correct"].all()

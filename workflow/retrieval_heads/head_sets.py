@@ -30,7 +30,7 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
 
     Parameters
     ----------
-    rankings : the rankings table, with all heads of each model and all context lengths that are ablated.
+    rankings : the rankings table, with all heads of each model.
     levels : the levels k. The top set is the heads with ``last`` ≤ k, so those of a ranking are nested, and it is
         smaller than k, or missing, where the ranking does not tell k heads apart.
     draws : how many random draws: ``matched`` (layer by layer like the top set) and ``unmatched`` (any head).
@@ -41,8 +41,8 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
     -------
     The head_sets table: for each model, question and length the baseline (no heads), and for each method the top sets
     and their controls, which share no head with them; draws that come out alike are there once. Where a ranking stops
-    at fewer heads, the rankings that it is compared with (of another method, question or length) have a set of that
-    size too (source equal).
+    at fewer heads, the rankings of the same length that it is compared with, of another method or question, have a set
+    of that size too (source equal). Other lengths do not, so that no length has to be ablated again for another.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def _sets_of_model(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[st
             near = {
                 size
                 for other, sizes in asked.items()
-                if sum(one != two for one, two in zip(other, (question, length, method), strict=True)) == 1
+                if other[1] == length and (other[0] == question) != (other[2] == method)
                 for size in sizes
             }
             rows += [

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     params = snakemake.params
-    rankings = tables.read_all(snakemake.input, tables.RANKINGS)
+    rankings = tables.read(snakemake.input[0], tables.RANKINGS)
     sets = choose_head_sets(rankings, params.levels, params.random_draws, params.seed)
-    here = sets[sets["context_length"] == int(snakemake.wildcards.length)]
-    tables.write(here, snakemake.output[0], tables.HEAD_SETS)
+    tables.write(sets, snakemake.output[0], tables.HEAD_SETS)
