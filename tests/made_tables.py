@@ -219,7 +219,8 @@ def analyse(study, rankings, results, reliability=None):
         "mean_drops": drops.mean_drops(measured, study.categories),
     }
     if "doc_id" in results:  # else there was no model to try
-        tables["guard"] = make_guard(study)
+        # The guard reads prose with the heads that are ablated.
+        tables["guard"] = make_guard(study, levels=None if (results["source"] == "method").any() else ())
     tables["tests"] = hypotheses.hypotheses(
         study, rankings, tables["overlap"], tables["profiles"], measured, reliability
     )

@@ -178,6 +178,7 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
         {"model": "planted", "question": question, "context_length": 500, "matching": None, "draw": None, "k": 6}
         | {"method": method, "source": "method" if heads else "baseline", "heads": [head_name(*head) for head in heads]}
         | ({} if heads else {"k": 0})
+        | {"size": len(heads), "matched": None}
         for question in questions
         for method, heads in sets.items()
     ]
@@ -198,7 +199,8 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
     assert change["retrieval"] > -0.01 and change["language"] < -2
 
     study = make_study(models=("planted",), methods=(), questions=tuple(questions), lengths=(500,), levels=(6,))
-    made = {"effects": effects.from_rows(answered, 1, 200).effects, "guard": read}
+    found = effects.from_rows(answered.astype({"matched": float}), 1, 200)
+    made = {"effects": found.effects, "against_random": found.against_random, "guard": read}
     alone, broken = (
         next(
             claim for claim in guarding.ablation_takes_retrieval_alone(made, study) if f"of {name} in" in claim.sentence

@@ -121,7 +121,7 @@ def plainly(scores, documents, splits, seed, k, grid):
         used = doc.groupby([scores[name] for name in DIMENSIONS]).nunique()
         for key in sorted(halves[0].keys() & halves[1].keys()):
             agreement = halves[0][key].compare(halves[1][key])
-            found.append((*key, split, used[key], k, *(agreement[name] for name in ("jaccard", "rbo", "spearman"))))
+            found.append((*key, split, used[key], k, *agreement.values()))
     return pd.DataFrame(found, columns=derived.RELIABILITY.columns)
 
 
