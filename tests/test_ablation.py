@@ -26,6 +26,7 @@ def head_sets():
     rows = [
         {"model": "tiny", "question": question, "context_length": 60, "source": source, "k": k, "heads": heads}
         | {"method": "m" if k else None, "matching": "none" if source == "random" else None, "draw": None}
+        | {"size": len(heads), "matched": None}
         for question, sets in SETS.items()
         for source, k, heads in sets
     ]
