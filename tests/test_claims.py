@@ -299,7 +299,7 @@ class TestGuarding:
         assert found.outcome is SUPPORTED and "retrieval is lost, and the language is left" in found.sentence
         assert "Ablating the top 20 heads of Summed attention in small takes accuracy from" in found.sentence
         assert "−0.04 nats per token on average over 4 sets of heads (lowest −0.04)" in found.sentence
-        assert "ablating as many random heads matched by layer by −0.01" in found.sentence
+        assert "ablating as many random heads of the same layers by −0.01" in found.sentence
         broken = one(rule, self.tables(prose=lambda *_: -4.3), BRIEF)
         assert broken.outcome is CONTRADICTED and "the model is broken" in broken.sentence
         kept = one(rule, self.tables(top=lambda method, k: 1.1, baseline=1.1, documents=40), BRIEF)

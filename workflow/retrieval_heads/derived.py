@@ -310,12 +310,13 @@ def guard_at(guard: pd.DataFrame, by: Iterable[str] = ("model", "method", "k")) 
     Returns
     -------
     For each source (method and random), matching ("" for a method's own heads) and value of ``by``: mean, lowest and
-    highest change in nats per token, and the number of sets.
+    highest change in nats per token, the number of sets, and the mean share of heads matched by layer.
     """
     rows = guard[guard["source"].isin(["method", "random"])]
     rows = rows.assign(matching=rows["matching"].astype(object).where(rows["matching"].notna(), ""))
-    grouped = rows.groupby(["source", "matching", *by], sort=True)["change"]
-    return grouped.agg(change="mean", lowest="min", highest="max", sets="size").reset_index()
+    grouped = rows.groupby(["source", "matching", *by], sort=True)
+    of = {"change": ("change", "mean"), "lowest": ("change", "min"), "highest": ("change", "max")}
+    return grouped.agg(**of, sets=("change", "size"), matched=("matched", "mean")).reset_index()
 
 
 def at_level(effects: pd.DataFrame, level: int) -> pd.DataFrame:
@@ -326,6 +327,16 @@ def at_level(effects: pd.DataFrame, level: int) -> pd.DataFrame:
 def beside(controls: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
     """The rows of against_random that belong to rows of effects."""
     return controls.merge(effects[list(EFFECTS.key)], on=list(EFFECTS.key))
+
+
+def strictest(controls: pd.DataFrame, top: pd.Series) -> pd.Series:
+    """The control to hold a row of effects against: matched by layer where there is such, and with all its prompts.
+
+    A control can be missing in some configurations; one that has them all goes before a stricter one that has not.
+    """
+    whole = controls[controls["prompts"] == top["prompts"]]
+    # "layer" sorts before "none".
+    return (whole if len(whole) else controls).sort_values("matching").iloc[0]
 
 
 def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:

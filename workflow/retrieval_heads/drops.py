@@ -147,7 +147,9 @@ def mean_drops(drops: Drops, categories: Mapping[str, str]) -> pd.DataFrame:
     for grouping in ("all", *_GROUPINGS):
         for by_level in (True, False):
             by = [grouping, *_KIND, *(["k"] if by_level else [])]
-            for key, group in rows.groupby(by, dropna=False, sort=True):
+            # Over all levels a set counts once, though it be the top set of several.
+            each = rows if by_level else rows.drop_duplicates([*CELL, "method", "size", *_KIND])
+            for key, group in each.groupby(by, dropna=False, sort=True):
                 value, source, matching, *k = key
                 estimate = drops.mean(drops.rows.index.isin(group.index))
                 found.append(
@@ -188,10 +190,13 @@ def at_equal_size(rows: pd.DataFrame, fixed: list[str], dimension: str, levels: 
         # A value may have several configurations, as a category has questions: then each of them counts.
         each = [name for name in ("question", dimension) if name in group]
         common = set.intersection(*(set(of["size"]) for _, of in group.groupby(each)))
+        compared = set()
         for k in levels:
-            if fitting := [size for size in common if size <= k]:
+            size = max((size for size in common if size <= k), default=None)
+            if size is not None and size not in compared:
+                compared.add(size)
                 # A set can be there as the top set of several levels, and as the one that is as large as another.
-                chosen = group[group["size"] == max(fitting)]
+                chosen = group[group["size"] == size]
                 known = [name for name in (*CELL, "method", "doc_id") if name in group]
                 found.append(chosen.drop_duplicates(known).assign(k=k))
     return pd.concat(found, ignore_index=True)

@@ -12,7 +12,7 @@ from retrieval_heads.claims.outcome import (
     in_words,
     of_tests,
 )
-from retrieval_heads.derived import at, at_level, beside
+from retrieval_heads.derived import at, at_level, beside, strictest
 from retrieval_heads.hypotheses import AGAINST_RANDOM, DROP
 from retrieval_heads.overlap import unequal_totals
 from retrieval_heads.study import Study
@@ -41,6 +41,8 @@ def baseline_is_usable(tables: Tables, study: Study) -> list[Claim]:
             outcome = Outcome.UNDECIDED
             end = f"which does not tell whether it can answer {percent(USABLE_BASELINE)} of such prompts"
         statement = f"{name} answers enough test prompts for a cut to show"
+        if unknown := _unseen(tables, effects=at(tables["effects"], model=model), model=model):
+            outcome, end = (Outcome.UNDECIDED, f"but {unknown}") if outcome is Outcome.SUPPORTED else (outcome, end)
         found.append(Claim("baseline_is_usable", statement, outcome, f"{start} {numbers}, {end}."))
     return found
 
@@ -75,7 +77,7 @@ def every_question_is_answered(tables: Tables, study: Study) -> list[Claim]:
             f"In each of {count(len(cells), 'cell')} of question, length and model the uncut model is right more than "
             f"half of the time; the lowest accuracy is {lowest}."
         )
-    return [Claim("every_question_is_answered", statement, outcome, sentence)]
+    return [Claim("every_question_is_answered", statement, *_of_all(tables, cells, outcome, sentence))]
 
 
 def baseline_is_above_guessing(tables: Tables, study: Study) -> list[Claim]:
@@ -109,7 +111,29 @@ def baseline_is_above_guessing(tables: Tables, study: Study) -> list[Claim]:
             f"In each of {count(len(cells), 'cell')} of question, length and model the whole model is right more often "
             f"with the document than without it; least of all for {lowest}."
         )
-    return [Claim("baseline_is_above_guessing", statement, outcome, sentence)]
+    return [Claim("baseline_is_above_guessing", statement, *_of_all(tables, cells, outcome, sentence))]
+
+
+def _of_all(tables: Tables, cells: pd.DataFrame, outcome: Outcome, sentence: str) -> tuple[Outcome, str]:
+    """What holds in the cells with ablated heads, where it is claimed of all that were asked."""
+    if outcome is Outcome.SUPPORTED and (unknown := _unseen(tables, cells)):
+        return Outcome.UNDECIDED, f"{sentence.removesuffix('.')}; {unknown}."
+    return outcome, sentence
+
+
+def _unseen(tables: Tables, effects: pd.DataFrame, **values: str) -> str:
+    """Says in how many cells no top heads were ablated, as where ties leave every top set empty; else nothing."""
+    if "ablation_summary" not in tables:
+        return ""
+    asked = tables["ablation_summary"]
+    asked = asked[asked["source"] == "baseline"]
+    for name, value in values.items():
+        asked = asked[asked[name] == value]
+    cell = ["model", "question", "context_length"]
+    missing = len(asked[cell].drop_duplicates()) - len(effects[cell].drop_duplicates())
+    return (
+        f"in {count(missing, 'further cell')} no top heads were ablated, and nothing is said of them" if missing else ""
+    )
 
 
 def _above_guessing(study: Study, row: pd.Series) -> str:
@@ -138,10 +162,8 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
                 sentence = f"Nothing can be said about the top {level} heads of {name} in {where}: {missing}."
                 outcome = Outcome.UNDECIDED
             else:
-                # "layer" sorts before "none": the stricter control is the one to quote.
-                outcome, sentence = _against_random(
-                    tables, top.iloc[0], random.sort_values("matching").iloc[0], name, level, study
-                )
+                control = strictest(random, top.iloc[0])
+                outcome, sentence = _against_random(tables, top.iloc[0], control, name, level, study)
             found.append(Claim("top_heads_matter_more_than_random", statement, outcome, sentence))
     return found
 
@@ -156,6 +178,8 @@ def _against_random(
             layers = f" ({percent(random['matched'])} of them of the same layers, the rest of the nearest)"
     fewer = "" if top["size"] == level else f" ({heads(top['size'])}, for ties end top sets early)"
     draws = "" if random["draws"] > 1 else " (drawn once)"
+    if random["prompts"] < top["prompts"]:
+        draws += f" (there are some for {count(random['prompts'], 'prompt')} of {top['prompts']})"
     what = (
         f"Cutting the top {level} heads{fewer} of {name} in {study.label('model', top['model'])} takes accuracy from "
         f"{percent(top['baseline'])} to {percent(top['accuracy'])}, "
@@ -235,10 +259,12 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, what:
     if test is None:
         end = "there are too few units for a test"
     else:
+        # The means are of whole top sets; where ties end some early, the test is about fewer heads of each.
+        equal = "at equal size " if pd.notna(test["size_least"]) and test["size_least"] < level else ""
         end = {
-            Outcome.SUPPORTED: f"they differ ({in_words(test)})",
-            Outcome.CONTRADICTED: f"no two differ by {matters} or more ({in_words(test)})",
-            Outcome.UNDECIDED: f"no difference is found ({in_words(test)}), nor is one of {matters} ruled out",
+            Outcome.SUPPORTED: f"{equal}they differ ({in_words(test)})",
+            Outcome.CONTRADICTED: f"{equal}no two differ by {matters} or more ({in_words(test)})",
+            Outcome.UNDECIDED: f"{equal}no difference is found ({in_words(test)}), nor is one of {matters} ruled out",
         }[outcome]
     pairs = tests[tests["a"].notna()]
     apart = pairs[(pairs["p_holm"] < study.alpha) & (pairs["units"] >= MIN_UNITS)]

@@ -5,11 +5,9 @@ import math
 import pandas as pd
 
 from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide
-from retrieval_heads.derived import LANGUAGE_BROKEN, LANGUAGE_WHOLE, at, at_level, beside, guard_at
+from retrieval_heads.derived import LANGUAGE_BROKEN, LANGUAGE_WHOLE, at, at_level, beside, guard_at, strictest
 from retrieval_heads.study import Study
-from retrieval_heads.wording import count, interval, nats, p_value, percent, place, points
-
-_RANDOM = {"layer": "random heads matched by layer", "none": "random heads of any layer"}
+from retrieval_heads.wording import count, heads, interval, nats, p_value, percent, place, points
 
 
 def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
@@ -29,25 +27,25 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
             if top.empty or own.empty:
                 continue
             random = beside(tables["against_random"], top)
-            outcome, verdict = _decide(top.iloc[0], own.iloc[0], _beside(random, sets), study)
+            outcome, verdict = _decide(top.iloc[0], own.iloc[0], _beside(random, top.iloc[0], sets), study)
             name, where = study.label("method", method), study.label("model", model)
             statement = f"Ablating the top {level} heads of {name} removes retrieval and not the language of {where}"
             sentence = (
-                f"{_what(top.iloc[0], name, where)}, and changes the log-probability of prose by "
+                f"{_what(top.iloc[0], level, name, where)}, and changes the log-probability of prose by "
                 f"{_prose(own.iloc[0], sets[sets['source'] == 'random'])}; {verdict}."
             )
             found.append(Claim("ablation_takes_retrieval_alone", statement, outcome, sentence))
     return found
 
 
-def _beside(random: pd.DataFrame, sets: pd.DataFrame) -> pd.Series | None:
-    """Random heads, in accuracy (as a row of against_random) and with their change of prose; the stricter control."""
-    # "layer" sorts before "none".
-    for _, row in random.sort_values("matching").iterrows():
-        prose = sets[(sets["source"] == "random") & (sets["matching"] == row["matching"])]
-        if len(prose):
-            return pd.concat([row, prose.iloc[0][["change"]]])
-    return None
+def _beside(random: pd.DataFrame, top: pd.Series, sets: pd.DataFrame) -> pd.Series | None:
+    """Random heads, in accuracy (as a row of against_random) and with their change of prose; the strictest control."""
+    sets = sets[sets["source"] == "random"].set_index("matching")
+    random = random[random["matching"].isin(sets.index)]
+    if random.empty:
+        return None
+    row = strictest(random, top)
+    return pd.concat([row, sets.loc[row["matching"]][["change"]]])
 
 
 def _decide(top: pd.Series, prose: pd.Series, random: pd.Series | None, study: Study) -> tuple[Outcome, str]:
@@ -71,11 +69,12 @@ def _decide(top: pd.Series, prose: pd.Series, random: pd.Series | None, study: S
     return Outcome.UNDECIDED, "as the language suffers too, what is lost is not told apart"
 
 
-def _what(top: pd.Series, name: str, where: str) -> str:
+def _what(top: pd.Series, level: int, name: str, where: str) -> str:
+    fewer = "" if top["size"] == level else f" ({heads(top['size'])}, for ties end top sets early)"
     p = f", Holm p {p_value(top['p_holm'])}" if pd.notna(top["p_holm"]) else ""
     guess = f" (guessing gives {percent(top['guess'])})" if pd.notna(top["guess"]) else ""
     return (
-        f"Ablating the top {int(top['k'])} heads of {name} in {where} takes accuracy from {percent(top['baseline'])} "
+        f"Ablating the top {level} heads{fewer} of {name} in {where} takes accuracy from {percent(top['baseline'])} "
         f"to {percent(top['accuracy'])}{guess}, by {points(top['drop'])} points (95% interval "
         f"{interval(top, 'drop')}{p})"
     )
@@ -84,11 +83,16 @@ def _what(top: pd.Series, name: str, where: str) -> str:
 def _prose(own: pd.Series, random: pd.DataFrame) -> str:
     numbers = f"{nats(own['change'])} nats per token on average over {count(own['sets'], 'set')} of heads"
     numbers += f" (lowest {nats(own['lowest'])})" if own["sets"] > 1 else ""
-    beside = [
-        f"{_RANDOM[row['matching']]} by {nats(row['change'])}" for _, row in random.sort_values("matching").iterrows()
-    ]
+    if random.empty:
+        return numbers
     # "layer" sorts before "none": the stricter control is the one to quote.
-    return f"{numbers}, ablating as many {beside[0]}" if beside else numbers
+    row = random.sort_values("matching").iloc[0]
+    of = " of any layer"
+    if row["matching"] == "layer":
+        of = " of the same layers"
+        if row["matched"] < 1:
+            of = f" ({percent(row['matched'])} of them of the same layers, the rest of the nearest)"
+    return f"{numbers}, ablating as many random heads{of} by {nats(row['change'])}"
 
 
 def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
@@ -96,12 +100,13 @@ def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
     if "guard" not in tables:
         return []
     sets = tables["guard"]
-    sets = sets[sets["source"].isin(["method", "random"])].sort_values(["change", "k"], kind="stable")
+    sets = sets[sets["source"].isin(["method", "equal", "random"])].sort_values(["change", "k"], kind="stable")
     if sets.empty:
         return []
     statement = "No set of heads that was ablated breaks the model's language"
-    broken, hurt = (sets[-sets["change"] >= limit] for limit in (LANGUAGE_BROKEN, LANGUAGE_WHOLE))
+    broken, hurt = sets[-sets["change"] >= LANGUAGE_BROKEN], sets[-sets["change"] > LANGUAGE_WHOLE]
     every, least = count(len(sets), "set"), _set(study, sets.iloc[0])
+    most = f"most is lost with {least}" if sets["change"].iloc[0] < 0 else "none takes any"
     if len(broken):
         outcome = Outcome.CONTRADICTED
         sentence = (
@@ -112,21 +117,21 @@ def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
     elif len(hurt):
         outcome = Outcome.UNDECIDED
         sentence = (
-            f"{len(hurt)} of {every} of heads that were ablated take at least {LANGUAGE_WHOLE:g} nats per token from "
-            f"the log-probability of prose, and none takes {LANGUAGE_BROKEN:g}; most is lost with {least}."
+            f"{len(hurt)} of {every} of heads that were ablated take more than {LANGUAGE_WHOLE:g} nats per token "
+            f"from the log-probability of prose, and none takes {LANGUAGE_BROKEN:g}; most is lost with {least}."
         )
     else:
         outcome = Outcome.SUPPORTED
         sentence = (
-            f"None of {every} of heads that were ablated takes {LANGUAGE_WHOLE:g} nats per token from the "
-            f"log-probability of prose; most is lost with {least}."
+            f"None of {every} of heads that were ablated takes more than {LANGUAGE_WHOLE:g} nats per token from the "
+            f"log-probability of prose; {most}."
         )
     return [Claim("ablation_breaks_no_model", statement, outcome, sentence)]
 
 
 def _set(study: Study, row: pd.Series) -> str:
-    kind = f"top {row['k']} heads of" if row["source"] == "method" else f"{row['k']} random heads drawn beside those of"
+    first, random = f"the top {row['size']} heads of", f"{row['size']} random heads drawn beside those of"
     return (
-        f"{'the ' if row['source'] == 'method' else ''}{kind} {study.label('method', row['method'])} for "
+        f"{random if row['source'] == 'random' else first} {study.label('method', row['method'])} for "
         f"{place(study, row)} ({nats(row['change'])} nats per token)"
     )

@@ -19,6 +19,7 @@ from retrieval_heads.head_sets import head_name
 from retrieval_heads.overlap import grids, heads_in, summarise, top_heads
 from retrieval_heads.statistics import holm
 from retrieval_heads.study import DIMENSIONS, Study
+from retrieval_heads.ties import told_apart
 from retrieval_heads.wording import count, decimal, listed, p_value, percent, plain
 
 BREAK = 0.2
@@ -232,8 +233,10 @@ def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
         total = heads_in(row["grid"])
         k = study.consensus_k(total)
         heads = profiles.consensus(group, k)
-        names = listed([head_name(*head) for head in heads.index[:8]])
-        names += f" and {len(heads) - 8} more" if len(heads) > 8 else ""
+        first = told_apart(heads.max(axis=1).to_frame("worst"), ["worst"], [True], 8).index
+        names = listed([head_name(*head) for head in first])
+        more = f"{len(heads) - len(first)} more" if len(heads) > len(first) else ""
+        named = f": {', and '.join(filter(None, (names, more)))}" if names else ""
         methods = count(group["method"].nunique(), "method")
         expected = row["statistic"] - row["effect_size"]
         chance = f"chance gives {expected:.2f} on average ({row['test']}, p {p_value(row['p'])})"
@@ -245,7 +248,7 @@ def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
             outcome = Outcome.SUPPORTED if row["p"] < study.alpha else Outcome.UNDECIDED
             sentence = (
                 f"{count(len(heads), 'head')} of {total:,} ({percent(len(heads) / total)}){where} "
-                f"{'has' if len(heads) == 1 else 'have'} a mean rank below {k} under each of {methods}: {names}; "
+                f"{'has' if len(heads) == 1 else 'have'} a mean rank below {k} under each of {methods}{named}; "
                 f"{chance}."
             )
         found.append(Claim("all_methods_agree_on_heads", statement, outcome, sentence))
