@@ -59,6 +59,9 @@ VERDICTS = {
             (" Vancouver, Washington", "Washington", CORRECT),
         ],
         "counties, streets, rivers and institutions": [
+            (" One Georgia Center, Atlanta. It is a Nevada corporation", "Nevada", CORRECT),
+            (" 500 Delaware Building, Reno, Nevada", "Nevada", CORRECT),
+            (" 12 Texas Loop, Reno, Nevada", "Nevada", CORRECT),
             (" Radnor, Delaware County, Pennsylvania", "Pennsylvania", CORRECT),
             (" Delaware County, Ohio", "Ohio", CORRECT),
             (" Washington, Washington County, Pennsylvania", "Pennsylvania", CORRECT),
@@ -191,6 +194,14 @@ VERDICTS = {
         ],
     },
     "count": {
+        "years that are told": [
+            (" At year end 2024 it had 16,042", "16042", CORRECT),
+            (" As of fiscal year-end 2024, 16,042", "16042", CORRECT),
+            (" At the close of 2024, it had 16,042", "16042", CORRECT),
+            (" In Q4 2024, it had 16,042", "16042", CORRECT),
+            (" In FY 2024, 16,042", "16042", CORRECT),
+            (" In early 2024 it had 16,042", "16042", CORRECT),
+        ],
         "ways to set thousands apart": [
             (" 16042", "16042", CORRECT),
             (" 16,042", "16042", CORRECT),

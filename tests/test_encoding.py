@@ -149,6 +149,14 @@ def test_a_templates_own_control_tokens_count_and_nothing_else_changes(make, fla
 
 @kinds
 @pytest.mark.parametrize("token", CONTROL)
+def test_a_text_cannot_guess_what_stands_for_a_control_token(kind, token):
+    tokenizer, encoder = made(kind)
+    (number,) = tokenizer(token, add_special_tokens=False)["input_ids"][-1:]
+    assert number not in encoder.ids(f"a \ufdd0{token}\ufdd1 b", "a document")
+
+
+@kinds
+@pytest.mark.parametrize("token", CONTROL)
 def test_a_question_may_name_what_stands_in_the_template(kind, token):
     tokenizer, encoder = made(kind)
     ids = encoder.ids(encoder.control(token) + f" the {token} tim" + encoder.control(token), "a prompt")

@@ -460,6 +460,15 @@ class TestWeights:
         with torch.no_grad():
             assert torch.equal(loaded(ids).logits, model(ids).logits)
 
+    @pytest.mark.parametrize(("architecture", "key"), [("llama", "num_hidden_layers"), ("gpt2", "n_layer")])
+    def test_a_config_with_fewer_layers_than_the_checkpoint_is_refused(self, tmp_path, architecture, key):
+        folder = checkpoint(tmp_path, made(architecture), dict)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        layers = config[key] - 1
+        (folder / "config.json").write_text(json.dumps(config | {key: layers, "layer_types": None}), encoding="utf-8")
+        with pytest.raises(StudyError, match=rf"the checkpoint has .* beyond the {layers} layers of its config\.json"):
+            load_model(folder, "float32", "cpu")
+
     @pytest.mark.parametrize("quantization", [None, "8bit"])
     def test_quantised_or_not(self, planted, monkeypatch, quantization):
         report = {"missing_keys": {"b.weight", "a.weight"}, "mismatched_keys": set()}

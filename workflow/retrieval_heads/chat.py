@@ -22,7 +22,8 @@ _CORE = re.compile("UserMessage", re.IGNORECASE)
 _NO_THOUGHT: dict[str, Any] = {"enable_thinking": False, "thinking": False}
 # A tag such as <think>, [THINK], </think>, <|START_THINKING|> or <|end_of_thought|>.
 _THOUGHT = re.compile(
-    r"([<\[◁][|｜]?)(/?)([\w:.-]*(?:think|thought|reason|inner_)[\w:.-]*)([|｜]?[>\]▷])", re.IGNORECASE
+    r"([<\[◁][|｜]?)(/?)([\w:.-]*(?:think|thought|reason|analysis|scratchpad|inner_)[\w:.-]*)([|｜]?[>\]▷])",
+    re.IGNORECASE,
 )
 _ENDS = re.compile(r"^no|end|stop|close|suffix|off", re.IGNORECASE)
 _OPPOSITES = (("START", "END"), ("start", "end"), ("BEGIN", "END"), ("begin", "end"), ("prefix", "suffix"))

@@ -2,14 +2,16 @@
 
 import copy
 import re
+import secrets
 from collections.abc import Mapping
 
 from transformers import AddedToken, PreTrainedTokenizerBase
 
 from retrieval_heads.errors import StudyError
 
-# Unicode keeps these two for a program's own use; no text may hold them.
-_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+# Unicode keeps the two ends for a program's own use. A text may hold them all the same, but not what is drawn anew in
+# each process; no token id depends on it.
+_OPEN, _CLOSE = f"\ufdd0{secrets.token_hex(8)}", "\ufdd1"
 _BRACKETED = re.compile(r"<.+>|\[.+\]|\{.+\}|◁.+▷", re.DOTALL)
 
 

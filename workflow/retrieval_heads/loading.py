@@ -1,6 +1,7 @@
 """What loading a model asks of its config, before any weights are read, and of its weights: that all are there."""
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from traceback import walk_tb
@@ -88,6 +89,15 @@ def read_weights(path: str | Path, name: str | Path | None = None, **wanted) -> 
     model, report = loaded
     if lacking := sorted(report["missing_keys"]):
         raise _not_whole(called, "lacks", lacking)
+    # Whole layers beyond those of the config would be left out; a stray bias or buffer changes no result.
+    layers = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    further = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
+    numbers = [(key, further.search(key)) for key in sorted(report.get("unexpected_keys", ()))]
+    if layers and (beyond := [key for key, found in numbers if found and int(found[1]) >= layers]):
+        raise StudyError(
+            f"{called}: the checkpoint has {', '.join(beyond[:_NAMED])} beyond the {layers} layers of its config.json, "
+            "and would run without them; correct num_hidden_layers, or get the model again."
+        )
     if other := sorted(report["mismatched_keys"]):
         shapes = [f"{key} ({_shape(found)} instead of {_shape(expected)})" for key, found, expected in other]
         raise _not_whole(called, "has in other shapes than its config says:", shapes)

@@ -16,7 +16,8 @@ _DATE = rf"""
     | (?<![\w$.,-])\d{{1,2}}(?:st|nd|rd|th)?(?:\ of)?[ -]{_MONTH}(?:[ ,-]*{YEAR}(?!\w|,\d))?
     | (?<![\w$.,-]){YEAR}(?P<iso>[./-])\d\d?(?P=iso)\d\d?(?!\w)
     | (?<![\w$.,-])\d\d?(?P<day>[./])\d\d?(?P=day)(?:\d\d)?\d\d(?!\w)
-    | \b(?i:in|since|during|until|till|before|after|as\ of|fiscal|years?|ended|ending|dated|founded)\ +
+    | \b(?i:in|since|during|until|till|before|after|as\ of|fiscal|years?|ended|ending|dated|founded|year[ -]end|
+          (?:end|close|start|beginning)\ of|early|late|mid|fy|q[1-4])[\ -]+
       {YEAR}(?:(?:\ ?-\ ?|\ (?:to|and|through)\ |,\ ){YEAR})*(?!\w|[.,]\d)
 """
 _SCALED = (

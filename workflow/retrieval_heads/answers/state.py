@@ -77,11 +77,11 @@ _NAMES = "|".join(name.replace(" ", r"\s+") for name in sorted(STATES, key=len, 
 # Places and institutions that bear a state's name and do not, or not only, lie there.
 _STREETS = (
     "[Aa]venue|Ave|[Ss]treet|St|Road|Rd|[Bb]oulevard|Blvd|Drive|Dr|Lane|Ln|[Pp]arkway|Pkwy|[Hh]ighway|Hwy|Way|Place|"
-    "Square|Plaza|Terrace|Circle|Turnpike|Expressway|Freeway|Trail"
+    "Square|Plaza|Terrace|Circle|Turnpike|Expressway|Freeway|Trail|Pike|Loop|Court|Ct|Alley"
 )
 _BEARERS = (
     rf"{_STREETS}|[Cc]ounty|[Pp]arish|[Tt]ownship|Borough|[Rr]iver|Valley|Bay|Water\ Gap|Stock\ Exchange|"
-    r"Mercantile\ Exchange|(?:State\ )?University|A&M|Times|Post"
+    r"Mercantile\ Exchange|(?:State\ )?University|[Bb]uilding|Center|Tower|Mall|Hospital|Hall|A&M|Times|Post"
 )
 _CITIES = r"(?:arkansas|colorado|kansas|michigan|missouri|nevada|virginia)\s+city|maryland\s+heights"
 
