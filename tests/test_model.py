@@ -208,15 +208,21 @@ class TestGguf:
         (tmp_path / "tokenizer_config.json").write_text("{}")
         seen = []
 
-        def load(pretrained_model_name_or_path, gguf_file, dtype):
-            folder = Path(pretrained_model_name_or_path)
+        def load(path, *, gguf_file, **_):
+            folder = Path(path)
             seen.append((everything(folder), (folder / gguf_file).read_bytes()))
             raise ValueError("seen enough")
 
         monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", load)
+        monkeypatch.setattr(gguf, "_require_plain_positions", Mock())
         with pytest.raises(StudyError, match=rf"^{tmp_path}/model\.gguf: transformers cannot read .*seen enough"):
             prepare_model({"gguf": str(tmp_path / "model.gguf")}, tmp_path / "prepared")
         assert seen == [(["model.gguf"], b"GGUF")]
+
+    def test_a_file_that_ends_early_is_refused(self, tmp_path):
+        (tmp_path / "model.gguf").write_bytes(b"GGUF")
+        with pytest.raises(StudyError, match=rf"^{tmp_path}/model\.gguf: transformers cannot read this GGUF file"):
+            prepare_model({"gguf": str(tmp_path / "model.gguf")}, tmp_path / "prepared")
 
 
 class TestHub:

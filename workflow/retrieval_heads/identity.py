@@ -105,7 +105,9 @@ def _file_digest(file: Path, kept: Path) -> str:
     changed = max(state["mtime_ns"], state["ctime_ns"])
     if _state(file) == state and time.time_ns() - changed > _SETTLED_S * 10**9:
         with whole_file(record) as made:
-            made.write_text(json.dumps({"file": str(file.absolute()), "state": state, "sha256": digest}) + "\n")
+            made.write_text(
+                json.dumps({"file": str(file.absolute()), "state": state, "sha256": digest}) + "\n", encoding="utf-8"
+            )
     return digest
 
 

@@ -60,7 +60,7 @@ def _work_folder(target: Path) -> Iterator[Path]:
     work = target.with_name(f"{target.name}.{secrets.token_hex(6)}.partial")
     work.mkdir()
     try:
-        with (work / _LOCK).open("w") as lock:
+        with (work / _LOCK).open("w", encoding="utf-8") as lock:
             if _take(lock):
                 lock.write("held, or abandoned\n")
                 lock.flush()
@@ -74,7 +74,7 @@ def _remove_abandoned(target: Path) -> None:
     for work in target.parent.glob(f"{glob.escape(target.name)}.*.partial"):
         abandoned = False
         # One that has just begun may have no lock yet: it writes into the file as soon as it has.
-        with suppress(OSError), (work / _LOCK).open("r+") as lock:
+        with suppress(OSError), (work / _LOCK).open("r+", encoding="utf-8") as lock:
             abandoned = _take(lock) and os.fstat(lock.fileno()).st_size > 0
         if abandoned:
             shutil.rmtree(work, ignore_errors=True)

@@ -46,10 +46,10 @@ def dequantize(file: Path, folder: Path) -> None:
         # In a folder of its own, for transformers would also read a tokenizer or settings that lie beside the file.
         with patch.multiple(gguf, **once), TemporaryDirectory() as alone:
             Path(alone, "model.gguf").symlink_to(file.resolve())
-            _require_plain_positions(file, gguf.GGUFReader(str(file)))
+            _require_plain_positions(file, str(Path(alone, "model.gguf")))
             loaded = read_weights(alone, file, gguf_file="model.gguf", dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file="model.gguf")
-    except ValueError as error:
+    except (ValueError, IndexError) as error:  # an IndexError where the file ends early
         reason = str(error).partition("\n")[0]
         raise StudyError(f"{file}: transformers cannot read this GGUF file ({reason}); choose another.") from error
     # A model from GGUF refuses to be saved, so its weights move into a plain one of the same shape.
@@ -65,8 +65,12 @@ def dequantize(file: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _require_plain_positions(file: Path, reader: Any) -> None:
+def _require_plain_positions(file: Path, path: str) -> None:
     """Refuse a rotary embedding that is scaled, which transformers reads from GGUF files of gpt-oss alone."""
+    # Imported here, for a check at the start of the workflow should take no time.
+    import gguf
+
+    reader = gguf.GGUFReader(path)
     scaled = [tensor.name for tensor in reader.tensors if tensor.name.startswith(("rope_freqs", "rope_factors"))]
     scaled += [
         name
