@@ -343,7 +343,7 @@ class TestGuarding:
         every = {**analyse(BRIEF, make_rankings(BRIEF), make_ablation(BRIEF)), "guard": broken["guard"]}
         assert worst in claims.warnings(every, BRIEF)
         random = {"guard": make_guard(BRIEF, random=-2.0)}
-        assert "20 random heads drawn beside those of" in one(rule, random, BRIEF).sentence
+        assert "20 heads drawn at random beside those of" in one(rule, random, BRIEF).sentence
 
     def test_nothing_is_said_where_no_prose_was_read(self):
         without = {"effects": self.tables()["effects"]}

@@ -210,4 +210,4 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
     assert alone.outcome is Outcome.SUPPORTED, alone.sentence
     assert broken.outcome is Outcome.CONTRADICTED and "the model is broken" in broken.sentence
     (sign,) = guarding.ablation_breaks_no_model(made, study)
-    assert sign.outcome is Outcome.CONTRADICTED and "6 heads of Language" in sign.sentence
+    assert sign.outcome is Outcome.CONTRADICTED and "the top 1 head of Language" in sign.sentence

@@ -130,7 +130,8 @@ def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
 
 
 def _set(study: Study, row: pd.Series) -> str:
-    first, random = f"the top {row['size']} heads of", f"{row['size']} random heads drawn beside those of"
+    number = f"{row['size']} head" if row["size"] == 1 else f"{row['size']} heads"
+    random, first = (f"{number} drawn at random beside those of", f"the top {number} of")
     return (
         f"{random if row['source'] == 'random' else first} {study.label('method', row['method'])} for "
         f"{place(study, row)} ({nats(row['change'])} nats per token)"
