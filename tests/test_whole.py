@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import stat
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,8 @@ def seen(target):
     except FileNotFoundError:
         return None
     try:
-        if target.is_dir():
+        # By what was opened: at its path there may be nothing for a moment.
+        if stat.S_ISDIR(os.fstat(opened).st_mode):
             found = []
             for name in os.listdir(opened):  # noqa: PTH208
                 with open(os.open(name, os.O_RDONLY, dir_fd=opened)) as file:  # noqa: PTH123
