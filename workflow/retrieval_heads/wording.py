@@ -54,6 +54,18 @@ def heads(size: float) -> str:
     return f"{size:.0f}" if size == round(size) else f"{size:.1f} on average"
 
 
+def fewer_heads(size: float, level: int) -> str:
+    """What a sentence about the top heads at a level adds, where ties leave fewer."""
+    return "" if size == level else f" ({heads(size)}, for ties end top sets early)"
+
+
+def of_same_layers(matched: float) -> str:
+    """What a sentence adds to random heads that were matched by layer: that they are, or how many of them are."""
+    if matched == 1:
+        return " of the same layers"
+    return f" ({percent(matched)} of them of the same layers, the rest of the nearest)"
+
+
 def place(study: Study, row: Mapping) -> str:
     """Where a row belongs: Year of incorporation at 4,096 tokens in Llama-3-8B. What is pooled is left out."""
     words = [

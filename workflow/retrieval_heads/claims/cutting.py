@@ -16,7 +16,18 @@ from retrieval_heads.derived import at, at_level, beside, strictest
 from retrieval_heads.hypotheses import AGAINST_RANDOM, DROP
 from retrieval_heads.overlap import unequal_totals
 from retrieval_heads.study import Study
-from retrieval_heads.wording import change, count, heads, interval, listed, p_value, percent, place, points
+from retrieval_heads.wording import (
+    change,
+    count,
+    fewer_heads,
+    interval,
+    listed,
+    of_same_layers,
+    p_value,
+    percent,
+    place,
+    points,
+)
 
 USABLE_BASELINE = 0.5
 """The unablated accuracy from which on a cut has enough right answers to take away."""
@@ -171,12 +182,8 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
 def _against_random(
     tables: Tables, top: pd.Series, random: pd.Series, name: str, level: int, study: Study
 ) -> tuple[Outcome, str]:
-    layers = ""
-    if random["matching"] == "layer":
-        layers = " of the same layers"
-        if random["matched"] < 1:
-            layers = f" ({percent(random['matched'])} of them of the same layers, the rest of the nearest)"
-    fewer = "" if top["size"] == level else f" ({heads(top['size'])}, for ties end top sets early)"
+    layers = of_same_layers(random["matched"]) if random["matching"] == "layer" else ""
+    fewer = fewer_heads(top["size"], level)
     draws = "" if random["draws"] > 1 else " (drawn once)"
     if random["prompts"] < top["prompts"]:
         draws += f" (there are some for {count(random['prompts'], 'prompt')} of {top['prompts']})"

@@ -7,7 +7,17 @@ import pandas as pd
 from retrieval_heads.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide
 from retrieval_heads.derived import LANGUAGE_BROKEN, LANGUAGE_WHOLE, at, at_level, beside, guard_at, strictest
 from retrieval_heads.study import Study
-from retrieval_heads.wording import count, heads, interval, nats, p_value, percent, place, points
+from retrieval_heads.wording import (
+    count,
+    fewer_heads,
+    interval,
+    nats,
+    of_same_layers,
+    p_value,
+    percent,
+    place,
+    points,
+)
 
 
 def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
@@ -26,13 +36,13 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
             own = sets[sets["source"] == "method"]
             if top.empty or own.empty:
                 continue
-            random = beside(tables["against_random"], top)
-            outcome, verdict = _decide(top.iloc[0], own.iloc[0], _beside(random, top.iloc[0], sets), study)
+            random = _beside(beside(tables["against_random"], top), top.iloc[0], sets)
+            outcome, verdict = _decide(top.iloc[0], own.iloc[0], random, study)
             name, where = study.label("method", method), study.label("model", model)
             statement = f"Ablating the top {level} heads of {name} removes retrieval and not the language of {where}"
             sentence = (
                 f"{_what(top.iloc[0], level, name, where)}, and changes the log-probability of prose by "
-                f"{_prose(own.iloc[0], sets[sets['source'] == 'random'])}; {verdict}."
+                f"{_prose(own.iloc[0], random)}; {verdict}."
             )
             found.append(Claim("ablation_takes_retrieval_alone", statement, outcome, sentence))
     return found
@@ -70,7 +80,7 @@ def _decide(top: pd.Series, prose: pd.Series, random: pd.Series | None, study: S
 
 
 def _what(top: pd.Series, level: int, name: str, where: str) -> str:
-    fewer = "" if top["size"] == level else f" ({heads(top['size'])}, for ties end top sets early)"
+    fewer = fewer_heads(top["size"], level)
     p = f", Holm p {p_value(top['p_holm'])}" if pd.notna(top["p_holm"]) else ""
     guess = f" (guessing gives {percent(top['guess'])})" if pd.notna(top["guess"]) else ""
     return (
@@ -80,19 +90,13 @@ def _what(top: pd.Series, level: int, name: str, where: str) -> str:
     )
 
 
-def _prose(own: pd.Series, random: pd.DataFrame) -> str:
+def _prose(own: pd.Series, random: pd.Series | None) -> str:
     numbers = f"{nats(own['change'])} nats per token on average over {count(own['sets'], 'set')} of heads"
     numbers += f" (lowest {nats(own['lowest'])})" if own["sets"] > 1 else ""
-    if random.empty:
+    if random is None:
         return numbers
-    # "layer" sorts before "none": the stricter control is the one to quote.
-    row = random.sort_values("matching").iloc[0]
-    of = " of any layer"
-    if row["matching"] == "layer":
-        of = " of the same layers"
-        if row["matched"] < 1:
-            of = f" ({percent(row['matched'])} of them of the same layers, the rest of the nearest)"
-    return f"{numbers}, ablating as many random heads{of} by {nats(row['change'])}"
+    of = of_same_layers(random["matched"]) if random["matching"] == "layer" else " of any layer"
+    return f"{numbers}, ablating as many random heads{of} by {nats(random['change'])}"
 
 
 def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
