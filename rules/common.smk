@@ -18,6 +18,7 @@ from retrieval_heads.config import (
 from retrieval_heads.declared import describe_methods, report_tables
 from retrieval_heads.errors import StudyError
 from retrieval_heads.identity import model_content, model_folder
+from retrieval_heads.loading import loaded_bytes
 from retrieval_heads.provenance import code_digest
 
 try:
@@ -165,8 +166,10 @@ def weights_mb(model):
 
 def model_mem_mb(wildcards, input, attempt):
     """Memory: Python and torch, the weights twice, a megabyte for each token; twice as much at each retry."""
+    how = loading(wildcards)
+    loaded = loaded_bytes(str(input.model), how["dtype"], how["quantization"]) / 1e6
     return 2 ** (attempt - 1) * math.ceil(
-        4000 + 2 * weights_mb(input.model) + int(wildcards.get("length", GUARD_TOKENS))
+        4000 + 2 * loaded + int(wildcards.get("length", GUARD_TOKENS))
     )
 
 

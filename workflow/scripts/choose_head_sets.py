@@ -12,4 +12,4 @@ with job(snakemake):
     rankings = tables.read_all(snakemake.input, tables.RANKINGS)
     sets = choose_head_sets(rankings, params.levels, params.random_draws, params.seed)
     here = sets[sets["context_length"] == int(snakemake.wildcards.length)]
-    tables.write(here, snakemake.output[0], tables.HEAD_SETS)
+    tables.write(here, snakemake.output[0], tables.HEAD_SETS, tables.made_with(snakemake.input))

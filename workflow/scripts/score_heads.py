@@ -4,7 +4,7 @@ from retrieval_heads import tables
 from retrieval_heads.budget import Budget
 from retrieval_heads.identity import unchanged_model
 from retrieval_heads.method import make_methods
-from retrieval_heads.model import load_model, load_tokenizer
+from retrieval_heads.model import load_model, load_tokenizer, made_with
 from retrieval_heads.prompts import usable
 from retrieval_heads.runtime import job, shard
 from retrieval_heads.scoring import score_split
@@ -29,5 +29,6 @@ with job(snakemake), unchanged_model(snakemake):
         *shard(snakemake.wildcards),
         **params.generation,
     )
-    tables.write(scores, snakemake.output.scores, tables.SCORES)
-    tables.write(generations, snakemake.output.generations, tables.GENERATIONS)
+    run = {snakemake.wildcards.model: made_with(model)}
+    tables.write(scores, snakemake.output.scores, tables.SCORES, run)
+    tables.write(generations, snakemake.output.generations, tables.GENERATIONS, run)
