@@ -122,7 +122,8 @@ def loaded_bytes(folder: str | Path, dtype: str, quantization: str | None) -> in
         return size
     with weights.open("rb") as opened:
         header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    bits = [int(found[0]) for tensor in header.values() if (found := re.search(r"\d+", tensor.get("dtype", "")))]
+    kinds = {tensor["dtype"] for name, tensor in header.items() if name != "__metadata__"}
+    bits = [int(found[0]) for kind in kinds if (found := re.search(r"\d+", kind))]
     return size * (16 if dtype in ("bfloat16", "float16") else 32) // max(bits, default=32)
 
 

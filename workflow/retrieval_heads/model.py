@@ -6,6 +6,7 @@ out before any work whether that can succeed.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers  # as a whole: it imports what models need, for seconds, when that is first used
@@ -55,7 +56,7 @@ def load_model(
     """
     chosen = choose_device(device)  # before weights are read
     require_quantizer("models.*", quantization, chosen.type)
-    wanted = {"dtype": choose_dtype(dtype, chosen), "trust_remote_code": trust_remote_code}
+    wanted: dict[str, Any] = {"dtype": choose_dtype(dtype, chosen), "trust_remote_code": trust_remote_code}
     if quantization is None:
         model = read_weights(path, **wanted).to(chosen)
     else:
