@@ -4,23 +4,30 @@ import gc
 import logging
 import os
 import platform
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from retrieval_heads import runs
 from retrieval_heads.errors import StudyError
 
 log = logging.getLogger("retrieval_heads")
 
 _EVERY_S = 10
 _ATTEMPT = "=== attempt "
+# How often a job looks whether its run is over, and how long it may then take to clear up.
+_LOOK_S, _CLEAR_UP_S = 1, 5
 
 
 @contextmanager
 def job(snakemake) -> Iterator[None]:
     """Run a script's work: log to the file that its rule declares; show progress, or why it failed, on screen.
+
+    A job ends with its run (:mod:`retrieval_heads.runs`), and on SIGTERM it clears up what it was writing.
 
     Before a job begins, Snakemake deletes the log of the attempt before. So attempts write a second file,
     ``{log}.attempts``, which the next one puts at the head of its log, and which is deleted when one ends well.
@@ -41,7 +48,8 @@ def job(snakemake) -> Iterator[None]:
     # What is loaded by now stays: statsmodels would have it searched for garbage at each of many corrections.
     gc.freeze()
     try:
-        yield
+        with _ending_with_its_run():
+            yield
     except StudyError as error:
         log.error("%s", error)
         sys.exit(1)
@@ -55,6 +63,31 @@ def job(snakemake) -> Iterator[None]:
         )
         sys.exit(1)
     attempts.unlink(missing_ok=True)
+
+
+@contextmanager
+def _ending_with_its_run() -> Iterator[None]:
+    """End this process when its run is over; by an exception in its main thread, so that work folders are removed."""
+    done = threading.Event()
+
+    def look() -> None:
+        while not runs.is_over():
+            if done.wait(_LOOK_S):
+                return
+        log.error("the run that this job belongs to is over, so the job ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+        if not done.wait(_CLEAR_UP_S):
+            os._exit(1)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    watch = threading.Thread(target=look, daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watch.join()
+        signal.signal(signal.SIGTERM, before)
 
 
 def shard(wildcards) -> tuple[int, int]:
