@@ -23,6 +23,7 @@ from transformers.cache_utils import CacheLayerMixin
 from retrieval_heads.attention import AttentionCall, Hook, Shared, hooked
 from retrieval_heads.errors import StudyError
 from retrieval_heads.prompts import decode
+from retrieval_heads.runtime import reached
 
 Instead = Callable[[AttentionCall], Tensor]
 """What an ablated head puts out in a call, (B or 1, Q or 1, H, D)."""
@@ -147,6 +148,10 @@ class _Filling(CacheLayerMixin):
         return -1
 
 
+_CONTINUING = 450
+"""A context of so many tokens takes about as long as all that continues it, by the benchmarks of scoring."""
+
+
 @torch.inference_mode()
 def prefill(
     model: PreTrainedModel,
@@ -179,11 +184,12 @@ def prefill(
         else _Filling(forks.row_of[layer], room)
         for layer in range(layers)
     ]
-    rows = slice(None)
+    rows, passed = slice(None), 0
+    to_pass = layers * len(contexts) if forks is None else sum(map(len, forks.parents))
 
     def run(layer: int, decoder_layer: Callable, hidden_states: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
         """One layer over all rows, some at a time: more would only push each other out of a processor's cache."""
-        nonlocal rows
+        nonlocal rows, passed
         hidden, in_tuple = hidden_states, False
         if forks is not None and len(forks.parents[layer]) > len(hidden):
             hidden = hidden[forks.parents[layer]]
@@ -196,6 +202,8 @@ def prefill(
                 output = decoder_layer(hidden[rows], *args, **kwargs)
                 in_tuple = isinstance(output, tuple)
                 hidden[rows] = output[0] if in_tuple else output
+            passed += len(hidden[rows])
+            reached(passed / to_pass * length / (length + _CONTINUING))
         if last:
             raise _Stored
         return (hidden,) if in_tuple else hidden

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -102,17 +102,68 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)
 
 
-def progress(items: Iterable, total: int, what: str) -> Iterator:
-    """Pass items through, and say every few seconds how many are done and how long the rest will take."""
-    start = said = time.monotonic()
-    log.info("%d %s", total, what)
-    for done, item in enumerate(items, 1):
-        yield item
-        now = time.monotonic()
-        if now - said >= _EVERY_S or done == total:
-            said = now
-            left = (now - start) / done * (total - done)
-            log.info("%d of %d %s, %.0f s so far, about %.0f s left", done, total, what, now - start, left)
+class _Work:
+    """Work that a job tells the progress of."""
+
+    def __init__(self, total: int, what: str):
+        self.total, self.what = total, what
+        self.done, self.under_way, self.share = 0, 0, 0.0
+        self.start = self.said = time.monotonic()
+        log.info("%d %s", total, what)
+
+    def tell(self) -> None:
+        now, reached = time.monotonic(), self.done + self.share * self.under_way
+        if reached and (now - self.said >= _EVERY_S or self.done == self.total):
+            self.said = now
+            left = (now - self.start) / reached * (self.total - reached)
+            log.info(
+                "%d of %d %s, %.0f s so far, about %.0f s left",
+                self.done, self.total, self.what, now - self.start, left,
+            )  # fmt: skip
+
+
+_work: _Work | None = None
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[None]:
+    """Tell every few seconds how much of some work is done, and how long the rest takes at the rate so far.
+
+    What is done is told from inside, by :func:`units` and :func:`reached`, wherever that happens.
+
+    Parameters
+    ----------
+    total : the units of work, such as documents, each of which takes about as long.
+    what : they are.
+    """
+    global _work
+    before, _work = _work, _Work(total, what)
+    try:
+        yield
+    finally:
+        _work = before
+
+
+@contextmanager
+def units(number: int) -> Iterator[None]:
+    """Count so many units of work as done once this ends well."""
+    if (work := _work) is None:
+        yield
+        return
+    work.under_way, work.share = number, 0.0
+    try:
+        yield
+        work.done += number
+    finally:
+        work.under_way = 0
+    work.tell()
+
+
+def reached(share: float) -> None:
+    """Tell how much is done of the units that are under way, from 0 to 1."""
+    if _work is not None:
+        _work.share = share
+        _work.tell()
 
 
 def _begin(declared: Path, attempts: Path) -> None:
