@@ -223,8 +223,8 @@ def side_by_side(keep: Tensor) -> list[int]:
 def _answers(groups: Iterable[pd.DataFrame], head_sets: pd.DataFrame) -> int:
     """How often a model is asked: each prompt under each of its question's sets, and each question without needle."""
     sets = head_sets["heads"].map(sorted).map(tuple).groupby(head_sets["question"]).nunique()
-    asked = pd.concat([head_sets[["question"]].iloc[:0].assign(doc_id=""), *groups])
-    return int(asked["question"].map(sets).sum()) + len(asked[["doc_id", "question"]].drop_duplicates())
+    prompts = [prompt for group in groups for prompt in zip(group["doc_id"], group["question"], strict=True)]
+    return sum(sets[question] for _, question in prompts) + len(set(prompts))
 
 
 def _judged(texts: Sequence[str], wanted: Sequence[str], types: Sequence[str], document: str) -> pd.DataFrame:
