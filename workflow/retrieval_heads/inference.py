@@ -22,6 +22,7 @@ from transformers.cache_utils import CacheLayerMixin
 
 from retrieval_heads.attention import AttentionCall, Hook, Shared, hooked
 from retrieval_heads.errors import StudyError
+from retrieval_heads.pace import CONTINUING
 from retrieval_heads.prompts import decode
 from retrieval_heads.runtime import reached
 
@@ -148,10 +149,6 @@ class _Filling(CacheLayerMixin):
         return -1
 
 
-_CONTINUING = 450
-"""A context of so many tokens takes about as long as all that continues it, by the benchmarks of scoring."""
-
-
 @torch.inference_mode()
 def prefill(
     model: PreTrainedModel,
@@ -203,7 +200,7 @@ def prefill(
                 in_tuple = isinstance(output, tuple)
                 hidden[rows] = output[0] if in_tuple else output
             passed += len(hidden[rows])
-            reached(passed / to_pass * length / (length + _CONTINUING))
+            reached(passed / to_pass * length / (length + CONTINUING))
         if last:
             raise _Stored
         return (hidden,) if in_tuple else hidden
