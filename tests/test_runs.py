@@ -1,6 +1,7 @@
 """Jobs end with the run that they belong to, however it ends, and write nothing after it."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -144,13 +145,19 @@ class TestLock:
         assert locks.exists(), "one was killed, but another lives"
         killed.communicate()
 
+    def test_one_that_may_be_that_of_another_machine_stays(self, locks, run):
+        kill(run)
+        (locks.parent / "runs" / "elsewhere.abc").write_text("process 1\n")
+        runs.begin(locks.parent)
+        assert locks.exists()
+
     def test_one_of_which_nothing_is_known_stays(self, locks):
         runs.begin(locks.parent)
         assert locks.exists()
 
     def test_a_run_that_is_just_beginning_is_alive(self, locks):
         (locks.parent / "runs").mkdir()
-        (locks.parent / "runs" / "beginning").touch()
+        (locks.parent / "runs" / f"{platform.node()}.abc").touch()
         runs.begin(locks.parent)
         assert locks.exists()
 

@@ -1,8 +1,9 @@
 """A run of the workflow: one Snakemake process, and the jobs that end with it.
 
 Snakemake waits for its jobs when it is interrupted, and leaves them to themselves when it is killed. So a run has a
-file, ``.snakemake/runs/{random}``, that it holds a lock on as long as it lives: the system takes the lock away however
-the process ends, and the run itself removes the file when it ends in order. Each job looks at the file of its run.
+file, ``.snakemake/runs/{machine}.{random}``, that it holds a lock on as long as it lives: the system takes the lock away
+however the process ends, and the run itself removes the file when it ends in order. Each job looks at the file of its
+run.
 """
 
 import atexit
@@ -27,7 +28,8 @@ def begin(folder: Path = Path(".snakemake")) -> None:
     """Begin a run in this process, to which all jobs that it starts belong.
 
     A run that was killed leaves its file, and Snakemake's lock on the working directory. If it did, and if no other run
-    is alive here, both are removed. On a file system without locks nothing can be told of a run, and nothing is done.
+    is alive here, both are removed. One of another machine counts as alive, for locks may not reach so far. On a file
+    system without locks nothing can be told of a run, and nothing is done.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ def begin(folder: Path = Path(".snakemake")) -> None:
     end()
     runs = folder.absolute() / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    file = runs / secrets.token_hex(6)
+    file = runs / f"{platform.node()}.{secrets.token_hex(6)}"
     held = file.open("w")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,11 +48,11 @@ def begin(folder: Path = Path(".snakemake")) -> None:
         file.unlink()
         return
     # Whatever is locked has something in it, so that one that has just begun is not taken for one that is over.
-    print("process", os.getpid(), "on", platform.node(), file=held, flush=True)
+    print("process", os.getpid(), file=held, flush=True)
     _held, os.environ[_FILE] = held, str(file)
     atexit.register(end)
     others = [other for other in runs.iterdir() if other != file]
-    if others and all(map(_is_free, others)):
+    if others and all(other.stem == platform.node() and _is_free(other) for other in others):
         shutil.rmtree(folder / "locks", ignore_errors=True)
         for other in others:
             other.unlink(missing_ok=True)
