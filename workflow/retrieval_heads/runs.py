@@ -1,9 +1,9 @@
 """A run of the workflow: one Snakemake process, and the jobs that end with it.
 
 Snakemake waits for its jobs when it is interrupted, and leaves them to themselves when it is killed. So a run has a
-file, ``.snakemake/runs/{machine}.{random}``, that it holds a lock on as long as it lives: the system takes the lock away
-however the process ends, and the run itself removes the file when it ends in order. Each job looks at the file of its
-run.
+file, ``.snakemake/runs/{machine}.{random}``, that it holds a lock on as long as it lives: the system takes the lock
+away however the process ends, and the run itself removes the file when it ends in order. Each job looks at the file of
+its run.
 """
 
 import atexit
