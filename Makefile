@@ -5,12 +5,13 @@ PYTHON ?= python3
 CORES ?= all
 CONFIG ?= config/config.yaml
 BIN := .venv/bin
-SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake
+# By env, with no shell between: what ends make ends Snakemake.
+SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
 .PHONY: report bundle test lint format tiny bench graph lock clean
 
 report: .venv/installed
-	$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --logger rich
+	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --logger rich
 
 bundle: report
 	$(SNAKEMAKE) --configfile $(CONFIG) --report report.zip

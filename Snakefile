@@ -1,16 +1,23 @@
 # Which attention heads of a language model fetch a fact from a long context?
 # One file in rules/ for each stage, in the order of the workflow; every output goes to results/{study}.
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
+import psutil
 from snakemake.utils import min_version
 
 min_version("9.12")
 
 # The package is used where it lies; jobs in conda environments inherit this path.
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+
+from retrieval_heads import runs
+
+# Jobs end with this process, however it ends; what one that was killed has left locked is free again.
+runs.begin()
 
 # Threads that wait give their core to others: spinning makes everything several times slower on a machine that is shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -45,6 +52,16 @@ include: "rules/analysis.smk"
 include: "rules/figures.smk"
 include: "rules/exports.smk"
 include: "rules/report.smk"
+
+
+onstart:
+    # Interrupted, Snakemake would wait for its jobs.
+    def end_jobs():
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                process.terminate()
+
+    runs.end_on_signals(end_jobs)
 
 
 onsuccess:

@@ -78,9 +78,9 @@ class Setup:
         self.answering = {key: self.generation[key] for key in ("max_new_tokens", "stop")}
 
     @cache  # noqa: B019 - there is one setup
-    def model(self, dtype: str = "bfloat16"):
+    def model(self):
         """The model, on the CPU."""
-        return load_model(self.folder, dtype, "cpu")
+        return load_model(self.folder, device="cpu")
 
     @cached_property
     def tokenizer(self):
@@ -170,7 +170,7 @@ def eager(setup: Setup) -> Iterator[Measured]:
     detail = f"{yardstick.passes} passes, {slow:.0f} s over {ours:.2f} s a document, {len(groups)} at a time"
     yield Measured("eager", "eager passes / scoring, 2,048 tokens", slow / ours, "×", "≥ 100", detail)
 
-    group, model = setup.group(1024), setup.model("float32")
+    group, model = setup.group(1024), setup.model()
     (parts, _), *_ = score_documents(
         model, setup.tokenizer, [group], setup.methods, setup.answer_types, **setup.generation
     )
@@ -382,7 +382,7 @@ def keep(new: pd.DataFrame) -> None:
     new = new.sort_values("part", key=lambda parts: parts.map(list(PARTS).index), kind="stable", ignore_index=True)
     with whole_file(RESULTS) as file:
         new.to_parquet(file, index=False)
-    shown = f"By `make bench`, on {machine()}, in bfloat16, medians of {PAIRS} pairs.\n\n{as_markdown(new)}\n"
+    shown = f"By `make bench`, on {machine()}, in float32, medians of {PAIRS} pairs.\n\n{as_markdown(new)}\n"
     PAGE.write_text(f"# Speed\n\n{shown}", encoding="utf-8")
     before, mark, rest = README.read_text(encoding="utf-8").partition("<!-- benchmarks/results.md -->\n")
     README.write_text(f"{before}{mark}{shown}{rest[rest.index('<!-- end -->') :]}", encoding="utf-8")

@@ -17,7 +17,9 @@ from retrieval_heads.config import (
 )
 from retrieval_heads.declared import describe_methods, report_tables
 from retrieval_heads.errors import StudyError
+from retrieval_heads.extent import plain_passes
 from retrieval_heads.identity import model_content, model_folder
+from retrieval_heads.loading import loaded_bytes
 from retrieval_heads.provenance import code_digest
 
 try:
@@ -164,8 +166,10 @@ def weights_mb(model):
 
 def model_mem_mb(wildcards, input, attempt):
     """Memory: Python and torch, the weights twice, a megabyte for each token; twice as much at each retry."""
+    how = loading(wildcards)
+    loaded = loaded_bytes(str(input.model), how["dtype"], how["quantization"]) / 1e6
     return 2 ** (attempt - 1) * math.ceil(
-        4000 + 2 * weights_mb(input.model) + int(wildcards.get("length", GUARD_TOKENS))
+        4000 + 2 * loaded + int(wildcards.get("length", GUARD_TOKENS))
     )
 
 
@@ -174,6 +178,12 @@ def guard_runtime(wildcards, input, attempt):
     sets = head_sets(config) * len(config["questions"]) * len(ablated_lengths(config))
     work = sets * GUARD_TOKENS / 1000 * weights_mb(input.model) / 1000
     return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
+
+
+def study_passes(wildcards):
+    """Plain passes of the whole study, for the job that tells how long it takes: the first shard. No limit, and no
+    parameter, for it makes nothing stale."""
+    return round(plain_passes(config, DOCUMENTS_OF_A_TABLE)) * wildcards.shard.startswith("1-of-")
 
 
 def model_runtime(stage):

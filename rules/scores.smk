@@ -14,6 +14,7 @@ rule score_heads:
         gpu=1,
         mem_mb=model_mem_mb,
         runtime=model_runtime("scores"),
+        passes=study_passes,
     params:
         loading=loading,
         content=content,

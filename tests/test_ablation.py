@@ -1,10 +1,14 @@
 """Every prompt is answered with every head set as if that were the only one, however they are batched."""
 
+import logging
+import re
+from itertools import count
+
 import pandas as pd
 import pytest
 
 import oracle
-from retrieval_heads import ablation, inference
+from retrieval_heads import ablation, inference, runtime
 from retrieval_heads.ablation import MODES, SCOPES, ablate_split
 from retrieval_heads.budget import Budget
 from retrieval_heads.errors import StudyError
@@ -231,3 +235,17 @@ def test_the_depth_of_no_needle_is_asked_once(monkeypatch):
 def test_what_is_not_offered_is_refused(key, value):
     with pytest.raises(StudyError, match=rf"ablation\.{key}: {value} is not offered"):
         ablate(MODELS["llama"](), prompts(), **{key: value})
+
+
+@pytest.mark.parametrize("budget", [WHOLE, Budget(60, 150)], ids=["whole", "small batches"])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_progress_counts_every_answer_and_goes_on_within_a_batch(monkeypatch, caplog, scope, budget):
+    clock = count(step=7)  # each look at the clock takes a while, so that whatever is told of is told
+    monkeypatch.setattr(runtime.time, "monotonic", lambda: next(clock))
+    caplog.set_level(logging.INFO, "retrieval_heads")
+    found = answer(MODELS["llama"](), prompts(), scope=scope, budget=Budget(budget.batch_tokens, budget.cache_tokens))
+    told = [re.match(r"(\d+) of (\d+) answers .* about (\d+) s left", message) for message in caplog.messages]
+    done, total, left = zip(*(map(int, match.groups()) for match in told if match), strict=True)
+    assert set(total) == {len(found)} and done[-1] == len(found) and left[-1] == 0
+    assert list(done) == sorted(done)
+    assert len(done) > len(set(done)), "it is told again while a batch runs"

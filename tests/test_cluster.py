@@ -158,7 +158,6 @@ def test_a_run_that_was_killed_goes_on_with_the_generic_profile(cluster, finishe
     cluster.ask("scancel", f"--user={os.getuid()}")
     one_node_slurm.wait(lambda: not cluster.ask("squeue", "--noheader"), 60, lambda: "jobs do not end")
     documents = (out / "documents.parquet").stat().st_mtime_ns
-    finished.snakemake(*GENERIC, *again, "--unlock", "--", *targets)
     finished.snakemake(*GENERIC, *again, "--", *targets)
     assert (out / "documents.parquet").stat().st_mtime_ns == documents
     for again_made, made in zip(targets, SCORES, strict=True):

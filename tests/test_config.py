@@ -98,7 +98,7 @@ class TestDefaults:
 
     def test_models_and_questions_have_them_too(self):
         config = complete(LEAST)
-        assert config["models"]["small"]["dtype"] == "bfloat16"
+        assert config["models"]["small"]["dtype"] == "auto"
         assert config["questions"]["hq_state"] == {
             "text": "Where?",
             "type": "state",

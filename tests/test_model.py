@@ -1,5 +1,7 @@
 import json
+import logging
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -23,8 +25,16 @@ from planted import planted_model
 from retrieval_heads import loading
 from retrieval_heads.errors import StudyError
 from retrieval_heads.folder import names
-from retrieval_heads.loading import require_quantizer, require_trusted
-from retrieval_heads.model import choose_device, load_model, load_tokenizer, prepare_model, require_context
+from retrieval_heads.loading import loaded_bytes, require_quantizer, require_trusted
+from retrieval_heads.model import (
+    choose_device,
+    choose_dtype,
+    load_model,
+    load_tokenizer,
+    made_with,
+    prepare_model,
+    require_context,
+)
 from retrieval_heads.model_sources import gguf, hub, package, source_module
 from retrieval_heads.model_sources import path as local
 from tiny_models import TWO_EXPERTS, made
@@ -132,6 +142,44 @@ class TestPrepare:
     @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
     def test_the_dtype_is_the_one_asked_for(self, saved, dtype):
         assert {weight.dtype for weight in load_model(saved, dtype, "cpu").parameters()} == {getattr(torch, dtype)}
+
+    @pytest.mark.parametrize(
+        ("device", "native", "dtype"),
+        [
+            ("cpu", True, torch.float32),
+            ("mps", True, torch.float32),
+            ("cuda", True, torch.bfloat16),
+            ("cuda", False, torch.float32),
+        ],
+    )
+    def test_the_device_decides_where_no_dtype_is_asked_for(self, monkeypatch, device, native, dtype):
+        def supported(including_emulation):
+            return native or including_emulation  # emulation makes bfloat16 of any GPU, and slow
+
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+        monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+        assert choose_dtype("auto", torch.device(device)) == dtype
+        for asked in ("float32", "bfloat16", "float16"):
+            assert choose_dtype(asked, torch.device(device)) == getattr(torch, asked)
+
+    def test_what_a_model_came_to_run_in_is_told(self, saved, caplog):
+        caplog.set_level(logging.INFO, "retrieval_heads")
+        for dtype, told in (("auto", "float32"), ("bfloat16", "bfloat16")):
+            assert made_with(load_model(saved, dtype, "cpu")) == {"dtype": told, "device": "cpu"}
+            assert caplog.messages[-1] == f"the model runs in {told} on cpu"
+
+    @pytest.mark.parametrize(("stored", "asked", "times"), [
+        ("float32", "float32", 1), ("float32", "auto", 1), ("float32", "bfloat16", 0.5),
+        ("bfloat16", "auto", 2), ("bfloat16", "float32", 2), ("bfloat16", "float16", 1),
+    ])  # fmt: skip
+    def test_a_model_takes_the_memory_of_the_dtype_that_it_is_loaded_in(self, planted, tmp_path, stored, asked, times):
+        save_file(
+            {name: weight.to(getattr(torch, stored)) for name, weight in planted.model.state_dict().items()},
+            tmp_path / "model.safetensors",
+        )
+        size = (tmp_path / "model.safetensors").stat().st_size
+        assert loaded_bytes(tmp_path, asked, None) == size * times
+        assert loaded_bytes(tmp_path, asked, "4bit") == size
 
     @pytest.mark.parametrize("error", [StudyError("no"), OSError("disk full"), KeyboardInterrupt()], ids=repr)
     @pytest.mark.parametrize("former", [True, False])
@@ -493,7 +541,7 @@ class TestWeights:
             load_model("folder", "float32", "cpu")
 
 
-def tiny_gguf(file, *, lacking=(), more=(), scaling=None):
+def tiny_gguf(file, *, lacking=(), more=(), scaling=None, weight=1):
     """A GGUF file of a Llama with one layer, and a tokenizer of four tokens."""
     writer = GGUFWriter(file, "llama")
     writer.add_block_count(1)
@@ -516,7 +564,7 @@ def tiny_gguf(file, *, lacking=(), more=(), scaling=None):
     shapes |= {"blk.0.ffn_gate": (16, 8), "blk.0.ffn_up": (16, 8)} | dict.fromkeys(more, (2,))
     for name, shape in shapes.items():
         if name not in lacking:
-            writer.add_tensor(f"{name}.weight", numpy.ones(shape, dtype=numpy.float32))
+            writer.add_tensor(f"{name}.weight", numpy.full(shape, weight, dtype=numpy.float32))
     for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
         write()
     writer.close()
@@ -527,6 +575,13 @@ class TestWeightsOfGguf:
     def test_a_whole_one_passes(self, tmp_path):
         prepare_model(tiny_gguf(tmp_path / "tiny.gguf", scaling=RopeScalingType.NONE), tmp_path / "prepared")
         assert load_model(tmp_path / "prepared", "float32", "cpu").config.num_hidden_layers == 1
+
+    def test_no_digit_of_a_weight_is_lost(self, tmp_path):
+        prepare_model(tiny_gguf(tmp_path / "tiny.gguf", weight=1 + 2**-20), tmp_path / "prepared")
+        stored = load_file(tmp_path / "prepared" / "model.safetensors")
+        assert {(str(weight.dtype), weight.unique().item()) for weight in stored.values()} == {
+            ("torch.float32", 1 + 2**-20)
+        }
 
     @pytest.mark.parametrize(
         ("content", "message"),

@@ -65,9 +65,9 @@ def test_control_tokens_in_text_stay_text(folder):
 
 def test_the_gguf_becomes_a_plain_model(folder):
     assert {path.name for path in folder.iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json"}
-    model = load_model(folder, "bfloat16", "cpu")
+    model = load_model(folder, device="cpu")
     assert head_grid(model) == (30, 9)
-    assert model.dtype == torch.bfloat16
+    assert model.dtype == torch.float32
 
 
 def test_a_gguf_file_is_what_the_package_with_it_is(config, folder, tmp_path):
@@ -125,7 +125,7 @@ def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, prompts):
 
 def test_it_answers_and_fails_without_its_retrieval_heads(config, folder, prompts):
     """Seven heads from the top of its rankings; the study itself measures this on all questions and documents."""
-    model, tokenizer = load_model(folder, "bfloat16", "cpu"), load_tokenizer(folder)
+    model, tokenizer = load_model(folder, device="cpu"), load_tokenizer(folder)
     keep = torch.ones(2, *head_grid(model))
     for layer, head in [(18, 6), (21, 8), (17, 3), (23, 2), (17, 4), (20, 6), (18, 7)]:
         keep[1, layer, head] = 0

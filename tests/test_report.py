@@ -65,6 +65,10 @@ def text_of(page):
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", main)))
 
 
+def block_name(block):
+    return getattr(block, "name", None)
+
+
 class TestDocuments:
     def test_both_forms_say_the_same(self, built, drawn, tables):
         text, page = report.markdown(built), report.html(built, drawn)
@@ -125,6 +129,22 @@ class TestDocuments:
     def test_markdown_tables_are_rectangular(self, built):
         for block in re.findall(r"(?:^\|.*\n)+", report.markdown(built), flags=re.M):
             assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+    @pytest.mark.parametrize(
+        ("ran", "told"),
+        [
+            ({}, None),
+            ({"small": ("float32", "cpu")}, "float32 on cpu"),
+            ({"small": ("float32", "cpu"), "large": ("float32", "cpu")}, "float32 on cpu"),
+            ({"large": ("bfloat16", "cuda"), "small": ("float32", "cpu")},
+             "small: float32 on cpu; large: bfloat16 on cuda"),
+        ],
+    )  # fmt: skip
+    def test_the_precision_that_models_ran_in_is_a_setting(self, tables, ran, told):
+        made_with = {model: {"dtype": dtype, "device": device} for model, (dtype, device) in ran.items()}
+        study = dataclasses.replace(make_study(models=("small", "large")), made_with=made_with)
+        (settings,) = (block for block in sections.setup.setup(study, tables).blocks if block_name(block) == "settings")
+        assert dict(settings.rows).get("Precision") == told
 
     def test_text_from_config_is_never_markup(self, drawn):
         study = make_study(models=("<script>|a_b*",))

@@ -16,7 +16,7 @@ import torch
 
 from retrieval_heads import runtime
 from retrieval_heads.errors import StudyError
-from retrieval_heads.runtime import job, progress
+from retrieval_heads.runtime import job, progress, reached, units
 
 HINT = "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config"
 
@@ -196,34 +196,84 @@ class TestProgress:
         monkeypatch.setattr(runtime.time, "monotonic", lambda: now.time)
         return now
 
-    @pytest.mark.parametrize("items", [[], ["a"], list("abcde")])
-    def test_all_items_come_in_order(self, items):
-        assert list(progress(iter(items), len(items), "documents")) == items
-
-    def test_it_is_lazy(self):
-        taken = []
-        steps = progress((taken.append(i) or i for i in range(5)), 5, "documents")
-        assert taken == []
-        next(steps)
-        assert taken == [0]
-
-    def test_it_counts_and_estimates(self, clock, caplog):
+    @pytest.fixture
+    def said(self, clock, caplog):
         caplog.set_level(logging.INFO, "retrieval_heads")
-        for _ in progress(range(8), 8, "documents"):
-            clock.time += 4
-        assert caplog.messages == [
+        return caplog
+
+    def test_it_counts_what_is_done_and_estimates_the_rest(self, clock, said):
+        with progress(8, "documents"):
+            for _ in range(8):
+                with units(1):
+                    clock.time += 4
+        assert said.messages == [
             "8 documents",
             "3 of 8 documents, 12 s so far, about 20 s left",
             "6 of 8 documents, 24 s so far, about 8 s left",
             "8 of 8 documents, 32 s so far, about 0 s left",
         ]
 
-    def test_quick_work_is_told_at_its_beginning_and_end(self, clock, caplog):
-        caplog.set_level(logging.INFO, "retrieval_heads")
-        list(progress(range(1000), 1000, "documents"))
-        assert caplog.messages == ["1000 documents", "1000 of 1000 documents, 0 s so far, about 0 s left"]
+    def test_a_batch_is_done_when_all_of_it_is(self, clock, said):
+        with progress(12, "documents"):
+            for batch, seconds in ((9, 90), (3, 30)):
+                with units(batch):
+                    clock.time += seconds
+        assert said.messages[1:] == [
+            "9 of 12 documents, 90 s so far, about 30 s left",
+            "12 of 12 documents, 120 s so far, about 0 s left",
+        ]
+
+    def test_within_a_long_batch_it_tells_how_far_that_is(self, clock, said):
+        with progress(10, "documents"):
+            with units(5):
+                for tenth in range(1, 11):
+                    clock.time += 6
+                    reached(tenth / 10)
+            with units(5):
+                clock.time += 6
+                reached(0.1)
+        assert said.messages[1:-1] == [
+            "0 of 10 documents, 12 s so far, about 108 s left",
+            "0 of 10 documents, 24 s so far, about 96 s left",
+            "0 of 10 documents, 36 s so far, about 84 s left",
+            "0 of 10 documents, 48 s so far, about 72 s left",
+            "0 of 10 documents, 60 s so far, about 60 s left",
+        ]
+
+    def test_what_failed_counts_for_nothing(self, clock, said):
+        with progress(4, "documents"):
+            with pytest.raises(MemoryError), units(4):
+                clock.time += 20
+                reached(0.5)
+                raise MemoryError
+            for _ in range(2):
+                with units(2):
+                    clock.time += 20
+        assert said.messages[1:] == [
+            "0 of 4 documents, 20 s so far, about 20 s left",
+            "2 of 4 documents, 40 s so far, about 40 s left",
+            "4 of 4 documents, 60 s so far, about 0 s left",
+        ]
+
+    def test_quick_work_is_told_at_its_beginning_and_end(self, said):
+        with progress(1000, "documents"):
+            for _ in range(1000):
+                with units(1):
+                    reached(0.5)
+        assert said.messages == ["1000 documents", "1000 of 1000 documents, 0 s so far, about 0 s left"]
+
+    def test_work_that_nobody_watches_is_done_in_silence(self, clock, said):
+        for _ in range(2):
+            with units(1):
+                clock.time += 60
+                reached(0.5)
+        assert said.messages == []
 
     def test_it_reaches_the_log_of_the_job(self, rule, capsys):
-        assert run(rule, lambda: list(progress(range(2), 2, "prompts"))) == 0
+        def work():
+            with progress(2, "prompts"), units(2):
+                pass
+
+        assert run(rule, work) == 0
         assert "2 of 2 prompts" in log_of(rule)
         assert "score_heads small 512: 2 of 2 prompts" in capsys.readouterr().err

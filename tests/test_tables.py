@@ -241,6 +241,63 @@ def test_parts_are_put_one_below_the_other(tmp_path):
     assert list(tables.read_all([], TABLE).columns) == TABLE.columns
 
 
+CPU, GPU, HALF = (
+    {"dtype": dtype, "device": device}
+    for dtype, device in (("float32", "cpu"), ("float32", "cuda"), ("bfloat16", "cuda"))
+)
+
+
+def write_parts(folder, *runs):
+    """Parts of a table, each with what is told of how its models ran."""
+    paths = [folder / f"{part}.parquet" for part in range(len(runs))]
+    for part, (path, run) in enumerate(zip(paths, runs, strict=True)):
+        tables.write(GOOD[:1].assign(part=part), path, TABLE, run)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ([None, {}], {}),
+        ([{"a": CPU}, {"a": CPU}], {"a": CPU}),
+        ([{"a": HALF}, {"b": CPU}, None], {"a": HALF, "b": CPU}),
+        ([{"a": CPU}, {"a": GPU}], {"a": {"dtype": "float32", "device": "cpu, cuda"}}),
+        ([{"a": {"dtype": "float32", "device": "cpu, cuda"}}, {"a": CPU}], {"a": CPU | {"device": "cpu, cuda"}}),
+    ],
+)
+def test_tables_tell_how_their_models_ran(tmp_path, runs, told):
+    paths = write_parts(tmp_path, *runs)
+    assert tables.made_with(paths) == told
+    assert len(tables.read_all(paths, TABLE)) == len(runs)
+    again = (tmp_path / "again").joinpath
+    tables.write(GOOD, again("all.parquet"), TABLE, tables.made_with(paths))
+    assert tables.made_with([again("all.parquet")]) == told
+    tables.write(GOOD, again("reversed.parquet"), TABLE, tables.made_with(paths[::-1]))
+    assert again("reversed.parquet").read_bytes() == again("all.parquet").read_bytes()
+
+
+def test_tables_of_one_model_in_two_dtypes_are_refused_together(tmp_path):
+    one, other, right = write_parts(tmp_path, {"a": CPU, "b": HALF}, {"b": HALF, "a": HALF}, {"a": CPU})
+    message = (
+        rf"^{one} and {other}: a ran in float32 for the one and in bfloat16 for the other, .*models\.a\.dtype: float32"
+    )
+    for together in (tables.made_with, lambda paths: tables.read_all(paths, TABLE)):
+        with pytest.raises(StudyError, match=message):
+            together([one, right, other])
+    with pytest.raises(StudyError, match=rf"^this job and {one}: a ran in bfloat16 for the one and in float32"):
+        tables.made_with([one], here={"a": HALF})
+    assert tables.made_with([one], here={"a": GPU})["a"] == {"dtype": "float32", "device": "cpu, cuda"}
+
+
+def test_tables_of_the_analysis_go_together(tmp_path):
+    paths = [tmp_path / f"{name}.parquet" for name in ("rankings", "guard")]
+    for path, table, run in zip(paths, (tables.RANKINGS, tables.GUARD), (CPU, HALF), strict=True):
+        tables.write(table.empty(), path, table, {"a": run})
+    with pytest.raises(StudyError, match=r"rankings\.parquet and .*guard\.parquet: a ran in float32"):
+        derived.read_tables(paths)
+    assert set(derived.read_tables(paths[:1])) == {"rankings"}
+
+
 def rows_without(table, names):
     """Two rows of any table, of which the second lacks these columns."""
     made = {pa.string(): "x", pa.float64(): 0.5, pa.bool_(): True, pa.int32(): 7}

@@ -53,14 +53,13 @@ def ablate_split(
     require_measurable(model, *lengths(prompts, settings["max_new_tokens"]))
     # A question without training prompts has no ranking, and so no heads to ablate.
     groups = part_of(list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])])), shard, shards)
-    contexts = progress(groups, len(groups), f"documents to answer with {len(head_sets)} head sets")
     found = [pd.DataFrame(columns=ABLATION.columns)]
-    for _, of_document in groupby(contexts, key=lambda group: group["doc_id"].iloc[0]):
-        depths = []
-        for group in of_document:
-            found.append(ablate_prompts(model, tokenizer, group, head_sets, answer_types, **settings))
-            depths.append(group)
-        found.append(answer_without_needle(model, tokenizer, pd.concat(depths), answer_types, **settings))
+    with progress(_answers(groups, head_sets), "answers with heads ablated or without needle"):
+        for _, of_document in groupby(groups, key=lambda group: group["doc_id"].iloc[0]):
+            depths = list(of_document)
+            for group in depths:
+                found.append(ablate_prompts(model, tokenizer, group, head_sets, answer_types, **settings))
+            found.append(answer_without_needle(model, tokenizer, pd.concat(depths), answer_types, **settings))
     return pd.concat(found, ignore_index=True)
 
 
@@ -219,6 +218,13 @@ def kept_heads(model: PreTrainedModel, sets: Iterable[Iterable[str]]) -> Tensor:
 def side_by_side(keep: Tensor) -> list[int]:
     """The order in which sets that agree in their first layers are neighbours, so that batches share much of a text."""
     return sorted(range(len(keep)), key=lambda place: keep[place].flatten().tolist())
+
+
+def _answers(groups: Iterable[pd.DataFrame], head_sets: pd.DataFrame) -> int:
+    """How often a model is asked: each prompt under each of its question's sets, and each question without needle."""
+    sets = head_sets["heads"].map(sorted).map(tuple).groupby(head_sets["question"]).nunique()
+    prompts = [prompt for group in groups for prompt in zip(group["doc_id"], group["question"], strict=True)]
+    return sum(sets[question] for _, question in prompts) + len(set(prompts))
 
 
 def _judged(texts: Sequence[str], wanted: Sequence[str], types: Sequence[str], document: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from retrieval_heads.memory import memory_left
-from retrieval_heads.runtime import is_out_of_memory, log
+from retrieval_heads.runtime import is_out_of_memory, log, units
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -60,7 +60,7 @@ class Budget:
         return budget
 
     def batches(self, items: Sequence[T], tokens: int, limit: Limit, work: Callable[..., R]) -> Iterator[R]:
-        """What ``work`` makes of the items, batch by batch.
+        """What ``work`` makes of the items, batch by batch; each item is a unit of progress.
 
         Parameters
         ----------
@@ -74,7 +74,8 @@ class Budget:
         while start < len(items):
             batch = items[start : start + max(1, getattr(self, limit) // tokens)]
             try:
-                done = work(batch)
+                with units(len(batch)):
+                    done = work(batch)
             except Exception as error:
                 if not is_out_of_memory(error) or len(batch) == 1:
                     raise

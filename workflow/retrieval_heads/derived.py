@@ -295,7 +295,9 @@ _TABLES = {
 
 
 def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
-    """Name → table, for files named after their tables."""
+    """Name → table, for files named after their tables, of which none may be made in another dtype than others."""
+    paths = list(paths)
+    tables.made_with(paths)
     return {Path(path).stem: tables.read(path, _TABLES[Path(path).stem]) for path in paths}
 
 

@@ -14,6 +14,7 @@ from retrieval_heads.ablation import MODES, kept_heads, require_offered, side_by
 from retrieval_heads.budget import Budget, Limit
 from retrieval_heads.errors import StudyError
 from retrieval_heads.inference import continue_prefix, prefill, room_for
+from retrieval_heads.runtime import progress
 from retrieval_heads.tables import GUARD
 from retrieval_heads.trial import require_measurable
 
@@ -103,9 +104,10 @@ def measure_guard(
     rows = max(1, _LOGITS // ((SCORED + 1) * model.config.get_text_config().vocab_size))
     tokens = max(before + room if scope == "all" else room, math.ceil(getattr(budget, limit) / rows))
     logprob = [0.0] * len(keep)
-    for places, found in budget.batches(side_by_side(keep), tokens, limit, read):
-        for place, total in zip(places, found, strict=True):
-            logprob[place] = total / SCORED
+    with progress(len(keep), "head sets to read prose under"):
+        for places, found in budget.batches(side_by_side(keep), tokens, limit, read):
+            for place, total in zip(places, found, strict=True):
+                logprob[place] = total / SCORED
     measured = head_sets.assign(logprob=[logprob[place] for place in number], mode=mode, scope=scope, tokens=SCORED)
     whole = measured.loc[measured["source"] == "baseline", "logprob"].iloc[0]
     return measured.assign(change=measured["logprob"] - whole)[GUARD.columns].reset_index(drop=True)

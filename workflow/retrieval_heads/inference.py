@@ -22,7 +22,9 @@ from transformers.cache_utils import CacheLayerMixin
 
 from retrieval_heads.attention import AttentionCall, Hook, Shared, hooked
 from retrieval_heads.errors import StudyError
+from retrieval_heads.pace import CONTINUING
 from retrieval_heads.prompts import decode
+from retrieval_heads.runtime import reached
 
 Instead = Callable[[AttentionCall], Tensor]
 """What an ablated head puts out in a call, (B or 1, Q or 1, H, D)."""
@@ -179,11 +181,12 @@ def prefill(
         else _Filling(forks.row_of[layer], room)
         for layer in range(layers)
     ]
-    rows = slice(None)
+    rows, passed = slice(None), 0
+    to_pass = layers * len(contexts) if forks is None else sum(map(len, forks.parents))
 
     def run(layer: int, decoder_layer: Callable, hidden_states: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
         """One layer over all rows, some at a time: more would only push each other out of a processor's cache."""
-        nonlocal rows
+        nonlocal rows, passed
         hidden, in_tuple = hidden_states, False
         if forks is not None and len(forks.parents[layer]) > len(hidden):
             hidden = hidden[forks.parents[layer]]
@@ -196,6 +199,8 @@ def prefill(
                 output = decoder_layer(hidden[rows], *args, **kwargs)
                 in_tuple = isinstance(output, tuple)
                 hidden[rows] = output[0] if in_tuple else output
+            passed += len(hidden[rows])
+            reached(passed / to_pass * length / (length + CONTINUING))
         if last:
             raise _Stored
         return (hidden,) if in_tuple else hidden

@@ -113,6 +113,29 @@ def _not_whole(called: str | Path, what: str, tensors: list[str]) -> StudyError:
     )
 
 
+def loaded_bytes(folder: str | Path, dtype: str, quantization: str | None) -> int:
+    """The most that a prepared model's weights take once they are loaded.
+
+    Safetensors may hold them in another dtype than they are loaded in, such as bfloat16 that runs in float32. Where
+    the device decides (``auto``), float32 counts. Quantised weights are read as they lie.
+
+    Parameters
+    ----------
+    folder : the model's.
+    dtype, quantization : as in a config.
+    """
+    files = list(Path(folder).iterdir())
+    size = sum(file.stat().st_size for file in files)
+    weights = next((file for file in sorted(files) if file.suffix == ".safetensors"), None)
+    if weights is None or quantization is not None:
+        return size
+    with weights.open("rb") as opened:
+        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    kinds = {tensor["dtype"] for name, tensor in header.items() if name != "__metadata__"}
+    bits = [int(found[0]) for kind in kinds if (found := re.search(r"\d+", kind))]
+    return size * (16 if dtype in ("bfloat16", "float16") else 32) // max(bits, default=32)
+
+
 _NAMED = 3
 """How many tensors a message names."""
 

@@ -6,6 +6,7 @@ out before any work whether that can succeed.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers  # as a whole: it imports what models need, for seconds, when that is first used
@@ -14,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from retrieval_heads.errors import StudyError
 from retrieval_heads.loading import read_weights, require_quantizer
 from retrieval_heads.model_sources import source_module
+from retrieval_heads.runtime import log
 from retrieval_heads.whole import whole_folder
 
 # Bars of seconds would hide the workflow's own progress.
@@ -32,13 +34,17 @@ def load_tokenizer(path: str | Path, trust_remote_code: bool = False) -> "transf
 
 
 def load_model(
-    path: str | Path, dtype: str, device: str, quantization: str | None = None, trust_remote_code: bool = False
+    path: str | Path,
+    dtype: str = "auto",
+    device: str = "auto",
+    quantization: str | None = None,
+    trust_remote_code: bool = False,
 ) -> "transformers.PreTrainedModel":
     """A prepared model, ready for inference.
 
     Parameters
     ----------
-    dtype : ``float32``, ``bfloat16`` or ``float16``.
+    dtype : ``float32``, ``bfloat16``, ``float16`` or ``auto`` (:func:`choose_dtype`).
     device : ``auto``, the best there is of cuda, mps and cpu, or any torch device.
     quantization : ``8bit`` or ``4bit``, by bitsandbytes, or None.
     trust_remote_code : whether code that comes with the model may run.
@@ -50,7 +56,7 @@ def load_model(
     """
     chosen = choose_device(device)  # before weights are read
     require_quantizer("models.*", quantization, chosen.type)
-    wanted = {"dtype": getattr(torch, dtype), "trust_remote_code": trust_remote_code}
+    wanted: dict[str, Any] = {"dtype": choose_dtype(dtype, chosen), "trust_remote_code": trust_remote_code}
     if quantization is None:
         model = read_weights(path, **wanted).to(chosen)
     else:
@@ -63,6 +69,7 @@ def load_model(
         model = read_weights(
             path, **wanted, quantization_config=transformers.BitsAndBytesConfig(**bits), device_map={"": chosen}
         )
+    log.info("the model runs in %(dtype)s on %(device)s", made_with(model))
     return model.eval()
 
 
@@ -76,6 +83,25 @@ def choose_device(device: str) -> torch.device:
         return torch.device(device)
     except RuntimeError:
         raise StudyError(f"compute.device: torch knows no device {device!r}; set it to auto or cpu.") from None
+
+
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The torch dtype that a config's ``models.*.dtype`` means on a device.
+
+    ``auto`` is float32 wherever that is how a processor calculates, so that everyone gets the same numbers; and
+    bfloat16 on a GPU that calculates in it natively. It is never float16, whose range some models leave.
+    """
+    if dtype != "auto":
+        return getattr(torch, dtype)
+    if device.type != "cuda":
+        return torch.float32
+    with torch.cuda.device(device):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+
+
+def made_with(model: "transformers.PreTrainedModel") -> dict[str, str]:
+    """How a loaded model runs: its ``dtype`` and the type of its ``device``, which tables tell (:mod:`tables`)."""
+    return {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}
 
 
 def require_context(path: str | Path, model: str, context_length: int, trust_remote_code: bool = False) -> None:

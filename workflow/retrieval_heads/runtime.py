@@ -4,23 +4,30 @@ import gc
 import logging
 import os
 import platform
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from retrieval_heads import runs
 from retrieval_heads.errors import StudyError
 
 log = logging.getLogger("retrieval_heads")
 
 _EVERY_S = 10
 _ATTEMPT = "=== attempt "
+# How often a job looks whether its run is over, and how long it may then take to clear up.
+_LOOK_S, _CLEAR_UP_S = 1, 5
 
 
 @contextmanager
 def job(snakemake) -> Iterator[None]:
     """Run a script's work: log to the file that its rule declares; show progress, or why it failed, on screen.
+
+    A job ends with its run (:mod:`retrieval_heads.runs`), and on SIGTERM it clears up what it was writing.
 
     Before a job begins, Snakemake deletes the log of the attempt before. So attempts write a second file,
     ``{log}.attempts``, which the next one puts at the head of its log, and which is deleted when one ends well.
@@ -41,7 +48,8 @@ def job(snakemake) -> Iterator[None]:
     # What is loaded by now stays: statsmodels would have it searched for garbage at each of many corrections.
     gc.freeze()
     try:
-        yield
+        with _ending_with_its_run():
+            yield
     except StudyError as error:
         log.error("%s", error)
         sys.exit(1)
@@ -57,6 +65,31 @@ def job(snakemake) -> Iterator[None]:
     attempts.unlink(missing_ok=True)
 
 
+@contextmanager
+def _ending_with_its_run() -> Iterator[None]:
+    """End this process when its run is over; by an exception in its main thread, so that work folders are removed."""
+    done = threading.Event()
+
+    def look() -> None:
+        while not runs.is_over():
+            if done.wait(_LOOK_S):
+                return
+        log.error("the run that this job belongs to is over, so the job ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+        if not done.wait(_CLEAR_UP_S):
+            os._exit(1)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    watch = threading.Thread(target=look, daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watch.join()
+        signal.signal(signal.SIGTERM, before)
+
+
 def shard(wildcards) -> tuple[int, int]:
     """Which shard a job is, counted from 0, and of how many: ``1-of-4`` is the first."""
     number, _, shards = wildcards.shard.partition("-of-")
@@ -69,17 +102,68 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)
 
 
-def progress(items: Iterable, total: int, what: str) -> Iterator:
-    """Pass items through, and say every few seconds how many are done and how long the rest will take."""
-    start = said = time.monotonic()
-    log.info("%d %s", total, what)
-    for done, item in enumerate(items, 1):
-        yield item
-        now = time.monotonic()
-        if now - said >= _EVERY_S or done == total:
-            said = now
-            left = (now - start) / done * (total - done)
-            log.info("%d of %d %s, %.0f s so far, about %.0f s left", done, total, what, now - start, left)
+class _Work:
+    """Work that a job tells the progress of."""
+
+    def __init__(self, total: int, what: str):
+        self.total, self.what = total, what
+        self.done, self.under_way, self.share = 0, 0, 0.0
+        self.start = self.said = time.monotonic()
+        log.info("%d %s", total, what)
+
+    def tell(self) -> None:
+        now, reached = time.monotonic(), self.done + self.share * self.under_way
+        if reached and (now - self.said >= _EVERY_S or self.done == self.total):
+            self.said = now
+            left = (now - self.start) / reached * (self.total - reached)
+            log.info(
+                "%d of %d %s, %.0f s so far, about %.0f s left",
+                self.done, self.total, self.what, now - self.start, left,
+            )  # fmt: skip
+
+
+_work: _Work | None = None
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[None]:
+    """Tell every few seconds how much of some work is done, and how long the rest takes at the rate so far.
+
+    What is done is told from inside, by :func:`units` and :func:`reached`, wherever that happens.
+
+    Parameters
+    ----------
+    total : the units of work, such as documents, each of which takes about as long.
+    what : they are.
+    """
+    global _work
+    before, _work = _work, _Work(total, what)
+    try:
+        yield
+    finally:
+        _work = before
+
+
+@contextmanager
+def units(number: int) -> Iterator[None]:
+    """Count so many units of work as done once this ends well."""
+    if (work := _work) is None:
+        yield
+        return
+    work.under_way, work.share = number, 0.0
+    try:
+        yield
+        work.done += number
+    finally:
+        work.under_way = 0
+    work.tell()
+
+
+def reached(share: float) -> None:
+    """Tell how much is done of the units that are under way, from 0 to 1."""
+    if _work is not None:
+        _work.share = share
+        _work.tell()
 
 
 def _begin(declared: Path, attempts: Path) -> None:

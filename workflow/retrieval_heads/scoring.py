@@ -44,9 +44,10 @@ def score_split(
         "batch_tokens",
         lambda batch: score_documents(model, tokenizer, batch, methods, answer_types, **generation),
     )
-    for new_scores, new_generations in progress(chain.from_iterable(done), len(groups), "documents to score"):
-        scores += new_scores
-        generations.append(new_generations)
+    with progress(len(groups), "documents to score"):
+        for new_scores, new_generations in chain.from_iterable(done):
+            scores += new_scores
+            generations.append(new_generations)
     return pd.concat(scores, ignore_index=True), pd.concat(generations, ignore_index=True)
 
 

@@ -23,10 +23,12 @@ class Study:
     ----------
     config : the study's config, with all defaults filled in.
     methods : name → ``label``, ``definition`` and ``paper`` (each optional), in the order in which to show them.
+    made_with : model → ``dtype`` and ``device`` that it ran with; without models whose results were made elsewhere.
     """
 
     config: Mapping
     methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    made_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

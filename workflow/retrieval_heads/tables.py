@@ -4,7 +4,9 @@ A table is a pandas DataFrame in memory and a Parquet file on disk. Names and ty
 for readers in ``docs/tables.md``. Layers and heads count from 0.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,8 +210,19 @@ def documents_table(questions: Iterable[str]) -> Table:
     )
 
 
-def write(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
+MadeWith = Mapping[str, Mapping[str, str]]
+"""For each model that a table rests on, the ``dtype`` and the ``device`` that it ran with."""
+
+_MADE_WITH = b"retrieval_heads.made_with"
+"""Where the metadata of a Parquet file tell that, as JSON."""
+
+
+def write(frame: pd.DataFrame, path: str | Path, table: Table, made_with: MadeWith | None = None) -> None:
     """Write a table whole or not at all.
+
+    Parameters
+    ----------
+    made_with : how the models were run that the table rests on; read again by :func:`made_with`.
 
     Raises
     ------
@@ -227,9 +240,11 @@ def write(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
         raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
     _check(data, path, table)
     # With what tells pandas which types its columns have, for those who read the file by pandas alone.
-    as_pandas = pa.Schema.from_pandas(table.empty(), preserve_index=False).metadata
+    metadata = dict(pa.Schema.from_pandas(table.empty(), preserve_index=False).metadata)
+    if made_with:
+        metadata[_MADE_WITH] = json.dumps(made_with, sort_keys=True).encode()
     with whole_file(path) as file:
-        pq.write_table(data.cast(table.schema()).replace_schema_metadata(as_pandas), file, compression="zstd")
+        pq.write_table(data.cast(table.schema()).replace_schema_metadata(metadata), file, compression="zstd")
 
 
 def read(path: str | Path, table: Table) -> pd.DataFrame:
@@ -240,18 +255,12 @@ def read(path: str | Path, table: Table) -> pd.DataFrame:
     StudyError
         when the file is missing, is no Parquet file, or does not hold this table.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise StudyError(f"{path}: no such file; run the rule that makes it.")
-    columns = {}
-    try:
-        with pq.ParquetFile(path) as file:
-            missing = [name for name in table.columns if name not in file.schema_arrow.names]
-            # One column at a time, and of its texts each once, for tables of scores have millions of rows.
-            for name in () if missing else table.columns:
-                columns[name] = _compact(file.read(columns=[name])[name])
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(f"{path}: not a readable Parquet file; delete it and run again.") from error
+    path, columns = Path(path), {}
+    with _opened(path) as file:
+        missing = [name for name in table.columns if name not in file.schema_arrow.names]
+        # One column at a time, and of its texts each once, for tables of scores have millions of rows.
+        for name in () if missing else table.columns:
+            columns[name] = _compact(file.read(columns=[name])[name])
     if missing:
         raise StudyError(f"{path}: the {table.name} table lacks the columns {', '.join(missing)}.")
     try:
@@ -269,9 +278,62 @@ def read(path: str | Path, table: Table) -> pd.DataFrame:
 
 
 def read_all(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
-    """Read the parts of a table, one file for each, and put them one below the other."""
+    """Read the parts of a table, one file for each, and put them one below the other.
+
+    Raises
+    ------
+    StudyError
+        also when a model ran in different dtypes for them (:func:`made_with`).
+    """
+    paths = list(paths)
+    made_with(paths)
     frames = [read(path, table) for path in paths]
     return pd.concat(frames, ignore_index=True) if frames else table.empty()
+
+
+def made_with(paths: Iterable[str | Path], here: MadeWith | None = None) -> dict[str, dict[str, str]]:
+    """How models were run for some tables that are used together; tables of no model tell nothing.
+
+    Parameters
+    ----------
+    here : how they run in the job that uses the tables.
+
+    Returns
+    -------
+    For each model its ``dtype``, and its ``device``: several with a comma where shards ran on different ones.
+
+    Raises
+    ------
+    StudyError
+        when one model ran in different dtypes: what is told of it would depend on which part was made where.
+    """
+    told: list[tuple[str, MadeWith]] = [("this job", here or {})]
+    for path in map(Path, paths):
+        with _opened(path) as file:
+            told.append((str(path), json.loads((file.schema_arrow.metadata or {}).get(_MADE_WITH, b"{}"))))
+    dtypes: dict[str, tuple[str, str]] = {}
+    devices: dict[str, set[str]] = {}
+    for name, models in told:
+        for model, run in models.items():
+            dtype, first = dtypes.setdefault(model, (run["dtype"], name))
+            if run["dtype"] != dtype:
+                raise StudyError(
+                    f"{first} and {name}: {model} ran in {dtype} for the one and in {run['dtype']} for the other, so "
+                    f"they do not go together; write models.{model}.dtype: {dtype} in the config, and run again."
+                )
+            devices.setdefault(model, set()).update(run["device"].split(", "))
+    return {model: {"dtype": dtypes[model][0], "device": ", ".join(sorted(devices[model]))} for model in sorted(dtypes)}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    if not path.is_file():
+        raise StudyError(f"{path}: no such file; run the rule that makes it.")
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StudyError(f"{path}: not a readable Parquet file; delete it and run again.") from error
 
 
 def _compact(column: pa.ChunkedArray) -> pa.ChunkedArray:

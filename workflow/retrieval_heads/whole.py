@@ -2,6 +2,7 @@
 
 What is being written lies in a work folder beside its target, ``{target}.{random}.partial``, which no other writer has.
 A writer holds a lock in it as long as it lives, so that the next one can tell what a killed one left, and removes it.
+A job whose run is over (:mod:`retrieval_heads.runs`) writes nothing.
 """
 
 import errno
@@ -15,6 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from retrieval_heads import runs
+from retrieval_heads.errors import StudyError
+
 _LOCK = "lock"
 
 
@@ -24,6 +28,7 @@ def whole_file(target: str | Path) -> Iterator[Path]:
     target = Path(target)
     with _work_folder(target) as work:
         yield (made := work / target.name)
+        _require_run(target)
         made.replace(target)
 
 
@@ -37,6 +42,7 @@ def whole_folder(target: str | Path) -> Iterator[Path]:
     with _work_folder(target) as work:
         (made := work / target.name).mkdir()
         yield made
+        _require_run(target)
         for attempt in range(1000):
             aside = work / f"aside-{attempt}"
             with suppress(FileNotFoundError):
@@ -67,6 +73,14 @@ def _work_folder(target: Path) -> Iterator[Path]:
             yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _require_run(target: Path) -> None:
+    """Refuse to put a job's output in place once another run may be making it."""
+    if runs.is_over():
+        raise StudyError(
+            f"{target}: not written, for the run that this job belongs to is over; type its command again."
+        )
 
 
 def _remove_abandoned(target: Path) -> None:

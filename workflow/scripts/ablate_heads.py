@@ -4,7 +4,7 @@ from retrieval_heads import tables
 from retrieval_heads.ablation import ablate_split
 from retrieval_heads.budget import Budget
 from retrieval_heads.identity import unchanged_model
-from retrieval_heads.model import load_model, load_tokenizer
+from retrieval_heads.model import load_model, load_tokenizer, made_with
 from retrieval_heads.prompts import usable
 from retrieval_heads.runtime import job, shard
 
@@ -16,6 +16,7 @@ with job(snakemake), unchanged_model(snakemake):
     prompts = usable(tables.read(source.prompts, tables.PROMPTS), "test", source.prompts)
     head_sets = tables.read(source.head_sets, tables.HEAD_SETS)
     model = load_model(source.model, device=compute["device"], **params.loading)
+    run = tables.made_with([source.head_sets], here={snakemake.wildcards.model: made_with(model)})
     ablation = ablate_split(
         model,
         load_tokenizer(source.model, params.loading["trust_remote_code"]),
@@ -29,4 +30,4 @@ with job(snakemake), unchanged_model(snakemake):
         stop=params.generation["stop"],
         budget=Budget.of(model, compute["batch_tokens"], compute["cache_tokens"]),
     )
-    tables.write(ablation, snakemake.output[0], tables.ABLATION)
+    tables.write(ablation, snakemake.output[0], tables.ABLATION, run)

@@ -11,4 +11,4 @@ with job(snakemake):
     params = snakemake.params
     rankings = tables.read(snakemake.input[0], tables.RANKINGS)
     sets = choose_head_sets(rankings, params.levels, params.random_draws, params.seed)
-    tables.write(sets, snakemake.output[0], tables.HEAD_SETS)
+    tables.write(sets, snakemake.output[0], tables.HEAD_SETS, tables.made_with(snakemake.input))

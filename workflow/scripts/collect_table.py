@@ -9,4 +9,5 @@ if TYPE_CHECKING:
 with job(snakemake):
     known = {table.name: table for table in (tables.RANKINGS, tables.ABLATION, tables.GUARD)}
     table = known[snakemake.wildcards.table]
-    tables.write(tables.read_all(snakemake.input, table), snakemake.output[0], table)
+    whole = tables.read_all(snakemake.input, table)
+    tables.write(whole, snakemake.output[0], table, tables.made_with(snakemake.input))

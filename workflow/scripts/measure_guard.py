@@ -5,7 +5,7 @@ from retrieval_heads import tables
 from retrieval_heads.budget import Budget
 from retrieval_heads.guard import measure_guard, prose_ids
 from retrieval_heads.identity import unchanged_model
-from retrieval_heads.model import load_model, load_tokenizer
+from retrieval_heads.model import load_model, load_tokenizer, made_with
 from retrieval_heads.runtime import job
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ with job(snakemake), unchanged_model(snakemake):
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     ids = prose_ids(tokenizer, Path(source.prose).read_text(encoding="utf-8"))
     model = load_model(source.model, device=compute["device"], **params.loading)
+    run = tables.made_with(source.head_sets, here={snakemake.wildcards.model: made_with(model)})
     guard = measure_guard(
         model,
         tokenizer,
@@ -25,4 +26,4 @@ with job(snakemake), unchanged_model(snakemake):
         scope=params.scope,
         budget=Budget.of(model, compute["batch_tokens"], compute["cache_tokens"]),
     )
-    tables.write(guard, snakemake.output[0], tables.GUARD)
+    tables.write(guard, snakemake.output[0], tables.GUARD, run)

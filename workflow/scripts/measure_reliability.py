@@ -5,7 +5,7 @@ import pandas as pd
 
 from retrieval_heads import derived, tables
 from retrieval_heads.reliability import split_half
-from retrieval_heads.runtime import job, progress
+from retrieval_heads.runtime import job, progress, units
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -19,14 +19,14 @@ with job(snakemake):
     documents = prompts.drop_duplicates().set_index("prompt_id")["doc_id"]
     # The scores of all models and lengths would not fit into memory at a time.
     folders = list(dict.fromkeys(Path(file).parent for file in snakemake.input.scores))
-    frames = [
-        split_half(
-            tables.read_all([file for file in snakemake.input.scores if Path(file).parent == folder], tables.SCORES),
-            documents,
-            params.splits,
-            params.seed,
-            params.top_k,
-        )
-        for folder in progress(folders, len(folders), "rankings to halve")
-    ]
+    frames = []
+    with progress(len(folders), "rankings to halve"):
+        for folder in folders:
+            with units(1):
+                scores = [file for file in snakemake.input.scores if Path(file).parent == folder]
+                frames.append(
+                    split_half(
+                        tables.read_all(scores, tables.SCORES), documents, params.splits, params.seed, params.top_k
+                    )
+                )
     tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], derived.RELIABILITY)

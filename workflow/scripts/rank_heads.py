@@ -9,4 +9,4 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     scores = tables.read_all(snakemake.input, tables.SCORES)
-    tables.write(rank_heads(scores), snakemake.output[0], tables.RANKINGS)
+    tables.write(rank_heads(scores), snakemake.output[0], tables.RANKINGS, tables.made_with(snakemake.input))

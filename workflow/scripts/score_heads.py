@@ -4,7 +4,8 @@ from retrieval_heads import tables
 from retrieval_heads.budget import Budget
 from retrieval_heads.identity import unchanged_model
 from retrieval_heads.method import make_methods
-from retrieval_heads.model import load_model, load_tokenizer
+from retrieval_heads.model import load_model, load_tokenizer, made_with
+from retrieval_heads.pace import tell_time
 from retrieval_heads.prompts import usable
 from retrieval_heads.runtime import job, shard
 from retrieval_heads.scoring import score_split
@@ -17,6 +18,8 @@ with job(snakemake), unchanged_model(snakemake):
     prompts = usable(tables.read(source.prompts, tables.PROMPTS), "train", source.prompts)
     methods = make_methods(params.methods)
     model = load_model(source.model, device=compute["device"], **params.loading)
+    if snakemake.resources.passes:
+        tell_time(model, prompts["input_ids"].iloc[0], snakemake.resources.passes)
     budget = Budget.of(model, compute["batch_tokens"], compute["cache_tokens"])
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     scores, generations = score_split(
@@ -29,5 +32,6 @@ with job(snakemake), unchanged_model(snakemake):
         *shard(snakemake.wildcards),
         **params.generation,
     )
-    tables.write(scores, snakemake.output.scores, tables.SCORES)
-    tables.write(generations, snakemake.output.generations, tables.GENERATIONS)
+    run = {snakemake.wildcards.model: made_with(model)}
+    tables.write(scores, snakemake.output.scores, tables.SCORES, run)
+    tables.write(generations, snakemake.output.generations, tables.GENERATIONS, run)

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrieval_heads import report
+from retrieval_heads import report, tables
 from retrieval_heads.derived import read_tables
 from retrieval_heads.figures import note_in
 from retrieval_heads.runtime import job
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    study = Study(snakemake.params.config, snakemake.params.methods)
+    made_with = tables.made_with(snakemake.input.tables)
+    study = Study(snakemake.params.config, snakemake.params.methods, made_with)
     figures = [Path(path) for path in snakemake.input.figures]
     notes = {path.stem: note_in(path) for path in figures}
     findings = report.build(study, read_tables(snakemake.input.tables), notes)

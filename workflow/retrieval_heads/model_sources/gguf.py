@@ -28,7 +28,10 @@ def prepare(source: dict, folder: Path) -> None:
 
 
 def dequantize(file: Path, folder: Path) -> None:
-    """Fill a folder with a GGUF file's model, as bfloat16 safetensors, and the tokenizer that it holds."""
+    """Fill a folder with a GGUF file's model, as float32 safetensors, and the tokenizer that it holds.
+
+    In float32, for what a quantised weight stands for has more digits than bfloat16 holds.
+    """
     # Imported here, for a check at the start of the workflow should take no time.
     from functools import cache
     from tempfile import TemporaryDirectory
@@ -61,7 +64,7 @@ def dequantize(file: Path, folder: Path) -> None:
     model.load_state_dict(loaded.state_dict(), assign=True)
     model.tie_weights()
     model.generation_config = loaded.generation_config
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

@@ -115,6 +115,7 @@ def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
         ("Study", study.name),
         ("Published results", str(study.published.get("folder", ""))),
         ("Seed", str(study.seed)),
+        ("Precision", _precision(study)),
         ("Documents", ", ".join(f"{key} {value}" for key, value in documents.items())),
         ("Context lengths", sentence(study, "context_length", rankings["context_length"])),
         ("Heads cut", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
@@ -125,6 +126,14 @@ def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
         ("Level of tests", f"{study.alpha:g}"),
         ("Smallest effect that matters", f"{study.smallest_effect:g}"),
     ]
+
+
+def _precision(study: Study) -> str:
+    """In which dtype models ran, and on which device; each by its name where they differ."""
+    ran = {model: f"{run['dtype']} on {run['device']}" for model, run in study.made_with.items()}
+    if len(set(ran.values())) > 1:
+        return "; ".join(f"{study.label('model', model)}: {ran[model]}" for model in study.order("model", ran))
+    return next(iter(ran.values()), "")
 
 
 def _source(study: Study, model: str) -> str:

@@ -1,0 +1,34 @@
+"""How much a study asks of a model, in plain passes: once one has been measured, that tells how long it will take."""
+
+from retrieval_heads.config import ablated_lengths, head_sets
+from retrieval_heads.pace import CONTINUING, passes_over
+
+_ROW = 0.62
+"""What answering one prompt under one head set takes in scope ``all``, where sets share what they can of the context,
+as a share of a pass over the context."""
+
+_GUARD_TOKENS, _GUARD_SCORED = 257, 0.5
+"""Tokens that the guard reads, and which share of them behind all that is read with no head ablated."""
+
+
+def plain_passes(config: dict, documents_of_a_table: int) -> float:
+    """About how many plain passes a study takes of each of its models.
+
+    Parameters
+    ----------
+    config : a complete one.
+    documents_of_a_table : how many each split of a table of the user's is taken to have.
+    """
+    prompts, documents = config["prompts"], config["documents"]
+    train, test = (documents.get(split, documents_of_a_table) for split in ("train", "test"))
+    depths, stated = len(prompts["depths"]), 1 - documents["missing_rate"] if "missing_rate" in documents else 1
+    asked = prompts["suffix_budget"] + config["generation"]["max_new_tokens"]
+    answering = {length: passes_over(length) * (1 + CONTINUING / length) for length in prompts["context_lengths"]}
+    passes = sum(train * depths * each for each in answering.values())
+    sets = len(config["questions"]) * head_sets(config)
+    for length in ablated_lengths(config):
+        once, rows = passes_over(length), test * depths * stated * sets
+        everywhere = config["ablation"]["scope"] == "all"
+        passes += rows * _ROW * once if everywhere else test * depths * once + rows * asked / length * once
+        passes += test * answering[length] + sets * passes_over(_GUARD_TOKENS) * (_ROW if everywhere else _GUARD_SCORED)
+    return passes
