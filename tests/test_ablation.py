@@ -15,7 +15,7 @@ from tiny_models import MODELS, Numbers, random_ids
 
 CONTEXT = 40
 WHOLE = Budget(10_000, 10_000)
-SETTINGS = {"mode": "zero", "scope": "all", "max_new_tokens": 4, "stop": []}
+SETTINGS = {"intervention": "one", "mode": "zero", "scope": "all", "max_new_tokens": 4, "stop": []}
 SETS = {
     "q0": [("baseline", 0, []), ("method", 1, ["L1H2"]), ("random", 2, ["L0H3", "L1H2"]), ("method", 3, ["L2H0"])],
     "q1": [("baseline", 0, []), ("method", 1, ["L0H0"]), ("random", 2, ["L2H1", "L2H2"])],
@@ -26,6 +26,7 @@ def head_sets():
     rows = [
         {"model": "tiny", "question": question, "context_length": 60, "source": source, "k": k, "heads": heads}
         | {"method": "m" if k else None, "matching": "none" if source == "random" else None, "draw": None}
+        | {"size": len(heads), "matched": None}
         for question, sets in SETS.items()
         for source, k, heads in sets
     ]

@@ -50,7 +50,6 @@ def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[st
 
     Rankings, ablations, baselines and random heads beside them, heads in a ranking, comparisons between models.
     """
-    ablated = (study.config.get("ablation") or {}).get("context_lengths") or study.asked("context_length")
     cut = {source: summary[summary["source"] == source] for source in ("baseline", "method", "random")}
     incomparable = [
         f"The heads of {study.label('model', a)} and {study.label('model', b)} are not compared: their grids differ."
@@ -58,7 +57,7 @@ def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[st
     ]
     return [
         *_missing(study, rankings, "ranked no heads", study.asked("context_length")),
-        *_missing(study, cut["method"], "was not ablated", ablated),
+        *_not_ablated(study, cut["method"]),
         *_no_random(study, cut["method"], cut["random"]),
         *_no_baseline(study, cut["method"], cut["baseline"]),
         *_partial(study, rankings),
@@ -83,6 +82,16 @@ def _missing(study: Study, frame: pd.DataFrame, what: str, lengths: list[int]) -
             at = "any length" if every else listed([study.label("context_length", length) for length in gone])
             if gone:
                 sentences.append(f"{subject} for {study.label('question', question).lower()} at {at} {where}")
+    return sentences
+
+
+def _not_ablated(study: Study, cut: pd.DataFrame) -> list[str]:
+    """Configurations without top heads ablated, by intervention where there are several."""
+    several, sentences = len(study.interventions) > 1, []
+    for name, one in study.interventions.items():
+        lengths = one.get("context_lengths") or study.asked("context_length")
+        what = f"was not ablated ({study.label('intervention', name)})" if several else "was not ablated"
+        sentences += _missing(study, cut[cut["intervention"] == name], what, lengths)
     return sentences
 
 

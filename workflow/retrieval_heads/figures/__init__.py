@@ -5,13 +5,22 @@ on) and ``NEEDS`` (how many values of a dimension it takes to show anything), an
 ``draw(tables, study) -> matplotlib Figure``.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from retrieval_heads import folder
 from retrieval_heads.declared import declared, meets
 from retrieval_heads.errors import StudyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from retrieval_heads.study import Study
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,18 @@ def drawable(values: Mapping[str, Sized]) -> list[str]:
     values : the study's values of each dimension (model, method, question, context_length).
     """
     return [name for name, figure in declarations().items() if meets(figure.needs, values)]
+
+
+def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """A figure of the headline intervention, which it names where it is about ablation."""
+    # Imported here, as the Snakefile asks for declarations where there is no plotting library.
+    from retrieval_heads.derived import of_intervention
+    from retrieval_heads.figures import style
+
+    figure = load(name).draw(of_intervention(tables, study.headline), study)
+    if any("intervention" in table and table["intervention"].notna().any() for table in tables.values()):
+        style.name_intervention(figure, study)
+    return figure
 
 
 def load(name: str) -> ModuleType:
