@@ -155,7 +155,7 @@ def test_what_is_wrong_under_any_intervention_is_told(rankings):
     broken = found["guard"]["intervention"].eq("everywhere") & found["guard"]["k"].eq(20)
     found["guard"].loc[broken, "change"] = -3.0
     (claim,) = judged(guarding.ablation_breaks_no_model, found, STUDY)
-    assert claim.outcome is CONTRADICTED and claim.sentence.startswith("Zero, all tokens: 16 of 64 sets ")
+    assert claim.outcome is CONTRADICTED and claim.sentence.startswith("Zero, all tokens: 32 of 64 sets ")
     assert "supported (zero, question and answer) and contradicted (zero, all tokens)" in claim.sentence
     assert claim.sentence in [warning.sentence for warning in claims.warnings(found, STUDY)]
 

@@ -105,7 +105,7 @@ class Study:
     @property
     def levels(self) -> list[int]:
         """How many heads are ablated, as the config asks; empty for published results, which have their own."""
-        return sorted({level for one in self.interventions.values() for level in one.get("levels", ())})
+        return sorted({level for one in self.interventions.values() for level in one.get("levels") or []})
 
     def level(self, effects: pd.DataFrame) -> int:
         """The number of heads cut that headlines are about: config's ``analysis.level``, else the largest measured.
