@@ -150,9 +150,9 @@ def compared_config():
     }
 
 
-def shown_config():
+def shown_config(figure):
     """The parts of the config that a figure can show."""
-    return {
+    shown = {
         key: config[key]
         for key in (
             "study",
@@ -164,7 +164,8 @@ def shown_config():
             "analysis",
             "published",
         )
-    } | {"ablation": shown_interventions()}
+    }
+    return shown | {"ablation": shown_interventions()} if figure.of_ablation else shown
 
 
 def shown_interventions():

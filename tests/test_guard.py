@@ -178,6 +178,7 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
         {"model": "planted", "question": question, "context_length": 500, "matching": None, "draw": None, "k": 6}
         | {"method": method, "source": "method" if heads else "baseline", "heads": [head_name(*head) for head in heads]}
         | ({} if heads else {"k": 0})
+        | {"size": len(heads), "matched": None}
         for question in questions
         for method, heads in sets.items()
     ]

@@ -132,7 +132,7 @@ def test_a_weak_effect_under_one_intervention_decides_nothing(rankings):
     (claim, *_) = judged(RULE, found, STUDY)
     assert claim.outcome is UNDECIDED
     assert claim.sentence.endswith(
-        "By intervention, the claim is supported (zero, question and answer) and not enough data (zero, all tokens)."
+        "By intervention: supported (zero, question and answer) and not enough data (zero, all tokens)."
     )
 
 
@@ -169,6 +169,7 @@ def test_the_findings_and_figures_say_which(rankings):
     drawn = figures.draw("accuracy_drop_summary", found, STUDY)
     assert drawn.get_supxlabel() == "Ablation: zero, question and answer"
     assert figures.draw("q1_equal_impact", found, STUDY).get_supxlabel() == "Heads cut (zero, question and answer)"
+    assert "Ablation" not in figures.draw("score_dominance", found, STUDY).get_supxlabel()
     heights = [patch.get_height() for patch in drawn.axes[0].patches]
     headline = of_intervention(found, "reading")["effects"].query("k == 20")["drop"]
     assert set(map(lambda value: round(value, 9), heights)) <= set(headline.round(9))

@@ -81,4 +81,4 @@ def _over(outcome: Outcome, outcomes: dict[str, Outcome], study: Study) -> str:
     if outcome is not Outcome.UNDECIDED and set(outcomes.values()) == {outcome}:
         return f"So it is under each of {count(len(outcomes), 'intervention')} ({named(outcome)})."
     each = [f"{one} ({named(one)})" for one in Outcome if one in outcomes.values()]
-    return f"By intervention, the claim is {listed(each)}."
+    return f"By intervention: {listed(each)}."

@@ -33,6 +33,11 @@ class Declaration:
     tables: tuple[str, ...]
     needs: Mapping[str, int]
 
+    @property
+    def of_ablation(self) -> bool:
+        """Whether it shows what ablation did, and so depends on which intervention it shows."""
+        return bool({"effects", "against_random", "steps", "mean_drops", "guard"}.intersection(self.tables))
+
 
 def declarations() -> dict[str, Declaration]:
     """All figures by name, without importing them."""
@@ -60,9 +65,10 @@ def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     from retrieval_heads.derived import of_intervention
     from retrieval_heads.figures import style
 
+    if not declarations()[name].of_ablation:
+        return load(name).draw(tables, study)
     figure = load(name).draw(of_intervention(tables, study.headline), study)
-    if any("intervention" in table and table["intervention"].notna().any() for table in tables.values()):
-        style.name_intervention(figure, study)
+    style.name_intervention(figure, study)
     return figure
 
 
