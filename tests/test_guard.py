@@ -199,7 +199,7 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
     assert change["retrieval"] > -0.01 and change["language"] < -2
 
     study = make_study(models=("planted",), methods=(), questions=tuple(questions), lengths=(500,), levels=(6,))
-    made = {"effects": effects.from_rows(answered, 1, 200).effects, "guard": read}
+    made = {**effects.from_rows(answered, 1, 200)._asdict(), "guard": read}
     alone, broken = (
         next(
             claim for claim in guarding.ablation_takes_retrieval_alone(made, study) if f"of {name} in" in claim.sentence
