@@ -1,15 +1,16 @@
+# Sets depend on levels and draws alone: a random one is the same under every intervention that draws it.
 rule choose_head_sets:
     input:
         rules.rank_heads.output[0],
     output:
-        f"{OUT}/head_sets/{{model}}/{{length}}.parquet",
+        f"{OUT}/head_sets/{{model}}/{{length}}/{{intervention}}.parquet",
     log:
-        f"{OUT}/logs/choose_head_sets/{{model}}/{{length}}.log",
+        f"{OUT}/logs/choose_head_sets/{{model}}/{{length}}/{{intervention}}.log",
     conda:
         "../envs/analysis.yaml"
     params:
-        levels=config["ablation"]["levels"],
-        random_draws=config["ablation"]["random_draws"],
+        levels=intervention("levels"),
+        random_draws=intervention("random_draws"),
         seed=config["seed"],
         code=code("choose_head_sets.py"),
     script:
@@ -22,9 +23,9 @@ rule ablate_heads:
         head_sets=rules.choose_head_sets.output[0],
         model=model_input,
     output:
-        f"{OUT}/ablation/{{model}}/{{length}}/{{shard}}.parquet",
+        f"{OUT}/ablation/{{model}}/{{length}}/{{intervention}}/{{shard}}.parquet",
     log:
-        f"{OUT}/logs/ablate_heads/{{model}}/{{length}}/{{shard}}.log",
+        f"{OUT}/logs/ablate_heads/{{model}}/{{length}}/{{intervention}}/{{shard}}.log",
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -36,27 +37,28 @@ rule ablate_heads:
         loading=loading,
         content=content,
         answer_types={key: question["type"] for key, question in config["questions"].items()},
-        mode=config["ablation"]["mode"],
-        scope=config["ablation"]["scope"],
+        mode=intervention("mode"),
+        scope=intervention("scope"),
+        documents=intervention("documents"),
         generation=config["generation"],
         code=code("ablate_heads.py"),
     script:
         "../workflow/scripts/ablate_heads.py"
 
 
-# What the sets leave of the model's language: one job for each model, as a text is read so quickly.
+# What the sets leave of the model's language: one job for all lengths, as a text is read so quickly.
 rule measure_guard:
     input:
         head_sets=lambda wildcards: [
-            f"{OUT}/head_sets/{wildcards.model}/{length}.parquet"
-            for length in ablated_lengths(config)
+            f"{OUT}/head_sets/{wildcards.model}/{length}/{wildcards.intervention}.parquet"
+            for length in ablated_lengths(config, wildcards.intervention)
         ],
         prose="resources/guard/prose.txt",
         model=model_input,
     output:
-        f"{OUT}/guard/{{model}}.parquet",
+        f"{OUT}/guard/{{model}}/{{intervention}}.parquet",
     log:
-        f"{OUT}/logs/measure_guard/{{model}}.log",
+        f"{OUT}/logs/measure_guard/{{model}}/{{intervention}}.log",
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -67,8 +69,8 @@ rule measure_guard:
     params:
         content=content,
         loading=loading,
-        mode=config["ablation"]["mode"],
-        scope=config["ablation"]["scope"],
+        mode=intervention("mode"),
+        scope=intervention("scope"),
         code=code("measure_guard.py"),
     script:
         "../workflow/scripts/measure_guard.py"

@@ -13,6 +13,7 @@ from retrieval_heads.config import (
     check_surroundings,
     complete,
     head_sets,
+    interventions,
     require_one_file,
 )
 from retrieval_heads.declared import describe_methods, report_tables
@@ -50,6 +51,7 @@ CATEGORIES = {key: question["category"] for key, question in config["questions"]
 
 wildcard_constraints:
     model="|".join(map(re.escape, config["models"])),
+    intervention="|".join(map(re.escape, interventions(config))) or "none",
     length=r"\d+",
     shard=r"\d+-of-\d+",
 
@@ -82,6 +84,11 @@ def loading(wildcards):
     return {key: model.get(key) for key in ("dtype", "quantization", "trust_remote_code")}
 
 
+def intervention(key):
+    """What holds for the intervention of a job, as a parameter of its rule."""
+    return lambda wildcards: interventions(config)[wildcards.intervention][key]
+
+
 def shards(stage, model, length):
     """The files of a stage for one model and context length: one for each shard of the documents."""
     number = config["compute"]["shards"]
@@ -92,14 +99,26 @@ def shards(stage, model, length):
 
 
 def parts(stage):
-    """All files of a stage, which has them for each model, and but for the guard for each context length."""
-    models = config["models"]
+    """All files of a stage, which has them for each model and context length.
+
+    Ablation has them for each intervention too; its guard for each model and intervention, all lengths together.
+    """
+    models, lengths = config["models"], config["prompts"]["context_lengths"]
     if stage == "guard":
-        return expand(f"{OUT}/guard/{{model}}.parquet", model=models)
-    lengths = (
-        ablated_lengths(config) if stage == "ablation" else config["prompts"]["context_lengths"]
-    )
-    if stage in ("scores", "ablation"):
+        return expand(
+            f"{OUT}/guard/{{model}}/{{intervention}}.parquet",
+            model=models,
+            intervention=interventions(config),
+        )
+    if stage == "ablation":
+        return [
+            file
+            for model in models
+            for name in interventions(config)
+            for length in ablated_lengths(config, name)
+            for file in shards(stage, model, f"{length}/{name}")
+        ]
+    if stage == "scores":
         return [
             file for model in models for length in lengths for file in shards(stage, model, length)
         ]
@@ -115,6 +134,7 @@ def dimensions():
         "question": list(config["questions"]),
         "context_length": lengths,
         "category": sorted(set(CATEGORIES.values())),
+        "intervention": list(interventions(config)),
         "ablated_length": lengths if config["published"] else ablated_lengths(config),
         "documents": [] if config["published"] else ["train", "test"],
         "split_halves": list(range(config["analysis"]["split_halves"])) if NOISE else [],
@@ -131,9 +151,9 @@ def compared_config():
     }
 
 
-def shown_config():
+def shown_config(figure):
     """The parts of the config that a figure can show."""
-    return {
+    shown = {
         key: config[key]
         for key in (
             "study",
@@ -145,6 +165,18 @@ def shown_config():
             "analysis",
             "published",
         )
+    }
+    return shown | {"ablation": shown_interventions()} if figure.of_ablation else shown
+
+
+def shown_interventions():
+    """How heads are ablated, as far as that is shown beside what came of it."""
+    return {
+        "headline": None if config["published"] else config["ablation"]["headline"],
+        "interventions": {
+            name: {key: one[key] for key in ("mode", "scope")}
+            for name, one in interventions(config).items()
+        },
     }
 
 
@@ -175,7 +207,9 @@ def model_mem_mb(wildcards, input, attempt):
 
 def guard_runtime(wildcards, input, attempt):
     """Minutes for the guard: half an hour, and what a short text takes under each set of each question and length."""
-    sets = head_sets(config) * len(config["questions"]) * len(ablated_lengths(config))
+    name = wildcards.intervention
+    sets = head_sets(config, name) * len(config["questions"])
+    sets *= len(ablated_lengths(config, name))
     work = sets * GUARD_TOKENS / 1000 * weights_mb(input.model) / 1000
     return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
 
@@ -189,20 +223,20 @@ def study_passes(wildcards):
 def model_runtime(stage):
     """Minutes for a job's share of a stage: half an hour, and what its contexts take; more at each retry."""
     split = {"scores": "train", "ablation": "test"}[stage]
-    documents = (
-        config["documents"].get(split, DOCUMENTS_OF_A_TABLE)
-        * len(config["prompts"]["depths"])
-        / config["compute"]["shards"]
-    )
+    given = config["documents"].get(split, DOCUMENTS_OF_A_TABLE)
 
     def minutes(wildcards, input, attempt):
-        contexts = 1
+        contexts, documents = 1, given
         if stage == "ablation":
+            name = wildcards.intervention
+            one = interventions(config)[name]
+            documents = one["documents"] or given
             # Beyond scope "all" a head set runs through the suffix alone.
-            shared = config["ablation"]["scope"] != "all"
+            shared = one["scope"] != "all"
             share = config["prompts"]["suffix_budget"] / int(wildcards.length) if shared else 1
-            contexts += share * head_sets(config) * len(config["questions"])
-        thousands = documents * contexts * int(wildcards.length) / 1000
+            contexts += share * head_sets(config, name) * len(config["questions"])
+        prompts = documents * len(config["prompts"]["depths"]) / config["compute"]["shards"]
+        thousands = prompts * contexts * int(wildcards.length) / 1000
         work = thousands * weights_mb(input.model) / 1000
         return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
 

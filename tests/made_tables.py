@@ -61,6 +61,7 @@ def make_study(
     questions=tuple(QUESTIONS),
     lengths=(512, 1024),
     levels=(5, 10, 20),
+    interventions={"zero_all": {"mode": "zero", "scope": "all"}},  # noqa: B006 – never changed
     **analysis,
 ):
     config = {
@@ -74,8 +75,11 @@ def make_study(
         "ablation": {
             "levels": list(levels),
             "random_draws": {"matched": 2, "unmatched": 1},
-            "mode": "zero",
-            "scope": "all",
+            "headline": next(iter(interventions)),
+            "interventions": {
+                name: {"levels": list(levels), "random_draws": {"matched": 2, "unmatched": 1}, **how}
+                for name, how in interventions.items()
+            },
         },
         "analysis": {**ANALYSIS, "resamples": 200, **analysis},
         "published": None,
@@ -98,12 +102,15 @@ def make_rankings(study, layers=6, heads=4, seed=0, shared=1.0):
     return placed(pd.concat(frames, ignore_index=True))
 
 
-def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0.92, levels=None, guess=0.1):
-    """Ablation rows; ``top`` and ``random`` give the chance of a right answer for (method, k), ``guess`` without heads
-    ablated and without the document (None: not asked)."""
+def make_ablation(
+    study, documents=10, seed=0, baseline=0.95, top=None, random=0.92, levels=None, guess=0.1, intervention=None
+):
+    """Ablation rows of one intervention (the headline); ``top`` and ``random`` give the chance of a right answer for
+    (method, k), ``guess`` without heads ablated and without the document (None: not asked)."""
     rng = np.random.default_rng(seed)
     guesses = np.random.default_rng([seed, 1])  # of its own, so that what is guessed changes nothing else
-    settings = study.config["ablation"]
+    name = intervention or study.headline
+    settings = study.interventions[name]
     draws = settings["random_draws"]
     levels = settings["levels"] if levels is None else levels
     top = top or (lambda method, k: baseline - 0.04 * k)
@@ -137,6 +144,7 @@ def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0
                         "k": k,
                         "size": k,
                         "matched": 1.0 if matching == "layer" else None,
+                        "intervention": name,
                         "mode": settings["mode"],
                         "scope": settings["scope"],
                         "answer": "Ohio",
@@ -150,9 +158,11 @@ def make_ablation(study, documents=10, seed=0, baseline=0.95, top=None, random=0
     return pd.DataFrame(rows).astype({"matched": float})
 
 
-def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0):
-    """The guard table; ``top`` and ``random`` give the change in nats per token for (method, k, question)."""
-    settings = study.config["ablation"]
+def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0, intervention=None):
+    """The guard table of one intervention (the headline); ``top`` and ``random`` give the change in nats per token for
+    (method, k, question)."""
+    name = intervention or study.headline
+    settings = study.interventions[name]
     draws = settings["random_draws"]
     top = top or (lambda method, k, question: -0.002 * k)
     random = random if callable(random) else (lambda method, k, question, value=random: value)
@@ -168,7 +178,7 @@ def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0):
         rows += [
             (
                 *(model, question, length, *head_set, k, 1.0 if head_set[2] == "layer" else np.nan),
-                *(settings["mode"], settings["scope"], baseline + change, change, 128),
+                *(name, settings["mode"], settings["scope"], baseline + change, change, 128),
             )
             for *head_set, change in sets
             for k in [head_set[-1]]
@@ -220,7 +230,8 @@ def analyse(study, rankings, results, reliability=None):
     }
     if "doc_id" in results:  # else there was no model to try
         # The guard reads prose with the heads that are ablated.
-        tables["guard"] = make_guard(study, levels=None if (results["source"] == "method").any() else ())
+        levels = None if (results["source"] == "method").any() else ()
+        tables["guard"] = pd.concat([make_guard(study, levels=levels, intervention=i) for i in study.interventions])
     tables["tests"] = hypotheses.hypotheses(
         study, rankings, tables["overlap"], tables["profiles"], measured, reliability
     )

@@ -19,7 +19,7 @@ from tiny_models import MODELS, Numbers, random_ids
 
 CONTEXT = 40
 WHOLE = Budget(10_000, 10_000)
-SETTINGS = {"mode": "zero", "scope": "all", "max_new_tokens": 4, "stop": []}
+SETTINGS = {"intervention": "one", "mode": "zero", "scope": "all", "max_new_tokens": 4, "stop": []}
 SETS = {
     "q0": [("baseline", 0, []), ("method", 1, ["L1H2"]), ("random", 2, ["L0H3", "L1H2"]), ("method", 3, ["L2H0"])],
     "q1": [("baseline", 0, []), ("method", 1, ["L0H0"]), ("random", 2, ["L2H1", "L2H2"])],

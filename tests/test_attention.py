@@ -313,6 +313,29 @@ def test_rows_fork_only_where_sets_differ():
     assert forks.parents[2] == [0, 0, 1]
 
 
+@pytest.mark.parametrize(("keep_from", "prefilled"), [(None, False), ([3, 3, 3, 5, 5, 5], False), (None, True)])
+def test_nothing_below_the_first_ablated_layer_is_run_twice(keep_from, prefilled):
+    model, context = MODELS["llama"](), random_ids(30, seed=1)
+    suffixes = [random_ids(length, seed=length) for length in (4, 4, 4, 6, 6, 6)]
+    cuts = [[], [(1, 0)], [(2, 3)], [], [(1, 0)], [(1, 0), (2, 1)]]
+    keep = torch.ones(6, *head_grid(model))
+    for place, heads in enumerate(cuts):
+        for head in heads:
+            keep[(place, *head)] = 0
+    run = []
+    for layer in model.model.layers:
+        layer.mlp.register_forward_pre_hook(lambda _module, args: run.append(len(args[0])))
+    prefix = prefill(model, [context], keep if prefilled else None, room=20)
+    run.clear()
+    continue_prefix(
+        model, Numbers(), prefix, suffixes, keep=keep, keep_from=keep_from, answers=[[5, 6]] * 6, max_new_tokens=0,
+        stop=[], generate=[False] * 6,
+    )  # fmt: skip
+    # One row for each suffix, and one more for each set from the layer on in which it differs; where the context is
+    # that of single sets from there on, so is what continues it.
+    assert run == ([2, 6, 6] if prefilled else [2, 4, 6])
+
+
 def test_a_context_keeps_the_fused_attention_without_a_mask(monkeypatch):
     masks, model = [], llama()
     monkeypatch.setattr(

@@ -16,6 +16,7 @@ from retrieval_heads.config import (
     check_surroundings,
     complete,
     head_sets,
+    interventions,
     require_one_file,
     schema,
 )
@@ -78,6 +79,8 @@ class TestDefaults:
             # Where a source has this key. Which have it, see below.
             configs = [config for config in configs if path[1] in config["documents"]]
             assert configs
+        if path[:2] in [("ablation", key) for key in ("mode", "scope", "headline", "interventions")]:
+            return  # of what they become, see below
         for value in configs if path != ("documents", "source") else configs[:1]:
             for key in path:
                 value = value[key]
@@ -394,9 +397,78 @@ def test_ablation_is_at_every_length_unless_it_says_where():
 
 
 def test_head_sets_are_the_baseline_and_top_and_random_ones():
-    assert head_sets(complete(LEAST)) == 1 + 3 * 3 * (1 + 2 + 1)
+    assert head_sets(complete(LEAST), "zero_all") == 1 + 3 * 3 * (1 + 2 + 1)
     one = change("ablation.random_draws", {"matched": 0, "unmatched": 0}, change("ablation.levels", [5]))
-    assert head_sets(complete(change("methods", {"wu24": {}}, one))) == 1 + 1
+    assert head_sets(complete(change("methods", {"wu24": {}}, one)), "zero_all") == 1 + 1
+
+
+class TestInterventions:
+    @pytest.mark.parametrize(
+        ("given", "name"),
+        [
+            ({}, "zero_all"),
+            ({"mode": "uniform"}, "uniform_all"),
+            ({"mode": "uniform", "scope": "decode"}, "uniform_decode"),
+        ],
+    )
+    def test_mode_and_scope_are_one_of_that_name(self, given, name):
+        ablation = complete(change("ablation", given | {"levels": [5]}))["ablation"]
+        mode, scope = name.split("_")
+        every = {"levels": [5], "context_lengths": None, "random_draws": {"matched": 2, "unmatched": 1}}
+        assert ablation["interventions"] == {name: {"mode": mode, "scope": scope, "documents": None, **every}}
+        assert ablation["headline"] == name and "mode" not in ablation and "scope" not in ablation
+
+    def test_each_takes_what_it_does_not_give_from_all(self):
+        everywhere = {"mode": "zero", "documents": 1, "levels": [20], "random_draws": {"matched": 1}}
+        reading = {"mode": "uniform", "scope": "suffix", "context_lengths": [1024]}
+        given = {"levels": [5, 20], "context_lengths": [512], "interventions": {"a": everywhere, "b": reading}}
+        config = complete(change("ablation", given))
+        assert config["ablation"]["headline"] == "a"
+        assert interventions(config) == {
+            "a": {"mode": "zero", "scope": "all", "documents": 1, "levels": [20], "context_lengths": [512]}
+            | {"random_draws": {"matched": 1, "unmatched": 1}},
+            "b": {"mode": "uniform", "scope": "suffix", "documents": None, "levels": [5, 20]}
+            | {"context_lengths": [1024], "random_draws": {"matched": 2, "unmatched": 1}},
+        }
+        assert ablated_lengths(config) == [512, 1024] and ablated_lengths(config, "b") == [1024]
+        assert head_sets(config, "a") == 1 + 3 * (1 + 2) and head_sets(config, "b") == 1 + 3 * 2 * (1 + 3)
+        assert complete(config) == config
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            (
+                {"mode": "zero", "interventions": {"a": {}}},
+                r"ablation\.mode: each of ablation\.interventions has",
+            ),
+            ({"scope": "all", "interventions": {"a": {}}}, r"ablation\.scope: each of ablation\.interventions"),
+            (
+                {"headline": "b", "interventions": {"a": {}}},
+                r"ablation\.headline: b is no intervention; .* a",
+            ),
+            ({"headline": "uniform_all"}, r"ablation\.headline: uniform_all is no intervention; .* zero_all"),
+            ({"interventions": {"a": {}, "A": {}}}, r"ablation\.interventions\.A: some file systems take it for a"),
+            ({"interventions": {"a/b": {}}}, r"ablation\.interventions: 'a/b' does not match"),
+            ({"interventions": {"a": {"mode": "mean"}}}, r"interventions\.a\.mode: 'mean' is not one of"),
+            ({"interventions": {"a": {"draws": 1}}}, r"interventions\.a\.draws: no such key"),
+            ({"interventions": {"a": {"documents": 0}}}, r"interventions\.a\.documents: 0 is less than the minimum"),
+            ({"interventions": {"a": {"documents": 10**6}}}, r"interventions\.a\.documents: 1000000 is more than the"),
+            (
+                {"interventions": {"a": {"context_lengths": [2048]}}},
+                r"ablation\.interventions\.a\.context_lengths: 2048 is none of prompts\.context_lengths",
+            ),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(self, given, message):
+        with pytest.raises(StudyError, match=message):
+            complete(change("ablation", given))
+
+    def test_the_level_of_headlines_is_one_of_the_headline(self):
+        given = {"headline": "b", "interventions": {"a": {"levels": [10]}, "b": {"levels": [20]}}}
+        config = change("analysis.level", 10, change("ablation", given))
+        with pytest.raises(StudyError, match=r"level: 10 heads are not ablated; .* ablation\.interventions\.b\.levels"):
+            complete(config)
+        assert complete(change("analysis.level", 20, config))["analysis"]["level"] == 20
 
 
 class TestMethodParameters:
@@ -797,14 +869,21 @@ class TestSurroundings:
             target = Path("results/models") / model_artifact("small", source, None)
             target.parent.mkdir(parents=True)
             Path("somewhere").rename(target)
-        config[section][key] = good
+        # What holds for all interventions holds for the one there is.
+        sections = [config[section], *(interventions(config).values() if section == "ablation" else ())]
+        for one in sections:
+            one[key] = good
         check_surroundings(config)
-        config[section][key] = bad
+        for one in sections:
+            one[key] = bad
         with pytest.raises(StudyError, match=rf"^{section}\.{key}: {message}; give"):
             check_surroundings(config)
 
     def test_without_draws_all_heads_may_be_ablated(self, config):
-        config["ablation"] |= {"levels": [40], "random_draws": {"matched": 0, "unmatched": 0}}
+        config["ablation"]["interventions"]["zero_all"] |= {
+            "levels": [40],
+            "random_draws": {"matched": 0, "unmatched": 0},
+        }
         check_surroundings(config)
 
     @pytest.mark.parametrize("content", ["[]", "3", "{", '{"num_hidden_layers": 5, "num_hidden_layers": 6}'])
@@ -815,7 +894,7 @@ class TestSurroundings:
 
     def test_a_model_that_does_not_tell_its_shape(self, config):
         Path("somewhere/config.json").write_text("{}")
-        config["ablation"]["levels"] = [10**6]
+        config["ablation"]["interventions"]["zero_all"]["levels"] = [10**6]
         check_surroundings(config)
 
 

@@ -46,6 +46,7 @@ def head_sets(questions=("q0", "q1"), lengths=(60, 90)):
         {"model": "tiny", "question": question, "context_length": length, "k": k, "heads": heads, "draw": None}
         | {"size": len(heads), "matched": None}
         | {"source": "method" if k else "baseline", "method": "m" if k else None, "matching": None}
+        | {"size": len(heads), "matched": None}
         for length in lengths
         for question in questions
         for k, heads in SETS.items()
@@ -55,7 +56,7 @@ def head_sets(questions=("q0", "q1"), lengths=(60, 90)):
 
 def measure(model, ids=IDS, sets=None, budget=WHOLE, mode="zero", scope="all"):
     sets = head_sets() if sets is None else sets
-    return measure_guard(model, Numbers(), ids, sets, mode=mode, scope=scope, budget=budget)
+    return measure_guard(model, Numbers(), ids, sets, intervention="one", mode=mode, scope=scope, budget=budget)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -182,7 +183,7 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
         for question in questions
         for method, heads in sets.items()
     ]
-    sets, budget, how = pd.DataFrame(rows), Budget(4096, 16384), {"mode": "zero", "scope": "all"}
+    sets, budget, how = pd.DataFrame(rows), Budget(4096, 16384), {"intervention": "one", "mode": "zero", "scope": "all"}
     types = {key: q["type"] for key, q in questions.items()}
     answered = ablate_split(
         planted.model, planted.tokenizer, prompts, sets, types, budget=budget, max_new_tokens=8, stop=["\n", "."], **how
@@ -199,8 +200,7 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
     assert change["retrieval"] > -0.01 and change["language"] < -2
 
     study = make_study(models=("planted",), methods=(), questions=tuple(questions), lengths=(500,), levels=(6,))
-    found = effects.from_rows(answered.astype({"matched": float}), 1, 200)
-    made = {"effects": found.effects, "against_random": found.against_random, "guard": read}
+    made = {**effects.from_rows(answered.astype({"matched": float}), 1, 200)._asdict(), "guard": read}
     alone, broken = (
         next(
             claim for claim in guarding.ablation_takes_retrieval_alone(made, study) if f"of {name} in" in claim.sentence

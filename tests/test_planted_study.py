@@ -74,6 +74,7 @@ def study():
         usable(prompts, "test", "here"),
         sets,
         types,
+        intervention="zero_all",
         mode="zero",
         scope="all",
         budget=BUDGET,

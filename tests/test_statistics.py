@@ -440,8 +440,8 @@ class TestEffects:
     def test_another_question_changes_no_other(self, both, ablation):
         fewer = effects.from_rows(ablation[ablation["question"] != "hq_state"], seed=1, resamples=200)[0]
         kept = at(both[0])
-        kept = kept[kept["question"] != "hq_state"].drop(columns="p_holm").reset_index(drop=True)
-        pd.testing.assert_frame_equal(at(fewer).drop(columns="p_holm").reset_index(drop=True), kept)
+        kept = kept[kept["question"] != "hq_state"].drop(columns=["p_holm", "p_every"]).reset_index(drop=True)
+        pd.testing.assert_frame_equal(at(fewer).drop(columns=["p_holm", "p_every"]).reset_index(drop=True), kept)
 
     def test_counts_give_the_same_values(self, both, ablation, tmp_path):
         path = tmp_path / "summary.parquet"
@@ -480,7 +480,9 @@ class TestEffects:
         alone = effects.from_rows(kept, seed=1, resamples=200)
         for one, other in zip(alone[:2], both[:2], strict=True):
             among = other[(other["method"] == "qrhead") & (other["k"] == 10)].reset_index(drop=True)
-            pd.testing.assert_frame_equal(one.drop(columns="p_holm"), among.drop(columns="p_holm"))
+            pd.testing.assert_frame_equal(
+                one.drop(columns=["p_holm", "p_every"]), among.drop(columns=["p_holm", "p_every"])
+            )
 
     def test_headline_level(self, study, both):
         assert study.level(both[0]) == 20

@@ -230,6 +230,15 @@ def test_a_figures_code_redraws_that_figure(finished, changed):
     assert finished.stale() == {"draw_method_head_overlap": 1, "write_findings": 1}
 
 
+def test_another_intervention_runs_itself_and_what_follows(finished, changed):
+    ways = "ablation:\n  interventions: {zero_all: {}, reading: {scope: suffix, context_lengths: [512]}}\n"
+    changed("config/tiny.yaml", "ablation:\n", ways)
+    stale = finished.stale()
+    alone = {"choose_head_sets": 1, "ablate_heads": 1, "measure_guard": 1}
+    assert {**alone, "estimate_effects": 1, "write_findings": 1}.items() <= stale.items()
+    assert not {"write_documents", "build_prompts", "score_heads", "rank_heads", "measure_overlap"} & set(stale)
+
+
 def test_a_level_runs_ablation_and_what_follows(finished, changed):
     changed("config/tiny.yaml", "levels: [3, 6]", "levels: [3, 6, 7]")
     stale = finished.stale()

@@ -35,6 +35,32 @@ Wu et al. 2024: the model has read the question too.
 """
 
 
+def first_documents(prompts: pd.DataFrame, number: int | None, intervention: str) -> pd.DataFrame:
+    """The prompts about the first test documents, whichever of them turn out to be usable; None takes all.
+
+    Parameters
+    ----------
+    prompts : the prompts table of a model and context length, of both splits.
+
+    Raises
+    ------
+    StudyError
+        when there are not so many.
+    """
+    documents = prompts.loc[prompts["split"] == "test", "doc_id"].unique()
+    if number is None:
+        return prompts
+    if number > len(documents):
+        raise StudyError(
+            f"ablation.interventions.{intervention}.documents: {number} is more than the {len(documents)} test "
+            "documents that there are; give fewer, or null for all."
+        )
+    return prompts[prompts["doc_id"].isin(documents[:number])]
+
+
+_COLUMNS = [name for name in ABLATION.columns if name != "intervention"]
+
+
 def ablate_split(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -43,9 +69,11 @@ def ablate_split(
     answer_types: dict[str, str],
     shard: int = 0,
     shards: int = 1,
+    *,
+    intervention: str,
     **settings,
 ) -> pd.DataFrame:
-    """The ablation table of all prompts, or of one of several shards of their documents.
+    """The ablation table of one intervention for all prompts, or for one of several shards of their documents.
 
     See :func:`ablate_prompts` for the other parameters. A model that would not be measured exactly is refused first.
     Beside what is ablated stands what guessing gives (:func:`answer_without_needle`).
@@ -53,14 +81,14 @@ def ablate_split(
     require_measurable(model, *lengths(prompts, settings["max_new_tokens"]))
     # A question without training prompts has no ranking, and so no heads to ablate.
     groups = part_of(list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])])), shard, shards)
-    found = [pd.DataFrame(columns=ABLATION.columns)]
+    found = [pd.DataFrame(columns=_COLUMNS)]
     with progress(_answers(groups, head_sets), "answers with heads ablated or without needle"):
         for _, of_document in groupby(groups, key=lambda group: group["doc_id"].iloc[0]):
             depths = list(of_document)
             for group in depths:
                 found.append(ablate_prompts(model, tokenizer, group, head_sets, answer_types, **settings))
             found.append(answer_without_needle(model, tokenizer, pd.concat(depths), answer_types, **settings))
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(found, ignore_index=True).assign(intervention=intervention)[ABLATION.columns]
 
 
 def ablate_prompts(
@@ -88,7 +116,7 @@ def ablate_prompts(
 
     Returns
     -------
-    Rows of the ablation table, one for each prompt and head set.
+    Rows of the ablation table, but for the intervention's name, one for each prompt and head set.
     """
     require_offered(mode, scope)
     rows = group.merge(head_sets, on=["model", "question", "context_length"])
@@ -125,7 +153,10 @@ def ablate_prompts(
     limit: Limit = "cache_tokens" if scope == "all" else "batch_tokens"
     tokens = end + room if scope == "all" else room
     text, logprob = [""] * len(jobs), [0.0] * len(jobs)
-    for places, answered in budget.batches(side_by_side(keep), tokens, limit, answer):
+    # In a context that all have read alike, a question's sets share what comes behind it.
+    order = side_by_side(keep)
+    order = order if scope == "all" else sorted(order, key=lambda place: suffixes[place])
+    for places, answered in budget.batches(order, tokens, limit, answer):
         assert answered.answer_logprob is not None  # answers were given
         for place, generated, probability in zip(places, answered.text, answered.answer_logprob, strict=True):
             text[place], logprob[place] = generated, probability
@@ -134,7 +165,7 @@ def ablate_prompts(
     document = decode(tokenizer, context[slice(*jobs[["needle_start", "needle_end"]].iloc[0])])
     found = _judged(text, wanted, types, document).assign(answer_logprob=logprob)
     found = found.iloc[number].reset_index(drop=True)
-    return pd.concat([rows.reset_index(drop=True), found], axis=1).assign(mode=mode, scope=scope)[ABLATION.columns]
+    return pd.concat([rows.reset_index(drop=True), found], axis=1).assign(mode=mode, scope=scope)[_COLUMNS]
 
 
 def answer_without_needle(
@@ -159,7 +190,8 @@ def answer_without_needle(
 
     Returns
     -------
-    Rows of the ablation table with the source ``no_needle``, one for each prompt. See :func:`ablate_prompts`.
+    Rows of the ablation table, but for the intervention's name, with the source ``no_needle``, one for each prompt.
+    See :func:`ablate_prompts`.
     """
     jobs = document.drop_duplicates("question")
     end = int(jobs["suffix_start"].iloc[0])
@@ -189,7 +221,7 @@ def answer_without_needle(
     nothing = {"source": "no_needle", "method": None, "matching": None, "draw": None, "k": 0}
     nothing |= {"size": 0, "matched": None}
     rows = document.merge(found, on="question")
-    return rows.assign(**nothing, mode=mode, scope=scope)[ABLATION.columns]
+    return rows.assign(**nothing, mode=mode, scope=scope)[_COLUMNS]
 
 
 def require_offered(mode: str, scope: str) -> None:

@@ -50,17 +50,13 @@ def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[st
 
     Rankings, ablations, baselines and random heads beside them, heads in a ranking, comparisons between models.
     """
-    ablated = (study.config.get("ablation") or {}).get("context_lengths") or study.asked("context_length")
-    cut = {source: summary[summary["source"] == source] for source in ("baseline", "method", "random")}
     incomparable = [
         f"The heads of {study.label('model', a)} and {study.label('model', b)} are not compared: their grids differ."
         for a, b in incomparable_models(rankings)
     ]
     return [
         *_missing(study, rankings, "ranked no heads", study.asked("context_length")),
-        *_missing(study, cut["method"], "was not ablated", ablated),
-        *_no_random(study, cut["method"], cut["random"]),
-        *_no_baseline(study, cut["method"], cut["baseline"]),
+        *_of_ablation(study, summary),
         *_partial(study, rankings),
         *incomparable,
     ]
@@ -83,6 +79,23 @@ def _missing(study: Study, frame: pd.DataFrame, what: str, lengths: list[int]) -
             at = "any length" if every else listed([study.label("context_length", length) for length in gone])
             if gone:
                 sentences.append(f"{subject} for {study.label('question', question).lower()} at {at} {where}")
+    return sentences
+
+
+def _of_ablation(study: Study, summary: pd.DataFrame) -> list[str]:
+    """What is missing of each intervention, which is named where there are several."""
+    sentences = []
+    for name, one in study.interventions.items():
+        here = summary[summary["intervention"] == name]
+        cut, random, baseline = (here[here["source"] == source] for source in ("method", "random", "baseline"))
+        lengths = one.get("context_lengths") or study.asked("context_length")
+        found = [
+            *_missing(study, cut, "was not ablated", lengths),
+            *_no_random(study, cut, random),
+            *_no_baseline(study, cut, baseline),
+        ]
+        how = f" ({study.label('intervention', name)})." if len(study.interventions) > 1 else "."
+        sentences += [sentence.removesuffix(".") + how for sentence in found]
     return sentences
 
 

@@ -62,23 +62,34 @@ def complete(config: dict) -> dict:
     config = _dates_as_text(config)
     _require_plain(config)
     _require_valid(config, schema())
+    _require_one_form(config.get("ablation", {}))
     _fill(config, schema())
+    if not config["published"]:
+        _name_interventions(config["ablation"])
     _check_values(config)
     if not config["published"]:
         _check_model_values(config)
     return config
 
 
-def ablated_lengths(config: dict) -> list[int]:
-    """The context lengths at which heads are ablated."""
-    return config["ablation"]["context_lengths"] or config["prompts"]["context_lengths"]
+def interventions(config: dict) -> dict[str, dict]:
+    """The interventions of a complete config, each with all that holds for it; none where results are published."""
+    return {} if config["published"] else config["ablation"]["interventions"]
 
 
-def head_sets(config: dict) -> int:
-    """How many sets of heads are cut for a question at each length: top and random ones, and none for the baseline."""
-    ablation = config["ablation"]
-    draws = ablation["random_draws"]["matched"] + ablation["random_draws"]["unmatched"]
-    return 1 + len(config["methods"]) * len(ablation["levels"]) * (1 + draws)
+def ablated_lengths(config: dict, name: str | None = None) -> list[int]:
+    """The context lengths at which heads are ablated, by one intervention or by any."""
+    chosen = interventions(config) if name is None else {name: interventions(config)[name]}
+    every = config["prompts"]["context_lengths"]
+    found = {length for one in chosen.values() for length in one["context_lengths"] or every}
+    # What is no length of the study comes last, to be refused.
+    return [length for length in every if length in found] + sorted(found.difference(every))
+
+
+def head_sets(config: dict, name: str) -> int:
+    """How many sets of heads an intervention ablates for a question at each length, one of them without any head."""
+    one = interventions(config)[name]
+    return 1 + len(config["methods"]) * len(one["levels"]) * (1 + sum(one["random_draws"].values()))
 
 
 def check_surroundings(config: dict, packages: bool = True) -> None:
@@ -231,6 +242,26 @@ def _fill(value: object, rule: dict, more: Iterable[dict] = ()) -> None:
                 _fill(item, extra, [other["additionalProperties"] for other in more if "additionalProperties" in other])
 
 
+def _require_one_form(ablation: dict) -> None:
+    """Refuse a mode or scope beside the interventions, each of which has its own."""
+    if ablation.get("interventions"):
+        for key in ("mode", "scope"):
+            if key in ablation:
+                raise StudyError(f"ablation.{key}: each of ablation.interventions has its own; write it there.")
+
+
+def _name_interventions(ablation: dict) -> None:
+    """Write out the interventions: the one of mode and scope, and what each takes from all of them."""
+    mode, scope = ablation.pop("mode"), ablation.pop("scope")
+    if not ablation["interventions"]:
+        ablation["interventions"] = {f"{mode}_{scope}": {"mode": mode, "scope": scope, "documents": None}}
+    for one in ablation["interventions"].values():
+        for key in ("levels", "context_lengths"):
+            one.setdefault(key, copy.copy(ablation[key]))
+        one["random_draws"] = ablation["random_draws"] | one.get("random_draws", {})
+    ablation["headline"] = ablation["headline"] or next(iter(ablation["interventions"]))
+
+
 def _branches(value: dict, rule: dict) -> Iterator[dict]:
     """What a schema's conditions ask of a value besides."""
     for condition in (rule, *rule.get("allOf", ())):
@@ -360,14 +391,36 @@ def _check_model_values(config: dict) -> None:
                 f"prompts.context_lengths: {length} leaves no room for a context beside "
                 f"prompts.suffix_budget ({budget}); give longer ones."
             )
-    for length in ablated_lengths(config):
-        if length not in config["prompts"]["context_lengths"]:
+    _check_interventions(config)
+
+
+def _check_interventions(config: dict) -> None:
+    given, headline = interventions(config), config["ablation"]["headline"]
+    _require_distinct("ablation.interventions", given)
+    if headline not in given:
+        raise StudyError(f"ablation.headline: {headline} is no intervention; write one of {', '.join(given)}.")
+    tests = config["documents"].get("test")
+    for name, one in given.items():
+        for length in ablated_lengths(config, name):
+            if length not in config["prompts"]["context_lengths"]:
+                raise StudyError(
+                    f"{_where(config, name, 'context_lengths')}: {length} is none of prompts.context_lengths; "
+                    "add it there, to have its heads ranked."
+                )
+        if tests is not None and one["documents"] is not None and one["documents"] > tests:
             raise StudyError(
-                f"ablation.context_lengths: {length} is none of prompts.context_lengths; "
-                "add it there, to have its heads ranked."
+                f"ablation.interventions.{name}.documents: {one['documents']} is more than the {tests} of "
+                "documents.test; give fewer, or null for all."
             )
-    if (level := config["analysis"]["level"]) is not None and level not in config["ablation"]["levels"]:
-        raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of ablation.levels.")
+    if (level := config["analysis"]["level"]) is not None and level not in given[headline]["levels"]:
+        where = _where(config, headline, "levels")
+        raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of {where}.")
+
+
+def _where(config: dict, name: str, key: str) -> str:
+    """The key that an intervention has something from: its own, or that of all of them."""
+    own = interventions(config)[name][key] != config["ablation"][key]
+    return f"ablation.interventions.{name}.{key}" if own else f"ablation.{key}"
 
 
 def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | None:
@@ -386,16 +439,19 @@ def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | Non
             )
     if heads is None or (layers := shape.get("num_hidden_layers")) is None:
         return None
-    for level in config["ablation"]["levels"]:
-        if level > heads * layers:
-            raise StudyError(
-                f"ablation.levels: {level} is more than the {heads * layers} heads of {name}; give smaller levels."
-            )
-        if 2 * level > heads * layers and any(config["ablation"]["random_draws"].values()):
-            raise StudyError(
-                f"ablation.levels: {level} of the {heads * layers} heads of {name} leave too few others to draw as "
-                f"many from; give levels of at most {heads * layers // 2}, or set ablation.random_draws to 0."
-            )
+    for one, intervention in interventions(config).items():
+        for level in intervention["levels"]:
+            if level > heads * layers:
+                raise StudyError(
+                    f"{_where(config, one, 'levels')}: {level} is more than the {heads * layers} heads of {name}; "
+                    "give smaller levels."
+                )
+            if 2 * level > heads * layers and any(intervention["random_draws"].values()):
+                raise StudyError(
+                    f"{_where(config, one, 'levels')}: {level} of the {heads * layers} heads of {name} leave too few "
+                    f"others to draw as many from; give levels of at most {heads * layers // 2}, or set "
+                    f"{_where(config, one, 'random_draws')} to 0."
+                )
     return layers, heads
 
 

@@ -3,14 +3,14 @@
 They are described for readers in ``docs/tables.md``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
 from retrieval_heads import tables
-from retrieval_heads.tables import HEAD_SET, HEAD_SET_KEY, HEAD_SET_NULLABLE, Table
+from retrieval_heads.tables import HEAD_SET, HEAD_SET_KEY, HEAD_SET_NULLABLE, INTERVENTION, Table
 
 _text, _int, _float = pa.string(), pa.int32(), pa.float64()
 
@@ -36,13 +36,12 @@ ABLATION_SUMMARY = Table(
         ("question", _text),
         ("context_length", _int),
         *HEAD_SET,
-        ("mode", _text),
-        ("scope", _text),
+        *INTERVENTION,
         ("accuracy", _float),
         ("correct", _int),
         ("total", _int),
     ),
-    key=("model", "question", "context_length", *HEAD_SET_KEY, "mode", "scope"),
+    key=("model", "question", "context_length", *HEAD_SET_KEY, "intervention"),
     nullable=HEAD_SET_NULLABLE,
 )
 
@@ -142,16 +141,18 @@ _CUT = (
     ("model", _text),
     ("question", _text),
     ("context_length", _int),
-    ("mode", _text),
-    ("scope", _text),
+    *INTERVENTION,
     ("method", _text),
     ("k", _int),
     ("size", _float),
 )
-_CUT_KEY = tuple(name for name, _ in _CUT if name != "size")
-_TESTED = (("p", _float), ("p_holm", _float), ("prompts", _int), ("documents", _int))
+_CUT_KEY = tuple(name for name, _ in _CUT if name not in ("size", "mode", "scope"))
+# A p value, corrected over a family of tests under all interventions; and the p value of what holds under each of them,
+# corrected over the family alone (see :func:`retrieval_heads.statistics.corrected`).
+_P = (("p", _float), ("p_holm", _float), ("p_every", _float))
+_TESTED = (*_P, ("prompts", _int), ("documents", _int))
 # Counts alone give neither documents nor a paired test.
-_CUT_NULLABLE = frozenset({"question", "context_length", "p", "p_holm", "documents"})
+_CUT_NULLABLE = frozenset({"question", "context_length", "p", "p_holm", "p_every", "documents"})
 # What guessing gives is not known of published results.
 _GUESSED = (*_estimate("guess"), *_estimate("headroom"))
 
@@ -202,6 +203,7 @@ STEPS = Table(
 MEAN_DROPS = Table(
     "mean_drops",
     (
+        *INTERVENTION,
         ("grouping", _text),
         ("value", _text),
         ("k", _int),
@@ -211,7 +213,7 @@ MEAN_DROPS = Table(
         ("drop_sd", _float),
         ("configurations", _int),
     ),
-    key=("grouping", "value", "k", "source", "matching"),
+    key=("intervention", "grouping", "value", "k", "source", "matching"),
     nullable=frozenset({"k", "matching"}),
 )
 """Mean drop over configurations of equal weight, by the value of a dimension; k null: over all levels."""
@@ -221,6 +223,7 @@ TESTS = Table(
     (
         ("subject", _text),
         ("dimension", _text),
+        *INTERVENTION,
         ("grid", _text),
         ("a", _text),
         ("b", _text),
@@ -232,15 +235,16 @@ TESTS = Table(
         ("unit", _text),
         ("units", _int),
         ("statistic", _float),
-        ("p", _float),
-        ("p_holm", _float),
+        *_P,
         ("effect", _text),
         ("effect_size", _float),
         *_estimate("difference"),
     ),
-    key=("subject", "dimension", "grid", "a", "b", "method", "k"),
+    key=("subject", "dimension", "intervention", "grid", "a", "b", "method", "k"),
     nullable=frozenset(
         {
+            # A test of rankings is about no ablation.
+            *(name for name, _ in INTERVENTION),
             "grid",
             "a",
             "b",
@@ -339,6 +343,23 @@ def strictest(controls: pd.DataFrame, top: pd.Series) -> pd.Series:
     whole = controls[controls["prompts"] == top["prompts"]]
     # "layer" sorts before "none".
     return (whole if len(whole) else controls).sort_values("matching").iloc[0]
+
+
+def of_intervention(tables: Mapping[str, pd.DataFrame], name: str, every: bool = False) -> dict[str, pd.DataFrame]:
+    """The tables with what is known under one intervention alone, beside all that is about none.
+
+    Parameters
+    ----------
+    every : whether corrected p values are to be those of what holds under every intervention.
+    """
+    found = {}
+    for table, frame in tables.items():
+        if "intervention" in frame:
+            here = frame["intervention"].isna() | (frame["intervention"] == name)
+            frame = frame[here.astype(bool)].reset_index(drop=True)
+            frame = frame.assign(p_holm=frame["p_every"]) if every and "p_every" in frame else frame
+        found[table] = frame
+    return found
 
 
 def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:

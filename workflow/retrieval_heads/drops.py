@@ -16,7 +16,8 @@ from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import LEVEL, Estimate, bootstrap_weights, mean_of_intervals, newcombe, widened
 from retrieval_heads.study import CELL
 
-_CUT = [*CELL, "method", "k", "size"]
+_INTERVENTION = ["intervention", "mode", "scope"]
+_CUT = [*_INTERVENTION, *CELL, "method", "k", "size"]
 _KIND = ["source", "matching"]
 _ABLATED = ["method", "equal", "random"]
 _GROUPINGS = ("model", "method", "question", "category", "context_length")
@@ -28,9 +29,9 @@ class Drops:
 
     Parameters
     ----------
-    rows : model, question, context_length, method, k, size, source (method: the top heads; random: the mean over the
-        draws; difference: how much more the top heads cost; equal: the top heads at the size of another top set),
-        matching (of the random heads, else null), drop and prompts.
+    rows : intervention, mode, scope, model, question, context_length, method, k, size, source (method: the top heads;
+        random: the mean over the draws; difference: how much more the top heads cost; equal: the top heads at the size
+        of another top set), matching (of the random heads, else null), drop and prompts.
     units : the same columns but for prompts, with a row for each unit; ``doc_id`` where documents are known.
     resampled : the drop of each row in each bootstrap resample, shape (rows, R); None where only counts are known.
     ends : the ends of each row's interval, shape (rows, 2), where only counts are known.
@@ -61,8 +62,22 @@ class Drops:
 
 
 def of(results: pd.DataFrame, seed: int, resamples: int = 2000) -> Drops:
-    """Drops from the ablation table or, where only counts are known, from the ablation_summary table."""
-    return from_rows(results, seed, resamples) if "doc_id" in results else from_counts(results)
+    """Drops from the ablation table or, where only counts are known, from the ablation_summary table.
+
+    Each intervention is for itself: it may have been measured on other documents.
+    """
+
+    def of_one(rows: pd.DataFrame) -> Drops:
+        return from_rows(rows, seed, resamples) if "doc_id" in rows else from_counts(rows)
+
+    if results["intervention"].nunique() < 2:
+        return of_one(results)
+    each = [of_one(rows) for _, rows in results.groupby("intervention", sort=True)]
+    rows, units = (pd.concat([getattr(one, name) for one in each], ignore_index=True) for name in ("rows", "units"))
+    known = [[part for one in each if (part := getattr(one, name)) is not None] for name in ("resampled", "ends")]
+    # All are known by rows, or all by counts.
+    resampled, ends = (np.concatenate(parts) if parts else None for parts in known)
+    return Drops(rows, units, resampled, ends)
 
 
 def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Drops:
@@ -70,7 +85,7 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Drops
 
     Parameters
     ----------
-    ablation : the ablation table, of one mode and scope.
+    ablation : the ablation table, of one intervention.
     seed : the study's seed.
     resamples : how many bootstrap resamples of the documents.
     """
@@ -102,7 +117,7 @@ def from_counts(summary: pd.DataFrame) -> Drops:
 
     Parameters
     ----------
-    summary : the ablation_summary table, of one mode and scope.
+    summary : the ablation_summary table, of one intervention.
     """
     baseline = summary[summary["source"] == "baseline"][[*CELL, "correct", "total"]]
     cut = (
@@ -129,7 +144,7 @@ def from_counts(summary: pd.DataFrame) -> Drops:
 
 
 def mean_drops(drops: Drops, categories: Mapping[str, str]) -> pd.DataFrame:
-    """Mean drop over configurations of equal weight, for each value of each dimension and over all.
+    """Mean drop over configurations of equal weight, for each value of each dimension and over all, by intervention.
 
     Parameters
     ----------
@@ -146,14 +161,17 @@ def mean_drops(drops: Drops, categories: Mapping[str, str]) -> pd.DataFrame:
     found = []
     for grouping in ("all", *_GROUPINGS):
         for by_level in (True, False):
-            by = [grouping, *_KIND, *(["k"] if by_level else [])]
+            by = [*_INTERVENTION, grouping, *_KIND, *(["k"] if by_level else [])]
             # Over all levels a set counts once, though it be the top set of several.
-            each = rows if by_level else rows.drop_duplicates([*CELL, "method", "size", *_KIND])
+            each = rows if by_level else rows.drop_duplicates([*CELL, *_INTERVENTION, "method", "size", *_KIND])
             for key, group in each.groupby(by, dropna=False, sort=True):
-                value, source, matching, *k = key
+                intervention, mode, scope, value, source, matching, *k = key
                 estimate = drops.mean(drops.rows.index.isin(group.index))
                 found.append(
                     {
+                        "intervention": intervention,
+                        "mode": mode,
+                        "scope": scope,
                         "grouping": grouping,
                         "value": str(value),
                         "k": k[0] if k else None,

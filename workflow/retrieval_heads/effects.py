@@ -18,15 +18,15 @@ from retrieval_heads.statistics import (
     Estimate,
     bootstrap_mean,
     bootstrap_weights,
+    corrected,
     fisher,
-    holm,
     newcombe,
     paired_test,
     wilson,
 )
 from retrieval_heads.tables import Table
 
-_CELL = ("model", "question", "context_length", "mode", "scope")
+_CELL = ("model", "question", "context_length", "intervention", "mode", "scope")
 _SET = ("source", "method", "matching", "draw", "k")
 _POOLINGS = ((), ("question",), ("context_length",), ("question", "context_length"))
 
@@ -41,9 +41,7 @@ class Effects(NamedTuple):
 
 def summarise(ablation: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of each head set in each configuration: ablation rows → the ablation_summary table."""
-    grouped = ablation.groupby(
-        ["model", "question", "context_length", *_SET, "size", "matched", "mode", "scope"], dropna=False, sort=False
-    )
+    grouped = ablation.groupby([*_CELL, *_SET, "size", "matched"], dropna=False, sort=False)
     summary = grouped["correct"].agg(accuracy="mean", correct="sum", total="size").reset_index()
     return summary[ABLATION_SUMMARY.columns].astype({"draw": "Int64"})
 
@@ -58,8 +56,8 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
 
     Intervals come from a bootstrap over documents in which ablated, baseline and random outcomes of a document are
     drawn together; tests are paired (:func:`~retrieval_heads.statistics.paired_test`). A comparison
-    uses the prompts that have every outcome it needs. P values are corrected (Holm) over all rows of the same pooling,
-    and of the same matching.
+    uses the prompts that have every outcome it needs. P values are corrected over all rows of the same pooling, and of
+    the same matching (:func:`~retrieval_heads.statistics.corrected`).
 
     Parameters
     ----------
@@ -84,7 +82,9 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
         sets = _Sets(of_sets["size"])
         if sets.baseline not in outcomes:
             continue
-        paired = _Paired(outcomes, resamples, seed, tuple(cell.values()))
+        # The draws are those of what is done, whatever it is called.
+        key = tuple(value for name, value in cell.items() if name != "intervention")
+        paired = _Paired(outcomes, resamples, seed, key)
         for (method, k), k_to in sets.cuts.items():
             top = sets.top(method, k)
             row = {**cell, "method": method, "k": k, "size": of_sets.loc[top, "size"]}
@@ -313,16 +313,20 @@ def _columns(name: str, estimate: Estimate) -> dict[str, float]:
 
 
 def _finish(effects: list[dict], controls: list[dict], steps: list[dict]) -> Effects:
-    return Effects(_corrected(effects, EFFECTS), _corrected(controls, AGAINST_RANDOM), _corrected(steps, STEPS))
+    return Effects(
+        _corrected(effects, EFFECTS, "drop"),
+        _corrected(controls, AGAINST_RANDOM, "difference"),
+        _corrected(steps, STEPS, "change"),
+    )
 
 
-def _corrected(rows: list[dict], table: Table) -> pd.DataFrame:
+def _corrected(rows: list[dict], table: Table, effect: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=table.columns)
     frame = frame[frame["prompts"] > 0].reset_index(drop=True)
     family = [frame["question"].isna(), frame["context_length"].isna()]
     family += [frame["matching"]] if "matching" in frame else []
-    frame["p"] = frame["p"].astype(float)
-    for _, members in frame.groupby(family):
-        frame.loc[members.index, "p_holm"] = holm(members["p"])
+    frame = corrected(frame, family, [name for name in table.key if name != "intervention"], effect)
     unknown = [name for name in table.nullable if name in frame and name.startswith(("guess", "headroom"))]
-    return frame.astype({**dict.fromkeys(table.integers, "Int64"), **dict.fromkeys(["p_holm", *unknown], float)})
+    return frame.astype(
+        {**dict.fromkeys(table.integers, "Int64"), **dict.fromkeys(["p_holm", "p_every", *unknown], float)}
+    )

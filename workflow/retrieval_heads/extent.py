@@ -1,6 +1,6 @@
 """How much a study asks of a model, in plain passes: once one has been measured, that tells how long it will take."""
 
-from retrieval_heads.config import ablated_lengths, head_sets
+from retrieval_heads.config import ablated_lengths, head_sets, interventions
 from retrieval_heads.pace import CONTINUING, passes_over
 
 _ROW = 0.62
@@ -25,10 +25,13 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
     asked = prompts["suffix_budget"] + config["generation"]["max_new_tokens"]
     answering = {length: passes_over(length) * (1 + CONTINUING / length) for length in prompts["context_lengths"]}
     passes = sum(train * depths * each for each in answering.values())
-    sets = len(config["questions"]) * head_sets(config)
-    for length in ablated_lengths(config):
-        once, rows = passes_over(length), test * depths * stated * sets
-        everywhere = config["ablation"]["scope"] == "all"
-        passes += rows * _ROW * once if everywhere else test * depths * once + rows * asked / length * once
-        passes += test * answering[length] + sets * passes_over(_GUARD_TOKENS) * (_ROW if everywhere else _GUARD_SCORED)
+    for name, one in interventions(config).items():
+        sets = len(config["questions"]) * head_sets(config, name)
+        asked_of = test if one["documents"] is None else one["documents"]
+        everywhere = one["scope"] == "all"
+        for length in ablated_lengths(config, name):
+            once, rows = passes_over(length), asked_of * depths * stated * sets
+            passes += rows * _ROW * once if everywhere else asked_of * depths * once + rows * asked / length * once
+            passes += asked_of * answering[length]
+            passes += sets * passes_over(_GUARD_TOKENS) * (_ROW if everywhere else _GUARD_SCORED)
     return passes

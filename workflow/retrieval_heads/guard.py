@@ -49,6 +49,7 @@ def measure_guard(
     ids: Sequence[int],
     head_sets: pd.DataFrame,
     *,
+    intervention: str,
     mode: str,
     scope: str,
     budget: Budget,
@@ -63,7 +64,7 @@ def measure_guard(
     ----------
     ids : from :func:`prose_ids`.
     head_sets : the head_sets table, of any context lengths. The baseline is among its sets.
-    mode, scope : of :mod:`retrieval_heads.ablation`.
+    intervention, mode, scope : how heads are ablated, and its name; see :mod:`retrieval_heads.ablation`.
 
     Returns
     -------
@@ -108,6 +109,7 @@ def measure_guard(
         for places, found in budget.batches(side_by_side(keep), tokens, limit, read):
             for place, total in zip(places, found, strict=True):
                 logprob[place] = total / SCORED
-    measured = head_sets.assign(logprob=[logprob[place] for place in number], mode=mode, scope=scope, tokens=SCORED)
+    how = {"intervention": intervention, "mode": mode, "scope": scope}
+    measured = head_sets.assign(logprob=[logprob[place] for place in number], **how, tokens=SCORED)
     whole = measured.loc[measured["source"] == "baseline", "logprob"].iloc[0]
     return measured.assign(change=measured["logprob"] - whole)[GUARD.columns].reset_index(drop=True)

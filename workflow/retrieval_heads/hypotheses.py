@@ -21,9 +21,9 @@ from retrieval_heads.overlap import Ranking, grid_names, grids, heads_in, top_he
 from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import (
     Comparison,
+    corrected,
     exchange_test,
     friedman,
-    holm,
     mean_interval,
     relabeling_test,
     shared_by_all,
@@ -64,14 +64,14 @@ def hypotheses(
 
     Returns
     -------
-    The tests table. P values are corrected (Holm) over the tests of the same subject, dimension and level, of all
-    methods; a test of all values, or all models, together is no part of the family of pairs, or of single models. Pairs
-    of lengths are a family for each method, behind the gate of the method's own test of all.
+    The tests table. P values are corrected (:func:`~retrieval_heads.statistics.corrected`) over the tests of the same
+    subject, dimension and level, of all methods; a test of all values, or all models, together is no part of the family
+    of pairs, or of single models. Pairs of lengths are a family for each method, behind the gate of the method's own
+    test of all.
     """
     shares = layer_overlap(rankings, study.top_k)
     found = [
-        *_drops(study, drops),
-        *_against_random(study, drops),
+        *_each_intervention(study, drops),
         *_within_and_between(study, HEAD_OVERLAP, overlap[overlap["dimension"] == "question"]),
         *_within_and_between(study, LAYER_OVERLAP, shares),
         *_of_whole_rankings(study, rankings),
@@ -84,9 +84,9 @@ def hypotheses(
     frame = pd.DataFrame(found, columns=TESTS.columns)
     gated = (frame["subject"] == LENGTH_BREAK) & frame["b"].notna()
     family = [*(frame[name] for name in ("subject", "dimension", "k")), frame["b"].isna(), frame["method"].where(gated)]
-    for _, members in frame.groupby(family, dropna=False):
-        frame.loc[members.index, "p_holm"] = holm(members["p"].astype(float))
-    return frame.astype({"k": "Int64", "units": int, "p_holm": float})
+    same = [name for name in TESTS.key if name != "intervention"]
+    frame = corrected(frame, family, same, "difference")
+    return frame.astype({"k": "Int64", "units": int, "p_holm": float, "p_every": float})
 
 
 def layer_overlap(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
@@ -135,13 +135,21 @@ def score_gaps(rankings: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*DIMENSIONS, "gap"])
 
 
-def _drops(study: Study, drops: Drops) -> Iterator[dict]:
+def _each_intervention(study: Study, drops: Drops) -> Iterator[dict]:
+    """What is asked of the ablations, for each way in which heads were ablated."""
+    for intervention, units in drops.units.groupby("intervention", sort=True):
+        how = {"intervention": intervention, "mode": units["mode"].iloc[0], "scope": units["scope"].iloc[0]}
+        for row in (*_drops(study, units), *_against_random(study, units)):
+            yield row | how
+
+
+def _drops(study: Study, units: pd.DataFrame) -> Iterator[dict]:
     """Does the same ablation cost as much for every question, category, method, model and length?
 
     Sets of unequal size are not the same ablation: each setting is compared at the largest size, up to the level, at
     which the heads of all that are compared were ablated.
     """
-    units = drops.units.assign(category=drops.units["question"].map(study.categories))
+    units = units.assign(category=units["question"].map(study.categories))
     levels = sorted(units.loc[units["source"] == "method", "k"].unique())
     for k in (None, *levels):
         for dimension in ("question", "category", "method", "model", "context_length"):
@@ -157,9 +165,9 @@ def _drops(study: Study, drops: Drops) -> Iterator[dict]:
                         yield row | sizes
 
 
-def _against_random(study: Study, drops: Drops) -> Iterator[dict]:
+def _against_random(study: Study, units: pd.DataFrame) -> Iterator[dict]:
     """Do the top heads of a method cost more than random ones (a), in all models together and in each (b)?"""
-    rows = drops.units[drops.units["source"] == "difference"]
+    rows = units[units["source"] == "difference"]
     for (matching, k), group in rows.groupby(["matching", "k"]):
         for model, method in product(
             (None, *study.order("model", group["model"])), study.order("method", group["method"])

@@ -5,12 +5,13 @@ null question and every set of ablated heads share what they can of the context:
 
 - as long as nothing is ablated in it, the context is one row, and its keys and values are kept once for all;
 - with ablation it is a tree of rows. Two head sets give the same hidden states up to the first layer in which they
-  differ, so rows start as one and fork layer by layer, each at the last moment.
+  differ, so rows start as one and fork layer by layer, each at the last moment. So do those of a suffix, its answer and
+  what is generated: as long as sets have said the same after the same question, they share all layers below.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,26 +35,35 @@ Instead = Callable[[AttentionCall], Tensor]
 class Forks:
     """How the rows of a batch fork from layer to layer, for N sets of heads to keep.
 
-    parents[l]: for each row of layer l, the row of layer l − 1 it comes from (the input has one row).
+    parents[l]: for each row of layer l, the row of layer l − 1 it comes from (for the first layer, of the input).
     keep[l]: (rows of layer l, H), the factors for this layer's heads.
     row_of[l]: for each of the N sets, the row of layer l in which it is computed.
+    first[l]: for each row of layer l, the first of the sets that are computed in it.
     """
 
     parents: list[list[int]]
     keep: list[Tensor]
     row_of: list[list[int]]
+    first: list[list[int]]
 
     @classmethod
-    def of(cls, keep: Tensor) -> "Forks":
-        """Forks for ``keep`` of shape (N, L, H)."""
+    def of(cls, keep: Tensor, starts: Sequence[int] | None = None, apart: int | None = None) -> "Forks":
+        """Forks for ``keep`` of shape (N, L, H).
+
+        Parameters
+        ----------
+        starts : for each set, the row of the input that it begins with; the only one by default.
+        apart : the layer from which on each set has a row of its own, whatever it shares with others.
+        """
         sets, layers, _ = keep.shape
-        row, values = [0] * sets, keep.numpy(force=True)
-        forks = cls([], [], [])
+        row, values = list(starts or [0] * sets), keep.numpy(force=True)
+        forks = cls([], [], [], [])
         for layer in range(layers):
-            rows: dict[tuple[int, bytes], int] = {}
+            rows: dict[tuple, int] = {}
             parents, first, here = [], [], []
             for index in range(sets):
-                key = (row[index], values[index, layer].tobytes())
+                own = index if apart is not None and layer >= apart else None
+                key = (row[index], values[index, layer].tobytes(), own)
                 if key not in rows:
                     rows[key] = len(rows)
                     parents.append(row[index])
@@ -63,6 +73,7 @@ class Forks:
             forks.parents.append(parents)
             forks.keep.append(keep[first, layer])
             forks.row_of.append(here)
+            forks.first.append(first)
         return forks
 
 
@@ -239,26 +250,35 @@ _SPARSE = 0.75
 
 
 class _Continuing(CacheLayerMixin):
-    """One layer's keys and values of the rows of a batch, each token's at its own position in its row."""
+    """One layer's keys and values of the rows of a batch, each token's at its own position in its row.
+
+    Rows that share a layer in a pass hold the same there, each for itself: they may part in the next.
+    """
 
     keys: Tensor
     values: Tensor
 
-    def __init__(self, keys: Tensor, values: Tensor, context: int, batch: "Batch"):
+    def __init__(self, keys: Tensor, values: Tensor, context: int, layer: int, batch: "Batch"):
         super().__init__()
-        self.keys, self.values, self._context, self._batch = keys, values, context, batch
+        self.keys, self.values, self._context, self._layer, self._batch = keys, values, context, layer, batch
         self.is_initialized = True
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Nothing is left to initialise."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
-        """Put T more tokens in their places, (B, H_kv, T, D); all that are held, (B, H_kv, context + own, D)."""
+        """Put T more tokens in their places, (F, H_kv, T, D); all that are held, (F, H_kv, context + own, D).
+
+        F counts the rows that run in this layer, which are all B where none are shared.
+        """
         rows, columns = self._batch.places, self._batch.columns + self._context
-        self.keys[rows, :, columns] = key_states.transpose(1, 2)
-        self.values[rows, :, columns] = value_states.transpose(1, 2)
-        held = self._context + self._batch.held
-        return self.keys[:, :, :held], self.values[:, :, :held]
+        held, forks = self._context + self._batch.held, self._batch.forks
+        shared = forks is not None and len(key_states) < len(self.keys)
+        row_of = forks.row_of[self._layer] if forks is not None and shared else slice(None)
+        self.keys[rows, :, columns] = key_states[row_of].transpose(1, 2)
+        self.values[rows, :, columns] = value_states[row_of].transpose(1, 2)
+        first = forks.first[self._layer] if forks is not None and shared else slice(None)
+        return self.keys[first, :, :held], self.values[first, :, :held]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Number of keys that a mask covers, and the position of the first."""
@@ -282,8 +302,11 @@ class Batch:
 
     In a pass, rows are aligned at the end of their suffix, so that one batch serves suffixes of any length; what pads a
     row is run for nothing, and nothing sees its keys. ``tokens`` counts what each row holds behind its context, where
-    it has ``room`` as :func:`room_for` gives it; ``spans`` tells which of them the pass that runs has brought.
+    it has ``room`` as :func:`room_for` gives it; ``spans`` tells which of them the pass that runs has brought, and
+    ``forks`` how its rows fork, or None where each runs for itself.
     """
+
+    forks: Forks | None = None
 
     def __init__(self, model: PreTrainedModel, prefix: Prefix, rows: int, room: int):
         require_one_side(model, prefix.length, prefix.length + room - 1)
@@ -297,21 +320,51 @@ class Batch:
             if prefix.shared(layer) is not None:
                 keys, values = (old.new_zeros(rows, old.shape[1], room, old.shape[3]) for old in (keys, values))
                 before = 0
-            layers.append(_Continuing(keys, values, before, self))
+            layers.append(_Continuing(keys, values, before, layer, self))
         self._cache = Cache(layers=[*layers])
 
-    def forward(self, hook: Hook, ids: Tensor, real: Tensor, last: int) -> Tensor:
-        """Run ids (B, T), of which some are ``real``, in a hooked model; the last logits, (B, last, V) in float32."""
-        self.start = self.context + self.held
+    def forward(self, hook: Hook, ids: Tensor, real: Tensor, last: int, forks: Forks | None = None) -> Tensor:
+        """Run ids (B, T), of which some are ``real``, in a hooked model; the last logits, (B, last, V) in float32.
+
+        Rows that ``forks`` puts into one must have the same tokens behind the same context.
+        """
+        self.start, self.forks = self.context + self.held, forks
         hook.start, hook.positions = self.start, self._place(real)
-        out = self._model(
-            input_ids=ids,
-            position_ids=hook.positions,
-            past_key_values=self._cache,
-            logits_to_keep=last,
-            use_cache=True,
-        )
+        with nullcontext() if forks is None else self._forked(hook, forks):
+            out = self._model(
+                input_ids=ids,
+                position_ids=hook.positions,
+                past_key_values=self._cache,
+                logits_to_keep=last,
+                use_cache=True,
+            )
         return out.logits.float()
+
+    def _forked(self, hook: Hook, forks: Forks) -> AbstractContextManager[None]:
+        """Let each layer run once for all rows that are alike up to there."""
+        rows, positions = len(self.rows), hook.positions
+        assert positions is not None  # of the rows that continue a prefix
+
+        def run(layer: int, decoder_layer: Callable, hidden_states: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
+            first = forks.first[layer]
+
+            def narrow(value: Any) -> Any:
+                # Masks, positions and what is made of them come for all rows of the batch.
+                if isinstance(value, Tensor):
+                    return value[first] if value.dim() > 1 and len(value) == rows else value
+                if isinstance(value, tuple):
+                    return tuple(map(narrow, value))
+                return value
+
+            hook.positions = positions[first]
+            hidden = hidden_states[forks.parents[layer]]
+            output = decoder_layer(hidden, *map(narrow, args), **{key: narrow(value) for key, value in kwargs.items()})
+            if layer < len(forks.first) - 1:
+                return output
+            every = forks.row_of[layer]
+            return (output[0][every], *output[1:]) if isinstance(output, tuple) else output[every]
+
+        return _each_layer(self._model, run)
 
     def _place(self, real: Tensor) -> Tensor:
         """Take up tokens (B, T), of which some are ``real``: their positions in their prompts, (B, T)."""
@@ -404,12 +457,21 @@ def continue_prefix(
     given = answers or [[]] * count
     after = max(map(len, given))
     batch = Batch(model, prefix, count, room_for(suffixes, given, max_new_tokens))
-    first = None if keep_from is None else torch.tensor(keep_from, device=model.device)[:, None]
+    begin = None if keep_from is None else torch.tensor(keep_from, device=model.device)[:, None]
+
+    def forked(said: Sequence[Hashable]) -> Forks | None:
+        """How the rows fork that go on from what each has said: equal ones start as one."""
+        if keep is None:
+            return None
+        seen: dict[Hashable, int] = {}
+        starts = [seen.setdefault(tokens, place) for place, tokens in enumerate(said)]
+        # Where keys of the context are those of single sets, gathering them costs more than it spares.
+        return Forks.of(keep, starts, apart=prefix.first_fork)
 
     def kept(layer: int) -> Tensor:
-        assert keep is not None  # else this is no part of the hook
-        factors = keep[:, layer, None]
-        return factors if first is None else factors.where((batch.columns >= first)[..., None], 1)
+        assert batch.forks is not None  # else this is no part of the hook
+        factors, first = batch.forks.keep[layer][:, None], batch.forks.first[layer]
+        return factors if begin is None else factors.where((batch.columns[first] >= begin[first])[..., None], 1)
 
     # The answer rides behind the suffix; what the model itself would not say of it is taken back.
     ids, real = torch.zeros(count, width + after, dtype=torch.long), torch.zeros(count, width + after, dtype=torch.bool)
@@ -425,7 +487,8 @@ def continue_prefix(
         shared=prefix.shared,
         before=prefix.shared_throughout,
     ) as hook:
-        logits = batch.forward(hook, ids, real, last=after + 1)
+        asked = [(*suffix, None, *answer) for suffix, answer in zip(suffixes, given, strict=True)]
+        logits = batch.forward(hook, ids, real, after + 1, forked(asked))
         logprobs = None
         if answers is not None:
             each = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, width:, None]).squeeze(-1)
@@ -443,9 +506,12 @@ def continue_prefix(
             if len(places) <= _SPARSE * len(batch.rows):
                 batch.select(places)
                 keep = None if keep is None else keep[places]
-                first = None if first is None else first[places]
+                begin = None if begin is None else begin[places]
             last = torch.tensor([said.tokens[row][-1:] or [0] for row in batch.rows], device=model.device)
-            logits = batch.forward(hook, last, torch.tensor([[row in said.alive] for row in batch.rows]), last=1)
+            real = torch.tensor([[row in said.alive] for row in batch.rows])
+            # Rows with the same suffix that have said the same; one that is done holds what it was not stopped by, too.
+            alike = [(asked[row], *said.tokens[row]) if row in said.alive else row for row in batch.rows]
+            logits = batch.forward(hook, last, real, 1, forked(alike))
             for row, token in zip(batch.rows, logits[:, 0].argmax(-1).tolist(), strict=True):
                 if row in said.alive:
                     said.take(row, token)

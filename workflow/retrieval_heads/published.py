@@ -27,6 +27,7 @@ from retrieval_heads.head_sets import head_name
 from retrieval_heads.rankings import placed
 from retrieval_heads.reading import read_json
 from retrieval_heads.runtime import log
+from retrieval_heads.study import PUBLISHED
 from retrieval_heads.tables import RANKINGS
 
 _RANKINGS, _ABLATIONS = "rankings", "ablations"
@@ -334,6 +335,7 @@ def _summary_row(where: _Configuration, counts: tuple[int, int], *, k: int, **he
         **head_set,
         "k": k,
         "size": k,
+        "intervention": PUBLISHED,
         "mode": "zero",
         "scope": "all",
         "accuracy": correct / total,

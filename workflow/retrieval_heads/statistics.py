@@ -266,6 +266,35 @@ def holm(p: pd.Series) -> pd.Series:
     return corrected
 
 
+def corrected(tests: pd.DataFrame, family: list, same: list[str], effect: str) -> pd.DataFrame:
+    """Tests with their corrected p values.
+
+    Parameters
+    ----------
+    tests : with a column ``p``.
+    family : what members of a family have in common, as for groupby; interventions are no part of it.
+    same : the columns by which tests under several interventions ask the same.
+    effect : the column whose sign tells the direction of what is tested; empty where a test has none.
+
+    Returns
+    -------
+    The tests with ``p_holm``, corrected (Holm) over the family under all interventions, which lets a single one be
+    named; and ``p_every``, of what holds under each of them: the largest of their p values, or 1 where the signs differ
+    (an intersection–union test, which needs no correction among them: Berger 1982, Technometrics 24, 295–300), then
+    corrected over the family. With one intervention the two are the same.
+    """
+    tests = tests.assign(p=tests["p"].astype(float))
+    for _, members in tests.groupby(family, dropna=False):
+        tests.loc[members.index, "p_holm"] = holm(members["p"])
+        once, largest = members.groupby(same, dropna=False).ngroup(), members["p"].copy()
+        for _, alike in members.groupby(once):
+            signs = np.sign(alike[effect].dropna().astype(float))
+            largest[alike.index] = 1.0 if signs.nunique() > 1 else alike["p"].max(skipna=False)
+        every = holm(largest[~once.duplicated()])
+        tests.loc[members.index, "p_every"] = once.map(dict(zip(once[every.index], every, strict=True)))
+    return tests
+
+
 def wilson(correct: float, total: int) -> Estimate:
     """A proportion with its Wilson interval, where only counts are known."""
     low, high = proportion_confint(correct, total, alpha=1 - LEVEL, method="wilson")

@@ -1,7 +1,7 @@
 """What analysis, figures and report need to know of a study's config: settings, names to show, and their order."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,11 @@ DIMENSIONS = ("model", "method", "question", "context_length")
 
 CELL = ["model", "question", "context_length"]
 """What prompts belong to."""
+
+PUBLISHED = "published"
+"""The intervention of results that others published."""
+
+_TOKENS = {"all": "all tokens", "suffix": "question and answer", "decode": "answer"}
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,22 @@ class Study:
         return self._analysis["smallest_effect"]
 
     @property
+    def interventions(self) -> Mapping[str, Mapping]:
+        """Each way in which heads are ablated, the headline first; nothing is known of how published ones were."""
+        if self.published:
+            return {PUBLISHED: {}}
+        every, headline = self.config["ablation"]["interventions"], self.config["ablation"]["headline"]
+        return {headline: every[headline], **every}
+
+    @property
+    def headline(self) -> str:
+        """The intervention that figures show, and that headlines are about."""
+        return next(iter(self.interventions))
+
+    @property
     def levels(self) -> list[int]:
         """How many heads are ablated, as the config asks; empty for published results, which have their own."""
-        return list((self.config.get("ablation") or {}).get("levels") or [])
+        return sorted({level for one in self.interventions.values() for level in one.get("levels") or []})
 
     def level(self, effects: pd.DataFrame) -> int:
         """The number of heads cut that headlines are about: config's ``analysis.level``, else the largest measured.
@@ -107,6 +125,10 @@ class Study:
             raise StudyError(f"analysis.level: {chosen} heads were not cut; choose one of {measured}.")
         return int(chosen if chosen is not None else levels[-1])
 
+    def at_level(self, level: int) -> "Study":
+        """The same study with headlines about another number of heads."""
+        return replace(self, config={**self.config, "analysis": {**self._analysis, "level": level}})
+
     def order(self, dimension: str, values: Iterable) -> list:
         """The distinct values that are there, in the config's order; unknown ones after them, sorted."""
         values = values.unique() if isinstance(values, pd.Series) else values  # tables repeat them thousands of times
@@ -118,11 +140,22 @@ class Study:
         """How a value is shown."""
         if dimension == "context_length":
             return f"{int(float(value)):,} tokens"
+        if dimension == "intervention":
+            return self._intervention(value)
         entries = self.methods if dimension == "method" else self.config.get(f"{dimension}s") or {}
         entry = entries.get(value) if isinstance(entries, Mapping) else None
         if isinstance(entry, Mapping) and entry.get("label"):
             return entry["label"]
         return str(value) if dimension == "model" else _spoken(str(value))
+
+    def _intervention(self, name: str) -> str:
+        """What replaces a head's output, and where; with its name, where another intervention does the same."""
+        every = {key: (one["mode"], one["scope"]) for key, one in self.interventions.items() if one}
+        if name not in every:
+            return "as published" if name == PUBLISHED else name
+        mode, scope = every[name]
+        what = f"{mode}, {_TOKENS[scope]}"
+        return what if list(every.values()).count(every[name]) == 1 else f"{name} ({what})"
 
     def asked(self, dimension: str) -> list:
         """The values that the config names, in its order."""
@@ -130,6 +163,8 @@ class Study:
             return sorted(self.config.get("prompts", {}).get("context_lengths") or [])
         if dimension == "category":
             return list(dict.fromkeys(self.categories.values()))
+        if dimension == "intervention":
+            return list(self.interventions)
         return list(self.methods if dimension == "method" else self.config.get(f"{dimension}s") or [])
 
 

@@ -150,6 +150,9 @@ HEAD_SET = (
 )
 HEAD_SET_NULLABLE = frozenset({"method", "matching", "draw", "matched"})
 
+# How it was ablated: an intervention, under the name that the config gives it, is a mode and a scope.
+INTERVENTION = (("intervention", _text), ("mode", _text), ("scope", _text))
+
 HEAD_SETS = Table(
     "head_sets",
     (("model", _text), ("question", _text), ("context_length", _int), *HEAD_SET, ("heads", _heads)),
@@ -167,8 +170,7 @@ ABLATION = Table(
         ("prompt_id", _text),
         ("doc_id", _text),
         *HEAD_SET,
-        ("mode", _text),
-        ("scope", _text),
+        *INTERVENTION,
         ("answer", _text),
         ("generated", _text),
         ("correct", _bool),
@@ -176,7 +178,7 @@ ABLATION = Table(
         ("outcome", _text),
         ("answer_logprob", _float),
     ),
-    key=("model", "prompt_id", *HEAD_SET_KEY, "mode", "scope"),
+    key=("model", "prompt_id", *HEAD_SET_KEY, "intervention"),
     nullable=HEAD_SET_NULLABLE,
 )
 
@@ -188,13 +190,12 @@ GUARD = Table(
         ("question", _text),
         ("context_length", _int),
         *HEAD_SET,
-        ("mode", _text),
-        ("scope", _text),
+        *INTERVENTION,
         ("logprob", _float),
         ("change", _float),
         ("tokens", _int),
     ),
-    key=("model", "question", "context_length", *HEAD_SET_KEY, "mode", "scope"),
+    key=("model", "question", "context_length", *HEAD_SET_KEY, "intervention"),
     nullable=HEAD_SET_NULLABLE,
 )
 

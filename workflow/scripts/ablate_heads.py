@@ -1,7 +1,7 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
-from retrieval_heads.ablation import ablate_split
+from retrieval_heads.ablation import ablate_split, first_documents
 from retrieval_heads.budget import Budget
 from retrieval_heads.identity import unchanged_model
 from retrieval_heads.model import load_model, load_tokenizer, made_with
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 with job(snakemake), unchanged_model(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
-    prompts = usable(tables.read(source.prompts, tables.PROMPTS), "test", source.prompts)
+    intervention = snakemake.wildcards.intervention
+    prompts = first_documents(tables.read(source.prompts, tables.PROMPTS), params.documents, intervention)
+    prompts = usable(prompts, "test", source.prompts)
     head_sets = tables.read(source.head_sets, tables.HEAD_SETS)
     model = load_model(source.model, device=compute["device"], **params.loading)
     run = tables.made_with([source.head_sets], here={snakemake.wildcards.model: made_with(model)})
@@ -24,6 +26,7 @@ with job(snakemake), unchanged_model(snakemake):
         head_sets,
         params.answer_types,
         *shard(snakemake.wildcards),
+        intervention=intervention,
         mode=params.mode,
         scope=params.scope,
         max_new_tokens=params.generation["max_new_tokens"],

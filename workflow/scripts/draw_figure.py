@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     study = Study(snakemake.params.config, snakemake.params.methods)
-    figure = figures.load(snakemake.params.figure).draw(read_tables(snakemake.input), study)
+    figure = figures.draw(snakemake.params.figure, read_tables(snakemake.input), study)
     style.save(figure, snakemake.output.png, snakemake.output.svg)

@@ -22,6 +22,7 @@ with job(snakemake), unchanged_model(snakemake):
         tokenizer,
         ids,
         tables.read_all(source.head_sets, tables.HEAD_SETS),
+        intervention=snakemake.wildcards.intervention,
         mode=params.mode,
         scope=params.scope,
         budget=Budget.of(model, compute["batch_tokens"], compute["cache_tokens"]),

@@ -5,15 +5,12 @@ the direction claimed; *contradicted* takes an interval that rules out a differe
 result the other way; all else is *not enough data*, for a difference that was not found is not yet shown to be absent.
 """
 
-from collections.abc import Callable
-
 from retrieval_heads.claims import cutting, guarding, ranking
-from retrieval_heads.claims.outcome import Claim, Outcome, Tables
+from retrieval_heads.claims.interventions import judged
+from retrieval_heads.claims.outcome import Claim, Outcome, Rule, Tables
 from retrieval_heads.study import Study
 
 __all__ = ["CAUTIONS", "HEADLINES", "RULES", "Claim", "Outcome", "about", "claims", "warnings", "written"]
-
-Rule = Callable[[Tables, Study], list[Claim]]
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "data": (
@@ -82,9 +79,9 @@ def claims(tables: Tables, study: Study) -> list[Claim]:
 
 def warnings(tables: Tables, study: Study) -> list[Claim]:
     """What a careful reader would want to know before believing the rest."""
-    return [claim for rule, sign in CAUTIONS.items() for claim in rule(tables, study) if claim.outcome is sign]
+    return [claim for rule, sign in CAUTIONS.items() for claim in judged(rule, tables, study) if claim.outcome is sign]
 
 
 def written(rules: tuple[Rule, ...], tables: Tables, study: Study) -> list[Claim]:
-    """The claims of these rules."""
-    return [claim for rule in rules for claim in rule(tables, study)]
+    """The claims of these rules, over all interventions where they are about ablation."""
+    return [claim for rule in rules for claim in judged(rule, tables, study)]

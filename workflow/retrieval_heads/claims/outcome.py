@@ -1,6 +1,6 @@
 """What a claim is, and how results decide it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,6 +31,10 @@ class Claim:
     statement: str
     outcome: Outcome
     sentence: str
+
+
+Rule = Callable[[Tables, Study], list[Claim]]
+"""What writes claims from the tables of one intervention."""
 
 
 def decide(row: Mapping, study: Study, units: str = "units") -> Outcome:

@@ -5,16 +5,25 @@ on) and ``NEEDS`` (how many values of a dimension it takes to show anything), an
 ``draw(tables, study) -> matplotlib Figure``, which is a ``style.note`` where there is nothing to show after all.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from retrieval_heads import folder
 from retrieval_heads.declared import declared, meets
 from retrieval_heads.errors import StudyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from retrieval_heads.study import Study
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,11 @@ class Declaration:
     section: str
     tables: tuple[str, ...]
     needs: Mapping[str, int]
+
+    @property
+    def of_ablation(self) -> bool:
+        """Whether it shows what ablation did, and so depends on which intervention it shows."""
+        return bool({"effects", "against_random", "steps", "mean_drops", "guard"}.intersection(self.tables))
 
 
 def declarations() -> dict[str, Declaration]:
@@ -52,6 +66,19 @@ def note_in(file: Path) -> str | None:
     """Why a figure shows nothing: the sentence of a ``style.note``, as its SVG file tells it; None for any other."""
     found = re.search(r"<dc:description>(.*?)</dc:description>", file.read_text(encoding="utf-8"), flags=re.DOTALL)
     return unescape(found[1]) if found else None
+
+
+def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
+    """A figure of the headline intervention, which it names where it is about ablation."""
+    # Imported here, as the Snakefile asks for declarations where there is no plotting library.
+    from retrieval_heads.derived import of_intervention
+    from retrieval_heads.figures import style
+
+    if not declarations()[name].of_ablation:
+        return load(name).draw(tables, study)
+    figure = load(name).draw(of_intervention(tables, study.headline), study)
+    style.name_intervention(figure, study)
+    return figure
 
 
 def load(name: str) -> ModuleType:

@@ -299,6 +299,13 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
     figure.legend([entries[label] for label in labels], labels, loc="outside upper center", ncols=columns)
 
 
+def name_intervention(figure: Figure, study: Study) -> None:
+    """Say below a figure's panels how heads were ablated."""
+    if figure.axes:
+        label, below = study.label("intervention", study.headline), figure.get_supxlabel()
+        figure.supxlabel(f"{below} ({label})" if below else f"Ablation: {label}")
+
+
 def note(text: str) -> Figure:
     """A small figure that says in one sentence why there is nothing to show.
 

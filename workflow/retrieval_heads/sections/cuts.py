@@ -3,7 +3,7 @@
 import pandas as pd
 
 from retrieval_heads.claims.outcome import of_tests
-from retrieval_heads.derived import at, at_level, beside, guard_at
+from retrieval_heads.derived import at, at_level, beside, guard_at, of_intervention
 from retrieval_heads.hypotheses import AGAINST_RANDOM
 from retrieval_heads.sections.blocks import Section, TableBlock, Tables
 from retrieval_heads.sections.parts import (
@@ -11,6 +11,7 @@ from retrieval_heads.sections.parts import (
     NONE_CUT,
     costs,
     findings,
+    how,
     in_order,
     matched,
     mean_drops,
@@ -23,6 +24,7 @@ from retrieval_heads.wording import estimate, hundredths, nats, p_cell
 TABLES = {
     "ablation_drops": {"title": "Mean drop against random heads, by method", "needs": {}},
     "against_random": {"title": "Top heads against random ones", "needs": {}},
+    "interventions": {"title": "Top heads against random ones by intervention", "needs": {"intervention": 2}},
     "effects": {"title": "Accuracy with the top heads cut", "needs": {}},
     "guard": {"title": "Log-probability of prose with heads ablated", "needs": {"documents": 1}},
     "recoveries": {"title": "Where a deeper cut raised accuracy most", "needs": {}},
@@ -39,10 +41,14 @@ def ablation(study: Study, tables: Tables) -> Section:
     """What cutting the top heads does, against random heads."""
     if tables["effects"].empty:
         return Section("ablation", [NONE_CUT])
+    found, each = findings("ablation", study, tables), _by_intervention(study, tables)
+    tables = of_intervention(tables, study.headline)
     return Section(
         "ablation",
         [
-            *findings("ablation", study, tables),
+            how(study),
+            *found,
+            *each,
             *_by_method(study, tables),
             *_against_random(study, tables),
             *_curves(study, tables["effects"]),
@@ -50,6 +56,35 @@ def ablation(study: Study, tables: Tables) -> Section:
             *_recoveries(study, tables["steps"]),
         ],
     )
+
+
+def _by_intervention(study: Study, tables: Tables) -> list[TableBlock]:
+    """Top heads against random ones under each intervention, at the level of the headline."""
+    level = study.level(of_intervention(tables, study.headline)["effects"])
+    top = at_level(at(tables["effects"], pooled=["question", "context_length"]), level)
+    controls = beside(tables["against_random"], top)
+    if controls["intervention"].nunique() < 2:
+        return []
+    rows = [
+        [
+            study.label("model", model),
+            study.label("method", method),
+            MATCHING[row["matching"]],
+            study.label("intervention", intervention),
+            str(row["documents"]),
+            estimate(row, "accuracy"),
+            estimate(row, "difference", ""),
+            p_cell(row["p_holm"]),
+            p_cell(row["p_every"]),
+        ]
+        for (model, method, _, intervention), group in in_order(
+            study, controls, ["model", "method", "matching", "intervention"]
+        )
+        for _, row in group.iterrows()
+    ]
+    header = ["Model", "Method", "Random heads", "Intervention", "Documents", "Accuracy, random", "Difference"]
+    title = f"Top {level} heads against as many random ones by intervention, in points of accuracy"
+    return table("interventions", title, [*header, "Holm p", "Holm p, every intervention"], rows, 5)
 
 
 def models(study: Study, tables: Tables) -> Section:
@@ -66,7 +101,8 @@ def lengths(study: Study, tables: Tables) -> Section:
 def _compared(study: Study, tables: Tables, key: str, dimension: str, name: str, why: str) -> list:
     if tables["effects"].empty:
         return [NONE_CUT]
-    none = only_one(study, dimension, mean_drops(study, tables, dimension)["value"], why)
+    values = mean_drops(study, of_intervention(tables, study.headline), dimension)["value"]
+    none = only_one(study, dimension, values, why)
     return none or costs(study, tables, key, dimension, name)
 
 

@@ -1,6 +1,7 @@
 """What stands first and last: the executive summary, and the conclusions."""
 
 from retrieval_heads.claims import HEADLINES, RULES, Outcome, about, claims, warnings, written
+from retrieval_heads.derived import of_intervention
 from retrieval_heads.sections.blocks import TITLES, Findings, Items, Paragraph, Section, Tables
 from retrieval_heads.sections.parts import table
 from retrieval_heads.study import Study
@@ -56,6 +57,7 @@ def conclusions(study: Study, tables: Tables) -> Section:
 
 
 def _limits(study: Study, tables: Tables) -> list[str]:
+    tables = of_intervention(tables, study.headline)
     effects, controls, found = tables["effects"], tables["against_random"], []
     if len(effects) and effects["documents"].isna().all():
         found.append(

@@ -7,11 +7,12 @@ import pandas as pd
 
 from retrieval_heads.claims import about
 from retrieval_heads.claims.outcome import of_tests
+from retrieval_heads.derived import of_intervention
 from retrieval_heads.hypotheses import DROP
 from retrieval_heads.overlap import unequal_totals
 from retrieval_heads.sections.blocks import Block, Findings, Paragraph, TableBlock, Tables
 from retrieval_heads.study import Study
-from retrieval_heads.wording import estimate, hundredths, listed, p_cell, percent, sizes
+from retrieval_heads.wording import count, estimate, hundredths, listed, p_cell, percent, sizes
 
 DIMENSION = {
     "model": "Model",
@@ -48,6 +49,17 @@ def matched(matching: str, share: float) -> str:
 
 NONE_CUT = Paragraph("No top heads were cut beside an uncut baseline.")
 """What a section about cuts says where there are none."""
+
+
+def how(study: Study) -> Paragraph:
+    """How heads were ablated in what a section shows."""
+    shown, *others = (study.label("intervention", name) for name in study.interventions)
+    if not others:
+        return Paragraph(f"Heads were ablated in one way: {shown}.")
+    return Paragraph(
+        f"Heads were ablated in {count(len(others) + 1, 'way')}. Tables and figures show the headline ({shown}), but "
+        f"where they name others ({'; '.join(others)}); a claim holds if it does under all."
+    )
 
 
 def findings(key: str, study: Study, tables: Tables) -> list[Findings]:
@@ -118,10 +130,12 @@ def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> 
     """
     if tables["effects"].empty:
         return [NONE_CUT]
+    found, tables = findings(key, study, tables), of_intervention(tables, study.headline)
     level = study.level(tables["effects"])
     by = "category of question" if dimension == "category" else dimension.replace("_", " ")
     return [
-        *findings(key, study, tables),
+        how(study),
+        *found,
         *_drops_by_level(study, tables, dimension, f"{name}_drops", f"Mean drop of accuracy by {by}, in points"),
         *_tests(
             study,

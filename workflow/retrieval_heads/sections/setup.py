@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from retrieval_heads.analysis import gaps
-from retrieval_heads.derived import at
+from retrieval_heads.derived import at, of_intervention
 from retrieval_heads.overlap import grids
 from retrieval_heads.sections.blocks import Block, Items, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.sections.parts import findings, in_order, matched, sentence, table
@@ -70,7 +70,8 @@ def data(study: Study, tables: Tables) -> Section:
     missing = gaps(study, tables["rankings"], tables["ablation_summary"])
     blocks.append(Paragraph("What is missing:" if missing else "No configuration of the study is missing."))
     blocks += [Items(missing)] if missing else []
-    return Section("data", [*blocks, *_baseline(study, tables["effects"])])
+    headline = of_intervention(tables, study.headline)
+    return Section("data", [*blocks, *_baseline(study, headline["effects"])])
 
 
 def _dataset_counts(study: Study, counts: pd.DataFrame) -> list[TableBlock]:
@@ -120,8 +121,7 @@ def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
         ("Context lengths", sentence(study, "context_length", rankings["context_length"])),
         ("Heads cut", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
         ("Random draws", "; ".join(f"{row.draws} of {matched(row.Index, row.matched)}" for row in draws)),
-        ("Way of cutting", listed(sorted(set(tables["effects"]["mode"])))),
-        ("Tokens it acts on", listed(sorted(set(tables["effects"]["scope"])))),
+        ("Interventions", "; ".join(_intervention(study, name) for name in study.interventions)),
         ("Bootstrap resamples", f"{study.resamples:,}" if bootstrap else ""),
         ("Level of tests", f"{study.alpha:g}"),
         ("Smallest effect that matters", f"{study.smallest_effect:g}"),
@@ -134,6 +134,13 @@ def _precision(study: Study) -> str:
     if len(set(ran.values())) > 1:
         return "; ".join(f"{study.label('model', model)}: {ran[model]}" for model in study.order("model", ran))
     return next(iter(ran.values()), "")
+
+
+def _intervention(study: Study, name: str) -> str:
+    """An intervention with its name, and where it stands beside others with what it was measured on."""
+    one, label = study.interventions[name], study.label("intervention", name)
+    documents = f", first {one['documents']} test documents" if one.get("documents") else ""
+    return f"{label if label.startswith(name) else f'{name} ({label})'}{documents}"
 
 
 def _source(study: Study, model: str) -> str:
