@@ -203,21 +203,18 @@ def at_equal_size(rows: pd.DataFrame, fixed: list[str], dimension: str, levels: 
     that is there had heads ablated; k is the level.
     """
     rows = rows[rows["source"].isin(["method", "equal"])]
-    found = [rows.iloc[:0]]
-    for _, group in rows.groupby(fixed, sort=True):
-        # A value may have several configurations, as a category has questions: then each of them counts.
-        each = [name for name in ("question", dimension) if name in group]
-        common = set.intersection(*(set(of["size"]) for _, of in group.groupby(each)))
-        compared = set()
-        for k in levels:
-            size = max((size for size in common if size <= k), default=None)
-            if size is not None and size not in compared:
-                compared.add(size)
-                # A set can be there as the top set of several levels, and as the one that is as large as another.
-                chosen = group[group["size"] == size]
-                known = [name for name in (*CELL, "method", "doc_id") if name in group]
-                found.append(chosen.drop_duplicates(known).assign(k=k))
-    return pd.concat(found, ignore_index=True)
+    # A set can be there as the top set of several levels, and as the one that is as large as another.
+    rows = rows.drop_duplicates([*(name for name in (*CELL, "method", "doc_id") if name in rows), "size"])
+    # A value may have several configurations, as a category has questions: then each of them counts.
+    each = sorted({"question", dimension}.difference(fixed))
+    cells = rows[[*fixed, *each, "size"]].drop_duplicates()
+    value, setting = cells.groupby(each).ngroup(), [cells[name] for name in fixed]
+    having = value.groupby([*setting, cells["size"]]).transform("nunique")
+    common = cells[having == value.groupby(setting).transform("nunique")].sort_values("size")
+    largest = [common[common["size"] <= k].drop_duplicates(fixed, keep="last").assign(k=k) for k in levels]
+    # What is compared at one level is not compared again at the next.
+    chosen = pd.concat([common.iloc[:0].assign(k=0), *largest]).drop_duplicates([*fixed, "size"])
+    return rows.drop(columns="k").merge(chosen[[*fixed, "size", "k"]], on=[*fixed, "size"])
 
 
 def _with_differences(by_document: pd.DataFrame) -> pd.DataFrame:

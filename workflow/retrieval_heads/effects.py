@@ -79,6 +79,7 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
         outcomes = group.set_index(["doc_id", "prompt_id", *_SET])["correct"].unstack(list(_SET))
         by_set = group.groupby(list(_SET))
         of_sets = by_set[["size", "matched"]].mean()
+        size, matched = of_sets["size"].to_dict(), of_sets["matched"].to_dict()
         sets = _Sets(of_sets["size"])
         if sets.baseline not in outcomes:
             continue
@@ -87,18 +88,18 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
         paired = _Paired(outcomes, resamples, seed, key)
         for (method, k), k_to in sets.cuts.items():
             top = sets.top(method, k)
-            row = {**cell, "method": method, "k": k, "size": of_sets.loc[top, "size"]}
+            row = {**cell, "method": method, "k": k, "size": size[top]}
             guess = paired.guess(sets.baseline, top, sets.no_needle) if sets.no_needle in outcomes else {}
             effects.append({**row, "k_to": k_to, **paired.effect(sets.baseline, top), **guess})
             for matching in sets.matchings(method, k):
                 draws = sets.draws(method, k, matching)
                 control = paired.control(sets.baseline, top, draws)
-                matched = of_sets.loc[draws, "matched"].mean()
-                controls.append({**row, "matching": matching, "matched": matched, "draws": len(draws), **control})
+                share = np.mean([matched[draw] for draw in draws])
+                controls.append({**row, "matching": matching, "matched": share, "draws": len(draws), **control})
         for method in sets.methods:
             for before, k in pairwise([0, *sets.levels(method)]):
                 former = sets.top(method, before) if before else sets.baseline
-                row = {**cell, "method": method, "k": k, "size": of_sets.loc[sets.top(method, k), "size"]}
+                row = {**cell, "method": method, "k": k, "size": size[sets.top(method, k)]}
                 steps.append({**row, "k_before": before, **paired.step(former, sets.top(method, k))})
     return _finish(effects, controls, steps)
 

@@ -286,10 +286,10 @@ def corrected(tests: pd.DataFrame, family: list, same: list[str], effect: str) -
     tests = tests.assign(p=tests["p"].astype(float))
     for _, members in tests.groupby(family, dropna=False):
         tests.loc[members.index, "p_holm"] = holm(members["p"])
-        once, largest = members.groupby(same, dropna=False).ngroup(), members["p"].copy()
-        for _, alike in members.groupby(once):
-            signs = np.sign(alike[effect].dropna().astype(float))
-            largest[alike.index] = 1.0 if signs.nunique() > 1 else alike["p"].max(skipna=False)
+        once = members.groupby(same, dropna=False).ngroup()
+        alike = members.groupby(once)
+        signs = np.sign(members[effect].astype(float)).groupby(once).nunique()
+        largest = once.map(alike["p"].max(skipna=False).mask(signs > 1, 1.0))
         every = holm(largest[~once.duplicated()])
         tests.loc[members.index, "p_every"] = once.map(dict(zip(once[every.index], every, strict=True)))
     return tests
