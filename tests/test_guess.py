@@ -1,5 +1,7 @@
 """Accuracy is read between the baseline and what guessing gives, and guessing is mistaken for neither."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,13 +28,16 @@ def without_guesses(results):
     return results[results["source"] != "no_needle"].reset_index(drop=True)
 
 
-@pytest.fixture(scope="module", params=RESULTS)
-def results(request):
-    return RESULTS[request.param]
+@cache
+def analysed(known, guessed):
+    """All tables from rows or counts, with guesses or without: made once, as no test changes them."""
+    results = RESULTS[known]
+    return analyse(STUDY, make_rankings(STUDY), results if guessed else without_guesses(results))
 
 
-def test_it_is_the_accuracy_without_the_document_in_every_cell_and_pooled(results, tmp_path):
-    found = effects.of(results, 1, 200).effects
+@pytest.mark.parametrize("known", RESULTS)
+def test_it_is_the_accuracy_without_the_document_in_every_cell_and_pooled(known, tmp_path):
+    found = analysed(known, True)["effects"]
     tables.write(found, tmp_path / "effects.parquet", derived.EFFECTS)
     rows = RESULTS["rows"]
     for row in found.itertuples():
@@ -45,8 +50,9 @@ def test_it_is_the_accuracy_without_the_document_in_every_cell_and_pooled(result
         assert row.guess_low <= row.guess <= row.guess_high and row.headroom_low <= row.headroom <= row.headroom_high
 
 
-def test_it_changes_nothing_else(results):
-    guessed, not_guessed = (analyse(STUDY, make_rankings(STUDY), part) for part in (results, without_guesses(results)))
+@pytest.mark.parametrize("known", RESULTS)
+def test_it_changes_nothing_else(known):
+    guessed, not_guessed = analysed(known, True), analysed(known, False)
     for name in ("against_random", "steps", "mean_drops", "tests"):
         pd.testing.assert_frame_equal(guessed[name], not_guessed[name])
     rest = [name for name in derived.EFFECTS.columns if name not in GUESSED]
@@ -76,8 +82,8 @@ def blocks(made, name):
 
 
 def test_findings_show_it_where_it_is_known():
-    for results, known in ((RESULTS["rows"], True), (without_guesses(RESULTS["counts"]), False)):
-        made = {**analyse(STUDY, make_rankings(STUDY), results), "dataset_counts": make_counts(STUDY)}
+    for found, known in ((analysed("rows", True), True), (analysed("counts", False), False)):
+        made = {**found, "dataset_counts": make_counts(STUDY)}
         built = report.build(STUDY, made, [])
         (curves,), (baseline,) = blocks(built, "effects"), blocks(built, "baseline")
         assert ("No document" in curves.header) == known
