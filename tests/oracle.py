@@ -154,11 +154,15 @@ def summed_attention(attention: Tensor, needle: range) -> Tensor:
     return sum(attention[:, :, -1, j] for j in needle)
 
 
-def wu24(model: PreTrainedModel, ids: Sequence[int], generated: Sequence[int], span: range) -> Tensor:
-    """(L, H): a full eager pass for every generated token."""
+def decoding_rows(model: PreTrainedModel, ids: Sequence[int], generated: Sequence[int]) -> list[Tensor]:
+    """The row that produces each generated token, (L, H, K): a full eager pass for every one."""
+    return [eager_attention(model, [*ids, *generated[:step]])[:, :, -1] for step in range(len(generated))]
+
+
+def wu24(rows: Sequence[Tensor], ids: Sequence[int], generated: Sequence[int], span: range) -> Tensor:
+    """(L, H) from the rows that produce the generated tokens."""
     scores = 0
-    for step, token in enumerate(generated):
-        row = eager_attention(model, [*ids, *generated[:step]])[:, :, -1]
+    for row, token in zip(rows, generated, strict=True):
         strongest = row.argmax(-1)
         hit = torch.zeros_like(strongest, dtype=torch.float)
         for layer, head in torch.cartesian_prod(torch.arange(hit.shape[0]), torch.arange(hit.shape[1])).tolist():

@@ -1,5 +1,7 @@
 """The three methods on a shared prefill give what full eager matrices give, step by step."""
 
+from functools import cache
+
 import pandas as pd
 import pytest
 import torch
@@ -48,13 +50,29 @@ def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
     return pd.DataFrame(rows)
 
 
-def assert_equal_the_slow_way(model, table, span, max_new_tokens, budget=ALONE):
+@cache
+def the_slow_way(architecture, ids, null, suffix_start, max_new_tokens):
+    """What full eager passes give: the tokens generated, attention from the suffix of the prompt and of the null
+    prompt on, and the rows that produce the tokens. Found once for all tests of a prompt."""
+    model = MODELS[architecture]()
+    generated = oracle.generate(model, ids, max_new_tokens)
+    suffixes = [oracle.eager_attention(model, each)[:, :, suffix_start:].clone() for each in (ids, null)]
+    return generated, *suffixes, oracle.decoding_rows(model, ids, generated)
+
+
+def assert_equal_the_slow_way(architecture, table, span, max_new_tokens, budget=ALONE):
     """Returns the sum of wu24's scores, by which a test knows that there was something to compare."""
     methods = make_methods({"summed_attention": {}, "wu24": {"span": span}, "qrhead": {}})
+    slow = {
+        row.prompt_id: the_slow_way(
+            architecture, tuple(row.input_ids), tuple(row.null_ids), row.suffix_start, max_new_tokens
+        )
+        for row in table.itertuples()
+    }
     # What the model says is the right answer, so that wu24 is compared on all prompts.
-    said = [Numbers().decode(oracle.generate(model, ids, max_new_tokens)) for ids in table["input_ids"]]
+    said = [Numbers().decode(slow[prompt][0]) for prompt in table["prompt_id"]]
     scores, generations = score_split(
-        model,
+        MODELS[architecture](),
         Numbers(),
         table.assign(answer=said),
         methods,
@@ -64,29 +82,27 @@ def assert_equal_the_slow_way(model, table, span, max_new_tokens, budget=ALONE):
         stop=[],
     )
     assert generations["success"].all()
-    hits = 0
+    generations, scores, hits = generations.set_index("prompt_id"), scores.set_index("prompt_id"), 0
     for row in table.itertuples():
-        attention = oracle.eager_attention(model, row.input_ids)
-        null = oracle.eager_attention(model, row.null_ids)
-        generated = oracle.generate(model, row.input_ids, max_new_tokens)
+        generated, attention, null, rows = slow[row.prompt_id]
         expected = {
             "summed_attention": oracle.summed_attention(attention, NEEDLE),
-            "wu24": oracle.wu24(model, row.input_ids, generated, NEEDLE if span == "needle" else ANSWER),
-            "qrhead": oracle.qrhead(attention, null, row.suffix_start, NEEDLE),
+            "wu24": oracle.wu24(rows, row.input_ids, generated, NEEDLE if span == "needle" else ANSWER),
+            "qrhead": oracle.qrhead(attention, null, 0, NEEDLE),
         }
         hits += expected["wu24"].sum().item()
-        mine = scores[scores["prompt_id"] == row.prompt_id].set_index(["method", "layer", "head"])["score"]
-        assert generations.set_index("prompt_id").loc[row.prompt_id, "generated"] == Numbers().decode(generated)
-        for method, table_ in expected.items():
-            for (layer, head), value in mine[method].items():
-                assert value == pytest.approx(table_[layer, head].item(), abs=2e-5), (method, layer, head)
+        assert generations.loc[row.prompt_id, "generated"] == Numbers().decode(generated)
+        for score in scores.loc[row.prompt_id].itertuples():
+            wanted = expected[score.method][score.layer, score.head].item()
+            assert score.score == pytest.approx(wanted, abs=2e-5), (score.method, score.layer, score.head)
+        assert scores.loc[row.prompt_id].groupby("method").size().eq(attention[:, :, 0, 0].numel()).all()
     return hits
 
 
 @pytest.mark.parametrize("architecture", MODELS)
 @pytest.mark.parametrize("span", ["needle", "answer"])
 def test_all_methods_equal_the_slow_way(architecture, span):
-    hits = assert_equal_the_slow_way(MODELS[architecture](), prompts(), span, max_new_tokens=6)
+    hits = assert_equal_the_slow_way(architecture, prompts(), span, max_new_tokens=6)
     if span == "needle":
         assert hits > 0, "no head ever hits, so the test shows nothing for wu24"
 
@@ -96,22 +112,25 @@ def test_documents_that_run_together_equal_the_slow_way(architecture):
     table = prompts(documents=3)
     # The second document does not answer one of the questions.
     table = table.drop(index=table.index[table["question"].eq("q1")][1]).reset_index(drop=True)
-    hits = assert_equal_the_slow_way(MODELS[architecture](), table, "needle", max_new_tokens=6, budget=TOGETHER)
+    hits = assert_equal_the_slow_way(architecture, table, "needle", max_new_tokens=6, budget=TOGETHER)
     assert hits > 0
 
 
 @pytest.mark.parametrize("budget", [ALONE, TOGETHER], ids=["alone", "together"])
 @pytest.mark.parametrize("architecture", MODELS)
 def test_answers_that_the_model_gives_are_scored_the_slow_way_too(architecture, budget, monkeypatch):
-    model, table = MODELS[architecture](), prompts(documents=2)
+    table = prompts(documents=2)
     # Of each document, one question is answered with all of the answer, one with its beginning, one otherwise.
-    answers = [oracle.generate(model, ids, 5) for ids in table["input_ids"]]
+    answers = [
+        the_slow_way(architecture, tuple(row.input_ids), tuple(row.null_ids), row.suffix_start, 6)[0][:5]
+        for row in table.itertuples()
+    ]
     expected = {
         tuple(ids): tokens if number % 3 == 0 else [*tokens[:2], tokens[2] ^ 1, 3] if number % 3 == 1 else [3, 4]
         for number, (ids, tokens) in enumerate(zip(table["input_ids"], answers, strict=True))
     }
     monkeypatch.setattr(scoring, "expected_answer", lambda tokenizer, row: expected[tuple(row.input_ids)])
-    assert assert_equal_the_slow_way(model, table, "needle", max_new_tokens=6, budget=budget) > 0
+    assert assert_equal_the_slow_way(architecture, table, "needle", max_new_tokens=6, budget=budget) > 0
 
 
 @pytest.mark.parametrize("shards", [1, 2, 5])
@@ -145,13 +164,13 @@ def test_where_memory_runs_out_smaller_batches_give_the_same(monkeypatch):
 
 
 def test_all_methods_equal_the_slow_way_in_a_long_context():
-    table = prompts(suffix_lengths=(5,), documents=1, context_tokens=4110)
-    assert_equal_the_slow_way(MODELS["llama"](), table, "needle", max_new_tokens=2)
+    table = prompts(suffix_lengths=(5,), documents=1, context_tokens=1040)
+    assert_equal_the_slow_way("llama", table, "needle", max_new_tokens=2)
 
 
 def test_a_question_of_one_token_is_no_decoded_token():
     # Under a sliding window it is a batch of its own, one token wide.
-    hits = assert_equal_the_slow_way(MODELS["mistral"](), prompts(suffix_lengths=(1, 4)), "needle", max_new_tokens=6)
+    hits = assert_equal_the_slow_way("mistral", prompts(suffix_lengths=(1, 4)), "needle", max_new_tokens=6)
     assert hits > 0
 
 

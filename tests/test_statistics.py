@@ -484,6 +484,13 @@ class TestEffects:
                 one.drop(columns=["p_holm", "p_every"]), among.drop(columns=["p_holm", "p_every"])
             )
 
+    def test_the_share_of_matched_heads_is_the_mean_over_draws(self):
+        study = make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,), levels=(5,))
+        rows = make_ablation(study, 2)
+        rows["matched"] = rows["matched"].where(rows["draw"] != 1, 0.6)  # of two draws, the second
+        found = at(effects.from_rows(rows, 1, 50).against_random).set_index("matching")
+        assert found.loc["layer", "matched"] == pytest.approx(0.8) and np.isnan(found.loc["none", "matched"])
+
     def test_headline_level(self, study, both):
         assert study.level(both[0]) == 20
         assert make_study(level=10).level(both[0]) == 10
