@@ -8,14 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
 import one_node_slurm
-from test_workflow import ROOT, TINY, Project, planted_folder  # noqa: F401
+from projects import ROOT, TINY, Project
 
 pytestmark = pytest.mark.slow
 
@@ -41,23 +40,15 @@ def cluster():
         yield running
 
 
-def copy_of_the_project(folder: Path, model: Path) -> Project:
-    (folder / ".cache").mkdir(parents=True)
-    (folder / ".cache" / "planted-model").symlink_to(model)
-    return Project(folder)
-
-
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, planted_folder):  # noqa: F811
+def project(tmp_path_factory, planted_folder):
     """A copy of the project in which the first scoring job at 512 tokens runs out of memory."""
-    copy = copy_of_the_project(tmp_path_factory.mktemp("cluster"), planted_folder)
-    script = copy.path("workflow", "scripts", "score_heads.py")
+    copy = Project.new(tmp_path_factory.mktemp("cluster"), planted_folder)
     fault = (
         "    if snakemake.wildcards.length == '512' and snakemake.resources.mem_mb < 8000:\n        raise MemoryError\n"
     )
     begin = "with job(snakemake), unchanged_model(snakemake):\n"
-    assert begin in script.read_text()
-    script.write_text(script.read_text().replace(begin, f"{begin}{fault}"))
+    copy.change("workflow/scripts/score_heads.py", begin, f"{begin}{fault}")
     return copy
 
 
@@ -175,15 +166,14 @@ content = Path(snakemake.params.source["gguf"]).read_text()
 """
 
 
-def test_a_model_that_a_colleague_prepared_is_taken_from_the_cache(tmp_path, planted_folder, monkeypatch):  # noqa: F811
+def test_a_model_that_a_colleague_prepared_is_taken_from_the_cache(tmp_path, planted_folder, monkeypatch):
     """One of the same content, that is, wherever its file lies; another under the same name is prepared."""
     monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
     made = {}
     for name, content in (("colleague", "GGUF one"), ("me", "GGUF one"), ("another", "GGUF two")):
-        copy = copy_of_the_project(tmp_path / name, planted_folder)
-        config = copy.path("config", "tiny.yaml")
-        config.write_text(config.read_text().replace("path: .cache/planted-model", "gguf: small.gguf"))
+        copy = Project.new(tmp_path / name, planted_folder)
+        copy.change("config/tiny.yaml", "path: .cache/planted-model", "gguf: small.gguf")
         copy.path("workflow", "scripts", "prepare_model.py").write_text(MADE_FROM_A_FILE)
         copy.path("small.gguf").write_text(content)
         copy.snakemake("--cores", "1", "--cache", "--until", "prepare_model", *TINY)

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 import conda_stand_in
+from projects import ROOT, TINY, Project
 from retrieval_heads import folder
 from retrieval_heads.provenance import code_files
-from test_workflow import ROOT, TINY, Project, planted_folder  # noqa: F401
 
 pytestmark = pytest.mark.slow
 
@@ -92,11 +92,9 @@ def conda(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(conda, tmp_path_factory, planted_folder):  # noqa: F811
+def finished(conda, tmp_path_factory, planted_folder):
     """A copy of the project in which the tiny study was made with --use-conda."""
-    project = Project(tmp_path_factory.mktemp("with-conda"))
-    project.path(".cache").mkdir()
-    project.path(".cache", "planted-model").symlink_to(planted_folder)
+    project = Project.new(tmp_path_factory.mktemp("with-conda"), planted_folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{conda}{os.pathsep}{os.environ['PATH']}")
         project.said = project.snakemake("--cores", "2", "--use-conda", *TINY)
