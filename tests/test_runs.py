@@ -41,7 +41,6 @@ def python(code, folder, **environment):
 
 
 BEGIN = """
-from projects import TINY
 from retrieval_heads import runs
 import os, time
 runs.begin()
