@@ -17,8 +17,8 @@ report: .venv/installed
 bundle: report
 	$(SNAKEMAKE) --configfile $(CONFIG) --report report.zip
 
-# A file of tests stays together, for what its tests share.
-PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# A file of tests stays together, for what its tests share, and files come in their order.
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: lint
 	$(PYTEST) -m "not slow"
