@@ -123,12 +123,12 @@ class TestConversion:
         )
         rows = [tuple(None if pd.isna(value) else value for value in row) for row in one.itertuples(index=False)]
         assert rows[:5] == [
-            ("baseline", None, None, None, 0, 0, None, "zero", "all", 0.9, 9, 10),
-            ("method", "wu24", None, None, 1, 1, None, "zero", "all", 0.6, 6, 10),
+            ("baseline", None, None, None, 0, 0, None, "published", "zero", "all", 0.9, 9, 10),
+            ("method", "wu24", None, None, 1, 1, None, "published", "zero", "all", 0.6, 6, 10),
             # Two heads were ablated, though the second ties with the third.
-            ("method", "wu24", None, None, 2, 2, None, "zero", "all", 0.0, 0, 10),
-            ("random", "wu24", "none", 0, 1, 1, None, "zero", "all", 0.8, 8, 10),
-            ("random", "wu24", "none", 0, 2, 2, None, "zero", "all", 0.3, 3, 10),
+            ("method", "wu24", None, None, 2, 2, None, "published", "zero", "all", 0.0, 0, 10),
+            ("random", "wu24", "none", 0, 1, 1, None, "published", "zero", "all", 0.8, 8, 10),
+            ("random", "wu24", "none", 0, 2, 2, None, "published", "zero", "all", 0.3, 3, 10),
         ]
         assert rows[5:] == [(source, "qrhead", *rest) for source, _, *rest in rows[1:5]]
         assert len(summary) == 4 * 9
