@@ -65,7 +65,7 @@ class Project:
             env=os.environ | environment,
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=1800,
         )
 
     def plan(self, *arguments: str, succeed: bool = True) -> str:
