@@ -1,5 +1,6 @@
 """Made-up tables with a known shape, for tests of what comes after ablation."""
 
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -236,6 +237,15 @@ def analyse(study, rankings, results, reliability=None):
         study, rankings, tables["overlap"], tables["profiles"], measured, reliability
     )
     return tables if reliability is None else {**tables, "reliability": reliability}
+
+
+SMALL = make_study()
+
+
+@cache
+def small_tables():
+    """All tables of the study as it is made unless told otherwise, made once for all tests: none may change them."""
+    return analyse(SMALL, make_rankings(SMALL, 10, 8), make_ablation(SMALL), make_reliability(SMALL))
 
 
 def _configurations(study):

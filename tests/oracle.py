@@ -1,6 +1,7 @@
 """The slow way, one prompt at a time from full eager attention matrices: what the fast way is held against."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -74,12 +75,18 @@ def values_module(model: PreTrainedModel, layer: int) -> tuple[nn.Module, Callab
     return attention.kv_b_proj, lambda out: out.unflatten(-1, (heads, -1))[..., -size:]
 
 
-def plain(
-    model: PreTrainedModel, ids: Sequence[int], heads: Sequence[tuple[int, int]], start: int, mode: str
-) -> Tensor:
-    """Logits (T, V) of a full pass with heads ablated from a position on, each replaced where it enters its projection.
+def plain_passes(
+    model: PreTrainedModel, heads: Sequence[tuple[int, int]], start: int, mode: str
+) -> Callable[[Sequence[int]], Tensor]:
+    """Full passes with heads ablated from a position on, each replaced where it enters its projection.
 
-    mode: ``zero``, or ``uniform`` for the mean of the values that the head could see from there.
+    Parameters
+    ----------
+    mode : ``zero``, or ``uniform`` for the mean of the values that the head could see from there.
+
+    Returns
+    -------
+    Logits (T, V) of given token ids.
     """
     model = copy.deepcopy(model)
     model.set_attn_implementation("eager")
@@ -88,46 +95,57 @@ def plain(
         values: dict[str, Tensor] = {}
         source, take = values_module(model, number)
         kind = (getattr(config, "layer_types", None) or ["sliding_attention"] * (number + 1))[number]
-        window = (getattr(config, "sliding_window", None) if kind == "sliding_attention" else None) or len(ids)
+        window = (getattr(config, "sliding_window", None) if kind == "sliding_attention" else None) or math.inf
 
         def keep_values(_module, _args, output, values=values, take=take):
             values["now"] = take(output[0] if output.dim() == 3 else output)
 
         def replace(_module, args, number=number, values=values, window=window):
             changed = args[0].clone()
-            outputs = changed.view(len(ids), config.num_attention_heads, -1)
+            length = changed.numel() // changed.shape[-1]
+            outputs = changed.view(length, config.num_attention_heads, -1)
             group = config.num_attention_heads // values["now"].shape[1]
             for head in (head for layer, head in heads if layer == number):
-                for at in range(start, len(ids)):
-                    seen = values["now"][max(0, at + 1 - window) : at + 1, head // group]
+                for at in range(start, length):
+                    seen = values["now"][max(0, at + 1 - min(window, length)) : at + 1, head // group]
                     outputs[at, head] = 0 if mode == "zero" else seen.mean(0)
             return (changed,)
 
         source.register_forward_hook(keep_values)
         projection(model, number).register_forward_pre_hook(replace)
-    with torch.no_grad():
+
+    @torch.no_grad()
+    def logits(ids: Sequence[int]) -> Tensor:
         return model(torch.tensor([list(ids)]), use_cache=False).logits[0].float()
 
+    return logits
 
-def generate_plainly(
-    model: PreTrainedModel,
-    ids: Sequence[int],
-    heads: Sequence[tuple[int, int]],
-    start: int,
-    mode: str,
-    max_new_tokens: int,
-) -> list[int]:
-    """Greedy decoding by a full pass for each token, with heads ablated from a position of the prompt on."""
+
+def plain(
+    model: PreTrainedModel, ids: Sequence[int], heads: Sequence[tuple[int, int]], start: int, mode: str
+) -> Tensor:
+    """Logits (T, V) of one such pass."""
+    return plain_passes(model, heads, start, mode)(ids)
+
+
+def generate_plainly(logits: Callable[[Sequence[int]], Tensor], ids: Sequence[int], max_new_tokens: int) -> list[int]:
+    """Greedy decoding by a full pass for each token."""
     tokens: list[int] = []
     for _ in range(max_new_tokens):
-        tokens.append(int(plain(model, [*ids, *tokens], heads, start, mode)[-1].argmax()))
+        tokens.append(int(logits([*ids, *tokens])[-1].argmax()))
     return tokens
 
 
 def answer_logprob(model: PreTrainedModel, ids: Sequence[int], answer: Sequence[int]) -> float:
     """Σ ln p of the answer's tokens after a prompt."""
     with torch.no_grad():
-        table = model(torch.tensor([[*ids, *answer]])).logits[0].float().log_softmax(-1)
+        logits = model(torch.tensor([[*ids, *answer]])).logits[0].float()
+    return logprob_in(logits, ids, answer)
+
+
+def logprob_in(logits: Tensor, ids: Sequence[int], answer: Sequence[int]) -> float:
+    """The same in the logits (T, V) of prompt and answer."""
+    table = logits.log_softmax(-1)
     return sum(table[len(ids) - 1 + at, token].item() for at, token in enumerate(answer))
 
 

@@ -1,4 +1,5 @@
-from functools import cache
+from functools import cache, lru_cache
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import matplotlib.colors
@@ -9,12 +10,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from made_tables import (
+    SMALL,
     analyse,
     make_ablation,
     make_rankings,
     make_reliability,
     make_study,
     no_collection,  # noqa: F401
+    small_tables,
 )
 from retrieval_heads import derived, figures
 from retrieval_heads.errors import StudyError
@@ -23,7 +26,7 @@ from retrieval_heads.rankings import placed
 from retrieval_heads.sections import TITLES
 
 STUDIES = {
-    "small": make_study(),
+    "small": SMALL,
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
     "large": make_study(models=("a", "b"), lengths=(1024, 2048, 4096), levels=(5, 20)),
     "two grids": make_study(models=("a", "b", "c"), levels=(2, 5)),
@@ -62,6 +65,8 @@ def all_equal(study):
 
 @cache
 def tables_of(name):
+    if name == "small":
+        return small_tables()
     return {"two grids": two_grids, "all equal": all_equal}.get(name, make_tables)(STUDIES[name])
 
 
@@ -85,39 +90,53 @@ def draw(name, study="small", **changed):
     return figures.load(name).draw({table: tables[table] for table in declared}, STUDIES[study])
 
 
+@lru_cache(maxsize=16)
+def picture(name, study="small"):
+    """A figure of a study as it is, for tests that look at it and change nothing."""
+    return draw(name, study)
+
+
 def texts(figure):
     """The texts that a figure draws, with the space they take."""
-    drawn, canvas = {}, FigureCanvasAgg(figure)
+    found, canvas = {}, FigureCanvasAgg(figure)
     draw_text = Text.draw
 
     def record(text, renderer, *args, **kwargs):
         if text.get_visible() and text.get_text().strip():
-            drawn[id(text)] = text
+            found[id(text)] = text
         return draw_text(text, renderer, *args, **kwargs)
 
     with patch.object(Text, "draw", record):
-        canvas.draw()
+        figure.draw_without_rendering()
     renderer = canvas.get_renderer()
-    return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in drawn.values()]
+    return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in found.values()]
 
 
-@pytest.mark.parametrize("study", STUDIES)
-@pytest.mark.parametrize("name", figures.declarations())
-def test_every_figure_draws_what_there_is_and_no_empty_panel(name, study):
-    if name not in figures.drawable(values(STUDIES[study])):
-        return pytest.skip("has nothing to show")
+@cache
+def seen(name, study):
+    """What is seen of a figure, found once: its label, whether each panel has data, its size, and its texts."""
     figure = draw(name, study)
-    for ax in figure.axes:
-        assert ax.has_data()
-    for text, box in texts(figure):
-        assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, f"{text!r} is cut off"
-        assert box.y0 >= -1 and box.y1 <= figure.bbox.y1 + 1, f"{text!r} is cut off"
+    return SimpleNamespace(
+        label=figure.get_label(), panels=[ax.has_data() for ax in figure.axes], box=figure.bbox, texts=texts(figure)
+    )
 
 
-@pytest.mark.parametrize("study", ["small", "large", "two grids"])
-@pytest.mark.parametrize("name", figures.declarations())
+CASES = [(name, study) for study, made in STUDIES.items() for name in figures.drawable(values(made))]
+"""Every figure with every study in which it has something to show."""
+
+
+@pytest.mark.parametrize(("name", "study"), CASES)
+def test_every_figure_draws_what_there_is_and_no_empty_panel(name, study):
+    figure = seen(name, study)
+    assert all(figure.panels)
+    for text, box in figure.texts:
+        assert box.x0 >= -1 and box.x1 <= figure.box.x1 + 1, f"{text!r} is cut off"
+        assert box.y0 >= -1 and box.y1 <= figure.box.y1 + 1, f"{text!r} is cut off"
+
+
+@pytest.mark.parametrize(("name", "study"), [case for case in CASES if case[1] in ("small", "large", "two grids")])
 def test_no_texts_overlap(name, study):
-    boxes = texts(draw(name, study))
+    boxes = seen(name, study).texts
     for i, (one, a) in enumerate(boxes):
         for other, b in boxes[i + 1 :]:
             across, up = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
@@ -127,10 +146,10 @@ def test_no_texts_overlap(name, study):
 @pytest.mark.parametrize("name", figures.declarations())
 def test_where_no_head_is_told_apart_a_sentence_says_so(name):
     """But for what equal ranks can show: that rankings agree as much as chance has it."""
-    figure = draw(name, "all equal")
+    figure = seen(name, "all equal")
     shown = {"overlap_summary", "method_overlap", "reliability_by_method"}
-    assert bool(figure.get_label()) == (name not in shown)
-    assert "nan" not in " ".join(text for text, _ in texts(figure)).lower().split()
+    assert bool(figure.label) == (name not in shown)
+    assert "nan" not in " ".join(text for text, _ in figure.texts).lower().split()
 
 
 MAIN = """
@@ -169,7 +188,7 @@ def test_an_unknown_figure_is_refused():
 
 
 def test_curves_hold_the_tables_values():
-    figure = draw("figure8_option_a_by_question")
+    figure = picture("figure8_option_a_by_question")
     rows = derived.at(tables_of("small")["effects"], pooled=["context_length"], method="wu24", question="inc_state")
     (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "Wu24"]
     line = bars.lines[0]
@@ -179,7 +198,7 @@ def test_curves_hold_the_tables_values():
 
 
 def test_band_reaches_over_the_controls_intervals():
-    figure = draw("figure8_option_a_by_question")
+    figure = picture("figure8_option_a_by_question")
     rows = derived.at(
         tables_of("small")["against_random"], pooled=["context_length"], question="inc_state", matching="layer"
     )
@@ -196,7 +215,7 @@ def test_unmatched_controls_serve_where_there_are_no_matched_ones():
 
 
 def test_bars_are_the_drops_and_come_for_all_questions_too():
-    figure = draw("accuracy_drop_summary")
+    figure = picture("accuracy_drop_summary")
     (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "QRHead" and len(bars) == 5]
     frame = tables_of("small")["effects"]
     last = derived.at(frame, pooled=("question", "context_length"), method="qrhead", k=20).iloc[0]
@@ -204,7 +223,7 @@ def test_bars_are_the_drops_and_come_for_all_questions_too():
 
 
 def test_heatmap_cells_are_mean_jaccards():
-    figure = draw("method_head_overlap")
+    figure = picture("method_head_overlap")
     pairs = tables_of("small")["overlap"]
     chosen = pairs[(pairs["dimension"] == "method") & (pairs["a"] == "summed_attention") & (pairs["b"] == "wu24")]
     (cells,) = figure.axes[0].collections
@@ -212,7 +231,7 @@ def test_heatmap_cells_are_mean_jaccards():
 
 
 def test_layer_shares_add_up():
-    figure = draw("layer_distribution_by_method")
+    figure = picture("layer_distribution_by_method")
     for ax in figure.axes:
         assert sum(bar.get_height() for bar in ax.containers[0]) == pytest.approx(1)
 
@@ -221,7 +240,7 @@ def test_a_method_has_one_colour_everywhere_and_no_two_share_it():
     study = STUDIES["small"]
     colours = {method: style.method_style(study, method)["color"] for method in study.methods}
     assert len(set(colours.values())) == 3
-    figure = draw("layer_distribution_by_method")
+    figure = picture("layer_distribution_by_method")
     drawn = [matplotlib.colors.to_hex(ax.containers[0][0].get_facecolor()).upper() for ax in figure.axes]
     assert drawn == [colour.upper() for colour in colours.values()]
 

@@ -12,7 +12,7 @@ from made_tables import (
 )
 from retrieval_heads import derived, drops, effects, figures
 from retrieval_heads.figures import _drops, style
-from test_figures import STUDIES, draw, tables_of, texts
+from test_figures import STUDIES, draw, picture, tables_of, texts
 
 STRIPS = ("q1_equal_impact", "q3_ablation_effectiveness", "model_comparison")
 
@@ -66,7 +66,7 @@ def means(name, grouping, value, source="method", matching=None, study="small"):
     ],
 )
 def test_strips_hold_means_intervals_and_every_configuration(name, study, grouping, value, label):
-    ax = draw(name, study).axes[0]
+    ax = picture(name, study).axes[0]
     expected = means(name, grouping, value, study=study)
     drawn = marks(ax, label)
     assert np.ravel(drawn).tolist() == pytest.approx(np.ravel(expected[["drop", "drop_low", "drop_high"]]).tolist())
@@ -81,7 +81,7 @@ def test_strips_hold_means_intervals_and_every_configuration(name, study, groupi
 
 
 def test_the_grey_box_of_a_strip_is_its_own_random_control():
-    drawn = bands(draw("model_comparison", "large").axes[0])
+    drawn = bands(picture("model_comparison", "large").axes[0])
     expected = [
         row
         for rows in zip(
@@ -97,7 +97,7 @@ def test_the_grey_box_of_a_strip_is_its_own_random_control():
 
 
 def test_many_strips_are_broken_into_rows():
-    study = make_study(levels=tuple(range(1, 13)), lengths=(512,))
+    study = make_study(methods=("wu24",), levels=tuple(range(1, 13)), lengths=(512,))
     figure = figures.load("q1_equal_impact").draw(cut(study), study)
     first, second = figure.axes
     assert [[text.get_text() for text in ax.get_xticklabels()] for ax in (first, second)] == [
@@ -131,7 +131,7 @@ def test_configurations_of_two_models_are_paired():
 
 
 def test_paired_panels_hold_the_pairs():
-    figure = draw("model_comparison", "large")
+    figure = picture("model_comparison", "large")
     rows = tables_of("large")["effects"]
     panel = figure.axes[2]  # below the strips come the methods
     assert panel.get_title("left") == "Wu24"
@@ -151,7 +151,7 @@ def test_a_configuration_that_one_model_lacks_is_left_out():
 
 
 def test_lengths_hold_means_by_level_and_effects_by_method():
-    figure = draw("token_length_effect", "large")
+    figure = picture("token_length_effect", "large")
     tables = tables_of("large")
     together, of_a, of_b = figure.axes
     (bars,) = [bars for bars in together.containers if bars.get_label() == "5 heads"]
@@ -168,7 +168,7 @@ def test_lengths_hold_means_by_level_and_effects_by_method():
 
 
 def test_lengths_have_their_level_of_random_heads_behind_them():
-    together, of_a, _ = draw("token_length_effect", "large").axes
+    together, of_a, _ = picture("token_length_effect", "large").axes
     rows = tables_of("large")["mean_drops"]
     rows = rows[(rows["grouping"] == "context_length") & (rows["source"] == "random") & (rows["k"] == 20)]
     rows = rows[rows["matching"] == "layer"]
@@ -213,7 +213,7 @@ def gap_of(rankings, **where):
 
 
 def test_gaps_are_those_of_the_first_two_heads():
-    figure = draw("score_dominance", "large")
+    figure = picture("score_dominance", "large")
     rankings = tables_of("large")["rankings"]
     panel = figure.axes[1]
     assert panel.get_title("left") == "Wu24"
@@ -248,7 +248,7 @@ def test_a_gap_needs_two_heads_and_a_score():
 
 
 def test_grid_names_models_as_the_study_does():
-    study = make_study(models=("a", "b"), levels=(5, 20), lengths=(512,))
+    study = make_study(models=("a", "b"), methods=("wu24", "qrhead"), levels=(5,), lengths=(512,))
     study.config["models"]["a"]["label"] = "The first model"
     figure = figures.load("figure8_option_c_grid").draw(cut(study), study)
     drawn = [text for text, _ in texts(figure)]
@@ -256,7 +256,7 @@ def test_grid_names_models_as_the_study_does():
 
 
 def test_a_line_and_its_band_are_one_key():
-    legend = draw("figure8_option_a_by_question").legends[0]
+    legend = picture("figure8_option_a_by_question").legends[0]
     keys = dict(zip([text.get_text() for text in legend.get_texts()], legend.legend_handles, strict=True))
     assert len(keys) == 5 and "Random heads matched by layer" in keys
 
@@ -281,9 +281,9 @@ def test_a_set_that_ends_below_the_level_is_drawn_at_it():
 
 
 def test_models_of_unequal_size_are_named_with_it():
-    label = draw("model_comparison", "two grids").axes[0].get_xlabel()
+    label = picture("model_comparison", "two grids").axes[0].get_xlabel()
     assert label == "Heads cut (of 72 in a, of 270 in b, of 270 in c)"
-    assert draw("model_comparison", "large").axes[0].get_xlabel() == "Heads cut"
+    assert picture("model_comparison", "large").axes[0].get_xlabel() == "Heads cut"
 
 
 def test_categories_are_told_apart():
@@ -313,7 +313,7 @@ def test_guessing_is_drawn_in_every_panel_where_it_is_known():
         ("figure8_option_b_by_method", every.repeat(3)),
         ("figure8_option_c_grid", pd.concat([by_question["a"]] * 3 + [by_question["b"]] * 3)),
     ):
-        drawn = [line.get_ydata()[0] for ax in draw(name, "large").axes for line in lines_of(ax, style.GUESSING)]
+        drawn = [line.get_ydata()[0] for ax in picture(name, "large").axes for line in lines_of(ax, style.GUESSING)]
         assert sorted(drawn) == pytest.approx(sorted(expected)), name
         unknown = draw(name, "large", effects=rows.assign(guess=np.nan))
         assert not any(lines_of(ax, style.GUESSING) for ax in unknown.axes)
@@ -321,7 +321,7 @@ def test_guessing_is_drawn_in_every_panel_where_it_is_known():
 
 def test_the_drop_to_guessing_stands_at_every_group_of_bars():
     rows = tables_of("small")["effects"]
-    (marks,) = [c for c in draw("accuracy_drop_summary").axes[0].collections if c.get_label() == style.GUESSING]
+    (marks,) = [c for c in picture("accuracy_drop_summary").axes[0].collections if c.get_label() == style.GUESSING]
     drawn = [segment[0, 1] for segment in marks.get_segments()]
     by_question = derived.at(rows, pooled=["context_length"], k=20).groupby("question")["headroom"].mean()
     every = derived.at(rows, pooled=["question", "context_length"], k=20)["headroom"].mean()

@@ -1,4 +1,4 @@
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -55,6 +55,12 @@ def draw(name, study="small", **changed):
     return figures.load(name).draw({table: tables[table] for table in figures.load(name).TABLES}, STUDIES[study])
 
 
+@lru_cache(maxsize=16)
+def picture(name, study="small"):
+    """A figure of a study as it is, for tests that look at it and change nothing."""
+    return draw(name, study)
+
+
 def pairs_of(dimension, study="small", table="overlap", **values):
     rows = tables_of(study)[table]
     rows = rows[rows["dimension"] == dimension]
@@ -83,7 +89,7 @@ def level(ax, label="Chance"):
 
 class TestSummary:
     def test_every_pair_is_a_dot_in_its_row(self):
-        jaccard, _, spearman = draw("overlap_summary").axes
+        jaccard, _, spearman = picture("overlap_summary").axes
         names = [label.get_text() for label in jaccard.get_yticklabels()]
         assert names == ["Question\n36 pairs", "Context length\n12 pairs", "Method\n24 pairs"]
         for ax, measure in ((jaccard, "jaccard"), (spearman, "spearman")):
@@ -92,7 +98,7 @@ class TestSummary:
                 assert line.get_xdata().tolist() == pairs_of(dimension)[measure].tolist()
 
     def test_mean_deviation_and_chance_are_the_tables(self):
-        ax = draw("overlap_summary").axes[0]
+        ax = picture("overlap_summary").axes[0]
         rows = pairs_of("question")
         bars = ax.containers[0]
         ends = bars.lines[2][0].get_segments()[0][:, 0]
@@ -103,13 +109,13 @@ class TestSummary:
         assert line.get_xdata()[0] == pytest.approx(rows["chance"].mean())
 
     def test_one_of_each_has_nothing_to_compare(self):
-        figure = draw("overlap_summary", "one of each")
+        figure = picture("overlap_summary", "one of each")
         assert "No two rankings" in written(figure)
 
 
 class TestQuestions:
     def test_cells_are_means_and_ranges_of_their_panel(self):
-        ax = draw("question_overlap_heatmaps", "long").axes[0]
+        ax = picture("question_overlap_heatmaps", "long").axes[0]
         rows = pairs_of("question", "long", method="summed_attention", model="a")
         # Questions of one category are neighbours, so that the two states come first.
         states = rows[(rows["a"] == "hq_state") & (rows["b"] == "inc_state")]
@@ -127,7 +133,7 @@ class TestQuestions:
         assert cells(figure.axes[0])[0, 0] == pytest.approx(rows["jaccard"].mean()) and len(rows) == 10
 
     def test_single_rankings_stand_beside_unions(self):
-        left, right, bar = draw("q2_head_overlap_questions").axes
+        left, right, bar = picture("q2_head_overlap_questions").axes
         states = {"a": "hq_state", "b": "inc_state"}
         single, union = (pairs_of("question", table=table, **states) for table in ("overlap", "unions"))
         assert cells(left)[0, 0] == pytest.approx(single["jaccard"].mean()) and len(single) == 6
@@ -137,7 +143,7 @@ class TestQuestions:
         assert [line.get_ydata()[0] for line in bar.lines] == pytest.approx(levels)
 
     def test_frames_are_around_questions_of_one_category(self):
-        ax = draw("q2_head_overlap_questions").axes[0]
+        ax = picture("q2_head_overlap_questions").axes[0]
         assert [(round(frame.get_x()), round(frame.get_y())) for frame in ax.patches] == [(0, 0), (2, 2)]
         study = make_study(questions=("inc_year", "employee_count"))
         tables = tables_for(study, make_rankings(study))
@@ -153,7 +159,7 @@ class TestCategories:
         return rows.assign(kind=kind, same=[value != "" for value in kind])
 
     def test_left_sets_within_against_between(self):
-        ax = draw("q2_numerical_vs_categorical").axes[0]
+        ax = picture("q2_numerical_vs_categorical").axes[0]
         rows = self.means()
         rows = rows[rows["method"] == "wu24"].groupby(["context_length", "same"])["jaccard"].mean().unstack()
         (dots, *_) = [line for line in ax.lines if line.get_marker() == "s" and line.get_markersize() == 3.5]
@@ -165,7 +171,7 @@ class TestCategories:
         assert test["difference"] == pytest.approx((both[True] - both[False]).mean())
 
     def test_right_has_each_category_and_the_unions(self):
-        ax = draw("q2_numerical_vs_categorical").axes[1]
+        ax = picture("q2_numerical_vs_categorical").axes[1]
         names = [label.get_text() for label in ax.get_xticklabels()]
         found = [name.split("\np ")[0] for name in names]
         assert found == ["Within\ncategorical", "Within\nnumerical", "Between\ncategories"]
@@ -181,7 +187,7 @@ class TestCategories:
         assert sorted(marks(ax, "_")) == sorted([*unions["chance"], *pairs_of("category", table="unions")["chance"]])
 
     def test_means_of_three_configurations_and_more_have_intervals(self):
-        ax = draw("q2_numerical_vs_categorical", "long").axes[1]
+        ax = picture("q2_numerical_vs_categorical", "long").axes[1]
         (bars, *_) = ax.containers
         low, high = bars.lines[2][0].get_segments()[0][:, 1]
         mean = bars.lines[0].get_ydata()[0]
@@ -189,7 +195,7 @@ class TestCategories:
         found = mean_interval(rows.to_numpy(), 5000, np.random.default_rng(0))
         assert mean == pytest.approx(rows.mean()) and low < mean < high
         assert [low, high] == pytest.approx([found.low, found.high], abs=0.03)
-        few = draw("q2_numerical_vs_categorical").axes[1].containers[0].lines[2][0].get_segments()[0][:, 1]
+        few = picture("q2_numerical_vs_categorical").axes[1].containers[0].lines[2][0].get_segments()[0][:, 1]
         assert few[0] == few[1]
 
     def test_a_category_takes_two_questions(self):
@@ -200,7 +206,7 @@ class TestCategories:
 
 class TestLengths:
     def test_each_two_lengths_and_neighbouring_ones(self):
-        figure = draw("token_length_overlap", "long")
+        figure = picture("token_length_overlap", "long")
         heat, dots = figure.axes[:2]
         every = {pair: pairs_of("context_length", "long", method="summed_attention", a=pair[0], b=pair[1])["jaccard"]
                  for pair in (("512", "1024"), ("1024", "2048"), ("512", "2048"))}  # fmt: skip
@@ -213,7 +219,7 @@ class TestLengths:
         assert level(dots) == pytest.approx(pairs_of("context_length", "long")["chance"].mean())
 
     def test_two_lengths_make_one_panel_of_dots(self):
-        (ax,) = draw("token_length_overlap").axes
+        (ax,) = picture("token_length_overlap").axes
         single = [value for marker in "os^D" for value in marks(ax, marker)]
         assert sorted(single) == sorted(pairs_of("context_length")["jaccard"])
         assert ax.get_title(loc="left") == "512 tokens and 1,024 tokens"
@@ -221,7 +227,7 @@ class TestLengths:
 
 class TestMethods:
     def test_agreement_is_drawn_at_each_length(self):
-        figure = draw("method_overlap", "long")
+        figure = picture("method_overlap", "long")
         assert len(figure.axes) == 9
         ax = figure.axes[1]  # the study's first two methods, by rank-biased overlap
         rows = pairs_of("method", "long", a="summed_attention", b="wu24")
@@ -231,7 +237,7 @@ class TestMethods:
         assert level(ax) == pytest.approx(rows["rbo_chance"].mean()) and level(figure.axes[2]) == 0
 
     def test_unions_come_with_their_chance(self):
-        single, union, _ = draw("method_head_overlap").axes
+        single, union, _ = picture("method_head_overlap").axes
         assert cells(single)[0, 0] == pytest.approx(
             pairs_of("method", a="summed_attention", b="wu24")["jaccard"].mean()
         )
@@ -240,7 +246,7 @@ class TestMethods:
         assert union.texts[0].get_text() == f"{row['jaccard']:.2f}\nchance {row['chance']:.2f}"
 
     def test_halves_stand_above_pairs_of_methods(self):
-        ax = draw("reliability_by_method").axes[0]
+        ax = picture("reliability_by_method").axes[0]
         names = [label.get_text() for label in ax.get_yticklabels()]
         assert (
             names[0] == "Summed attention,\ntwo halves" and names[3] == "Summed attention –\nWu24" and len(names) == 6
@@ -252,7 +258,7 @@ class TestMethods:
 
     def test_halves_of_a_single_method_stand_alone(self):
         study = STUDIES["one of each"]
-        figure = draw("reliability_by_method", "one of each")
+        figure = picture("reliability_by_method", "one of each")
         assert len(figure.axes[0].containers) == 1
         none = make_reliability(study).head(0)
         assert "No configuration has scores in both halves" in written(
@@ -262,7 +268,7 @@ class TestMethods:
 
 class TestModels:
     def test_marks_are_means_over_lengths_with_their_range(self):
-        (ax,) = draw("model_overlap", "long").axes
+        (ax,) = picture("model_overlap", "long").axes
         rows = pairs_of("model", "long", method="summed_attention")
         bars = ax.containers[:5]  # four questions, and all of them
         values = [rows.loc[rows["question"] == question, "jaccard"] for question in STUDIES["long"].config["questions"]]
@@ -273,7 +279,7 @@ class TestModels:
         assert ax.get_title(loc="left") == "a and b"
 
     def test_many_models_make_a_heatmap_for_each_method(self):
-        figure = draw("model_overlap", "many models")
+        figure = picture("model_overlap", "many models")
         rows = pairs_of("model", "many models", method="summed_attention", a="a", b="d")
         assert len(figure.axes) == 4  # three methods and the colour bar
         assert cells(figure.axes[0])[2, 0] == pytest.approx(rows["jaccard"].mean())
@@ -302,7 +308,7 @@ class TestGrids:
         ],
     )
     def test_single_rankings_and_unions(self, name, dimension, a, b):
-        figure = draw(name, "two grids")
+        figure = picture(name, "two grids")
         lines, bars = [figure.axes[:2], figure.axes[2:4]], figure.axes[4:]
         for (single, union), bar, (grid, models) in zip(lines, bars, self.NAMES.items(), strict=True):
             assert union.texts[0].get_text() == models or models in [text.get_text() for text in union.texts]
@@ -312,7 +318,7 @@ class TestGrids:
             assert [line.get_ydata()[0] for line in bar.lines] == pytest.approx(chances)
 
     def test_heatmaps_of_questions_are_of_one_model(self):
-        figure = draw("question_overlap_heatmaps", "two grids")
+        figure = picture("question_overlap_heatmaps", "two grids")
         for ax, model in zip(figure.axes, "abc", strict=False):
             rows = pairs_of("question", "two grids", model=model)
             assert ax.get_title(loc="left") == f"{model}\n(chance {rows['chance'].mean():.3f})"
@@ -344,7 +350,7 @@ class TestGrids:
         assert right.get_title(loc="left").startswith("d, e, f")
 
     def test_summary(self):
-        ax = draw("overlap_summary", "two grids").axes[0]
+        ax = picture("overlap_summary", "two grids").axes[0]
         names = [label.get_text().split("\n")[0] for label in ax.get_yticklabels()]
         # No two models of the first grid can be compared.
         assert names == [
@@ -358,7 +364,7 @@ class TestGrids:
             assert levels[place] == pytest.approx(of_grid(dimension, grid)["chance"].mean())
 
     def test_lengths(self):
-        figure = draw("token_length_overlap", "two grids")
+        figure = picture("token_length_overlap", "two grids")
         bars = figure.axes[-2:]
         heat, dots = figure.axes[6:8]  # the first method in models b and c
         rows = of_grid("context_length", "9 × 30", method="summed_attention")
@@ -384,7 +390,7 @@ class TestGrids:
             assert sorted(value for marker in "os^D" for value in marks(ax, marker)) == sorted(rows["jaccard"])
 
     def test_methods(self):
-        figure = draw("method_overlap", "two grids")
+        figure = picture("method_overlap", "two grids")
         assert len(figure.axes) == 2 * 3 * 3
         for first, grid in ((0, "6 × 12"), (9, "9 × 30")):
             ax = figure.axes[first]  # Jaccard of the study's first two methods
@@ -394,7 +400,7 @@ class TestGrids:
             assert level(ax) == pytest.approx(rows["chance"].mean())
 
     def test_halves(self):
-        ax = draw("reliability_by_method", "two grids").axes[0]
+        ax = picture("reliability_by_method", "two grids").axes[0]
         names = [" ".join(label.get_text().split()) for label in ax.get_yticklabels()]
         assert names[:2] == ["Summed attention (a), two halves", "Summed attention (b, c), two halves"]
         assert names[6] == "Summed attention – Wu24 (a)" and len(names) == 12
@@ -405,7 +411,7 @@ class TestGrids:
         assert means[6] == pytest.approx(of_grid("method", "6 × 12", a="summed_attention", b="wu24")["jaccard"].mean())
 
     def test_categories(self):
-        figure = draw("q2_numerical_vs_categorical", "two grids")
+        figure = picture("q2_numerical_vs_categorical", "two grids")
         for (left, right), grid in ((figure.axes[:2], "6 × 12"), (figure.axes[2:], "9 × 30")):
             assert left.get_title(loc="left") == self.NAMES[grid]
             assert level(left) == level(right) == pytest.approx(of_grid("question", grid)["chance"].mean())

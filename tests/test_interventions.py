@@ -18,11 +18,11 @@ STUDY = make_study(
 RULE = cutting.top_heads_matter_more_than_random
 
 
-def results(top, study=STUDY, **more):
+def results(top, study=STUDY, documents=20, **more):
     """Ablation rows of both interventions; ``top`` gives the accuracy with the top heads ablated under each."""
     return pd.concat(
         [
-            make_ablation(study, documents=20, top=lambda method, k, right=right: right, intervention=name, **more)
+            make_ablation(study, documents, top=lambda method, k, right=right: right, intervention=name, **more)
             for name, right in zip(HOW, top, strict=True)
         ],
         ignore_index=True,
@@ -34,8 +34,20 @@ def rankings():
     return make_rankings(STUDY)
 
 
-def analysed(rankings, top, **more):
-    return analyse(STUDY, rankings, results(top, **more))
+@pytest.fixture(scope="module")
+def whole(rankings):
+    """All tables, where the top heads cost much under both interventions."""
+    return analyse(STUDY, rankings, results((0.1, 0.2)))
+
+
+@pytest.fixture
+def costly(whole):
+    """The same, for a test to change."""
+    return {name: table.copy() for name, table in whole.items()}
+
+
+def effects_of(rows):
+    return effects.of(rows, STUDY.seed, STUDY.resamples)._asdict()
 
 
 class TestPValues:
@@ -68,11 +80,11 @@ class TestPValues:
 
 
 def test_each_intervention_has_the_numbers_that_it_has_alone(rankings):
-    both = results((0.2, 0.9))
+    both = results((0.2, 0.9), documents=6)
     together = analyse(STUDY, rankings, both)
     for name in HOW:
         rows = both[both["intervention"] == name]
-        one = {**effects.of(rows, STUDY.seed, STUDY.resamples)._asdict()}
+        one = effects_of(rows)
         one["mean_drops"] = drops.mean_drops(drops.of(rows, STUDY.seed, STUDY.resamples), STUDY.categories)
         here = of_intervention(together, name)
         for table, alone in one.items():
@@ -83,11 +95,11 @@ def test_each_intervention_has_the_numbers_that_it_has_alone(rankings):
     assert tests.loc[tests["intervention"].isna(), "subject"].nunique() > 1  # what is asked of rankings
 
 
-def test_interventions_may_have_other_documents_levels_and_lengths(rankings):
+def test_interventions_may_have_other_documents_levels_and_lengths():
     both = results((0.2, 0.2))
     few = both["doc_id"].isin([f"doc{number}" for number in range(8)]) & (both["k"] != 10)
     both = both[(both["intervention"] == "reading") | (few & (both["context_length"] == 512))]
-    found = analyse(STUDY, rankings, both)["effects"]
+    found = effects_of(both)["effects"]
     pooled = found[found["question"].isna() & found["context_length"].isna()].groupby("intervention")
     assert pooled["documents"].max().to_dict() == {"reading": 20, "everywhere": 8}
     assert pooled["k"].agg(set).to_dict() == {"reading": {10, 20}, "everywhere": {20}}
@@ -105,9 +117,9 @@ def test_interventions_may_have_other_documents_levels_and_lengths(rankings):
         ((0.92, 0.1), UNDECIDED, {SUPPORTED, CONTRADICTED}),  # and under the other alone
     ],
 )
-def test_a_claim_has_the_outcome_that_it_has_under_every_intervention(rankings, top, outcome, own):
+def test_a_claim_has_the_outcome_that_it_has_under_every_intervention(top, outcome, own):
     # Outcomes that are the same for random heads and top ones rule a difference out.
-    found = analysed(rankings, top, random=0.92)
+    found = effects_of(results(top, random=0.92))
     equal = found["against_random"]["difference"].abs() < 0.05
     found["against_random"].loc[equal, ["difference_low", "difference_high"]] = [-0.01, 0.01]
     made = judged(RULE, found, STUDY)
@@ -123,61 +135,57 @@ def test_a_claim_has_the_outcome_that_it_has_under_every_intervention(rankings, 
         assert "So it is under each of 2 interventions (zero, question and answer; zero, all tokens)." in sentence
 
 
-def test_a_weak_effect_under_one_intervention_decides_nothing(rankings):
-    found = analysed(rankings, (0.1, 0.2))
-    controls = found["against_random"]
+def test_a_weak_effect_under_one_intervention_decides_nothing(costly):
+    controls = costly["against_random"]
     controls["p_every"] = 0.3
     unsure = ["p_holm", "difference", "difference_low", "difference_high"]
     controls.loc[controls["intervention"] == "everywhere", unsure] = [0.3, 0.05, -0.02, 0.12]
-    (claim, *_) = judged(RULE, found, STUDY)
+    (claim, *_) = judged(RULE, costly, STUDY)
     assert claim.outcome is UNDECIDED
     assert claim.sentence.endswith(
         "By intervention: supported (zero, question and answer) and not enough data (zero, all tokens)."
     )
 
 
-def test_a_larger_p_value_over_interventions_decides(rankings):
-    found = analysed(rankings, (0.1, 0.2))
-    found["against_random"]["p_every"] = 0.2
-    assert {claim.outcome for claim in judged(RULE, found, STUDY)} == {UNDECIDED}
+def test_a_larger_p_value_over_interventions_decides(costly):
+    costly["against_random"]["p_every"] = 0.2
+    assert {claim.outcome for claim in judged(RULE, costly, STUDY)} == {UNDECIDED}
 
 
-def test_an_intervention_without_the_headlines_level_has_no_part(rankings):
+def test_an_intervention_without_the_headlines_level_has_no_part():
     both = results((0.1, 0.92))
-    found = analyse(STUDY, rankings, both[(both["intervention"] == "reading") | (both["k"] != 20)])
+    found = effects_of(both[(both["intervention"] == "reading") | (both["k"] != 20)])
     made = judged(RULE, found, STUDY)
     assert {claim.outcome for claim in made} == {SUPPORTED}
     assert all("under each of 1 intervention (zero, question and answer)" in claim.sentence for claim in made)
 
 
-def test_what_is_wrong_under_any_intervention_is_told(rankings):
-    found = analysed(rankings, (0.1, 0.2))
-    broken = found["guard"]["intervention"].eq("everywhere") & found["guard"]["k"].eq(20)
-    found["guard"].loc[broken, "change"] = -3.0
-    (claim,) = judged(guarding.ablation_breaks_no_model, found, STUDY)
+def test_what_is_wrong_under_any_intervention_is_told(costly):
+    broken = costly["guard"]["intervention"].eq("everywhere") & costly["guard"]["k"].eq(20)
+    costly["guard"].loc[broken, "change"] = -3.0
+    (claim,) = judged(guarding.ablation_breaks_no_model, costly, STUDY)
     assert claim.outcome is CONTRADICTED and claim.sentence.startswith("Zero, all tokens: 32 of 64 sets ")
     assert "supported (zero, question and answer) and contradicted (zero, all tokens)" in claim.sentence
-    assert claim.sentence in [warning.sentence for warning in claims.warnings(found, STUDY)]
+    assert claim.sentence in [warning.sentence for warning in claims.warnings(costly, STUDY)]
 
 
-def test_the_findings_and_figures_say_which(rankings):
-    found = analysed(rankings, (0.1, 0.2))
-    text = report.markdown(report.build(STUDY, found, []))
+def test_the_findings_and_figures_say_which(whole):
+    text = report.markdown(report.build(STUDY, whole, []))
     assert "Heads were ablated in 2 ways. Tables and figures show the headline (zero, question and answer)" in text
     assert "reading (zero, question and answer); everywhere (zero, all tokens)" in text
     assert "Top 20 heads against as many random ones by intervention" in text
-    drawn = figures.draw("accuracy_drop_summary", found, STUDY)
+    drawn = figures.draw("accuracy_drop_summary", whole, STUDY)
     assert drawn.get_supxlabel() == "Ablation: zero, question and answer"
-    assert figures.draw("q1_equal_impact", found, STUDY).get_supxlabel() == "Heads cut (zero, question and answer)"
-    assert "Ablation" not in figures.draw("score_dominance", found, STUDY).get_supxlabel()
+    assert figures.draw("q1_equal_impact", whole, STUDY).get_supxlabel() == "Heads cut (zero, question and answer)"
+    assert "Ablation" not in figures.draw("score_dominance", whole, STUDY).get_supxlabel()
     heights = [patch.get_height() for patch in drawn.axes[0].patches]
-    headline = of_intervention(found, "reading")["effects"].query("k == 20")["drop"]
+    headline = of_intervention(whole, "reading")["effects"].query("k == 20")["drop"]
     assert set(map(lambda value: round(value, 9), heights)) <= set(headline.round(9))
 
 
 def test_one_intervention_is_told_once(rankings):
     study = make_study(methods=("wu24", "qrhead"), questions=("inc_year", "hq_state"), levels=(10, 20), resamples=100)
-    found = analyse(study, rankings, make_ablation(study, documents=20))
+    found = analyse(study, rankings, make_ablation(study, 6))
     assert judged(RULE, found, study) == RULE(found, study)
     assert "Heads were ablated in one way: zero, all tokens." in report.markdown(report.build(study, found, []))
 

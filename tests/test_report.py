@@ -15,6 +15,7 @@ import pytest
 
 from made_tables import (
     METHODS,
+    SMALL,
     analyse,
     make_ablation,
     make_counts,
@@ -22,6 +23,7 @@ from made_tables import (
     make_reliability,
     make_study,
     no_collection,  # noqa: F401
+    small_tables,
 )
 from retrieval_heads import claims, figures, hypotheses, report, sections
 from retrieval_heads.declared import describe_methods, report_tables
@@ -37,26 +39,46 @@ def make_tables(study, rankings=None, **ablation):
     return {**made, "dataset_counts": make_counts(study)}
 
 
-STUDY = make_study()
+STUDY = SMALL
+GRIDS = {"small": (6, 4), "large": (10, 8)}
 DRAWN = dict.fromkeys(figures.declarations())
 """All figures, none of which has nothing to show."""
 
 
 @pytest.fixture(scope="module")
 def tables():
-    return make_tables(STUDY)
+    return {**small_tables(), "dataset_counts": make_counts(STUDY)}
 
 
-@pytest.fixture
-def drawn(tmp_path):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
     for name in figures.declarations():
-        (tmp_path / f"{name}.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    return tmp_path
+        (folder / f"{name}.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def built(tables):
     return report.build(STUDY, tables, DRAWN)
+
+
+@pytest.fixture(scope="module")
+def page(built, drawn):
+    return report.html(built, drawn)
+
+
+@pytest.fixture(scope="module")
+def text(built):
+    return report.markdown(built)
+
+
+@pytest.fixture(scope="module")
+def unequal():
+    """A study of two models of different shape, the rankings of each, and all tables."""
+    study = make_study(models=tuple(GRIDS), levels=(5,))
+    parts = [make_rankings(make_study(models=(model,)), *grid) for model, grid in GRIDS.items()]
+    return study, parts, analyse(study, pd.concat(parts, ignore_index=True), make_ablation(study, 3))
 
 
 def text_of(page):
@@ -70,8 +92,7 @@ def block_name(block):
 
 
 class TestDocuments:
-    def test_both_forms_say_the_same(self, built, drawn, tables):
-        text, page = report.markdown(built), report.html(built, drawn)
+    def test_both_forms_say_the_same(self, built, text, page, tables):
         plain = text_of(page)
         for claim in claims.claims(tables, STUDY):
             assert claim.sentence in text.replace("\\", "")
@@ -82,16 +103,14 @@ class TestDocuments:
         for name in figures.declarations():
             assert f"figures/{name}.png" in text
 
-    def test_both_forms_have_the_same_order(self, built, drawn):
-        text, page = report.markdown(built), report.html(built, drawn)
+    def test_both_forms_have_the_same_order(self, built, text, page):
         in_text = re.findall(r"^## (.+)$|\*\*((?:Figure|Table) \d+)\.", text, flags=re.M)
         in_page = re.findall(r"<h2[^>]*>(.+?)</h2>|<strong>((?:Figure|Table) \d+)\.", page)
         assert [html.unescape("".join(part)) for part in in_page] == ["".join(part) for part in in_text]
         assert len(in_text) == len(built.sections) + len(built.labels)
         assert text.index("[open it in findings.html](findings.html#head-map)") < text.index("\n## Ablation")
 
-    def test_the_page_asks_for_nothing_from_outside(self, built, drawn):
-        page = report.html(built, drawn)
+    def test_the_page_asks_for_nothing_from_outside(self, page):
         # The browser is told to refuse; what is ours does not try either. The library names many places, but asks none
         # of them for a heatmap.
         assert "default-src 'none'; img-src data:;" in page
@@ -101,33 +120,30 @@ class TestDocuments:
         assert not re.search(r"<(link|iframe)|@import|url\(|<script[^>]*src|fetch\(|import ", ours)
         assert re.findall(r'src="(?!data:)', ours) == []
 
-    def test_the_page_works_without_scripts(self, built, drawn):
-        page = report.html(built, drawn)
+    def test_the_page_works_without_scripts(self, page):
         assert not re.search(r"<(button|dialog|select)", page.split("<body>")[1].split("<script")[0])
 
-    def test_contents_point_to_sections(self, built, drawn):
-        page = report.html(built, drawn)
+    def test_contents_point_to_sections(self, built, text, page):
         for target in re.findall(r'href="#([^"]+)"', page):
             assert f'id="{target}"' in page
-        text = report.markdown(built)
         headings = re.findall(r"^## (.+)$", text, flags=re.M)
         anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
         targets = set(re.findall(r"\]\(#([^)]+)\)", text))
         assert targets == anchors | {target for target in targets if f'<a id="{target}">' in text}
         assert len(anchors) == len(built.sections)
 
-    def test_figures_keep_their_size(self, built, drawn):
-        name = next(iter(figures.declarations()))
+    def test_figures_keep_their_size(self, built, drawn, tmp_path):
+        name, drawn = next(iter(figures.declarations())), shutil.copytree(drawn, tmp_path / "figures")
         (drawn / f"{name}.svg").write_text('<svg width="259.2pt" height="9pt" xmlns="http://www.w3.org/2000/svg"/>')
         assert f'<figure id="figure-{name}" class="small" style="--inches: 3.6">' in report.html(built, drawn)
 
-    def test_is_the_same_each_time(self, built, drawn, tables):
+    def test_is_the_same_each_time(self, text, page, drawn, tables):
         again = report.build(STUDY, tables, DRAWN)
-        assert report.html(again, drawn) == report.html(built, drawn)
-        assert report.markdown(again) == report.markdown(built)
+        assert report.html(again, drawn) == page
+        assert report.markdown(again) == text
 
-    def test_markdown_tables_are_rectangular(self, built):
-        for block in re.findall(r"(?:^\|.*\n)+", report.markdown(built), flags=re.M):
+    def test_markdown_tables_are_rectangular(self, text):
+        for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.M):
             assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
     @pytest.mark.parametrize(
@@ -147,7 +163,7 @@ class TestDocuments:
         assert dict(settings.rows).get("Precision") == told
 
     def test_text_from_config_is_never_markup(self, drawn):
-        study = make_study(models=("<script>|a_b*",))
+        study = make_study(models=("<script>|a_b*",), methods=("wu24",), questions=("hq_state",), levels=(5,))
         tables = make_tables(study, documents=1)
         made = report.build(study, tables, {})
         assert "<script>|" not in report.html(made, drawn)
@@ -210,18 +226,16 @@ class TestDocuments:
         ):
             assert f"- {sentence}" in text
 
-    def test_models_with_different_grids(self):
-        study = make_study(models=("small", "large"))
-        one, other = (make_rankings(study, layers, 4) for layers in (6, 8))
-        rankings = pd.concat([one[one["model"] == "small"], other[other["model"] == "large"]], ignore_index=True)
-        text = report.markdown(report.build(study, analyse(study, rankings, make_ablation(study)), {}))
+    def test_models_with_different_grids(self, unequal):
+        study, _, made = unequal
+        text = report.markdown(report.build(study, made, {}))
         assert "The heads of large and small are not compared: their grids differ." in text
         assert "The heads of no two models can be matched: their grids differ." in text
 
     @pytest.mark.parametrize("scored", [0, 2], ids=["no score", "few scores"])
-    def test_ties_leave_no_hole_in_the_text(self, scored, tables):
+    def test_ties_leave_no_hole_in_the_text(self, scored):
         """Of two models of different shape one has few scores, or none: top sets are small, or empty."""
-        study = make_study(models=("small", "large"), methods=("wu24", "qrhead"))
+        study = make_study(models=("small", "large"), methods=("wu24", "qrhead"), levels=(5, 20))
         small, large = (make_study(models=(model,), methods=("wu24", "qrhead")) for model in ("small", "large"))
         rankings = make_rankings(large, 10, 8)
         rankings = placed(rankings.assign(score=rankings["score"].where(rankings["rank"] <= scored, 0.0)))
@@ -242,11 +256,9 @@ class TestDocuments:
         assert "Wu24 in large gives equal scores to heads" in text.replace("\\", "")
         assert "there is nothing to show" not in text
 
-    def test_no_mean_is_over_two_grids(self):
+    def test_no_mean_is_over_two_grids(self, unequal):
         """Two models of different shape: each grid has its rows, with means by hand."""
-        study = make_study(models=("small", "large"))
-        parts = [make_rankings(make_study(models=(model,)), *grid) for model, grid in GRIDS.items()]
-        made = analyse(study, pd.concat(parts, ignore_index=True), make_ablation(study, 3))
+        study, parts, made = unequal
         tables = {block.name: block for section in report.build(study, made, {}).sections for block in section.blocks
                   if isinstance(block, sections.TableBlock)}  # fmt: skip
         for name, dimension, a, b in (
@@ -265,32 +277,29 @@ class TestDocuments:
                 assert row["Jaccard"] == decimal(expected)
             assert shown[0]["Jaccard"] != shown[1]["Jaccard"] and shown[0]["Chance"] != shown[1]["Chance"]
 
-    def test_models_of_unequal_size_are_named_with_it(self):
-        study = make_study(models=("small", "large"), methods=("wu24",))
-        parts = [make_rankings(make_study(models=(model,), methods=("wu24",)), *grid) for model, grid in GRIDS.items()]
-        text = report.markdown(
-            report.build(study, analyse(study, pd.concat(parts, ignore_index=True), make_ablation(study)), {})
-        )
+    def test_models_of_unequal_size_are_named_with_it(self, unequal):
+        study, _, made = unequal
+        text = report.markdown(report.build(study, made, {}))
         assert "| small (24 heads) | top heads |" in text and "| small (24 heads) − large (80 heads) |" in text
+        study = make_study(models=("small", "large"), methods=("wu24",), questions=("hq_state",), levels=(5,))
         alike = report.markdown(report.build(study, analyse(study, make_rankings(study), make_ablation(study)), {}))
         assert "| small | top heads |" in alike
 
-    def test_what_was_drawn_is_told(self, tables):
+    def test_what_was_drawn_is_told(self, tables, text):
         controls = tables["against_random"]
         some = controls.assign(matched=controls["matched"].where(controls["matching"] == "none", 0.8), draws=1)
-        text = report.markdown(report.build(STUDY, {**tables, "against_random": some}, {}))
-        assert "80.0% from the same layers, the rest from the nearest, 1 drawn" in text
-        assert "Not all random heads that were matched by layer are from the layers of the top heads" in text
-        assert "Random heads were drawn once for each top set." in text
-        whole = report.markdown(report.build(STUDY, tables, {}))
-        assert "the same layers, 2 drawn" in whole and "Not all random heads" not in whole
-        assert "Random heads were drawn 2 times at most for each top set." in whole
+        once = report.markdown(report.build(STUDY, {**tables, "against_random": some}, {}))
+        assert "80.0% from the same layers, the rest from the nearest, 1 drawn" in once
+        assert "Not all random heads that were matched by layer are from the layers of the top heads" in once
+        assert "Random heads were drawn once for each top set." in once
+        assert "the same layers, 2 drawn" in text and "Not all random heads" not in text
+        assert "Random heads were drawn 2 times at most for each top set." in text
 
     def test_sizes_below_the_level_stand_beside_it(self):
-        ablation = make_ablation(STUDY)
+        study = make_study(methods=("wu24", "qrhead"), questions=("inc_year", "hq_state"), lengths=(512,))
+        ablation = make_ablation(study)
         ablation["size"] = ablation["size"].clip(upper=7)
-        made = analyse(STUDY, make_rankings(STUDY), ablation)
-        built = report.build(STUDY, made, {})
+        built = report.build(study, analyse(study, make_rankings(study), ablation), {})
         tables = {block.name: block for section in built.sections for block in section.blocks
                   if isinstance(block, sections.TableBlock)}  # fmt: skip
         # At level 20 no ranking tells more heads apart than at level 10: its rows stand for both.
@@ -300,7 +309,8 @@ class TestDocuments:
         assert {row[at] for row in tables["q1_tests"].rows} == {"7"}
         assert tables["effects"].header[-2:] == ["5 cut", "10 cut"]
 
-    def test_a_figure_with_nothing_to_show_is_a_sentence(self, tables, drawn):
+    def test_a_figure_with_nothing_to_show_is_a_sentence(self, tables, drawn, tmp_path):
+        drawn = shutil.copytree(drawn, tmp_path / "figures")
         reason = "No two models have equal grids of heads & differ <much>."
         style.save(style.note(reason), drawn / "model_overlap.svg")
         style.save(style.note(reason), drawn / "model_overlap.png")
@@ -335,9 +345,6 @@ class TestDocuments:
         page = report.map_page(built)
         assert page.count('id="head-map"') == 1 and 'id="head-map-data"' in page
         assert "<table>" not in page and "<nav" not in page
-
-
-GRIDS = {"small": (6, 4), "large": (10, 8)}
 
 
 def by_hand(rankings, dimension, a, b, k):
@@ -415,9 +422,9 @@ document.title = JSON.stringify(seen);
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs a browser")
-def test_the_page_in_a_browser(built, drawn, tmp_path):
+def test_the_page_in_a_browser(page, tmp_path):
     """All that scripts do, with nothing asked from outside and nothing failing."""
-    page = report.html(built, drawn).replace("<style>", f"{WATCH}<style>", 1).replace("</body>", f"{TRY}</body>")
+    page = page.replace("<style>", f"{WATCH}<style>", 1).replace("</body>", f"{TRY}</body>")
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     run = subprocess.run(

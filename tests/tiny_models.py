@@ -1,6 +1,7 @@
 """Tiny models with random weights, made in code, for tests that need an architecture and no ability."""
 
-from functools import partial
+import copy
+from functools import cache, partial
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
@@ -55,8 +56,10 @@ def made(architecture: str, **config) -> PreTrainedModel:
     return model
 
 
-MODELS = {name: partial(made, name, **config) for name, config in ARCHITECTURES.items()}
-llama = MODELS["llama"]
+llama = partial(made, "llama")
+_made_once = cache(lambda name: made(name, **ARCHITECTURES[name]))
+MODELS = {name: lambda name=name: copy.deepcopy(_made_once(name)) for name in ARCHITECTURES}
+"""Gives a model of each architecture: a copy, which a test may change."""
 
 # --- what depends on length ------------------------------------------------------------------------------------------
 
