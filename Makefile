@@ -1,14 +1,15 @@
-# make report: the default study, from nothing to its findings page. make test: linters, formatters, tests.
-# Both set up what they need in .venv.
+# make report: the default study, from nothing to its findings page. make test: linters, types and the quick tests;
+# make test-all: the others too. Each sets up what it needs in .venv.
 
 PYTHON ?= python3
 CORES ?= all
+WORKERS ?= 2
 CONFIG ?= config/config.yaml
 BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report bundle test lint format tiny bench graph lock clean
+.PHONY: report bundle test test-all test-slow lint format tiny bench graph lock clean
 
 report: .venv/installed
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --logger rich
@@ -16,8 +17,16 @@ report: .venv/installed
 bundle: report
 	$(SNAKEMAKE) --configfile $(CONFIG) --report report.zip
 
+# A file of tests stays together, for what its tests share, and files come in their order.
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: lint
-	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-slow: .venv/installed-dev
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

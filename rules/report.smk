@@ -24,7 +24,8 @@ rule write_findings:
             ],
         ),
         figures=expand(f"{OUT}/figures/{{figure}}.svg", figure=FIGURES),
-        templates=sorted(map(str, Path(workflow.basedir, "report").rglob("*.*"))),
+        # Relative, so that a project that is moved elsewhere stays as done as it is.
+        templates=sorted(map(os.path.relpath, Path(workflow.basedir, "report").rglob("*.*"))),
     output:
         html=report(
             FINDINGS,

@@ -8,16 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
 import one_node_slurm
-from test_workflow import ROOT, TINY, Project, planted_folder  # noqa: F401
-
-pytestmark = pytest.mark.slow
+from projects import ROOT, TINY, Project
 
 CLUSTERS = ["slurm", "generic"]
 PLUGINS = ["snakemake_executor_plugin_slurm", "snakemake_executor_plugin_cluster_generic"]
@@ -41,23 +38,15 @@ def cluster():
         yield running
 
 
-def copy_of_the_project(folder: Path, model: Path) -> Project:
-    (folder / ".cache").mkdir(parents=True)
-    (folder / ".cache" / "planted-model").symlink_to(model)
-    return Project(folder)
-
-
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, planted_folder):  # noqa: F811
+def project(tmp_path_factory, planted_folder):
     """A copy of the project in which the first scoring job at 512 tokens runs out of memory."""
-    copy = copy_of_the_project(tmp_path_factory.mktemp("cluster"), planted_folder)
-    script = copy.path("workflow", "scripts", "score_heads.py")
+    copy = Project.new(tmp_path_factory.mktemp("cluster"), planted_folder)
     fault = (
         "    if snakemake.wildcards.length == '512' and snakemake.resources.mem_mb < 8000:\n        raise MemoryError\n"
     )
     begin = "with job(snakemake), unchanged_model(snakemake):\n"
-    assert begin in script.read_text()
-    script.write_text(script.read_text().replace(begin, f"{begin}{fault}"))
+    copy.change("workflow/scripts/score_heads.py", begin, f"{begin}{fault}")
     return copy
 
 
@@ -103,10 +92,12 @@ def test_the_profiles_for_clusters_differ_in_their_scheduler_alone():
     assert slurm == generic
 
 
+@pytest.mark.slow
 def test_the_tiny_study_runs_on_a_cluster(finished):
     assert "Retrieval heads: tiny" in finished.path("results", "tiny", "findings.html").read_text()
 
 
+@pytest.mark.slow
 def test_model_jobs_go_to_a_gpu_and_all_others_do_not(cluster, finished):
     for job in cluster.jobs():
         of_model = job["Comment"].startswith(("rule_score_heads", "rule_ablate_heads", "rule_measure_guard"))
@@ -114,12 +105,14 @@ def test_model_jobs_go_to_a_gpu_and_all_others_do_not(cluster, finished):
         assert job.get("TresPerJob") == ("gres:gpu:1" if of_model else None)
 
 
+@pytest.mark.slow
 def test_a_longer_context_gets_more_memory(cluster, finished):
     asked = {job["Comment"].split("_")[-2]: memory(job) for job in reversed(cluster.of_rule("score_heads"))}
     # The first ones of each length: the same model, and a megabyte for each token.
     assert asked["640"] - asked["512"] == 640 - 512
 
 
+@pytest.mark.slow
 def test_a_job_that_failed_comes_again_with_twice_the_memory(cluster, finished):
     first, second = (job for job in cluster.of_rule("score_heads") if "_512_" in job["Comment"])
     assert (first["JobState"], second["JobState"]) == ("FAILED", "COMPLETED")
@@ -128,6 +121,7 @@ def test_a_job_that_failed_comes_again_with_twice_the_memory(cluster, finished):
     assert "3 of 3 documents to score" in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_job_that_was_killed_comes_again(cluster, finished):
     jobs = cluster.of_rule("ablate_heads")
     assert sorted(job["JobState"] for job in jobs) == ["CANCELLED", "COMPLETED", "COMPLETED"]
@@ -135,12 +129,14 @@ def test_a_job_that_was_killed_comes_again(cluster, finished):
     assert set(made["context_length"]) == {512, 640}
 
 
+@pytest.mark.slow
 def test_analysis_and_figures_are_one_job(cluster, finished):
     (job,) = cluster.of_rule("analysis_")
     assert "draw_head_volatility" in job["Comment"] or job["Comment"].endswith("...")
     assert (job["JobState"], job["NumCPUs"], memory(job)) == ("COMPLETED", "4", 4 * 2000)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_with_the_generic_profile(cluster, finished):
     """Snakemake itself is killed, without a chance to say so; what was done is kept, what was not is made."""
     out = finished.path("results-again", "tiny")
@@ -175,15 +171,15 @@ content = Path(snakemake.params.source["gguf"]).read_text()
 """
 
 
-def test_a_model_that_a_colleague_prepared_is_taken_from_the_cache(tmp_path, planted_folder, monkeypatch):  # noqa: F811
+@pytest.mark.slow
+def test_a_model_that_a_colleague_prepared_is_taken_from_the_cache(tmp_path, planted_folder, monkeypatch):
     """One of the same content, that is, wherever its file lies; another under the same name is prepared."""
     monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
     made = {}
     for name, content in (("colleague", "GGUF one"), ("me", "GGUF one"), ("another", "GGUF two")):
-        copy = copy_of_the_project(tmp_path / name, planted_folder)
-        config = copy.path("config", "tiny.yaml")
-        config.write_text(config.read_text().replace("path: .cache/planted-model", "gguf: small.gguf"))
+        copy = Project.new(tmp_path / name, planted_folder)
+        copy.change("config/tiny.yaml", "path: .cache/planted-model", "gguf: small.gguf")
         copy.path("workflow", "scripts", "prepare_model.py").write_text(MADE_FROM_A_FILE)
         copy.path("small.gguf").write_text(content)
         copy.snakemake("--cores", "1", "--cache", "--until", "prepare_model", *TINY)

@@ -15,11 +15,9 @@ import pytest
 import yaml
 
 import conda_stand_in
+from projects import ROOT, TINY, Project
 from retrieval_heads import folder
 from retrieval_heads.provenance import code_files
-from test_workflow import ROOT, TINY, Project, planted_folder  # noqa: F401
-
-pytestmark = pytest.mark.slow
 
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 BY_NAME = {
@@ -92,11 +90,9 @@ def conda(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(conda, tmp_path_factory, planted_folder):  # noqa: F811
+def finished(conda, tmp_path_factory, planted_folder):
     """A copy of the project in which the tiny study was made with --use-conda."""
-    project = Project(tmp_path_factory.mktemp("with-conda"))
-    project.path(".cache").mkdir()
-    project.path(".cache", "planted-model").symlink_to(planted_folder)
+    project = Project.new(tmp_path_factory.mktemp("with-conda"), planted_folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{conda}{os.pathsep}{os.environ['PATH']}")
         project.said = project.snakemake("--cores", "2", "--use-conda", *TINY)
@@ -131,12 +127,14 @@ def test_environments_pin_what_they_list_and_agree_on_it():
             assert versions.setdefault(name, version) == version, f"{file.name} has another {name}"
 
 
+@pytest.mark.slow
 def test_a_study_is_made_with_conda_alone(finished):
     assert "Retrieval heads: tiny" in finished.path("results", "tiny", "findings.html").read_text()
     # All but the one for EDGAR-CORPUS, which the tiny study does not read.
     assert finished.said.count("Environment for") == len(ENVIRONMENTS) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [file.stem for file in ENVIRONMENTS])
 def test_an_environment_has_all_that_its_jobs_import(prefixes, environment):
     wanted = imported(environment)
@@ -144,6 +142,7 @@ def test_an_environment_has_all_that_its_jobs_import(prefixes, environment):
     assert missing(prefixes[environment], wanted) == set()
 
 
+@pytest.mark.slow
 def test_the_model_environment_can_read_the_default_model(prefixes, tmp_path):
     """The post-deploy script brings its file; transformers reads it by packages that nothing here imports."""
     source = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())["models"]["smollm2-135m-instruct"]["source"]
@@ -155,6 +154,7 @@ def test_the_model_environment_can_read_the_default_model(prefixes, tmp_path):
     assert (tmp_path / "model" / "model.safetensors").stat().st_size > 200e6
 
 
+@pytest.mark.slow
 def test_a_package_that_an_environment_lacks_is_told(conda, tmp_path):
     lacking = tmp_path / "lacking.yaml"
     text = (ROOT / "envs" / "analysis.yaml").read_text()
@@ -165,6 +165,7 @@ def test_a_package_that_an_environment_lacks_is_told(conda, tmp_path):
     assert missing(prefix, imported("analysis")) == {"statsmodels"}
 
 
+@pytest.mark.slow
 def test_a_version_that_is_nowhere_ends_the_run(conda, tmp_path):
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text((ROOT / "envs" / "analysis.yaml").read_text().replace("pandas =3.0", "pandas =9.9"))

@@ -154,9 +154,9 @@ def test_the_table_fits_its_schema(tmp_path):
 
 PLAINEST = {
     "inc_state": "The company was incorporated under the laws of the state of {}.",
-    "inc_year": "The company was incorporated in the year {}.",
-    "employee_count": "The company employs a total of {} people.",
-    "hq_state": "The company is headquartered in {}.",
+    "inc_year": "The company was first incorporated in the year {}.",
+    "employee_count": "The total number of people whom the company employs is {}.",
+    "hq_state": "The headquarters of the company are located in {}.",
 }
 
 

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from made_tables import analyse, make_ablation, make_counts, make_rankings, make_study
+from made_tables import (
+    analyse,
+    make_ablation,
+    make_counts,
+    make_rankings,
+    make_study,
+    no_collection,  # noqa: F401
+)
 from retrieval_heads import claims, derived, imports, published, report, tables
 from retrieval_heads.claims import Outcome, ranking
 from retrieval_heads.config import check_surroundings, complete

@@ -16,9 +16,9 @@ from retrieval_heads.scoring import score_split
 
 QUESTIONS = {
     "inc_state": ("state", " The company was incorporated under the laws of the state of"),
-    "inc_year": ("year", " The company was incorporated in the year"),
-    "employee_count": ("count", " The company employs a total of"),
-    "hq_state": ("state", " The company is headquartered in"),
+    "inc_year": ("year", " The company was first incorporated in the year"),
+    "employee_count": ("count", " The total number of people whom the company employs is"),
+    "hq_state": ("state", " The headquarters of the company are located in"),
 }
 CONFIG = {
     "seed": 3,

@@ -8,12 +8,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from projects import ROOT, Project, planned
 from retrieval_heads import derived, effects, published, tables
 from retrieval_heads.config import check_surroundings, complete
 from retrieval_heads.errors import StudyError
-from test_workflow import Project
 
-ROOT = Path(__file__).parents[1]
 READY_MADE = ROOT / "config" / "published-llama3-8b.yaml"
 REAL = ROOT.parent / "shared" / "llama3_8b"
 LENGTHS = (512, 1024)
@@ -124,12 +123,12 @@ class TestConversion:
         )
         rows = [tuple(None if pd.isna(value) else value for value in row) for row in one.itertuples(index=False)]
         assert rows[:5] == [
-            ("baseline", None, None, None, 0, 0, None, "zero", "all", 0.9, 9, 10),
-            ("method", "wu24", None, None, 1, 1, None, "zero", "all", 0.6, 6, 10),
+            ("baseline", None, None, None, 0, 0, None, "published", "zero", "all", 0.9, 9, 10),
+            ("method", "wu24", None, None, 1, 1, None, "published", "zero", "all", 0.6, 6, 10),
             # Two heads were ablated, though the second ties with the third.
-            ("method", "wu24", None, None, 2, 2, None, "zero", "all", 0.0, 0, 10),
-            ("random", "wu24", "none", 0, 1, 1, None, "zero", "all", 0.8, 8, 10),
-            ("random", "wu24", "none", 0, 2, 2, None, "zero", "all", 0.3, 3, 10),
+            ("method", "wu24", None, None, 2, 2, None, "published", "zero", "all", 0.0, 0, 10),
+            ("random", "wu24", "none", 0, 1, 1, None, "published", "zero", "all", 0.8, 8, 10),
+            ("random", "wu24", "none", 0, 2, 2, None, "published", "zero", "all", 0.3, 3, 10),
         ]
         assert rows[5:] == [(source, "qrhead", *rest) for source, _, *rest in rows[1:5]]
         assert len(summary) == 4 * 9
@@ -530,27 +529,23 @@ class TestRealResults:
 # --- the workflow --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
+STUDY = ["--configfile", f"config/{READY_MADE.name}"]
+
+
+@pytest.fixture
+def project(tmp_path):
     """A copy of the project with made results for the study that comes with it."""
-    copy = Project(tmp_path_factory.mktemp("project"))
-    config = copy.path("config", READY_MADE.name)
-    settings = yaml.safe_load(config.read_text())
-    config.write_text(config.read_text().replace(settings["published"]["folder"], "published"))
+    copy = Project.new(tmp_path / "project")
+    settings = yaml.safe_load(READY_MADE.read_text())
+    copy.change(f"config/{READY_MADE.name}", settings["published"]["folder"], "published")
     methods = [settings["published"]["names"].get(name, name) for name in settings["methods"]]
     grid = settings["models"], settings["questions"], settings["prompts"]["context_lengths"]
     make_folder(copy.path("published"), methods, *grid)
     return copy
 
 
-def planned(project):
-    """Rules that a dry run of the published study would run."""
-    said = project.snakemake("-n", "--configfile", f"config/{READY_MADE.name}")
-    return set() if "Nothing to be done" in said else set(re.findall(r"^(\w+) +\d+$", said, re.MULTILINE))
-
-
 def test_a_published_study_plans_no_model(project):
-    rules = planned(project)
+    rules = set(planned(project.plan(*STUDY)))
     assert {"convert_published", "measure_overlap", "estimate_effects", "write_findings"} <= rules
     of_models = "documents|model|prompts|scores|rankings|ablation"
     named = {
@@ -563,29 +558,26 @@ def test_a_published_study_plans_no_model(project):
 
 
 def test_a_wrong_folder_gets_one_sentence_before_any_work(project):
-    config = project.path("config", READY_MADE.name)
-    text = config.read_text()
-    try:
-        config.write_text(text.replace("wu24: retrieval_head_wu24", "wu24: no_such_name"))
-        said = project.snakemake("-n", "--configfile", f"config/{READY_MADE.name}", succeed=False)
-        assert "methods.wu24: there is no ranking for it, as published/rankings/no_such_name/MODEL" in said
-        assert "Traceback" not in said
-    finally:
-        config.write_text(text)
+    project.change(f"config/{READY_MADE.name}", "wu24: retrieval_head_wu24", "wu24: no_such_name")
+    said = project.plan(*STUDY, succeed=False)
+    assert "methods.wu24: there is no ranking for it, as published/rankings/no_such_name/MODEL" in said
+    assert said.count("  File ") == 1, "where the workflow was refused, and not the way through the package"
 
 
 @pytest.mark.slow
 def test_a_published_study_yields_its_findings_and_knows_what_is_stale(project):
-    project.snakemake("--cores", "2", "--configfile", f"config/{READY_MADE.name}")
+    def stale():
+        return set(planned(project.plan(*STUDY)))
+
+    project.snakemake("--cores", "2", *STUDY)
     out = project.path("results", READY_MADE.stem)
     assert "Retrieval heads: published-llama3-8b" in (out / "findings.html").read_text()
     assert len(pd.read_parquet(out / "tables" / "rankings.parquet")) == 96 * 4
     assert not (out / "tables" / "dataset_counts.parquet").exists()
     assert not project.path("results", "models").exists()
-    assert planned(project) == set()
-    config = project.path("config", READY_MADE.name)
-    config.write_text(config.read_text().replace("label: Llama-3-8B-Instruct", "label: Instruct"))
-    assert "convert_published" not in planned(project)
+    assert stale() == set()
+    project.change(f"config/{READY_MADE.name}", "label: Llama-3-8B-Instruct", "label: Instruct")
+    assert "convert_published" not in stale()
     file = project.path("published", "rankings", "qrhead", "llama3_base", "hq_state", "tokens_2048.json")
     edit(file, "head_rankings.0.score", 0.75)
-    assert {"convert_published", "measure_overlap", "write_findings"} <= planned(project)
+    assert {"convert_published", "measure_overlap", "write_findings"} <= stale()

@@ -44,6 +44,11 @@ def folder(config, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def model(folder):
+    return load_model(folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
 def prompts(config, folder):
     documents = make_documents(config, config["seed"])
     haystack = load_haystack("resources/haystack")
@@ -63,9 +68,8 @@ def test_control_tokens_in_text_stay_text(folder):
         assert tokenizer.decode(ids) == text
 
 
-def test_the_gguf_becomes_a_plain_model(folder):
+def test_the_gguf_becomes_a_plain_model(folder, model):
     assert {path.name for path in folder.iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json"}
-    model = load_model(folder, device="cpu")
     assert head_grid(model) == (30, 9)
     assert model.dtype == torch.float32
 
@@ -79,15 +83,15 @@ def test_a_gguf_file_is_what_the_package_with_it_is(config, folder, tmp_path):
     }
 
 
-def test_its_rows_are_those_of_eager_attention(folder, prompts):
-    model, ids, rows = load_model(folder, "float32", "cpu"), list(prompts["input_ids"].iloc[0]), []
+def test_its_rows_are_those_of_eager_attention(model, prompts):
+    ids, rows = list(prompts["input_ids"].iloc[0]), []
     with hooked(model, observe=lambda call: rows.append(call.rows(last=16)[0])), torch.inference_mode():
         model(torch.tensor([ids]))
     assert torch.stack(rows).sub(oracle.eager_attention(model, ids)[:, :, -16:]).abs().max() < 1e-5
 
 
-def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, prompts):
-    model, tokenizer, generation = load_model(folder, "float32", "cpu"), load_tokenizer(folder), config["generation"]
+def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, model, prompts):
+    tokenizer, generation = load_tokenizer(folder), config["generation"]
     group = next(group_by_context(prompts)).head(2)
     types = {key: question["type"] for key, question in config["questions"].items()}
     ((parts, generations),) = score_documents(
@@ -101,9 +105,9 @@ def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, prompts)
     assert EagerScoring(model, tokenizer).largest_difference(pd.concat(parts), group, **answering) < 1e-4
 
 
-def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, prompts):
-    """In float32 token by token, as transformers generates, under sets that fork in different layers."""
-    model, tokenizer = load_model(folder, "float32", "cpu"), load_tokenizer(folder)
+def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, model, prompts):
+    """Token by token, as transformers generates, under sets that fork in different layers."""
+    tokenizer = load_tokenizer(folder)
     cuts = [[], [(0, 1), (18, 6)], [(17, 3), (17, 4)], [(17, 3), (21, 8)], [(25, 0)]]
     keep = torch.ones(len(cuts), *head_grid(model))
     for place, heads in enumerate(cuts):
@@ -123,9 +127,9 @@ def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, prompts):
     assert answered.tokens == [oracle.generate(oracle.without_heads(model, heads), ids, 8) for heads in cuts]
 
 
-def test_it_answers_and_fails_without_its_retrieval_heads(config, folder, prompts):
+def test_it_answers_and_fails_without_its_retrieval_heads(config, folder, model, prompts):
     """Seven heads from the top of its rankings; the study itself measures this on all questions and documents."""
-    model, tokenizer = load_model(folder, device="cpu"), load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder)
     keep = torch.ones(2, *head_grid(model))
     for layer, head in [(18, 6), (21, 8), (17, 3), (23, 2), (17, 4), (20, 6), (18, 7)]:
         keep[1, layer, head] = 0

@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from projects import TINY
 from retrieval_heads import runs
 from retrieval_heads.errors import StudyError
 from retrieval_heads.whole import whole_file, whole_folder
-from test_workflow import TINY, planted_folder, project  # noqa: F401
 
 WORKFLOW = Path(runs.__file__).parents[1]
 
@@ -222,10 +222,8 @@ SLEEP = """with job(snakemake):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda by: by.name)
-def test_jobs_end_with_a_workflow_that_alone_is_signalled_and_one_command_goes_on(project, by):  # noqa: F811
-    script = project.path("workflow", "scripts", "write_documents.py")
-    assert "with job(snakemake):\n" in script.read_text()
-    script.write_text(script.read_text().replace("with job(snakemake):\n", SLEEP))
+def test_jobs_end_with_a_workflow_that_alone_is_signalled_and_one_command_goes_on(project, by):
+    project.change("workflow/scripts/write_documents.py", "with job(snakemake):\n", SLEEP)
     command = [TARGET, "--cores", "1", *TINY]
     workflow = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *command],

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 PLAIN = 512
 """Tokens of a plain pass, the unit in which work is counted: a forward pass that keeps the last token's logits."""
 
-CONTINUING = 450
+CONTINUING = 205
 """A context of so many tokens takes about as long as all that continues it when it is scored."""
 
-_ATTENTION = 3500
+_ATTENTION = 5300
 """At so many tokens attention takes about as long as all the rest of a pass."""
 
 
