@@ -186,7 +186,7 @@ class TestDrops:
             measured = drops.from_rows(ablation, 0, 50)
             rows = [
                 row
-                for row in hypotheses._drops(study, measured)
+                for row in hypotheses._drops(study, measured.units)
                 if row["dimension"] == "question" and row["a"] is not None and row["k"] == 5
             ]
             found += [row["p"] for row in rows]
