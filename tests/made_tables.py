@@ -5,22 +5,12 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from retrieval_heads import drops, effects, hypotheses, overlap, profiles
 from retrieval_heads.config import schema
 from retrieval_heads.rankings import placed
 from retrieval_heads.study import Study
 from retrieval_heads.tables import GUARD
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_collection():
-    """For modules that import it: Holm's correction collects garbage at every call, which takes most of their time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gc.collect", lambda: 0)
-        yield
-
 
 ANALYSIS = {key: rule["default"] for key, rule in schema()["properties"]["analysis"]["properties"].items()}
 METHODS = {

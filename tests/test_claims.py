@@ -14,7 +14,6 @@ from made_tables import (
     make_rankings,
     make_reliability,
     make_study,
-    no_collection,  # noqa: F401
 )
 from retrieval_heads import claims, derived, effects, hypotheses, overlap, profiles
 from retrieval_heads.claims import Outcome, cutting, guarding, ranking

@@ -8,7 +8,6 @@ from made_tables import (
     make_guard,
     make_rankings,
     make_study,
-    no_collection,  # noqa: F401
 )
 from retrieval_heads import derived, drops, effects, figures
 from retrieval_heads.figures import _drops, style

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from made_tables import make_rankings, make_reliability, make_study, no_collection  # noqa: F401
+from made_tables import make_rankings, make_reliability, make_study
 from retrieval_heads import figures, hypotheses, overlap
 from retrieval_heads.derived import TESTS
 from retrieval_heads.figures import style

@@ -12,7 +12,6 @@ from made_tables import (
     make_counts,
     make_rankings,
     make_study,
-    no_collection,  # noqa: F401
 )
 from retrieval_heads import derived, effects, report, tables
 

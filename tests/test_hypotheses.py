@@ -11,7 +11,6 @@ from made_tables import (
     make_rankings,
     make_reliability,
     make_study,
-    no_collection,  # noqa: F401
 )
 from retrieval_heads import derived, drops, effects, hypotheses, overlap, profiles, tables
 from retrieval_heads.rankings import placed

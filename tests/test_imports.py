@@ -13,7 +13,6 @@ from made_tables import (
     make_counts,
     make_rankings,
     make_study,
-    no_collection,  # noqa: F401
 )
 from retrieval_heads import claims, derived, imports, published, report, tables
 from retrieval_heads.claims import Outcome, ranking

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from made_tables import analyse, make_ablation, make_rankings, make_study, no_collection  # noqa: F401
+from made_tables import analyse, make_ablation, make_rankings, make_study
 from retrieval_heads import claims, drops, effects, figures, report
 from retrieval_heads.claims import Outcome, cutting, guarding
 from retrieval_heads.claims.interventions import judged

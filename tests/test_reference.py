@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from made_tables import no_collection  # noqa: F401
 from retrieval_heads import drops, hypotheses, overlap, profiles, published
 from retrieval_heads.config import complete
 from retrieval_heads.head_sets import parse_head

@@ -22,7 +22,6 @@ from made_tables import (
     make_rankings,
     make_reliability,
     make_study,
-    no_collection,  # noqa: F401
     small_tables,
 )
 from retrieval_heads import claims, figures, hypotheses, report, sections

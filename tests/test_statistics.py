@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, permutation_test, wilcoxon
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 
-from made_tables import make_ablation, make_study, no_collection  # noqa: F401
+from made_tables import make_ablation, make_study
 from retrieval_heads import derived, effects, statistics, tables
 from retrieval_heads.derived import AGAINST_RANDOM, EFFECTS, STEPS, at
 from retrieval_heads.errors import StudyError
@@ -356,6 +357,10 @@ class TestCounts:
         corrected = holm(pd.Series([0.01, np.nan, 0.04, 0.03]))
         assert corrected[[0, 2, 3]].tolist() == pytest.approx([0.03, 0.06, 0.06])
         assert np.isnan(corrected[1])
+
+    def test_holm_is_that_of_statsmodels(self):
+        p = pd.Series(np.random.default_rng(0).uniform(size=30).round(1) ** 3)  # some are equal
+        assert holm(p).tolist() == multipletests(p, method="holm")[1].tolist()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_tables import analyse, make_ablation, make_counts, make_study, no_collection  # noqa: F401
+from made_tables import analyse, make_ablation, make_counts, make_study
 from retrieval_heads import claims, drops, effects, hypotheses, overlap, profiles, published
 from retrieval_heads.agreement import chance_of_sharing, rank_biased_overlap
 from retrieval_heads.analysis import leading_heads

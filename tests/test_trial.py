@@ -158,11 +158,9 @@ PROMPT = {"input_ids": range(60), "null_ids": range(58), "suffix_start": 50, "an
 def test_a_model_is_tried_before_any_work(work, model, message):
     # Of what else is given, only how long prompts are is looked at.
     wanted = [one for one in inspect.signature(work).parameters.values() if one.default is one.empty]
-    given = [
-        pd.DataFrame([PROMPT]) if one.name == "prompts" else None for one in wanted[1:] if one.kind != one.VAR_KEYWORD
-    ]
+    given = {one.name: None for one in wanted if one.kind != one.VAR_KEYWORD} | {"prompts": pd.DataFrame([PROMPT])}
     with pytest.raises(StudyError, match=f"^{message}"):
-        work(model(), *given, max_new_tokens=5)
+        work(**given | {"model": model(), "max_new_tokens": 5})
 
 
 # --- what depends on length ----------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import pandas as pd
 import scipy.stats
 from scipy.stats import bootstrap, fisher_exact, friedmanchisquare, permutation_test, wilcoxon
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 LEVEL = 0.95
@@ -258,12 +257,10 @@ def mean_interval(values: np.ndarray, resamples: int, rng: np.random.Generator) 
 
 
 def holm(p: pd.Series) -> pd.Series:
-    """P values corrected over their family; missing ones stay missing and do not count."""
-    known = p.dropna()
-    corrected = pd.Series(np.nan, index=p.index, dtype=float)
-    if len(known):
-        corrected[known.index] = multipletests(known, method="holm")[1]
-    return corrected
+    """P values corrected over their family (Holm 1979); missing ones stay missing and do not count."""
+    known = p.dropna().astype(float).sort_values()
+    # Not by statsmodels, which collects garbage at every call: a quarter of a second in a large process.
+    return (known * np.arange(len(known), 0, -1)).cummax().clip(upper=1).reindex(p.index)
 
 
 def corrected(tests: pd.DataFrame, family: list, same: list[str], effect: str) -> pd.DataFrame:
