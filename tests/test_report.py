@@ -196,7 +196,7 @@ class TestDocuments:
 
     def test_every_table_is_declared_for_the_workflows_own_report(self, built):
         everything = dict.fromkeys(
-            ("model", "method", "question", "context_length", "category", "ablated_length", "documents",
+            ("model", "method", "question", "context_length", "category", "intervention", "ablated_length", "documents",
              "split_halves", "import"), range(9),
         )  # fmt: skip
         declared = report_tables(everything)
