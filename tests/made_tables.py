@@ -106,15 +106,16 @@ def make_rankings(study, layers=6, heads=4, seed=0, shared=1.0):
 def make_ablation(
     study, documents=10, seed=0, baseline=0.95, top=None, random=0.92, levels=None, guess=0.1, intervention=None
 ):
-    """Ablation rows of one intervention (the headline); ``top`` and ``random`` give the chance of a right answer for
-    (method, k), ``guess`` without heads ablated and without the document (None: not asked)."""
+    """Ablation rows of one intervention (the headline); ``top`` and ``random`` give the chance of a right answer, for
+    all sets or for (method, k), ``guess`` without heads ablated and without the document (None: not asked)."""
     rng = np.random.default_rng(seed)
     guesses = np.random.default_rng([seed, 1])  # of its own, so that what is guessed changes nothing else
     name = intervention or study.headline
     settings = study.interventions[name]
     draws = settings["random_draws"]
     levels = settings["levels"] if levels is None else levels
-    top = top or (lambda method, k: baseline - 0.04 * k)
+    top = (lambda method, k: baseline - 0.04 * k) if top is None else top
+    top = top if callable(top) else (lambda method, k, value=top: value)
     random = random if callable(random) else (lambda method, k, value=random: value)
     sets = [("baseline", None, None, None, 0, baseline)]
     sets += [] if guess is None else [("no_needle", None, None, None, 0, guess)]

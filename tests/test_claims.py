@@ -1,5 +1,7 @@
 """Each rule, driven to each of its outcomes by made tables."""
 
+from functools import cache, partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,10 +92,23 @@ def moved(rankings, shift):
     return placed(rankings.assign(score=-((rankings["rank"] - 1 + shift) % 80)))
 
 
+def effects_of(study, **ablation):
+    return effects.from_rows(make_ablation(study, **ablation), seed=1, resamples=200)._asdict()
+
+
+of_brief = cache(partial(effects_of, BRIEF))
+"""The same for the brief study, found once for each way in which it is answered."""
+
+
+@pytest.fixture(scope="module")
+def brief():
+    """All tables of the brief study."""
+    return analyse(BRIEF, make_rankings(BRIEF), make_ablation(BRIEF))
+
+
 class TestCutting:
     def tables(self, study=BRIEF, **ablation):
-        found = effects.from_rows(make_ablation(study, **ablation), seed=1, resamples=200)
-        return {"effects": found.effects, "against_random": found.against_random, "steps": found.steps}
+        return {**(of_brief(**ablation) if study is BRIEF else effects_of(study, **ablation))}
 
     def test_baseline(self):
         rule = cutting.baseline_is_usable
@@ -118,15 +133,15 @@ class TestCutting:
 
     def test_top_heads_against_random(self):
         rule = cutting.top_heads_matter_more_than_random
-        found = one(rule, self.tables(top=lambda method, k: 0.2), BRIEF)
+        found = one(rule, self.tables(top=0.2), BRIEF)
         assert found.outcome is SUPPORTED
         assert "Cutting the top 20 heads of Summed attention in small takes accuracy from" in found.sentence
         assert "random heads of the same layers" in found.sentence and "Holm p < 0.001" in found.sentence
-        same = one(rule, self.tables(top=lambda method, k: 1.1, random=1.1, documents=40), BRIEF)
+        same = one(rule, self.tables(top=1.1, random=1.1, documents=40), BRIEF)
         assert same.outcome is CONTRADICTED and "do not cost 5.0 points more" in same.sentence
-        worse = one(rule, self.tables(top=lambda method, k: 0.9, random=0.2), BRIEF)
+        worse = one(rule, self.tables(top=0.9, random=0.2), BRIEF)
         assert worse.outcome is CONTRADICTED
-        few = one(rule, self.tables(top=lambda method, k: 0.2, documents=5), BRIEF)
+        few = one(rule, self.tables(top=0.2, documents=5), BRIEF)
         assert few.outcome is UNDECIDED and "too few documents" in few.sentence
         wide = self.tables()
         unclear = {"difference": 0.05, "difference_low": -0.02, "difference_high": 0.12, "p_holm": 0.3}
@@ -136,22 +151,22 @@ class TestCutting:
 
     def test_sizes_below_the_level_are_told(self):
         """At level 20 the ranking tells 7 heads apart, which are those of level 10 already: one set, one level."""
-        rows = make_ablation(SPARSE, 12, top=lambda method, k: 0.2)
+        rows = make_ablation(SPARSE, 12, top=0.2)
         rows = rows.assign(size=rows["k"].clip(upper=7))
-        found = analyse(SPARSE, make_rankings(SPARSE), rows)
+        found = effects.from_rows(rows, 1, 200)._asdict()
         assert sorted(found["effects"]["k"].unique()) == [5, 10]
         claim = one(cutting.top_heads_matter_more_than_random, found, make_study(levels=(5, 10, 20), level=20))
         assert claim.outcome is SUPPORTED and claim.statement.startswith("The top 20 heads of Wu24")
         assert "Cutting the top 20 heads (7, for ties end top sets early) of Wu24" in claim.sentence
         # One question's ranking stops earlier than the other's.
         earlier = rows.assign(size=rows["size"].where(rows["question"] == "hq_state", rows["size"].clip(upper=6)))
-        found = analyse(SPARSE, make_rankings(SPARSE), earlier)
+        found = effects.from_rows(earlier, 1, 200)._asdict()
         claim = one(cutting.top_heads_matter_more_than_random, found, make_study(levels=(5, 10, 20), level=20))
         assert "(6.5 on average, for ties end top sets early)" in claim.sentence
         assert one(cutting.deeper_cuts_cost_more, found, SPARSE).sentence.startswith("Of 8 steps")
 
     def test_a_level_that_is_missing_is_not_the_one_below(self):
-        found = self.tables(SPARSE, top=lambda method, k: 0.2)
+        found = self.tables(SPARSE, top=0.2)
         lacking = {**found, "effects": found["effects"][found["effects"]["k"] != 20]}
         claim = one(cutting.top_heads_matter_more_than_random, lacking, make_study(levels=(5, 10, 20), level=20))
         assert claim.outcome is UNDECIDED and "its top heads were not cut" in claim.sentence
@@ -166,7 +181,7 @@ class TestCutting:
 
     def test_what_was_drawn_is_told(self):
         rule = cutting.top_heads_matter_more_than_random
-        made = self.tables(top=lambda method, k: 0.2)
+        made = self.tables(top=0.2)
         assert "random heads of the same layers to" in one(rule, made, BRIEF).sentence
         some = {**made, "against_random": made["against_random"].assign(matched=0.85, draws=1)}
         assert "random heads (85.0% of them of the same layers, the rest of the nearest) (drawn once) to" in (
@@ -183,7 +198,7 @@ class TestCutting:
         assert made.outcome is UNDECIDED and "no random heads were cut" in made.sentence
 
     def test_from_counts_the_test_is_over_configurations(self):
-        rows = make_ablation(STUDY, top=lambda method, k: 0.2)
+        rows = make_ablation(STUDY, top=0.2)
         made = analyse(STUDY, make_rankings(STUDY), effects.summarise(rows))
         found = one(cutting.top_heads_matter_more_than_random, made, STUDY)
         assert found.outcome is SUPPORTED
@@ -270,14 +285,14 @@ class TestCutting:
         risen.loc[here, "p_holm"] = 0.5
         assert one(rule, {"steps": risen}, study).outcome is UNDECIDED
 
-    def test_baseline_above_guessing(self):
+    def test_baseline_above_guessing(self, brief):
         rule = cutting.baseline_is_above_guessing
         found = one(rule, self.tables(documents=40), BRIEF)
         assert found.outcome is SUPPORTED and "In each of 4 cells of question, length and model" in found.sentence
         idle = one(rule, self.tables(guess=1.1), BRIEF)  # so easy that the document is not needed
         assert idle.outcome is CONTRADICTED and "In 4 of 4 cells the document does not help" in idle.sentence
         assert "by guessing 100.0%" in idle.sentence
-        assert idle in claims.warnings({**analyse(BRIEF, make_rankings(BRIEF), make_ablation(BRIEF, guess=1.1))}, BRIEF)
+        assert idle in claims.warnings({**brief, **self.tables(guess=1.1)}, BRIEF)
         wide = self.tables()
         wide["effects"] = wide["effects"].assign(headroom=0.1, headroom_low=-0.05, headroom_high=0.3)
         assert one(rule, wide, BRIEF).outcome is UNDECIDED
@@ -288,10 +303,10 @@ class TestCutting:
 class TestGuarding:
     """Accuracy may be lost with the retrieval, or with the model."""
 
-    def tables(self, study=BRIEF, prose=None, random=None, **ablation):
-        found = effects.from_rows(make_ablation(study, **{"top": lambda method, k: 0.2, **ablation}), 1, 200)
-        guard = make_guard(study, prose) if random is None else make_guard(study, prose, random)
-        return {"effects": found.effects, "against_random": found.against_random, "guard": guard}
+    def tables(self, prose=None, random=None, **ablation):
+        found = of_brief(**{"top": 0.2, **ablation})
+        guard = make_guard(BRIEF, prose) if random is None else make_guard(BRIEF, prose, random)
+        return {**found, "guard": guard}
 
     def test_retrieval_alone(self):
         rule = guarding.ablation_takes_retrieval_alone
@@ -302,7 +317,7 @@ class TestGuarding:
         assert "ablating as many random heads of the same layers by −0.01" in found.sentence
         broken = one(rule, self.tables(prose=lambda *_: -4.3), BRIEF)
         assert broken.outcome is CONTRADICTED and "the model is broken" in broken.sentence
-        kept = one(rule, self.tables(top=lambda method, k: 1.1, baseline=1.1, documents=40), BRIEF)
+        kept = one(rule, self.tables(top=1.1, baseline=1.1, documents=40), BRIEF)
         assert kept.outcome is CONTRADICTED and "a loss of 5.0 points of accuracy is ruled out" in kept.sentence
 
     def test_retrieval_alone_is_left_open(self):
@@ -326,7 +341,7 @@ class TestGuarding:
         unclear = one(rule, wide, BRIEF)
         assert unclear.outcome is UNDECIDED and "not significant" in unclear.sentence
 
-    def test_broken_models(self):
+    def test_broken_models(self, brief):
         rule = guarding.ablation_breaks_no_model
         found = one(rule, self.tables(), BRIEF)
         assert found.outcome is SUPPORTED and "None of 32 sets of heads" in found.sentence
@@ -340,8 +355,7 @@ class TestGuarding:
         assert "the top 20 heads of Summed attention for Headquarters state at 512 tokens in small (−4.30 nats" in (
             worst.sentence
         )
-        every = {**analyse(BRIEF, make_rankings(BRIEF), make_ablation(BRIEF)), "guard": broken["guard"]}
-        assert worst in claims.warnings(every, BRIEF)
+        assert worst in claims.warnings({**brief, "guard": broken["guard"]}, BRIEF)
         random = {"guard": make_guard(BRIEF, random=-2.0)}
         assert "20 heads drawn at random beside those of" in one(rule, random, BRIEF).sentence
 

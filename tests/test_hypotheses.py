@@ -128,7 +128,7 @@ class TestDrops:
     def test_what_only_one_value_was_measured_in_does_not_count(self):
         # Year costs more, and only one method was tried on it: the methods do not differ for that.
         study = make_study(methods=("wu24", "qrhead"), questions=("hq_state", "inc_year"), lengths=(512,), levels=(5,))
-        ablation = make_ablation(study, 12, baseline=1.0, top=lambda method, k: 1.0)
+        ablation = make_ablation(study, 12, baseline=1.0, top=1.0)
         costly = (ablation["question"] == "inc_year") & (ablation["source"] == "method")
         ablation.loc[costly, "correct"] = False
         held = ablation[~(costly & (ablation["method"] == "wu24"))]
@@ -139,7 +139,7 @@ class TestDrops:
     def test_sets_are_compared_at_the_size_that_all_have(self):
         """Wu24 tells 3 heads apart at level 5; the 3 first of QRHead were ablated for that, and cost nothing."""
         study = make_study(methods=("wu24", "qrhead"), lengths=(512, 1024), levels=(5,))
-        ablation = make_ablation(study, 12, baseline=1.0, top=lambda method, k: 0.5)
+        ablation = make_ablation(study, 12, baseline=1.0, top=0.5)
         top = ablation["source"] == "method"
         ablation.loc[ablation["method"] == "wu24", "size"] = 3
         equal = ablation[top & (ablation["method"] == "qrhead")].assign(source="equal", k=3, size=3, correct=True)
@@ -182,11 +182,11 @@ class TestDrops:
         found = []
         for seed in range(6):
             study = make_study(methods=("wu24",), lengths=(512,), levels=(5,))
-            ablation = make_ablation(study, 12, seed=seed, top=lambda method, k: 0.6)
+            ablation = make_ablation(study, 12, seed=seed, top=0.6)
             measured = drops.from_rows(ablation, 0, 50)
             rows = [
                 row
-                for row in hypotheses._drops(study, measured)
+                for row in hypotheses._drops(study, measured.units)
                 if row["dimension"] == "question" and row["a"] is not None and row["k"] == 5
             ]
             found += [row["p"] for row in rows]

@@ -22,7 +22,7 @@ def results(top, study=STUDY, documents=20, **more):
     """Ablation rows of both interventions; ``top`` gives the accuracy with the top heads ablated under each."""
     return pd.concat(
         [
-            make_ablation(study, documents, top=lambda method, k, right=right: right, intervention=name, **more)
+            make_ablation(study, documents, top=right, intervention=name, **more)
             for name, right in zip(HOW, top, strict=True)
         ],
         ignore_index=True,
