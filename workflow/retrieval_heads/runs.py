@@ -40,7 +40,7 @@ def begin(folder: Path = Path(".snakemake")) -> None:
     runs = folder.absolute() / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     file = runs / f"{platform.node()}.{secrets.token_hex(6)}"
-    held = file.open("w")
+    held = file.open("w", encoding="utf-8")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -94,7 +94,7 @@ def is_over() -> bool:
 def _is_free(file: Path) -> bool:
     """Whether the run of a file has ended."""
     try:
-        with file.open() as opened:
+        with file.open(encoding="utf-8") as opened:
             fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return os.fstat(opened.fileno()).st_size > 0
     except FileNotFoundError:
