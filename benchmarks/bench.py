@@ -293,7 +293,7 @@ def _clocks() -> tuple[float, float]:
 
 
 def plain_pass(setup: Setup) -> tuple[float, float]:
-    """Seconds of a plain pass, the unit of the default study: wall and processor time, medians of 5."""
+    """Seconds of a plain pass, the unit of the default study: wall and processor time, medians of five."""
     model = setup.model()
     ids = torch.tensor([list(setup.group(2 * PLAIN)["input_ids"].iloc[0][:PLAIN])])
     clocks = []

@@ -4,8 +4,7 @@ Run in the project's environment: python benchmarks/wordings.py [SETTING ...]
 
 Takes the settings of wordings.yaml, each a change of the default study, and asks all questions about as many test
 documents as stand there. The seeds are not the study's, for nothing may be chosen on the documents that its results are
-about; where a setting names the study's own as well, that is shown and decides nothing. Prints a table in Markdown, and
-keeps it in wordings.md; settings that are measured alone replace their rows there.
+about. Prints a table in Markdown, and keeps it in wordings.md; settings that are measured alone replace their rows.
 """
 
 import os
