@@ -1,6 +1,5 @@
 """What every job does around its work: a log, progress with an estimate, one clear sentence when it fails."""
 
-import gc
 import logging
 import os
 import platform
@@ -45,8 +44,6 @@ def job(snakemake) -> Iterator[None]:
     logging.captureWarnings(True)
     log.setLevel(logging.INFO)
     log.addHandler(screen)
-    # What is loaded by now stays: statsmodels would have it searched for garbage at each of many corrections.
-    gc.freeze()
     try:
         with _ending_with_its_run():
             yield
