@@ -1,12 +1,10 @@
 # Which attention heads of a language model fetch a fact from a long context?
 # One file in rules/ for each stage, in the order of the workflow; every output goes to results/{study}.
 
-import contextlib
 import os
 import sys
 from pathlib import Path
 
-import psutil
 from snakemake.utils import min_version
 
 min_version("9.12")
@@ -55,12 +53,6 @@ include: "rules/report.smk"
 
 
 onstart:
-    # Interrupted, Snakemake would wait for its jobs.
-    def end_jobs():
-        for process in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                process.terminate()
-
     runs.end_on_signals(end_jobs)
 
 

@@ -1,9 +1,11 @@
 # Helpers for all rules: the checked config, where outputs go, what code a rule depends on.
 
+import contextlib
 import math
 import os
 import re
 
+import psutil
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -37,6 +39,14 @@ try:
     }
 except StudyError as error:
     raise WorkflowError(str(error))
+
+
+def end_jobs():
+    """End what this process has started: interrupted, Snakemake would wait for it."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+
 
 OUT = f"{config['results']}/{config['study']}"
 MODELS = f"{config['results']}/models"
