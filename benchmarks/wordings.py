@@ -97,7 +97,7 @@ def main(names: list[str]) -> None:
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     about = (
         f"By `python benchmarks/wordings.py`, on {machine()}, in float32:\n"
-        f"right answers of the default study's model, with all its heads, about {settings['documents']} test documents. "
+        f"right answers of the default study's model, with all its heads, about {settings['documents']} documents. "
         "What each setting\nchanges stands in [wordings.yaml](wordings.yaml)."
     )
     with whole_file(PAGE) as file:

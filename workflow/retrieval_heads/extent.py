@@ -35,7 +35,10 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
         everywhere = one["scope"] == "all"
         for length in ablated_lengths(config, name):
             once, rows = passes_over(length), asked_of * depths * stated * sets
-            passes += rows * _ROW * once if everywhere else asked_of * depths * once + rows * _ASKED * asked / length * once
+            if everywhere:
+                passes += rows * _ROW * once
+            else:
+                passes += (asked_of * depths + rows * _ASKED * asked / length) * once
             passes += asked_of * answering[length]
             passes += sets * passes_over(_GUARD_TOKENS) * (_ROW if everywhere else _GUARD_SCORED)
     return passes
