@@ -96,9 +96,9 @@ def main(names: list[str]) -> None:
     lines = [rows[0].keys(), ["---", *["---:"] * (len(rows[0]) - 1)], *(row.values() for row in rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     about = (
-        f"By `python benchmarks/wordings.py`, on {machine()}, in float32: right answers of the default study's model "
-        f"with all its heads,\nabout {settings['documents']} test documents. What each setting changes stands in "
-        "[wordings.yaml](wordings.yaml)."
+        f"By `python benchmarks/wordings.py`, on {machine()}, in float32:\n"
+        f"right answers of the default study's model, with all its heads, about {settings['documents']} documents. "
+        "What each setting\nchanges stands in [wordings.yaml](wordings.yaml)."
     )
     with whole_file(PAGE) as file:
         file.write_text(f"# Wordings\n\n{about}\n\n{table}\n", encoding="utf-8")

@@ -38,7 +38,7 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
             if everywhere:
                 passes += rows * _ROW * once
             else:
-                passes += asked_of * depths * once + rows * _ASKED * asked / length * once
+                passes += (asked_of * depths + rows * _ASKED * asked / length) * once
             passes += asked_of * answering[length]
             passes += sets * passes_over(_GUARD_TOKENS) * (_ROW if everywhere else _GUARD_SCORED)
     return passes
