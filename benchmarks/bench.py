@@ -415,10 +415,10 @@ def machine() -> str:
 
 def as_markdown(table: pd.DataFrame) -> str:
     """The table as a page shows it."""
-    lines = ["| Measured | Value | Goal | From |", "| --- | ---: | ---: | --- |"]
+    lines = ["| Measured | Value | Goal | From | When, and in what |", "| --- | ---: | ---: | --- | --- |"]
     for row in table.itertuples():
         value = f"{row.value:.1e}" if row.value < 1e-3 else f"{row.value:.2f}" if row.value < 20 else f"{row.value:.0f}"
-        cells = (row.what, f"{value} {row.unit}", row.goal, row.detail)
+        cells = (row.what, f"{value} {row.unit}", row.goal, row.detail, f"{row.measured}, {row.dtype}")
         lines.append("| " + " | ".join(cell.strip() for cell in cells) + " |")
     return "\n".join(lines)
 
@@ -434,7 +434,7 @@ def main(names: list[str]) -> None:
         for measured in PARTS[name](setup):
             rows.append(asdict(measured))
             print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
-        keep(pd.DataFrame(rows).assign(machine=machine(), measured=f"{datetime.now():%Y-%m-%d}"))
+        keep(pd.DataFrame(rows).assign(machine=machine(), dtype="float32", measured=f"{datetime.now():%Y-%m-%d}"))
     print(PAGE.read_text(encoding="utf-8"))
 
 
@@ -446,7 +446,7 @@ def keep(new: pd.DataFrame) -> None:
     new = new.sort_values("part", key=lambda parts: parts.map(list(PARTS).index), kind="stable", ignore_index=True)
     with whole_file(RESULTS) as file:
         new.to_parquet(file, index=False)
-    shown = f"By `make bench`, on {machine()}, in float32, medians of {PAIRS} pairs.\n\n{as_markdown(new)}\n"
+    shown = f"By `make bench`, on {machine()}, medians of {PAIRS} pairs.\n\n{as_markdown(new)}\n"
     PAGE.write_text(f"# Speed\n\n{shown}", encoding="utf-8")
     before, mark, rest = README.read_text(encoding="utf-8").partition("<!-- benchmarks/results.md -->\n")
     README.write_text(f"{before}{mark}{shown}{rest[rest.index('<!-- end -->') :]}", encoding="utf-8")
