@@ -20,7 +20,7 @@ from retrieval_heads.config import (
 )
 from retrieval_heads.declared import describe_methods, report_tables
 from retrieval_heads.errors import StudyError
-from retrieval_heads.extent import plain_passes
+from retrieval_heads.extent import GUARD_TOKENS, plain_passes
 from retrieval_heads.identity import model_content, model_folder
 from retrieval_heads.loading import loaded_bytes
 from retrieval_heads.provenance import code_digest
@@ -195,8 +195,6 @@ def shown_interventions():
 
 # Minutes for a context of 1,000 tokens and a gigabyte of weights: half the speed that an A100 should reach.
 MINUTES_PER_CONTEXT = 0.01 / 60
-# Tokens of the guard's prose, with the first token that many models want.
-GUARD_TOKENS = 257
 # How many documents of a split a table of the user's holds is known once it is read.
 DOCUMENTS_OF_A_TABLE = 200
 

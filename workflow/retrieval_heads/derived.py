@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from retrieval_heads import tables
-from retrieval_heads.tables import HEAD_SET, HEAD_SET_KEY, HEAD_SET_NULLABLE, INTERVENTION, Table
+from retrieval_heads.tables import HEAD_SET, HEAD_SET_KEY, HEAD_SET_NULLABLE, INTERVENTION, INTERVENTION_COLUMNS, Table
 
 _text, _int, _float = pa.string(), pa.int32(), pa.float64()
 
@@ -244,7 +244,7 @@ TESTS = Table(
     nullable=frozenset(
         {
             # A test of rankings is about no ablation.
-            *(name for name, _ in INTERVENTION),
+            *INTERVENTION_COLUMNS,
             "grid",
             "a",
             "b",

@@ -15,9 +15,9 @@ from retrieval_heads.derived import MEAN_DROPS
 from retrieval_heads.seeds import generator
 from retrieval_heads.statistics import LEVEL, Estimate, bootstrap_weights, mean_of_intervals, newcombe, widened
 from retrieval_heads.study import CELL
+from retrieval_heads.tables import INTERVENTION_COLUMNS
 
-_INTERVENTION = ["intervention", "mode", "scope"]
-_CUT = [*_INTERVENTION, *CELL, "method", "k", "size"]
+_CUT = [*INTERVENTION_COLUMNS, *CELL, "method", "k", "size"]
 _KIND = ["source", "matching"]
 _ABLATED = ["method", "equal", "random"]
 _GROUPINGS = ("model", "method", "question", "category", "context_length")
@@ -161,9 +161,9 @@ def mean_drops(drops: Drops, categories: Mapping[str, str]) -> pd.DataFrame:
     found = []
     for grouping in ("all", *_GROUPINGS):
         for by_level in (True, False):
-            by = [*_INTERVENTION, grouping, *_KIND, *(["k"] if by_level else [])]
+            by = [*INTERVENTION_COLUMNS, grouping, *_KIND, *(["k"] if by_level else [])]
             # Over all levels a set counts once, though it be the top set of several.
-            each = rows if by_level else rows.drop_duplicates([*CELL, *_INTERVENTION, "method", "size", *_KIND])
+            each = rows if by_level else rows.drop_duplicates([*CELL, *INTERVENTION_COLUMNS, "method", "size", *_KIND])
             for key, group in each.groupby(by, dropna=False, sort=True):
                 intervention, mode, scope, value, source, matching, *k = key
                 estimate = drops.mean(drops.rows.index.isin(group.index))

@@ -24,9 +24,9 @@ from retrieval_heads.statistics import (
     paired_test,
     wilson,
 )
-from retrieval_heads.tables import Table
+from retrieval_heads.tables import INTERVENTION_COLUMNS, Table
 
-_CELL = ("model", "question", "context_length", "intervention", "mode", "scope")
+_CELL = ("model", "question", "context_length", *INTERVENTION_COLUMNS)
 _SET = ("source", "method", "matching", "draw", "k")
 _POOLINGS = ((), ("question",), ("context_length",), ("question", "context_length"))
 

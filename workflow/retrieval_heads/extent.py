@@ -11,8 +11,11 @@ _ASKED = 0.45
 """The same in the other scopes, beyond the context that is run once for all: as a share of a pass over the most tokens
 that question and answer may have."""
 
-_GUARD_TOKENS, _GUARD_SCORED = 257, 0.5
-"""Tokens that the guard reads, and which share of them behind all that is read with no head ablated."""
+GUARD_TOKENS = 257
+"""Tokens of the guard's prose, with the first token that many models want."""
+
+_GUARD_SCORED = 0.5
+"""Which share of them is behind all that is read with no head ablated, beyond scope ``all``."""
 
 
 def plain_passes(config: dict, documents_of_a_table: int) -> float:
@@ -40,5 +43,5 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
             else:
                 passes += (asked_of * depths + rows * _ASKED * asked / length) * once
             passes += asked_of * answering[length]
-            passes += sets * passes_over(_GUARD_TOKENS) * (_ROW if everywhere else _GUARD_SCORED)
+            passes += sets * passes_over(GUARD_TOKENS) * (_ROW if everywhere else _GUARD_SCORED)
     return passes

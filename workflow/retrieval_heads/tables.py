@@ -152,6 +152,7 @@ HEAD_SET_NULLABLE = frozenset({"method", "matching", "draw", "matched"})
 
 # How it was ablated: an intervention, under the name that the config gives it, is a mode and a scope.
 INTERVENTION = (("intervention", _text), ("mode", _text), ("scope", _text))
+INTERVENTION_COLUMNS = tuple(name for name, _ in INTERVENTION)
 
 HEAD_SETS = Table(
     "head_sets",
