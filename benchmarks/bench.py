@@ -30,22 +30,23 @@ import torch
 sys.path.insert(0, "workflow")
 
 from eager import EagerScoring
-from retrieval_heads.ablation import ablate_prompts
-from retrieval_heads.budget import Budget
-from retrieval_heads.config import complete, interventions
-from retrieval_heads.documents import make_documents
-from retrieval_heads.extent import plain_passes
-from retrieval_heads.haystack import load_haystack
-from retrieval_heads.head_sets import choose_head_sets
-from retrieval_heads.identity import model_content, model_folder
-from retrieval_heads.method import make_methods
-from retrieval_heads.model import load_model, load_tokenizer, prepare_model
-from retrieval_heads.pace import PLAIN
-from retrieval_heads.prompts import Builder, group_by_context, usable
-from retrieval_heads.rankings import rank_heads
+from retrieval_heads.ablation.head_sets import choose_head_sets
+from retrieval_heads.ablation.running import ablate_prompts
+from retrieval_heads.analysis.rankings import rank_heads
+from retrieval_heads.atomic_write import whole_file
+from retrieval_heads.data.documents import make_documents
+from retrieval_heads.data.haystack import load_haystack
+from retrieval_heads.data.prompts import Builder
+from retrieval_heads.data.selection import group_by_context, usable
+from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.extent import plain_passes
+from retrieval_heads.engine.pace import PLAIN
+from retrieval_heads.methods import make_methods
+from retrieval_heads.methods._scoring import score_documents, score_split
+from retrieval_heads.model.identity import model_content, model_folder
+from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
 from retrieval_heads.reading import read_yaml
-from retrieval_heads.scoring import score_documents, score_split
-from retrieval_heads.whole import whole_file
+from retrieval_heads.study.config import complete, interventions
 
 RESULTS = Path(__file__).parent / "results.parquet"
 PAGE, README = RESULTS.with_suffix(".md"), Path("README.md")

@@ -20,10 +20,10 @@ import yaml
 sys.path.insert(0, "workflow")
 
 from bench import Setup, machine
-from retrieval_heads.ablation import ablate_prompts
-from retrieval_heads.prompts import group_by_context
+from retrieval_heads.ablation.running import ablate_prompts
+from retrieval_heads.atomic_write import whole_file
+from retrieval_heads.data.selection import group_by_context
 from retrieval_heads.reading import read_yaml
-from retrieval_heads.whole import whole_file
 
 SETTINGS = Path(__file__).with_suffix(".yaml")
 PAGE = Path(__file__).with_suffix(".md")

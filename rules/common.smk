@@ -9,20 +9,20 @@ import psutil
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-from retrieval_heads import folder
-from retrieval_heads.config import (
+from retrieval_heads import plugins
+from retrieval_heads.study.config import (
     ablated_lengths,
-    check_surroundings,
     complete,
     head_sets,
     interventions,
     require_one_file,
 )
-from retrieval_heads.declared import describe_methods, report_tables
+from retrieval_heads.preflight import check_surroundings
+from retrieval_heads.plugins import describe_methods, report_tables
 from retrieval_heads.errors import StudyError
-from retrieval_heads.extent import GUARD_TOKENS, plain_passes
-from retrieval_heads.identity import model_content, model_folder
-from retrieval_heads.loading import loaded_bytes
+from retrieval_heads.engine.extent import GUARD_TOKENS, plain_passes
+from retrieval_heads.model.identity import model_content, model_folder
+from retrieval_heads.model.guards import loaded_bytes
 from retrieval_heads.provenance import code_digest
 
 try:

@@ -1,4 +1,4 @@
-from retrieval_heads.documents import document_source
+from retrieval_heads.data.documents import document_source
 
 # What the model is asked, without what is only shown: a new label asks nothing anew.
 QUESTIONS = {
@@ -22,6 +22,8 @@ rule write_documents:
         documents=config["documents"],
         questions=QUESTIONS,
         seed=config["seed"],
-        code=code("write_documents.py", folder.files("documents")[config["documents"]["source"]]),
+        code=code(
+            "write_documents.py", plugins.files("data.documents")[config["documents"]["source"]]
+        ),
     script:
         "../workflow/scripts/write_documents.py"

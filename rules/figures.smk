@@ -30,6 +30,6 @@ for figure in FIGURES.values():
             figure=figure.name,
             config=shown_config(figure),
             methods=describe_methods(config["methods"]),
-            code=code("draw_figure.py", folder.files("figures")[figure.name]),
+            code=code("draw_figure.py", plugins.files("figures")[figure.name]),
         script:
             "../workflow/scripts/draw_figure.py"

@@ -1,4 +1,4 @@
-from retrieval_heads.model_sources import source_module
+from retrieval_heads.model.sources import source_module
 
 # Sources of the models that are not used where they lie.
 PREPARED = {

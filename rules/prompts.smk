@@ -1,4 +1,4 @@
-from retrieval_heads.haystack import haystack_files
+from retrieval_heads.data.haystack import haystack_files
 
 
 rule build_prompts:

@@ -1,6 +1,6 @@
 # In place of all stages from documents to ablation: results that others published.
 
-from retrieval_heads import published
+from retrieval_heads.exchange import published
 
 # All that is read of the config: a new label converts nothing anew.
 ASKED_OF_PUBLISHED = {

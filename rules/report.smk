@@ -58,6 +58,6 @@ rule write_findings:
     params:
         config=config,
         methods=describe_methods(config["methods"]),
-        code=code("write_findings.py", *folder.files("figures").values()),
+        code=code("write_findings.py", *plugins.files("figures").values()),
     script:
         "../workflow/scripts/write_findings.py"

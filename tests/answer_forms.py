@@ -1,4 +1,4 @@
-"""Real forms of answers, and what each is: the grammar of `retrieval_heads.answers`, told by examples.
+"""Real forms of answers, and what each is: the grammar of `retrieval_heads.data.answers`, told by examples.
 
 VERDICTS: what a model wrote, the true answer, and the outcome; under each, the kind of thing it is an example of.
 PLACES: texts in which «» mark the first place that states the answer; without marks the text does not state it.

@@ -6,10 +6,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from retrieval_heads import drops, effects, hypotheses, overlap, profiles
-from retrieval_heads.config import schema
-from retrieval_heads.rankings import placed
-from retrieval_heads.study import Study
+from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, overlap
+from retrieval_heads.analysis.rankings import placed
+from retrieval_heads.study.config import schema
+from retrieval_heads.study.study import Study
 from retrieval_heads.tables import GUARD
 
 ANALYSIS = {key: rule["default"] for key, rule in schema()["properties"]["analysis"]["properties"].items()}
@@ -214,7 +214,7 @@ def analyse(study, rankings, results, reliability=None):
         "ablation_summary": effects.summarise(results) if "doc_id" in results else results,
         "overlap": overlap.pairwise(rankings, study.top_k),
         "unions": overlap.unions(rankings, study.categories, study.top_k),
-        "profiles": profiles.profile_heads(rankings, study.top_k),
+        "profiles": head_profiles.profile_heads(rankings, study.top_k),
         "effects": found.effects,
         "against_random": found.against_random,
         "steps": found.steps,

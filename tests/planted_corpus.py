@@ -9,9 +9,9 @@ from pathlib import Path
 import yaml
 
 import planted
-from retrieval_heads.config import complete
-from retrieval_heads.documents import make_documents
-from retrieval_heads.haystack import load_haystack
+from retrieval_heads.data.documents import make_documents
+from retrieval_heads.data.haystack import load_haystack
+from retrieval_heads.study.config import complete
 
 
 def corpus(root: Path, study: str = "tiny") -> str:

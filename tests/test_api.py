@@ -14,9 +14,9 @@ from torch.utils.checkpoint import checkpoint
 
 from oracle import generate, plain, without_heads
 from retrieval_heads import tables
+from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.api import ablated, top_heads
 from retrieval_heads.errors import StudyError
-from retrieval_heads.rankings import placed
 from tiny_models import MODELS, VOCABULARY, llama, random_ids
 
 HEADS = [(0, 1), (1, 3), (1, 2), (2, 0)]

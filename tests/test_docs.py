@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retrieval_heads import derived, folder, tables
-from retrieval_heads.config import schema
-from retrieval_heads.method import HeadScorer
+from retrieval_heads import plugins, tables
+from retrieval_heads.methods import HeadScorer
+from retrieval_heads.study.config import schema
+from retrieval_heads.tables import analysis
 from rule_graph import picture
 
 ROOT = Path(__file__).parents[1]
@@ -81,8 +82,8 @@ def one_of(values):
 
 def method_parameters():
     """The same for the methods' parameters, which their classes declare."""
-    for name in folder.names("methods"):
-        module = folder.module("methods", name)
+    for name in plugins.names("methods"):
+        module = plugins.module("methods", name)
         (method,) = (
             value
             for _, value in inspect.getmembers(module, inspect.isclass)
@@ -148,7 +149,7 @@ def test_an_undocumented_key_is_noticed(place):
 
 def all_tables():
     found = [
-        value for module in (tables, derived) for value in vars(module).values() if isinstance(value, tables.Table)
+        value for module in (tables, analysis) for value in vars(module).values() if isinstance(value, tables.Table)
     ]
     return {table.name: table for table in [tables.documents_table([QUESTION]), *found]}
 

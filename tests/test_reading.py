@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval_heads.documents._table import read_table
-from retrieval_heads.documents.generator import load_templates
+from retrieval_heads.data.documents._table import read_table
+from retrieval_heads.data.documents.generator import load_templates
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import parse_json, read_json, read_yaml
 

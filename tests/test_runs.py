@@ -14,8 +14,8 @@ import pytest
 
 from projects import TINY
 from retrieval_heads import runs
+from retrieval_heads.atomic_write import whole_file, whole_folder
 from retrieval_heads.errors import StudyError
-from retrieval_heads.whole import whole_file, whole_folder
 
 WORKFLOW = Path(runs.__file__).parents[1]
 
@@ -165,8 +165,8 @@ class TestLock:
 JOB = """
 import sys, time
 from types import SimpleNamespace
-from retrieval_heads import runtime
-from retrieval_heads.whole import whole_file
+from retrieval_heads import job as runtime
+from retrieval_heads.atomic_write import whole_file
 runtime._LOOK_S, runtime._CLEAR_UP_S = 0.05, 0.2
 with runtime.job(SimpleNamespace(rule="make", wildcards=[], log=["job.log"])), whole_file("made") as made:
     print("begun", flush=True)

@@ -16,13 +16,13 @@ import torch
 from transformers import PreTrainedModel
 
 from retrieval_heads import tables
-from retrieval_heads.ablation import MODES
-from retrieval_heads.attention import AttentionCall, hooked
+from retrieval_heads.ablation.running import MODES
+from retrieval_heads.analysis.overlap import Ranking, grids
+from retrieval_heads.analysis.ties import told_apart
+from retrieval_heads.engine.attention import AttentionCall, hooked
+from retrieval_heads.engine.inference import head_grid
 from retrieval_heads.errors import StudyError
-from retrieval_heads.head_sets import Head, head_name
-from retrieval_heads.inference import head_grid
-from retrieval_heads.overlap import Ranking, grids
-from retrieval_heads.ties import told_apart
+from retrieval_heads.tables.heads import Head, head_name
 
 __all__ = ["ablated", "top_heads"]
 

@@ -1,8 +1,10 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import derived, drops, tables
-from retrieval_heads.derived import read_tables
-from retrieval_heads.runtime import job
+from retrieval_heads import tables
+from retrieval_heads.analysis import drops
+from retrieval_heads.job import job
+from retrieval_heads.tables import analysis
+from retrieval_heads.tables.analysis import read_tables
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -11,4 +13,4 @@ with job(snakemake):
     params = snakemake.params
     (results,) = read_tables(snakemake.input).values()
     means = drops.mean_drops(drops.of(results, params.seed, params.resamples), params.categories)
-    tables.write(means, snakemake.output[0], derived.MEAN_DROPS)
+    tables.write(means, snakemake.output[0], analysis.MEAN_DROPS)

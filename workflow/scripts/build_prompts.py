@@ -1,12 +1,12 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
-from retrieval_heads.haystack import DOCUMENTS, load_haystack
-from retrieval_heads.identity import unchanged_model
-from retrieval_heads.loading import require_trusted
-from retrieval_heads.model import load_tokenizer, require_context
-from retrieval_heads.prompts import Builder
-from retrieval_heads.runtime import job
+from retrieval_heads.data.haystack import DOCUMENTS, load_haystack
+from retrieval_heads.data.prompts import Builder
+from retrieval_heads.job import job
+from retrieval_heads.model.guards import require_trusted
+from retrieval_heads.model.identity import unchanged_model
+from retrieval_heads.model.loading import load_tokenizer, require_context
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

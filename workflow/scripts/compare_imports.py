@@ -1,8 +1,9 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import derived, tables
-from retrieval_heads.imports import compare
-from retrieval_heads.runtime import job
+from retrieval_heads import tables
+from retrieval_heads.exchange.external_lists import compare
+from retrieval_heads.job import job
+from retrieval_heads.tables import analysis
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,4 +11,4 @@ if TYPE_CHECKING:
 with job(snakemake):
     rankings = tables.read(snakemake.input.rankings, tables.RANKINGS)
     found = compare(rankings, snakemake.params.imports, snakemake.params.top_k)
-    tables.write(found, snakemake.output[0], derived.IMPORTS)
+    tables.write(found, snakemake.output[0], analysis.IMPORTS)

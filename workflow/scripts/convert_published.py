@@ -1,7 +1,9 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import derived, published, tables
-from retrieval_heads.runtime import job
+from retrieval_heads import tables
+from retrieval_heads.exchange import published
+from retrieval_heads.job import job
+from retrieval_heads.tables import analysis
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -9,4 +11,4 @@ if TYPE_CHECKING:
 with job(snakemake):
     rankings, ablation_summary = published.convert(snakemake.params.config)
     tables.write(rankings, snakemake.output.rankings, tables.RANKINGS)
-    tables.write(ablation_summary, snakemake.output.ablation_summary, derived.ABLATION_SUMMARY)
+    tables.write(ablation_summary, snakemake.output.ablation_summary, analysis.ABLATION_SUMMARY)

@@ -1,10 +1,10 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import figures
-from retrieval_heads.derived import read_tables
 from retrieval_heads.figures import style
-from retrieval_heads.runtime import job
-from retrieval_heads.study import Study
+from retrieval_heads.job import job
+from retrieval_heads.study.study import Study
+from retrieval_heads.tables.analysis import read_tables
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

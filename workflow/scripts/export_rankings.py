@@ -1,8 +1,8 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
-from retrieval_heads.exports import export_rankings
-from retrieval_heads.runtime import job
+from retrieval_heads.exchange.exports import export_rankings
+from retrieval_heads.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

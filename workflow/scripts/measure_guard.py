@@ -2,11 +2,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
-from retrieval_heads.budget import Budget
-from retrieval_heads.guard import measure_guard, prose_ids
-from retrieval_heads.identity import unchanged_model
-from retrieval_heads.model import load_model, load_tokenizer, made_with
-from retrieval_heads.runtime import job
+from retrieval_heads.ablation.guard import measure_guard, prose_ids
+from retrieval_heads.engine.budget import Budget
+from retrieval_heads.job import job
+from retrieval_heads.model.identity import unchanged_model
+from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -1,8 +1,9 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import derived, tables
-from retrieval_heads.overlap import pairwise, unions
-from retrieval_heads.runtime import job
+from retrieval_heads import tables
+from retrieval_heads.analysis.overlap import pairwise, unions
+from retrieval_heads.job import job
+from retrieval_heads.tables import analysis
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -10,5 +11,5 @@ if TYPE_CHECKING:
 with job(snakemake):
     params = snakemake.params
     rankings = tables.read(snakemake.input[0], tables.RANKINGS)
-    tables.write(pairwise(rankings, params.top_k), snakemake.output.overlap, derived.OVERLAP)
-    tables.write(unions(rankings, params.categories, params.top_k), snakemake.output.unions, derived.UNIONS)
+    tables.write(pairwise(rankings, params.top_k), snakemake.output.overlap, analysis.OVERLAP)
+    tables.write(unions(rankings, params.categories, params.top_k), snakemake.output.unions, analysis.UNIONS)

@@ -3,9 +3,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from retrieval_heads import derived, tables
-from retrieval_heads.reliability import split_half
-from retrieval_heads.runtime import job, progress, units
+from retrieval_heads import tables
+from retrieval_heads.analysis.reliability import split_half
+from retrieval_heads.job import job, progress, units
+from retrieval_heads.tables import analysis
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -29,4 +30,4 @@ with job(snakemake):
                         tables.read_all(scores, tables.SCORES), documents, params.splits, params.seed, params.top_k
                     )
                 )
-    tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], derived.RELIABILITY)
+    tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], analysis.RELIABILITY)

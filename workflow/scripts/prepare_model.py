@@ -1,8 +1,8 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads.identity import unchanged
-from retrieval_heads.model import prepare_model
-from retrieval_heads.runtime import job, log
+from retrieval_heads.job import job, log
+from retrieval_heads.model.identity import unchanged
+from retrieval_heads.model.loading import prepare_model
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -1,14 +1,14 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
-from retrieval_heads.budget import Budget
-from retrieval_heads.identity import unchanged_model
-from retrieval_heads.method import make_methods
-from retrieval_heads.model import load_model, load_tokenizer, made_with
-from retrieval_heads.pace import tell_time
-from retrieval_heads.prompts import usable
-from retrieval_heads.runtime import job, shard
-from retrieval_heads.scoring import score_split
+from retrieval_heads.data.selection import usable
+from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.pace import tell_time
+from retrieval_heads.job import job, shard
+from retrieval_heads.methods import make_methods
+from retrieval_heads.methods._scoring import score_split
+from retrieval_heads.model.identity import unchanged_model
+from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

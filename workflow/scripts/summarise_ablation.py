@@ -1,11 +1,13 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import derived, effects, tables
-from retrieval_heads.runtime import job
+from retrieval_heads import tables
+from retrieval_heads.analysis import effects
+from retrieval_heads.job import job
+from retrieval_heads.tables import analysis
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
     ablation = tables.read(snakemake.input[0], tables.ABLATION)
-    tables.write(effects.summarise(ablation), snakemake.output[0], derived.ABLATION_SUMMARY)
+    tables.write(effects.summarise(ablation), snakemake.output[0], analysis.ABLATION_SUMMARY)

@@ -1,10 +1,12 @@
 from typing import TYPE_CHECKING
 
-from retrieval_heads import derived, drops, tables
-from retrieval_heads.derived import read_tables
-from retrieval_heads.hypotheses import hypotheses
-from retrieval_heads.runtime import job
-from retrieval_heads.study import Study
+from retrieval_heads import tables
+from retrieval_heads.analysis import drops
+from retrieval_heads.analysis.hypotheses import hypotheses
+from retrieval_heads.job import job
+from retrieval_heads.study.study import Study
+from retrieval_heads.tables import analysis
+from retrieval_heads.tables.analysis import read_tables
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -21,4 +23,4 @@ with job(snakemake):
         drops.of(results, study.seed, study.resamples),
         found.get("reliability"),
     )
-    tables.write(tested, snakemake.output[0], derived.TESTS)
+    tables.write(tested, snakemake.output[0], analysis.TESTS)

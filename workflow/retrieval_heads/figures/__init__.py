@@ -15,15 +15,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from retrieval_heads import folder
-from retrieval_heads.declared import declared, meets
+from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
+from retrieval_heads.plugins import declared, meets
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from retrieval_heads.study import Study
+    from retrieval_heads.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Declaration:
 def declarations() -> dict[str, Declaration]:
     """All figures by name, without importing them."""
     found = {}
-    for name, path in folder.files("figures").items():
+    for name, path in plugins.files("figures").items():
         if name != "style":  # what all figures share
             values = declared(path)
             found[name] = Declaration(name, values["TITLE"], values["SECTION"], values["TABLES"], values["NEEDS"])
@@ -71,8 +71,8 @@ def note_in(file: Path) -> str | None:
 def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A figure of the headline intervention, which it names where it is about ablation."""
     # Imported here, as the Snakefile asks for declarations where there is no plotting library.
-    from retrieval_heads.derived import of_intervention
     from retrieval_heads.figures import style
+    from retrieval_heads.tables.analysis import of_intervention
 
     if not declarations()[name].of_ablation:
         return load(name).draw(tables, study)
@@ -91,4 +91,4 @@ def load(name: str) -> ModuleType:
     """
     if name not in declarations():
         raise StudyError(f"figures: there is no figure {name}; choose from {', '.join(declarations())}.")
-    return folder.module("figures", name)
+    return plugins.module("figures", name)

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
-from retrieval_heads import profiles
+from retrieval_heads.analysis import head_profiles
 from retrieval_heads.figures import style
-from retrieval_heads.head_sets import head_name
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
+from retrieval_heads.tables.heads import head_name
 
 Head = tuple[int, int]
 
@@ -38,7 +38,7 @@ class Grid:
 
 def grids(table: pd.DataFrame, study: Study) -> list[Grid]:
     """The grids of the profiles table, in the order of the study's models."""
-    names = profiles.of(table, "model").drop_duplicates("value").set_index("value")["grid"]
+    names = head_profiles.of(table, "model").drop_duplicates("value").set_index("value")["grid"]
     models: dict[str, list[str]] = {}
     for model in study.order("model", names.index):
         models.setdefault(names[model], []).append(study.label("model", model))
@@ -50,12 +50,12 @@ def grids(table: pd.DataFrame, study: Study) -> list[Grid]:
 
 
 def each_method(
-    table: pd.DataFrame, study: Study, dimension: str = profiles.ALL
+    table: pd.DataFrame, study: Study, dimension: str = head_profiles.ALL
 ) -> Iterator[tuple[Grid, str, str, pd.DataFrame]]:
     """For each grid and method: grid, method, what to call the two in a title, and their rows of one dimension."""
     found = grids(table, study)
     for grid in found:
-        rows = profiles.of(table, dimension, grid=grid.name)
+        rows = head_profiles.of(table, dimension, grid=grid.name)
         for method in study.order("method", rows["method"]):
             label = study.label("method", method) + (f" ({grid.models})" if len(found) > 1 else "")
             yield grid, method, label, rows[rows["method"] == method]

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MultipleLocator
 
 from retrieval_heads.figures import style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 MEASURES = {"jaccard": "Jaccard", "rbo": "Rank-biased overlap", "spearman": "Spearman's correlation"}
 """What the overlap table measures of two rankings, and how to write it."""

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads import profiles
+from retrieval_heads.analysis import head_profiles
+from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.figures import _heads, style
-from retrieval_heads.study import Study
-from retrieval_heads.ties import told_apart
+from retrieval_heads.study.study import Study
 
 TITLE = "Heads that all methods agree on, and the nearest misses"
 SECTION = "consensus"
@@ -23,12 +23,12 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     titles, lists, sources = [], [], []
     grids = _heads.grids(tables["profiles"], study)
     for grid in grids:
-        rows = profiles.of(tables["profiles"], grid=grid.name)
-        ranks = profiles.mean_ranks(rows, "method")
+        rows = head_profiles.of(tables["profiles"], grid=grid.name)
+        ranks = head_profiles.mean_ranks(rows, "method")
         if ranks.shape[1] < 2 or ranks.empty:
             continue
         k = study.consensus_k(grid.heads)
-        agreed = profiles.consensus(rows, k)
+        agreed = head_profiles.consensus(rows, k)
         worst = ranks.max(axis=1).to_frame("worst")
         first = told_apart(worst.loc[agreed.index], ["worst"], [True], _AGREED).index
         misses = told_apart(worst.drop(agreed.index), ["worst"], [True], _MISSES).index

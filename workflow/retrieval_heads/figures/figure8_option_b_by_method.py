@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from retrieval_heads.figures import style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "Accuracy as heads are cut, by method"
 SECTION = "ablation"

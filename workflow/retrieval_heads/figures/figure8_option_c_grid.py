@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from retrieval_heads.derived import at
 from retrieval_heads.figures import style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
+from retrieval_heads.tables.analysis import at
 
 TITLE = "Accuracy as heads are cut, every method and question"
 SECTION = "ablation"

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads import profiles
+from retrieval_heads.analysis import head_profiles
+from retrieval_heads.analysis.overlap import grid_names
 from retrieval_heads.figures import _heads, style
-from retrieval_heads.overlap import grid_names
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "The most volatile heads, and the most stable of the top heads"
 SECTION = "volatility"
@@ -26,8 +26,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     for grid, method, label, rows in _heads.each_method(tables["profiles"], study):
         if (rows["configurations"] > 1).all():
             ranks = rankings[(rankings["grid"] == grid.name) & (rankings["method"] == method)]
-            panels.append((f"{label}: most volatile", profiles.volatile(rows, _HEADS), grid, method, ranks))
-            stable = profiles.stable(rows, study.top_k_of(grid.heads), _HEADS)
+            panels.append((f"{label}: most volatile", head_profiles.volatile(rows, _HEADS), grid, method, ranks))
+            stable = head_profiles.stable(rows, study.top_k_of(grid.heads), _HEADS)
             panels.append((f"{label}: most stable top heads", stable, grid, method, ranks))
     panels = [panel for panel in panels if len(panel[1])]
     if not panels:

@@ -6,9 +6,9 @@ from itertools import combinations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads import profiles
+from retrieval_heads.analysis import head_profiles
 from retrieval_heads.figures import _heads, style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "Heads whose rank differs most between two models"
 SECTION = "model_differences"
@@ -20,7 +20,7 @@ _HEADS = 10
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: the heads that differ most, their mean rank in each of the two models, and the difference."""
-    ranked = profiles.of(tables["profiles"], "model")
+    ranked = head_profiles.of(tables["profiles"], "model")
     models = study.order("model", ranked["value"])
     for pair in combinations(models, 2):
         panels = list(_panels(tables["profiles"], study, pair, named=len(models) > 2))
@@ -34,7 +34,7 @@ def _panels(table: pd.DataFrame, study: Study, pair: tuple[str, str], named: boo
     for grid, method, _, rows in _heads.each_method(table, study, "model"):
         if set(pair) <= set(rows["value"]):
             k = study.specialist_k(grid.heads)
-            found = profiles.differences(rows, *pair, k, _HEADS)
+            found = head_profiles.differences(rows, *pair, k, _HEADS)
             if len(found):
                 yield study.label("method", method) + (f": {names}" if named else ""), found, grid, rows, k
 

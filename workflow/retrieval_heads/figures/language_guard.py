@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from retrieval_heads.derived import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_at
 from retrieval_heads.figures import style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
+from retrieval_heads.tables.analysis import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_at
 
 TITLE = "Log-probability of prose as heads are ablated"
 SECTION = "ablation"

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from retrieval_heads.analysis.overlap import grids, top_heads
 from retrieval_heads.figures import style
-from retrieval_heads.overlap import grids, top_heads
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "Layers of the top heads, by method"
 SECTION = "layers"

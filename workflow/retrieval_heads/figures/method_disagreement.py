@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads import profiles
+from retrieval_heads.analysis import head_profiles
+from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.figures import _heads, style
-from retrieval_heads.study import Study
-from retrieval_heads.ties import told_apart
+from retrieval_heads.study.study import Study
 
 TITLE = "Heads that methods rank most differently"
 SECTION = "consensus"
@@ -22,16 +22,16 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: of its top heads those that fall furthest with another method, with all their mean ranks."""
     panels = []
     for grid, method, label, rows in _heads.each_method(tables["profiles"], study):
-        every = profiles.of(tables["profiles"], grid=grid.name)
-        top = profiles.leading(rows, study.top_k_of(grid.heads))
-        heads = most_different(profiles.mean_ranks(every, "method"), method, top, _HEADS)
+        every = head_profiles.of(tables["profiles"], grid=grid.name)
+        top = head_profiles.leading(rows, study.top_k_of(grid.heads))
+        heads = most_different(head_profiles.mean_ranks(every, "method"), method, top, _HEADS)
         if heads:
             panels.append((f"Top with {label}", heads, grid, every))
     if not panels:
         return style.note("No top head of one method has a lower rank with another.")
     figure, axes = _heads.panels([title for title, *_ in panels], [heads for _, heads, *_ in panels], row=0.2, pad=6)
     for ax, (_, heads, grid, every) in zip(axes, panels, strict=True):
-        ranks = profiles.mean_ranks(every, "method").loc[heads]
+        ranks = head_profiles.mean_ranks(every, "method").loc[heads]
         ax.hlines(range(len(heads)), ranks.min(axis=1), ranks.max(axis=1), color=style.RANDOM, linewidth=1, zorder=1)
         methods = study.order("method", ranks.columns)
         for method, shift in zip(methods, _heads.shifts(len(methods)) / 2, strict=True):

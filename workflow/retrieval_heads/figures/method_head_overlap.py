@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from retrieval_heads.figures import _overlap, style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "Overlap of the top heads of each two methods"
 SECTION = "agreement"

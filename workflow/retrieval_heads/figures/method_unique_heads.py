@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from retrieval_heads import profiles
+from retrieval_heads.analysis import head_profiles
 from retrieval_heads.figures import _heads, style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "Top heads that methods share, and those that one alone has"
 SECTION = "agreement"
@@ -26,7 +26,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """
     panels = []
     for grid in _heads.grids(tables["profiles"], study):
-        rows = profiles.of(tables["profiles"], grid=grid.name)
+        rows = head_profiles.of(tables["profiles"], grid=grid.name)
         sets = {
             method: frozenset(zip(heads["layer"], heads["head"], strict=True))
             for method, heads in rows[rows["top_share"] > 0].groupby("method")

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from retrieval_heads.derived import at_level
+from retrieval_heads.analysis.overlap import unequal_totals
 from retrieval_heads.figures import _drops, style
-from retrieval_heads.overlap import unequal_totals
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
+from retrieval_heads.tables.analysis import at_level
 
 TITLE = "Drop of accuracy in each model"
 SECTION = "models"

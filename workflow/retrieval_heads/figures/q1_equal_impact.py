@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from retrieval_heads.figures import _drops, style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "Drop of accuracy for each question, at every number of heads"
 SECTION = "q1"

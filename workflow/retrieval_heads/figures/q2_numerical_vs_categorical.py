@@ -7,12 +7,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from retrieval_heads.analysis.statistics import mean_interval
 from retrieval_heads.figures import _overlap, style
-from retrieval_heads.hypotheses import HEAD_OVERLAP
 from retrieval_heads.seeds import generator
-from retrieval_heads.statistics import mean_interval
-from retrieval_heads.study import Study
-from retrieval_heads.wording import p_value
+from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import p_value
+from retrieval_heads.tables.subjects import HEAD_OVERLAP
 
 TITLE = "Overlap of the top heads within and between categories"
 SECTION = "q2"

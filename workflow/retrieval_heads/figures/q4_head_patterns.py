@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from retrieval_heads import profiles
+from retrieval_heads.analysis import head_profiles
 from retrieval_heads.figures import _heads, style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "Where each question's top heads lie"
 SECTION = "q4"
@@ -24,7 +24,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     grids = _heads.grids(tables["profiles"], study)
     panels = []
     for grid in grids:
-        rows = profiles.of(tables["profiles"], "question", grid=grid.name)
+        rows = head_profiles.of(tables["profiles"], "question", grid=grid.name)
         for question in by_category(study, rows.loc[rows["top_share"] > 0, "value"]):
             words = [grid.models] if len(grids) > 1 else []
             words += [study.label("question", question), f"({study.categories.get(question, 'other')})"]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads import profiles
+from retrieval_heads.analysis import head_profiles
 from retrieval_heads.figures import _heads, style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "Heads that specialise in one question"
 SECTION = "specialists"
@@ -22,8 +22,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     panels, without = [], []
     for grid, _, label, rows in _heads.each_method(tables["profiles"], study, "question"):
         limits = [study.top_k_of(grid.heads), study.specialist_k(grid.heads)]
-        found = profiles.specialists(rows, *limits)
-        shown = list(profiles.specialists(rows, limits[0], limits[1], _HEADS).index)
+        found = head_profiles.specialists(rows, *limits)
+        shown = list(head_profiles.specialists(rows, limits[0], limits[1], _HEADS).index)
         count = f"{len(shown)} of {len(found)}" if len(found) > len(shown) else len(found)
         count = f"{count} {'head' if len(found) == 1 else 'heads'}"
         if shown:
@@ -36,7 +36,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         )
     figure, axes = _heads.panels([title for title, *_ in panels], [heads for _, heads, *_ in panels], row=0.19)
     for ax, (_, heads, grid, rows, limits) in zip(axes, panels, strict=True):
-        ranks = profiles.mean_ranks(rows, "value").loc[heads]
+        ranks = head_profiles.mean_ranks(rows, "value").loc[heads]
         ax.hlines(range(len(heads)), ranks.min(axis=1), ranks.max(axis=1), color=style.FAINT, linewidth=2, zorder=1)
         questions = study.order("question", rows["value"])
         for question, shift in zip(questions, _heads.shifts(len(questions)) / 2, strict=True):

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
+from retrieval_heads.analysis.overlap import grid_names
 from retrieval_heads.figures import _overlap, style
-from retrieval_heads.overlap import grid_names
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "Agreement of a method with itself and of two methods"
 SECTION = "agreement"

@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from retrieval_heads.analysis.score_gaps import score_gaps
+from retrieval_heads.analysis.statistics import mean_interval
 from retrieval_heads.figures import _drops, style
-from retrieval_heads.hypotheses import score_gaps
 from retrieval_heads.seeds import generator
-from retrieval_heads.statistics import mean_interval
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "How far the first head stands above the second"
 SECTION = "dominance"

@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from retrieval_heads.derived import at, at_level, beside
 from retrieval_heads.figures import _drops, style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
+from retrieval_heads.tables.analysis import at, at_level, beside
 
 TITLE = "Drop of accuracy at each context length"
 SECTION = "lengths"

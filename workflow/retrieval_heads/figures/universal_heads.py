@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads import profiles
+from retrieval_heads.analysis import head_profiles
+from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.figures import _heads, style
-from retrieval_heads.study import Study
-from retrieval_heads.ties import told_apart
+from retrieval_heads.study.study import Study
 
 TITLE = "Heads in most top sets, over all methods"
 SECTION = "universal"
@@ -24,7 +24,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     grids = _heads.grids(tables["profiles"], study)
     panels = []
     for grid in grids:
-        of_grid = profiles.of(tables["profiles"], grid=grid.name)
+        of_grid = head_profiles.of(tables["profiles"], grid=grid.name)
         if len(share := shares_of_all(of_grid, _HEADS // len(grids) or 1)):
             panels.append((grid.models if len(grids) > 1 else "", of_grid, share))
     if not panels:

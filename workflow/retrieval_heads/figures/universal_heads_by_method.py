@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads import profiles
+from retrieval_heads.analysis import head_profiles
 from retrieval_heads.figures import _heads, style
-from retrieval_heads.study import Study
+from retrieval_heads.study.study import Study
 
 TITLE = "Heads in most top sets, by method"
 SECTION = "universal"
@@ -21,7 +21,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: the share of its configurations whose top set holds a head."""
     panels = []
     for _, method, label, rows in _heads.each_method(tables["profiles"], study):
-        if len(shown := profiles.universal(rows, _HEADS)):
+        if len(shown := head_profiles.universal(rows, _HEADS)):
             panels.append((label, shown, method))
     if not panels:
         return style.note("No method tells the heads in most top sets apart.")

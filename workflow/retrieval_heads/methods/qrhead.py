@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from retrieval_heads.method import HeadScorer, Prompt, Reading
+from retrieval_heads.methods import HeadScorer, Prompt, Reading
 
 
 @dataclass(frozen=True)

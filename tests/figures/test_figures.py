@@ -1,0 +1,261 @@
+from functools import cache, lru_cache
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import matplotlib.colors
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+from made_tables import (
+    SMALL,
+    analyse,
+    make_ablation,
+    make_rankings,
+    make_reliability,
+    make_study,
+    small_tables,
+)
+from retrieval_heads import figures
+from retrieval_heads.analysis.rankings import placed
+from retrieval_heads.errors import StudyError
+from retrieval_heads.figures import style
+from retrieval_heads.findings.sections import TITLES
+from retrieval_heads.tables import analysis
+
+STUDIES = {
+    "small": SMALL,
+    "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
+    "large": make_study(models=("a", "b"), lengths=(1024, 2048, 4096), levels=(5, 20)),
+    "two grids": make_study(models=("a", "b", "c"), levels=(2, 5)),
+    "all equal": make_study(models=("a", "b"), lengths=(512, 1024, 2048), levels=(5,)),
+}
+
+
+def make_tables(study):
+    return analyse(study, make_rankings(study), make_ablation(study), make_reliability(study))
+
+
+def two_grids(study):
+    """Models of two shapes; Wu24 scores three heads of each, and in one length of one model none."""
+    parts = [
+        make_rankings(make_study(models=(model,)), layers, heads, seed)
+        for seed, (model, layers, heads) in enumerate((("a", 6, 12), ("b", 9, 30), ("c", 9, 30)))
+    ]
+    rankings = pd.concat(parts, ignore_index=True)
+    none = (rankings["model"] == "b") & (rankings["context_length"] == 512)
+    scored = (rankings["method"] != "wu24") | (~none & (rankings["rank"] <= 3))
+    ablation = make_ablation(study)
+    ablation["size"] = ablation["size"].where(ablation["method"] != "wu24", ablation["size"].clip(upper=3))
+    none = (ablation["method"] == "wu24") & (ablation["model"] == "b") & (ablation["context_length"] == 512)
+    rankings = placed(rankings.assign(score=rankings["score"].where(scored, 0.0)))
+    return analyse(study, rankings, ablation[~none], make_reliability(study))
+
+
+def all_equal(study):
+    """No score tells a head from another: every top set is empty, and none is ablated."""
+    rankings, ablation = placed(make_rankings(study).assign(score=0.0)), make_ablation(study)
+    halves = make_reliability(study).assign(
+        size_a=0, size_b=0, jaccard=np.nan, chance=np.nan, p=np.nan, spearman=np.nan
+    )
+    return analyse(study, rankings, ablation[ablation["source"] == "baseline"], halves)
+
+
+@cache
+def tables_of(name):
+    if name == "small":
+        return small_tables()
+    return {"two grids": two_grids, "all equal": all_equal}.get(name, make_tables)(STUDIES[name])
+
+
+def values(study):
+    config = study.config
+    return {
+        "model": config["models"],
+        "method": study.methods,
+        "question": config["questions"],
+        "context_length": config["prompts"]["context_lengths"],
+        "category": set(study.categories.values()),
+        "ablated_length": config["prompts"]["context_lengths"],
+        "split_halves": [0, 1, 2],
+        "documents": ["train", "test"],
+    }
+
+
+def draw(name, study="small", **changed):
+    tables = {**tables_of(study), **changed}
+    declared = figures.declarations()[name].tables
+    return figures.load(name).draw({table: tables[table] for table in declared}, STUDIES[study])
+
+
+@lru_cache(maxsize=16)
+def picture(name, study="small"):
+    """A figure of a study as it is, for tests that look at it and change nothing."""
+    return draw(name, study)
+
+
+def texts(figure):
+    """The texts that a figure draws, with the space they take."""
+    found, canvas = {}, FigureCanvasAgg(figure)
+    draw_text = Text.draw
+
+    def record(text, renderer, *args, **kwargs):
+        if text.get_visible() and text.get_text().strip():
+            found[id(text)] = text
+        return draw_text(text, renderer, *args, **kwargs)
+
+    with patch.object(Text, "draw", record):
+        figure.draw_without_rendering()
+    renderer = canvas.get_renderer()
+    return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in found.values()]
+
+
+@cache
+def seen(name, study):
+    """What is seen of a figure, found once: its label, whether each panel has data, its size, and its texts."""
+    figure = draw(name, study)
+    return SimpleNamespace(
+        label=figure.get_label(), panels=[ax.has_data() for ax in figure.axes], box=figure.bbox, texts=texts(figure)
+    )
+
+
+CASES = [(name, study) for study, made in STUDIES.items() for name in figures.drawable(values(made))]
+"""Every figure with every study in which it has something to show."""
+
+
+@pytest.mark.parametrize(("name", "study"), CASES)
+def test_every_figure_draws_what_there_is_and_no_empty_panel(name, study):
+    figure = seen(name, study)
+    assert all(figure.panels)
+    for text, box in figure.texts:
+        assert box.x0 >= -1 and box.x1 <= figure.box.x1 + 1, f"{text!r} is cut off"
+        assert box.y0 >= -1 and box.y1 <= figure.box.y1 + 1, f"{text!r} is cut off"
+
+
+@pytest.mark.parametrize(("name", "study"), [case for case in CASES if case[1] in ("small", "large", "two grids")])
+def test_no_texts_overlap(name, study):
+    boxes = seen(name, study).texts
+    for i, (one, a) in enumerate(boxes):
+        for other, b in boxes[i + 1 :]:
+            across, up = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+            assert across <= 1 or up <= 1, f"{one!r} runs into {other!r}"
+
+
+@pytest.mark.parametrize("name", figures.declarations())
+def test_where_no_head_is_told_apart_a_sentence_says_so(name):
+    """But for what equal ranks can show: that rankings agree as much as chance has it."""
+    figure = seen(name, "all equal")
+    shown = {"overlap_summary", "method_overlap", "reliability_by_method"}
+    assert bool(figure.label) == (name not in shown)
+    assert "nan" not in " ".join(text for text, _ in figure.texts).lower().split()
+
+
+MAIN = """
+figure8_option_a_by_question figure8_option_b_by_method figure8_option_c_grid accuracy_drop_summary q1_equal_impact
+q2_head_overlap_questions q2_numerical_vs_categorical q3_ablation_effectiveness q4_head_patterns method_head_overlap
+method_unique_heads model_comparison token_length_effect
+"""
+EXPLORATION = """
+consensus_heads method_disagreement question_specialists instruct_vs_base_differences head_volatility score_dominance
+overlap_summary question_overlap_heatmaps token_length_overlap method_overlap model_overlap universal_heads
+universal_heads_by_method layer_distribution_by_method
+"""
+
+
+def test_all_figures_of_the_reference_study_are_there_and_drawn_where_all_is_compared():
+    names = {*MAIN.split(), *EXPLORATION.split()}
+    assert len(names) == 27 and names <= set(figures.drawable(values(STUDIES["large"])))
+
+
+def test_every_figure_stands_in_a_section_and_reads_tables_that_exist():
+    known = {value.name for value in vars(analysis).values() if isinstance(value, analysis.Table)}
+    known |= {"rankings", "guard"}
+    for figure in figures.declarations().values():
+        assert figure.section in TITLES and set(figure.tables) <= known
+
+
+def test_figures_that_compare_need_two_values():
+    names = figures.drawable(values(STUDIES["one of each"]))
+    assert "figure8_option_a_by_question" in names
+    assert "method_head_overlap" not in names and "q2_head_overlap_questions" not in names
+
+
+def test_an_unknown_figure_is_refused():
+    with pytest.raises(StudyError, match="there is no figure nothing; choose from accuracy_drop_summary"):
+        figures.load("nothing")
+
+
+def test_curves_hold_the_tables_values():
+    figure = picture("figure8_option_a_by_question")
+    rows = analysis.at(tables_of("small")["effects"], pooled=["context_length"], method="wu24", question="inc_state")
+    (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "Wu24"]
+    line = bars.lines[0]
+    assert line.get_ydata().tolist() == [rows["baseline"].iloc[0], *rows.sort_values("k")["accuracy"]]
+    ends = np.array(bars.lines[2][0].get_segments())[:, :, 1]
+    assert ends[1:].tolist() == pytest.approx(rows.sort_values("k")[["accuracy_low", "accuracy_high"]].to_numpy())
+
+
+def test_band_reaches_over_the_controls_intervals():
+    figure = picture("figure8_option_a_by_question")
+    rows = analysis.at(
+        tables_of("small")["against_random"], pooled=["context_length"], question="inc_state", matching="layer"
+    )
+    (band,) = figure.axes[0].collections[:1]
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert heights.min() == rows["accuracy_low"].min() and heights.max() == rows["accuracy_high"].max()
+
+
+def test_unmatched_controls_serve_where_there_are_no_matched_ones():
+    controls = tables_of("small")["against_random"]
+    figure = draw("figure8_option_a_by_question", against_random=controls[controls["matching"] == "none"])
+    labels = [text for text, _ in texts(figure)]
+    assert "Random heads of any layer" in labels and "Random heads matched by layer" not in labels
+
+
+def test_bars_are_the_drops_and_come_for_all_questions_too():
+    figure = picture("accuracy_drop_summary")
+    (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "QRHead" and len(bars) == 5]
+    frame = tables_of("small")["effects"]
+    last = analysis.at(frame, pooled=("question", "context_length"), method="qrhead", k=20).iloc[0]
+    assert bars[-1].get_height() == last["drop"]
+
+
+def test_heatmap_cells_are_mean_jaccards():
+    figure = picture("method_head_overlap")
+    pairs = tables_of("small")["overlap"]
+    chosen = pairs[(pairs["dimension"] == "method") & (pairs["a"] == "summed_attention") & (pairs["b"] == "wu24")]
+    (cells,) = figure.axes[0].collections
+    assert cells.get_array()[0, 0] == pytest.approx(chosen["jaccard"].mean())
+
+
+def test_layer_shares_add_up():
+    figure = picture("layer_distribution_by_method")
+    for ax in figure.axes:
+        assert sum(bar.get_height() for bar in ax.containers[0]) == pytest.approx(1)
+
+
+def test_a_method_has_one_colour_everywhere_and_no_two_share_it():
+    study = STUDIES["small"]
+    colours = {method: style.method_style(study, method)["color"] for method in study.methods}
+    assert len(set(colours.values())) == 3
+    figure = picture("layer_distribution_by_method")
+    drawn = [matplotlib.colors.to_hex(ax.containers[0][0].get_facecolor()).upper() for ax in figure.axes]
+    assert drawn == [colour.upper() for colour in colours.values()]
+
+
+def test_a_note_tells_its_sentence_and_a_figure_none(tmp_path):
+    text = "No two of them can be compared: a < b & c."
+    style.save(style.note(text), tmp_path / "note.svg", tmp_path / "note.png")
+    assert figures.note_in(tmp_path / "note.svg") == text
+    style.save(draw("method_head_overlap"), tmp_path / "figure.svg")
+    assert figures.note_in(tmp_path / "figure.svg") is None
+
+
+def test_saved_files_are_whole_and_the_same_each_time(tmp_path):
+    for run in ("one", "two"):
+        style.save(draw("method_head_overlap"), tmp_path / run / "figure.svg", tmp_path / run / "figure.png")
+    assert (tmp_path / "one/figure.svg").read_bytes() == (tmp_path / "two/figure.svg").read_bytes()
+    assert (tmp_path / "one/figure.png").read_bytes() == (tmp_path / "two/figure.png").read_bytes()
+    assert not list(tmp_path.rglob("*.partial"))

@@ -1,0 +1,165 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from made_tables import METHODS, QUESTIONS, make_rankings, make_study
+from retrieval_heads.analysis.rankings import placed
+from retrieval_heads.findings import head_map, rendering
+
+STUDY = make_study(models=("small", "large"))
+NODE = shutil.which("node")
+
+
+@pytest.fixture(scope="module")
+def rankings():
+    """Two models with grids of their own; of the larger one, one method ranks some heads only."""
+    small = make_rankings(make_study(models=("small",)), 6, 4)
+    large = make_rankings(make_study(models=("large",)), 8, 5, seed=1)
+    partial = (large["method"] == "wu24") & (large["rank"] > 7)
+    return pd.concat([small, large[~partial]], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def data(rankings):
+    """What the script finds in the page."""
+    found = head_map.data(STUDY, rankings)
+    text = re.search(r'<script type="application/json" id="head-map-data">(.*?)</script>', head_map.scripts(found))[1]
+    assert json.loads(text) == found
+    return found
+
+
+def of(data, *labels):
+    """The ranking of a model, method, question and length, all as they are shown."""
+    lists = [[model["label"] for model in data["models"]], data["methods"], data["questions"], data["lengths"]]
+    places = [values.index(label) for values, label in zip(lists, labels, strict=True)]
+    (ranking,) = (ranking for ranking in data["rankings"] if ranking["of"] == places)
+    return ranking
+
+
+def test_choices_are_in_the_studys_order(data):
+    assert data["models"] == [
+        {"label": "small", "layers": 6, "heads": 4},
+        {"label": "large", "layers": 8, "heads": 5},
+    ]
+    assert data["methods"] == [method["label"] for method in METHODS.values()]
+    assert data["questions"] == [question["label"] for question in QUESTIONS.values()]
+    assert data["lengths"] == ["512 tokens", "1,024 tokens"]
+    assert len(data["rankings"]) == 2 * 3 * 4 * 2
+
+
+def test_ranks_and_scores_are_those_of_the_table(data, rankings):
+    widths = {"small": 4, "large": 5}
+    for (model, method, question, length), rows in rankings.groupby(
+        ["model", "method", "question", "context_length"], sort=False
+    ):
+        ranking = of(
+            data, model, METHODS[method]["label"], QUESTIONS[question]["label"], STUDY.label("context_length", length)
+        )
+        at = rows["layer"] * widths[model] + rows["head"]
+        assert [ranking["ranks"][i] for i in at] == list(rows["rank"])
+        assert [ranking["scores"][i] for i in at] == pytest.approx(list(rows["score"]), rel=5e-4)
+        for values in (ranking["ranks"], ranking["scores"]):
+            assert sum(value is not None for value in values) == len(rows)
+
+
+def test_heads_that_a_ranking_does_not_list_are_blank(data):
+    ranking = of(data, "large", "Wu24", "Headquarters state", "512 tokens")
+    assert sorted(rank for rank in ranking["ranks"] if rank is not None) == list(range(1, 8))
+    assert len(ranking["ranks"]) == len(ranking["scores"]) == 40
+    assert [rank is None for rank in ranking["ranks"]] == [score is None for score in ranking["scores"]]
+
+
+def test_a_large_study_stays_small():
+    study = make_study(models=("one", "two"), lengths=(2048, 4096, 6144, 8192))  # 32 configurations of 3 methods
+    text = head_map.scripts(head_map.data(study, make_rankings(study, 32, 32)))
+    assert len(text.split('id="head-map-data">')[1].split("</script>")[0]) < 1.5e6
+
+
+def test_is_the_same_each_time(rankings):
+    shuffled = rankings.sample(frac=1, random_state=np.random.default_rng(3))
+    assert head_map.scripts(head_map.data(STUDY, shuffled)) == head_map.scripts(head_map.data(STUDY, rankings))
+
+
+def test_text_from_config_never_ends_the_script():
+    name = "</script><script>alert(1)<!--"
+    study = make_study(models=(name,), methods=("wu24",))
+    text = head_map.scripts(head_map.data(study, make_rankings(study)))
+    carried = text.split("</script>")[0]
+    assert "\\u003c/script>" in carried and carried.count("<") == 1
+    assert json.loads(carried.split(">", 1)[1])["models"][0]["label"] == name
+
+
+def test_plotly_is_no_cost_to_others():
+    check = "import sys, retrieval_heads.findings.rendering; assert not [n for n in sys.modules if 'plotly' in n]"
+    subprocess.run([sys.executable, "-c", check], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+@pytest.mark.skipif(NODE is None, reason="needs node")
+class TestScript:
+    """What is shown of a selection, as the page's own script finds it."""
+
+    @staticmethod
+    def run(data, expression):
+        script = (rendering.TEMPLATES / "head_map.js").read_text(encoding="utf-8")
+        script += f"\nconst data = {json.dumps(data)};\nconsole.log(JSON.stringify({expression}));"
+        done = subprocess.run([NODE, "--input-type=module"], input=script, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    def test_one_ranking(self, data):
+        (found,) = self.run(data, "[means(data, { model: 0, question: 3, length: 1 }, 2)]")
+        ranking = of(data, "small", "QRHead", "Headquarters state", "1,024 tokens")
+        assert [head["rank"] for head in found] == ranking["ranks"]
+        assert [head["score"] for head in found] == ranking["scores"]
+        assert {head["rankings"] for head in found} == {1}
+
+    @pytest.mark.parametrize(("question", "length"), [("null", "null"), ("1", "null"), ("null", "0")])
+    def test_means(self, data, rankings, question, length):
+        found = self.run(data, f"means(data, {{ model: 0, question: {question}, length: {length} }}, 0)")
+        rows = rankings[(rankings["model"] == "small") & (rankings["method"] == "summed_attention")]
+        rows = rows[rows["question"] == "inc_year"] if question == "1" else rows
+        rows = rows[rows["context_length"] == 512] if length == "0" else rows
+        expected = rows.groupby(["layer", "head"])[["rank", "score"]].mean()
+        assert [head["rank"] for head in found] == pytest.approx(list(expected["rank"]))
+        assert [head["score"] for head in found] == pytest.approx(list(expected["score"]), rel=1e-3)
+
+    def test_means_with_heads_that_are_not_listed(self, data):
+        found = self.run(data, "means(data, { model: 1, question: null, length: null }, 1)")
+        rankings = [ranking for ranking in data["rankings"] if ranking["of"][:2] == [1, 1]]
+        for head, shown in enumerate(found):
+            ranks = [ranking["ranks"][head] for ranking in rankings]
+            listed = [rank for rank in ranks if rank is not None]
+            if not listed:
+                assert shown is None
+                continue
+            assert (shown["listed"], shown["rankings"]) == (len(listed), 8)
+            assert shown["rank"] == pytest.approx(np.mean([(8 + 40) / 2 if rank is None else rank for rank in ranks]))
+        assert None in found and any(shown and shown["listed"] < 8 for shown in found)
+
+    def test_equal_heads_share_their_rank_and_are_counted(self, rankings):
+        study = make_study(models=("small",), methods=("wu24",), questions=("hq_state",))
+        scores = [0.5, 0.4, 0.4, *[0.0] * 21]
+        rows = make_rankings(study).sort_values(["context_length", "layer", "head"])
+        tied = head_map.data(study, placed(rows.assign(score=scores * 2)))
+        choice = "{ model: 0, question: 0, length: %s }"
+        found = self.run(tied, f"means(data, {choice % 0}, 0)")
+        assert [head["rank"] for head in found] == [1, 2.5, 2.5, *[14] * 21]
+        assert [head["equal"] for head in found] == [0, 1, 1, *[20] * 21]
+        assert {head["equal"] for head in self.run(tied, f"means(data, {choice % 'null'}, 0)")} == {0}
+
+    def test_words(self, data):
+        one = {"rank": 3, "equal": 0, "score": -0.01234, "listed": 1, "rankings": 1}
+        two, many = {**one, "rank": 3.5, "equal": 1}, {**one, "rank": 14, "equal": 20, "score": 0}
+        some = {"rank": 3.25, "equal": 0, "score": 0.5, "listed": 1, "rankings": 4}
+        assert self.run(data, f"[null, ...{json.dumps([one, two, many, some])}].map(described)") == [
+            "not listed",
+            "rank 3, score −0.01234",
+            "rank 3.5 (equal with 1 other), score −0.01234",
+            "rank 14 (equal with 20 others), score 0",
+            "mean rank 3.3, mean score 0.5, listed in 1 of 4",
+        ]

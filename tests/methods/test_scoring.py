@@ -1,0 +1,270 @@
+"""The three methods on a shared prefill give what full eager matrices give, step by step."""
+
+from functools import cache
+
+import pandas as pd
+import pytest
+import torch
+
+import oracle
+from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.inference import prefill
+from retrieval_heads.methods import Prompt, Reading, _scoring, make_methods
+from retrieval_heads.methods._scoring import score_split
+from retrieval_heads.methods.qrhead import QRHead
+from retrieval_heads.methods.summed_attention import SummedAttention
+from retrieval_heads.methods.wu24 import RetrievalHead
+from tiny_models import MODELS, Numbers, random_ids
+
+NEEDLE, ANSWER, CONTEXT = range(20, 66), range(50, 53), 70
+TYPES = {f"q{number}": "text" for number in range(3)}
+ALONE, TOGETHER = Budget(1, 1), Budget(10_000, 1)
+"""One document at a time, and all in one batch."""
+
+
+def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
+    rows = []
+    for document in range(documents):
+        context = random_ids(context_tokens, seed=document)
+        null = context + random_ids(3, seed=99)
+        for question, length in enumerate(suffix_lengths):
+            rows.append(
+                {
+                    "prompt_id": f"{document}/{question}",
+                    "doc_id": str(document),
+                    "model": "tiny",
+                    "question": f"q{question}",
+                    "context_length": context_tokens + 10,
+                    "depth": 0.5,
+                    "input_ids": context + random_ids(length, seed=100 + question),
+                    "null_ids": null,
+                    "needle_start": NEEDLE.start,
+                    "needle_end": NEEDLE.stop,
+                    "answer_start": ANSWER.start,
+                    "answer_end": ANSWER.stop,
+                    "suffix_start": context_tokens,
+                    "answer": "none",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+@cache
+def the_slow_way(architecture, ids, null, suffix_start, max_new_tokens):
+    """What full eager passes give: the tokens generated, attention from the suffix of the prompt and of the null
+    prompt on, and the rows that produce the tokens. Found once for all tests of a prompt."""
+    model = MODELS[architecture]()
+    generated = oracle.generate(model, ids, max_new_tokens)
+    suffixes = [oracle.eager_attention(model, each)[:, :, suffix_start:].clone() for each in (ids, null)]
+    return generated, *suffixes, oracle.decoding_rows(model, ids, generated)
+
+
+def assert_equal_the_slow_way(architecture, table, span, max_new_tokens, budget=ALONE):
+    """Returns the sum of wu24's scores, by which a test knows that there was something to compare."""
+    methods = make_methods({"summed_attention": {}, "wu24": {"span": span}, "qrhead": {}})
+    slow = {
+        row.prompt_id: the_slow_way(
+            architecture, tuple(row.input_ids), tuple(row.null_ids), row.suffix_start, max_new_tokens
+        )
+        for row in table.itertuples()
+    }
+    # What the model says is the right answer, so that wu24 is compared on all prompts.
+    said = [Numbers().decode(slow[prompt][0]) for prompt in table["prompt_id"]]
+    scores, generations = score_split(
+        MODELS[architecture](),
+        Numbers(),
+        table.assign(answer=said),
+        methods,
+        TYPES,
+        budget,
+        max_new_tokens=max_new_tokens,
+        stop=[],
+    )
+    assert generations["success"].all()
+    generations, scores, hits = generations.set_index("prompt_id"), scores.set_index("prompt_id"), 0
+    for row in table.itertuples():
+        generated, attention, null, rows = slow[row.prompt_id]
+        expected = {
+            "summed_attention": oracle.summed_attention(attention, NEEDLE),
+            "wu24": oracle.wu24(rows, row.input_ids, generated, NEEDLE if span == "needle" else ANSWER),
+            "qrhead": oracle.qrhead(attention, null, 0, NEEDLE),
+        }
+        hits += expected["wu24"].sum().item()
+        assert generations.loc[row.prompt_id, "generated"] == Numbers().decode(generated)
+        for score in scores.loc[row.prompt_id].itertuples():
+            wanted = expected[score.method][score.layer, score.head].item()
+            assert score.score == pytest.approx(wanted, abs=2e-5), (score.method, score.layer, score.head)
+        assert scores.loc[row.prompt_id].groupby("method").size().eq(attention[:, :, 0, 0].numel()).all()
+    return hits
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+@pytest.mark.parametrize("span", ["needle", "answer"])
+def test_all_methods_equal_the_slow_way(architecture, span):
+    hits = assert_equal_the_slow_way(architecture, prompts(), span, max_new_tokens=6)
+    if span == "needle":
+        assert hits > 0, "no head ever hits, so the test shows nothing for wu24"
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+def test_documents_that_run_together_equal_the_slow_way(architecture):
+    table = prompts(documents=3)
+    # The second document does not answer one of the questions.
+    table = table.drop(index=table.index[table["question"].eq("q1")][1]).reset_index(drop=True)
+    hits = assert_equal_the_slow_way(architecture, table, "needle", max_new_tokens=6, budget=TOGETHER)
+    assert hits > 0
+
+
+@pytest.mark.parametrize("budget", [ALONE, TOGETHER], ids=["alone", "together"])
+@pytest.mark.parametrize("architecture", MODELS)
+def test_answers_that_the_model_gives_are_scored_the_slow_way_too(architecture, budget, monkeypatch):
+    table = prompts(documents=2)
+    # Of each document, one question is answered with all of the answer, one with its beginning, one otherwise.
+    answers = [
+        the_slow_way(architecture, tuple(row.input_ids), tuple(row.null_ids), row.suffix_start, 6)[0][:5]
+        for row in table.itertuples()
+    ]
+    expected = {
+        tuple(ids): tokens if number % 3 == 0 else [*tokens[:2], tokens[2] ^ 1, 3] if number % 3 == 1 else [3, 4]
+        for number, (ids, tokens) in enumerate(zip(table["input_ids"], answers, strict=True))
+    }
+    monkeypatch.setattr(_scoring, "expected_answer", lambda tokenizer, row: expected[tuple(row.input_ids)])
+    assert assert_equal_the_slow_way(architecture, table, "needle", max_new_tokens=6, budget=budget) > 0
+
+
+@pytest.mark.parametrize("shards", [1, 2, 5])
+def test_shards_change_nothing(shards):
+    model, table, run = MODELS["llama"](), prompts(documents=3), {"max_new_tokens": 3, "stop": []}
+    methods = make_methods({"summed_attention": {}, "qrhead": {}})
+    whole = score_split(model, Numbers(), table, methods, TYPES, ALONE, **run)
+    parts = [
+        score_split(model, Numbers(), table, methods, TYPES, ALONE, shard, shards, **run) for shard in range(shards)
+    ]
+    for one, pieces in zip(whole, zip(*parts, strict=True), strict=True):
+        together = pd.concat(pieces, ignore_index=True)
+        assert together.astype(one.dtypes).equals(one)
+
+
+def test_where_memory_runs_out_smaller_batches_give_the_same(monkeypatch):
+    model, table, tried = MODELS["llama"](), prompts(documents=3), []
+    methods, run = make_methods({"summed_attention": {}}), {"max_new_tokens": 2, "stop": []}
+
+    def small(model, contexts):
+        tried.append(len(contexts))
+        if len(contexts) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return prefill(model, contexts)
+
+    whole, _ = score_split(model, Numbers(), table, methods, TYPES, ALONE, **run)
+    monkeypatch.setattr(_scoring, "prefill", small)
+    halved, _ = score_split(model, Numbers(), table, methods, TYPES, Budget(10_000, 1), **run)
+    assert tried == [3, 1, 1, 1]
+    pd.testing.assert_frame_equal(whole, halved)
+
+
+def test_all_methods_equal_the_slow_way_in_a_long_context():
+    table = prompts(suffix_lengths=(5,), documents=1, context_tokens=1040)
+    assert_equal_the_slow_way("llama", table, "needle", max_new_tokens=2)
+
+
+def test_a_question_of_one_token_is_no_decoded_token():
+    # Under a sliding window it is a batch of its own, one token wide.
+    hits = assert_equal_the_slow_way("mistral", prompts(suffix_lengths=(1, 4)), "needle", max_new_tokens=6)
+    assert hits > 0
+
+
+def test_every_head_has_a_score_for_every_method_and_prompt():
+    methods = make_methods({"summed_attention": {}, "qrhead": {}})
+    scores, generations = score_split(
+        MODELS["llama"](), Numbers(), prompts(), methods, TYPES, ALONE, max_new_tokens=2, stop=[]
+    )
+    assert len(scores) == 2 * 6 * 3 * 4
+    assert len(generations) == 6
+    assert not scores.duplicated(["method", "prompt_id", "layer", "head"]).any()
+
+
+def test_only_a_prompt_that_the_model_answers_has_a_wu24_score():
+    model, table = MODELS["llama"](), prompts()
+    first = [oracle.generate(model, ids, 1)[0] for ids in table["input_ids"]]
+    types = {"q0": "count", "q1": "count", "q2": "text"}
+    table["answer"] = [
+        str(number + 1) if question == "q1" else str(number)
+        for number, question in zip(first, table["question"], strict=True)
+    ]
+    methods = make_methods({"summed_attention": {}, "wu24": {}})
+    scores, generations = score_split(model, Numbers(), table, methods, types, ALONE, max_new_tokens=2, stop=[])
+    assert generations.set_index("prompt_id")["success"].to_dict() == {
+        row.prompt_id: row.question != "q1" for row in table.itertuples()
+    }
+    answered = set(generations.loc[generations["success"], "prompt_id"])
+    assert set(scores.loc[scores["method"] == "wu24", "prompt_id"]) == answered
+    assert set(scores.loc[scores["method"] == "summed_attention", "prompt_id"]) == set(table["prompt_id"])
+
+
+def test_a_score_does_not_depend_on_the_other_questions():
+    model, methods = MODELS["llama"](), make_methods({"summed_attention": {}, "qrhead": {}})
+    run = {"max_new_tokens": 2, "stop": []}
+    table = prompts()
+    every, _ = score_split(model, Numbers(), table, methods, TYPES, ALONE, **run)
+    one, _ = score_split(model, Numbers(), table[table["question"] == "q2"], methods, TYPES, ALONE, **run)
+    both = every.merge(one, on=["method", "prompt_id", "layer", "head"])
+    assert len(both) == len(one)
+    assert (both["score_x"] - both["score_y"]).abs().max() < 1e-6
+
+
+PROMPT = Prompt([5, 6, 7, 8, 6, 9], needle_start=1, needle_end=4, answer_start=2, answer_end=3)
+
+
+def test_summed_attention_by_hand():
+    rows = torch.tensor([[[0.1, 0.2, 0.3, 0.05, 0.15, 0.2]]])
+    method = SummedAttention()
+    read = method.reduce(rows, PROMPT)
+    assert read.tolist() == pytest.approx([0.55])
+    assert method.score({Reading.QUESTION: [read[None]]}, [], PROMPT).tolist() == [pytest.approx([0.55])]
+
+
+@pytest.mark.parametrize(
+    ("generated", "strongest", "hits"),
+    [
+        ([6, 7], [1, 2], 2),  # both copied from inside the needle
+        ([6, 7], [4, 2], 1),  # token 6 is looked at, but outside the needle
+        ([6, 7], [2, 1], 0),  # inside the needle, but other tokens
+        ([6, 7, 8], [1, 7, 3], 2),  # position 7 is a generated token
+        ([6], [1, 2], 1),  # the second row produced no token that counts
+        ([], [1], 0),
+        ([6, 6], [1, 1], 2),  # a token copied twice is two hits
+    ],
+)
+def test_wu24_by_hand(generated, strongest, hits):
+    def one_hot(position):
+        return torch.nn.functional.one_hot(torch.tensor([[position]]), 10).float()
+
+    method = RetrievalHead()
+    first, *rest = [method.reduce(one_hot(position), PROMPT)[None] for position in strongest]
+    score = method.score({Reading.QUESTION: [first], Reading.DECODE: rest}, generated, PROMPT)
+    assert score.tolist() == [pytest.approx([hits / 3])]
+
+
+def test_wu24_on_the_answer_alone():
+    method = RetrievalHead(span="answer")
+    first, second = (torch.tensor([[position]]) for position in (1, 2))
+    score = method.score({Reading.QUESTION: [first], Reading.DECODE: [second]}, [6, 7], PROMPT)
+    assert score.tolist() == [[1.0]]
+
+
+def test_qrhead_by_hand():
+    question, null = [0.5] * 9 + [-0.3], [0.4] * 9 + [0.3]
+    gain = [0.1] * 9 + [-0.6]
+    # mean 0.03, unbiased sd 0.2214: the last token lies at −0.6 ≤ 0.03 − 0.4428 and is dropped.
+    prompt = Prompt(list(range(10)), 0, 10, 0, 1)
+    method = QRHead()
+    read = [method.reduce(torch.tensor(values)[None, None], prompt)[None] for values in (question, null)]
+    score = method.score({Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}, [], prompt)
+    assert score.item() == pytest.approx(sum(gain[:9]), abs=1e-6)
+    loose = QRHead(outlier_sd=10.0).score({Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}, [], prompt)
+    assert loose.item() == pytest.approx(sum(gain), abs=1e-6)
+
+
+def test_qrhead_is_the_mean_over_the_suffix_rows():
+    rows = torch.tensor([[[0.2, 0.4, 0.4, 0.0], [0.0, 0.2, 0.6, 0.2]]])
+    assert QRHead().reduce(rows, Prompt([1, 2, 3, 4], 1, 3, 1, 2)).tolist() == [pytest.approx([0.3, 0.5])]

@@ -1,0 +1,351 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrieval_heads import tables
+from retrieval_heads.errors import StudyError
+from retrieval_heads.tables import analysis
+
+TABLE = tables.Table(
+    "samples",
+    (
+        ("name", pa.string()),
+        ("part", pa.int32()),
+        ("draw", pa.int32()),
+        ("value", pa.float64()),
+        ("spread", pa.float64()),
+        ("ids", pa.list_(pa.int32())),
+        ("right", pa.bool_()),
+    ),
+    key=("name", "part", "draw"),
+    nullable=frozenset({"draw", "spread", "ids"}),
+)
+GOOD = pd.DataFrame(
+    {
+        "name": ["a", "b"],
+        "part": [1, 2],
+        "draw": [0, None],
+        "value": [0.5, -1.0],
+        "spread": [0.1, None],
+        "ids": [[1, 2], None],
+        "right": [True, False],
+    }
+)
+EVERY = [
+    value for module in (tables, analysis) for value in vars(module).values() if isinstance(value, tables.Table)
+] + [tables.documents_table(["q"])]
+
+int32 = st.integers(-(2**31), 2**31 - 1)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+rows = st.lists(
+    st.tuples(
+        text,
+        int32,
+        st.none() | int32,
+        finite,
+        st.none() | finite,
+        st.none() | st.lists(int32, max_size=3),
+        st.booleans(),
+    ),
+    max_size=6,
+    unique_by=lambda row: row[:3],
+)
+
+
+def listed(frame):
+    """The rows of a frame as plain values, None for what is empty."""
+
+    def plain(value):
+        if isinstance(value, list | np.ndarray):
+            return [int(item) for item in value]
+        return None if pd.isna(value) else value
+
+    return [tuple(plain(value) for value in row) for row in frame.itertuples(index=False, name=None)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables")
+
+
+@given(rows)
+@settings(max_examples=60)
+def test_what_is_written_is_read(folder, values):
+    frame = pd.DataFrame(values, columns=TABLE.columns)
+    tables.write(frame, folder / "t.parquet", TABLE)
+    assert listed(tables.read(folder / "t.parquet", TABLE)) == values
+
+
+def test_columns_are_put_in_order_and_others_dropped(tmp_path):
+    frame = GOOD[GOOD.columns[::-1]].assign(note="more")
+    tables.write(frame, tmp_path / "t.parquet", TABLE)
+    assert pq.read_schema(tmp_path / "t.parquet").names == TABLE.columns
+    assert list(tables.read(tmp_path / "t.parquet", TABLE).columns) == TABLE.columns
+
+
+@pytest.mark.parametrize("draws", [[0, None], [0.0, math.nan], [None, None], pd.array([3, None], dtype="Int64")])
+def test_whole_numbers_stay_whole(tmp_path, draws):
+    tables.write(GOOD.assign(draw=draws), tmp_path / "t.parquet", TABLE)
+    read = tables.read(tmp_path / "t.parquet", TABLE)
+    assert read["draw"].dtype == "Int32" and read["part"].dtype == "int32"
+    expected = [None if pd.isna(draw) else int(draw) for draw in draws]
+    assert [None if pd.isna(draw) else draw for draw in read["draw"]] == expected
+    assert "." not in "".join(str(draw) for draw in read["draw"])
+
+
+def test_an_empty_table_keeps_its_types(tmp_path):
+    tables.write(pd.DataFrame(columns=TABLE.columns), tmp_path / "t.parquet", TABLE)
+    read = tables.read(tmp_path / "t.parquet", TABLE)
+    assert read.empty and read["draw"].dtype == "Int32" and read["value"].dtype == "float64"
+
+
+BAD = [  # what is changed, and what the message says of it
+    pytest.param({"draw": [0.5, 1]}, r"samples table does not fit its schema.*column draw", id="a fraction as integer"),
+    pytest.param({"part": ["one", "two"]}, r"does not fit its schema.*column part", id="words as integers"),
+    pytest.param({"part": [2**40, 1]}, r"does not fit its schema.*column part", id="an integer of more than 32 bits"),
+    pytest.param({"part": [2**70, 1]}, r"does not fit its schema", id="an integer of more than 64 bits"),
+    pytest.param({"name": [1, 2]}, r"does not fit its schema.*column name", id="integers as text"),
+    pytest.param({"name": ["a", 2]}, r"does not fit its schema.*column name", id="an integer among text"),
+    pytest.param({"value": ["x", "y"]}, r"does not fit its schema.*column value", id="words as numbers"),
+    pytest.param({"right": ["t", "f"]}, r"does not fit its schema.*column right", id="words as truth"),
+    pytest.param({"ids": ["x", "y"]}, r"does not fit its schema.*column ids", id="text as lists"),
+    pytest.param({"ids": [1, 2]}, r"does not fit its schema.*column ids", id="integers as lists"),
+    pytest.param({"ids": [[2**40], []]}, r"does not fit its schema.*column ids", id="a list of too large integers"),
+    pytest.param({"name": ["a", None]}, r"name.* 1 (empty|null) value", id="text that is null"),
+    pytest.param({"part": [None, None]}, r"part.* 2 (empty|null) value", id="integers that are null"),
+    pytest.param({"right": [None, True]}, r"right.* 1 (empty|null) value", id="truth that is null"),
+    pytest.param({"value": [0.5, math.nan]}, r"value.* 1 (empty|null) value", id="NaN where null is not allowed"),
+    pytest.param({"value": [0.5, math.inf]}, "column value of the samples table.*not finite", id="infinity"),
+    pytest.param(
+        {"spread": [-math.inf, None]}, "column spread of the samples table.*not finite", id="nullable infinity"
+    ),
+    pytest.param(
+        {"name": "a", "part": 1, "draw": 0},
+        "samples table has two rows for name = a, part = 1, draw = 0",
+        id="a key twice",
+    ),
+    pytest.param({"name": "a", "part": 1, "draw": None}, "has two rows for name = a, part = 1", id="a null key twice"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_what_does_not_fit_is_not_written(tmp_path, change, message):
+    with pytest.raises(StudyError, match=rf"t\.parquet: .*{message}"):
+        tables.write(GOOD.assign(**change), tmp_path / "t.parquet", TABLE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_columns_are_named_on_writing_and_reading(tmp_path):
+    fewer = GOOD.drop(columns=["part", "right"])
+    message = r"t\.parquet: the samples table lacks the columns part, right\."
+    with pytest.raises(StudyError, match=message):
+        tables.write(fewer, tmp_path / "t.parquet", TABLE)
+    pq.write_table(pa.Table.from_pandas(fewer), tmp_path / "t.parquet")
+    with pytest.raises(StudyError, match=message):
+        tables.read(tmp_path / "t.parquet", TABLE)
+
+
+FOREIGN = [  # a column of a file that somebody else wrote
+    ("part", pa.array(["x", "y"]), "does not fit its schema"),
+    ("part", pa.array([1.5, 2.0]), "does not fit its schema"),
+    ("part", pa.array([[1], [2]]), "does not fit its schema"),
+    ("ids", pa.array(["x", "y"]), "does not fit its schema"),
+    ("right", pa.array([1, 2], pa.timestamp("s")), "does not fit its schema"),
+    ("name", pa.array(["a", None]), "name"),
+    ("value", pa.array([1.0, None]), "value"),
+    ("value", pa.array([1.0, math.nan]), "column value .* not finite"),
+    ("spread", pa.array([1.0, math.nan]), "column spread .* not finite"),
+]
+
+
+@pytest.mark.parametrize(("column", "values", "message"), FOREIGN, ids=lambda value: str(getattr(value, "type", value)))
+def test_a_file_that_does_not_fit_is_refused(tmp_path, column, values, message):
+    data = pa.Table.from_pandas(GOOD, preserve_index=False)
+    pq.write_table(data.set_column(data.column_names.index(column), column, values), tmp_path / "t.parquet")
+    with pytest.raises(StudyError, match=rf"t\.parquet: .*{message}"):
+        tables.read(tmp_path / "t.parquet", TABLE)
+
+
+def test_a_file_with_a_key_twice_is_refused(tmp_path):
+    pq.write_table(pa.Table.from_pandas(pd.concat([GOOD, GOOD])), tmp_path / "t.parquet")
+    with pytest.raises(StudyError, match=r"t\.parquet: the samples table has two rows for name = a, part = 1"):
+        tables.read(tmp_path / "t.parquet", TABLE)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: b"", lambda data: b"no table", lambda data: data[: len(data) // 2], lambda data: data[:-5]],
+    ids=["empty", "something else", "cut in half", "cut at the end"],
+)
+def test_a_corrupt_file_is_named(tmp_path, damage):
+    path = tmp_path / "t.parquet"
+    tables.write(GOOD, path, TABLE)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StudyError, match=r"t\.parquet: not a readable Parquet file"):
+        tables.read(path, TABLE)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(StudyError, match=r"gone/t\.parquet: no such file"):
+        tables.read(tmp_path / "gone" / "t.parquet", TABLE)
+
+
+class TestWholeOrNotAtAll:
+    def test_success_leaves_the_file_alone_and_makes_its_folder(self, tmp_path):
+        tables.write(GOOD, tmp_path / "new" / "t.parquet", TABLE)
+        tables.write(GOOD[:1], tmp_path / "new" / "t.parquet", TABLE)
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["t.parquet"]
+        assert len(tables.read(tmp_path / "new" / "t.parquet", TABLE)) == 1
+
+    def test_a_refused_table_leaves_the_former_one(self, tmp_path):
+        tables.write(GOOD, tmp_path / "t.parquet", TABLE)
+        with pytest.raises(StudyError):
+            tables.write(GOOD.assign(value=math.inf), tmp_path / "t.parquet", TABLE)
+        assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+        assert listed(tables.read(tmp_path / "t.parquet", TABLE)) == listed(GOOD)
+
+    @pytest.mark.parametrize("former", [True, False])
+    def test_an_interrupted_write_leaves_what_was_there(self, tmp_path, monkeypatch, former):
+        path = tmp_path / "t.parquet"
+        if former:
+            tables.write(GOOD, path, TABLE)
+
+        def interrupted(data, where, **options):
+            where.write_bytes(b"PAR1 and no more")
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tables.pq, "write_table", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                tables.write(GOOD[:1], path, TABLE)
+        assert path.exists() == former
+        if former:
+            assert listed(tables.read(path, TABLE)) == listed(GOOD)
+        tables.write(GOOD[:1], path, TABLE)  # resumes over what was left
+        assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
+        assert len(tables.read(path, TABLE)) == 1
+
+
+def test_parts_are_put_one_below_the_other(tmp_path):
+    for part in (2, 1):
+        tables.write(GOOD[:1].assign(part=part), tmp_path / f"{part}.parquet", TABLE)
+    whole = tables.read_all([tmp_path / "2.parquet", tmp_path / "1.parquet"], TABLE)
+    assert whole["part"].tolist() == [2, 1] and whole.index.tolist() == [0, 1]
+    assert whole["draw"].dtype == "Int32"
+    assert list(tables.read_all([], TABLE).columns) == TABLE.columns
+
+
+CPU, GPU, HALF = (
+    {"dtype": dtype, "device": device}
+    for dtype, device in (("float32", "cpu"), ("float32", "cuda"), ("bfloat16", "cuda"))
+)
+
+
+def write_parts(folder, *runs):
+    """Parts of a table, each with what is told of how its models ran."""
+    paths = [folder / f"{part}.parquet" for part in range(len(runs))]
+    for part, (path, run) in enumerate(zip(paths, runs, strict=True)):
+        tables.write(GOOD[:1].assign(part=part), path, TABLE, run)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("runs", "told"),
+    [
+        ([None, {}], {}),
+        ([{"a": CPU}, {"a": CPU}], {"a": CPU}),
+        ([{"a": HALF}, {"b": CPU}, None], {"a": HALF, "b": CPU}),
+        ([{"a": CPU}, {"a": GPU}], {"a": {"dtype": "float32", "device": "cpu, cuda"}}),
+        ([{"a": {"dtype": "float32", "device": "cpu, cuda"}}, {"a": CPU}], {"a": CPU | {"device": "cpu, cuda"}}),
+    ],
+)
+def test_tables_tell_how_their_models_ran(tmp_path, runs, told):
+    paths = write_parts(tmp_path, *runs)
+    assert tables.made_with(paths) == told
+    assert len(tables.read_all(paths, TABLE)) == len(runs)
+    again = (tmp_path / "again").joinpath
+    tables.write(GOOD, again("all.parquet"), TABLE, tables.made_with(paths))
+    assert tables.made_with([again("all.parquet")]) == told
+    tables.write(GOOD, again("reversed.parquet"), TABLE, tables.made_with(paths[::-1]))
+    assert again("reversed.parquet").read_bytes() == again("all.parquet").read_bytes()
+
+
+def test_tables_of_one_model_in_two_dtypes_are_refused_together(tmp_path):
+    one, other, right = write_parts(tmp_path, {"a": CPU, "b": HALF}, {"b": HALF, "a": HALF}, {"a": CPU})
+    message = (
+        rf"^{one} and {other}: a ran in float32 for the one and in bfloat16 for the other, .*models\.a\.dtype: float32"
+    )
+    for together in (tables.made_with, lambda paths: tables.read_all(paths, TABLE)):
+        with pytest.raises(StudyError, match=message):
+            together([one, right, other])
+    with pytest.raises(StudyError, match=rf"^this job and {one}: a ran in bfloat16 for the one and in float32"):
+        tables.made_with([one], here={"a": HALF})
+    assert tables.made_with([one], here={"a": GPU})["a"] == {"dtype": "float32", "device": "cpu, cuda"}
+
+
+def test_tables_of_the_analysis_go_together(tmp_path):
+    paths = [tmp_path / f"{name}.parquet" for name in ("rankings", "guard")]
+    for path, table, run in zip(paths, (tables.RANKINGS, tables.GUARD), (CPU, HALF), strict=True):
+        tables.write(table.empty(), path, table, {"a": run})
+    with pytest.raises(StudyError, match=r"rankings\.parquet and .*guard\.parquet: a ran in float32"):
+        analysis.read_tables(paths)
+    assert set(analysis.read_tables(paths[:1])) == {"rankings"}
+
+
+def rows_without(table, names):
+    """Two rows of any table, of which the second lacks these columns."""
+    made = {pa.string(): "x", pa.float64(): 0.5, pa.bool_(): True, pa.int32(): 7}
+    row = {name: made.get(type_, []) for name, type_ in table.fields}
+    other = {name: value + value if isinstance(value, str) else value for name, value in row.items()}
+    keys = [name for name in table.key if name not in names]
+    if all(row[name] == other[name] for name in keys):
+        other[keys[0]] = 8
+    return pd.DataFrame([row, other | dict.fromkeys(names)], columns=table.columns)
+
+
+@pytest.mark.parametrize("table", EVERY, ids=lambda table: table.name)
+def test_whole_numbers_are_whole_in_every_table_however_it_is_read(tmp_path, table):
+    nullable = [name for name in table.integers if name in table.nullable]
+    both, none = rows_without(table, nullable), rows_without(table, [])
+    # Parts with and without empty values, and with nothing else.
+    parts = {"both": both, "full": none[:1], "lacking": both[1:]}
+    for name, part in parts.items():
+        tables.write(part, tmp_path / name, table)
+    frames = [
+        *(tables.read(tmp_path / name, table) for name in parts),
+        *(pd.read_parquet(tmp_path / name) for name in parts),
+        tables.read_all([tmp_path / name for name in parts], table),
+        tables.read_all([], table),
+    ]
+    for frame in frames:
+        assert {name: str(frame[name].dtype) for name in table.integers} == {
+            name: "Int32" if name in nullable else "int32" for name in table.integers
+        }
+
+
+def test_a_key_twice_is_told_in_whole_numbers(tmp_path):
+    twice = pd.DataFrame([GOOD.iloc[0], GOOD.iloc[0], GOOD.iloc[1]])
+    with pytest.raises(StudyError, match=r"two rows for name = a, part = 1, draw = 0\."):
+        tables.write(twice, tmp_path / "t.parquet", TABLE)
+
+
+@pytest.mark.parametrize("table", EVERY, ids=lambda table: table.name)
+def test_keys_and_nullable_columns_are_columns(table):
+    assert {*table.key, *table.nullable} <= set(table.columns)
+    assert len(set(table.columns)) == len(table.columns)
+    assert [field.name for field in table.schema() if field.nullable] == [
+        c for c in table.columns if c in table.nullable
+    ]
+
+
+def test_a_documents_table_has_two_nullable_columns_a_question():
+    table = tables.documents_table(["hq", "year"])
+    assert table.columns == ["doc_id", "split", "text", "hq", "hq_start", "year", "year_start", "source"]
+    assert table.nullable == {"hq", "hq_start", "year", "year_start"}

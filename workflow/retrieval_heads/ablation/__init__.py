@@ -1,0 +1,1 @@
+"""Which heads are ablated, how, and what the model does without them."""

@@ -1,0 +1,166 @@
+"""Which heads to ablate: nested top sets of each ranking, and random sets of the same size to hold them against."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from retrieval_heads.errors import StudyError
+from retrieval_heads.seeds import generator
+from retrieval_heads.tables import HEAD_SETS
+from retrieval_heads.tables.heads import Head, head_name
+
+
+def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[str, int], seed: int) -> pd.DataFrame:
+    """All head sets of a study's ablation.
+
+    Parameters
+    ----------
+    rankings : the rankings table, with all heads of each model.
+    levels : the levels k. The top set is the heads with ``last`` ≤ k, so those of a ranking are nested, and it is
+        smaller than k, or missing, where the ranking does not tell k heads apart.
+    draws : how many random draws: ``matched`` (layer by layer like the top set) and ``unmatched`` (any head).
+    seed : the study's seed. A draw's order of heads depends on its model, question and number; its set at a level
+        leaves out that level's top set. So no random set depends on what other methods, lengths or levels there are.
+
+    Returns
+    -------
+    The head_sets table: for each model, question and length the baseline (no heads), and for each method the top sets
+    and their controls, which share no head with them; draws that come out alike are there once. Where a ranking stops
+    at fewer heads, the rankings of the same length that it is compared with, of another method or question, have a set
+    of that size too (source equal). Other lengths do not, so that no length has to be ablated again for another.
+
+    Raises
+    ------
+    StudyError
+        when a level is larger than the number of heads, or leaves too few heads to draw controls from.
+    """
+    rows = [row for _, of in rankings.groupby("model", sort=False) for row in _sets_of_model(of, levels, draws, seed)]
+    return pd.DataFrame(rows, columns=HEAD_SETS.columns).astype({"draw": "Int32", "matched": float})
+
+
+def _sets_of_model(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[str, int], seed: int) -> list[dict]:
+    model = rankings["model"].iloc[0]
+    orders = {
+        configuration: _Order.of(ranking)
+        for configuration, ranking in rankings.groupby(["question", "context_length", "method"], sort=False)
+    }
+    asked = {configuration: {order.reach(k) for k in levels} for configuration, order in orders.items()}
+    rows = []
+    for question, length in dict.fromkeys(configuration[:2] for configuration in orders):
+        same = {"model": model, "question": question, "context_length": length}
+        rows.append(_row(same, "baseline", None, 0, []))
+        for method in (configuration[2] for configuration in orders if configuration[:2] == (question, length)):
+            order = orders[question, length, method]
+            tops = {k: top for k in sorted(levels) if (top := order.top(_enough(k, order.heads, any(draws.values()))))}
+            rows += [_row(same, "method", method, k, top) for k, top in tops.items()]
+            near = {
+                size
+                for other, sizes in asked.items()
+                if other[1] == length and (other[0] == question) != (other[2] == method)
+                for size in sizes
+            }
+            rows += [
+                _row(same, "equal", method, size, order.top(size))
+                for size in sorted(near - asked[question, length, method])
+                if order.reach(size) == size > 0
+            ]
+            for matching, count, draw in (
+                ("layer", draws["matched"], draw_matched),
+                ("none", draws["unmatched"], draw_unmatched),
+            ):
+                shuffled = []
+                for number in range(count):
+                    # The same order for every method, so that a difference between methods is not one between draws.
+                    rng = generator(seed, "head_sets", model, question, matching, number)
+                    shuffled.append([sorted(order.names)[i] for i in rng.permutation(order.heads)])
+                for k, top in tops.items():
+                    rows += _controls(same, method, matching, k, top, [draw(top, one) for one in shuffled])
+    return rows
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One ranking: heads, best first, and the last place of each one's tie group."""
+
+    names: list[Head]
+    last: list[int]
+
+    @classmethod
+    def of(cls, ranking: pd.DataFrame) -> "_Order":
+        ranking = ranking.sort_values(["last", "layer", "head"])
+        return cls(list(ranking[["layer", "head"]].itertuples(index=False, name=None)), ranking["last"].tolist())
+
+    @property
+    def heads(self) -> int:
+        return len(self.names)
+
+    def reach(self, k: int) -> int:
+        """How many heads the top set at level k has."""
+        return bisect_right(self.last, k)
+
+    def top(self, k: int) -> list[Head]:
+        return self.names[: self.reach(k)]
+
+
+def _controls(
+    same: dict, method: str, matching: str, k: int, top: list[Head], drawn: Iterable[list[Head]]
+) -> Iterator[dict]:
+    """The rows of the draws for one top set, each set once; none that is called matched without a head that is."""
+    seen = set()
+    for number, heads in enumerate(drawn):
+        matched = matched_share(top, heads) if matching == "layer" else None
+        if frozenset(heads) not in seen and matched != 0:
+            seen.add(frozenset(heads))
+            yield _row(same, "random", method, k, heads) | {"matching": matching, "draw": number, "matched": matched}
+
+
+def _row(same: dict, source: str, method: str | None, k: int, heads: list[Head]) -> dict:
+    names = [head_name(*head) for head in heads]
+    return {**same, "source": source, "method": method, "k": k, "size": len(heads), "heads": names}
+
+
+def matched_share(top: Sequence[Head], drawn: Sequence[Head]) -> float:
+    """The share of the drawn heads that stand for a head of the top set in the same layer."""
+    layers, others = (Counter(layer for layer, _ in heads) for heads in (top, drawn))
+    return (layers & others).total() / len(top)
+
+
+def draw_unmatched(top: Sequence[Head], shuffled: Sequence[Head]) -> list[Head]:
+    """As many heads as ``top`` has: the first of all heads in shuffled order that are not in it."""
+    return [head for head in shuffled if head not in top][: len(top)]
+
+
+def draw_matched(top: Sequence[Head], shuffled: Sequence[Head]) -> list[Head]:
+    """For each head of ``top`` another one of its layer; where a layer has too few left, of the nearest that has more.
+
+    Every layer serves its own first. Of two equally near, the lower one is taken.
+    """
+    left: dict[int, list[Head]] = {}
+    for head in shuffled:
+        if head not in top:
+            left.setdefault(head[0], []).append(head)
+    drawn, short = [], []
+    for layer, _ in top:
+        if left.get(layer):
+            drawn.append(left[layer].pop(0))
+        else:
+            short.append(layer)
+    for layer in short:
+        nearest = min((other for other in left if left[other]), key=lambda other: (abs(other - layer), other))
+        drawn.append(left[nearest].pop(0))
+    return drawn
+
+
+def _enough(k: int, heads: int, controls: bool) -> int:
+    """The level, if the model has heads enough for it."""
+    if k > heads:
+        raise StudyError(f"ablation.levels: {k} is more than the model's {heads} heads; give smaller levels.")
+    if controls and 2 * k > heads:
+        raise StudyError(
+            f"ablation.levels: {k} of {heads} heads leave too few others to draw as many from; "
+            f"give levels of at most {heads // 2}, or set ablation.random_draws to 0."
+        )
+    return k

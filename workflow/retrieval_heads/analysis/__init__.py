@@ -1,0 +1,1 @@
+"""From rankings and ablated answers to estimates and tests. Nothing here knows of a model."""

@@ -1,0 +1,59 @@
+"""The documents of a study, which hold the facts that questions ask for.
+
+Each source of documents is a file of this package, named as a config's ``documents.source`` names it, with three
+functions. ``check(config, packages)`` finds out before any work whether the config and its files fit (``packages``: and
+the Python packages of this process, which jobs then have too); ``files(config)`` lists the files that are read;
+``make(config, seed)`` yields one dict a document: doc_id, split, text, and for every question
+``<question>`` and ``<question>_start``, both None where the document does not state the answer.
+"""
+
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from retrieval_heads import plugins
+from retrieval_heads.errors import StudyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def document_source(config: dict) -> ModuleType:
+    """The file that handles a config's source of documents.
+
+    Raises
+    ------
+    StudyError
+        when there is none of this name.
+    """
+    source = config["documents"]["source"]
+    if source not in (known := plugins.names("data.documents")):
+        raise StudyError(f"documents.source: there is no source {source!r}; choose one of {', '.join(known)}.")
+    return plugins.module("data.documents", source)
+
+
+def make_documents(config: dict, seed: int) -> "pd.DataFrame":
+    """The documents table of a study.
+
+    Parameters
+    ----------
+    config : the whole study's config, of which ``documents`` and ``questions`` are read.
+    seed : the study's seed.
+
+    Returns
+    -------
+    DataFrame
+        one row a document, with the columns of ``tables.documents_table(config["questions"])``: the answer to question
+        ``q`` in canonical form in ``q``, and the character of ``text`` where it is stated in ``q_start``.
+
+    Raises
+    ------
+    StudyError
+        when the source is unknown, cannot answer a question, or lacks its files.
+    """
+    # Imported here, for the Snakefile only checks a source, and should do so in no time.
+    import pandas as pd
+
+    starts = [f"{question}_start" for question in config["questions"]]
+    columns = ["doc_id", "split", "text", *(c for q in config["questions"] for c in (q, f"{q}_start"))]
+    frame = pd.DataFrame(document_source(config).make(config, seed), columns=columns)
+    return frame.astype({start: "Int32" for start in starts}).assign(source=config["documents"]["source"])

@@ -1,0 +1,174 @@
+"""Needle-in-a-haystack prompts, built from token ids.
+
+    [BOS, or the chat template's opening][haystack][needle][haystack][suffix]
+
+The part before the suffix, the context, has exactly context_length − suffix_budget tokens whatever the question, so
+that all questions about a document and the null question share it. Text is never decoded and encoded again, and stays
+text: control tokens are the opening's and the chat template's alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+from transformers import PreTrainedTokenizerBase
+
+from retrieval_heads.data.answers import locate
+from retrieval_heads.data.chat import chat_frame
+from retrieval_heads.data.encoding import Encoder, decode
+from retrieval_heads.data.haystack import BREAK, OtherDocuments, Prose
+from retrieval_heads.data.selection import NO_ANSWER, NO_ROOM, NOT_DECODED, OK
+from retrieval_heads.errors import StudyError
+from retrieval_heads.seeds import generator
+from retrieval_heads.tables import PROMPTS
+
+
+class Builder:
+    """Builds the prompts of one model at one context length.
+
+    Parameters
+    ----------
+    model : the model's key in the config.
+    tokenizer : a fast one, which knows the characters that its tokens stand for.
+    haystack : the prose, or None for the other documents of a needle's split.
+    questions, settings : the config's ``questions`` and ``prompts``.
+    context_length : the most tokens a prompt may have.
+    seed : the study's seed.
+
+    Raises
+    ------
+    StudyError
+        when a question's suffix is longer than the budget, the haystack is too short, the chat template cannot frame a
+        prompt, or the tokenizer finds a control token in a text.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        tokenizer: PreTrainedTokenizerBase,
+        haystack: str | None,
+        questions: dict[str, dict],
+        settings: dict,
+        context_length: int,
+        seed: int,
+    ):
+        if not tokenizer.is_fast:
+            raise StudyError(
+                f"models.{model}: its tokenizer has no fast version, which is needed; choose another model."
+            )
+        self.model, self.tokenizer, self.questions = model, tokenizer, questions
+        self.context_length, self.seed, self.depths = context_length, seed, settings["depths"]
+        self.room = context_length - settings["suffix_budget"]
+        self.encoder = encoder = Encoder(tokenizer)
+        opening, closing = "", ""
+        if settings["chat_template"]:
+            opening, closing = map(encoder.control, chat_frame(tokenizer, model, settings["date"]))
+        bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+        self.opening = encoder.ids(opening, "prompts.chat_template") if opening else bos
+        self.separator = encoder.ids(BREAK, "a break")  # between haystack and needle; counted as haystack
+        self.suffixes = {
+            key: self._suffix(settings, q["text"], closing, q["answer_prefix"], f"questions.{key}")
+            for key, q in questions.items()
+        }
+        self.null_suffix = self._suffix(settings, settings["null_question"], closing, "", "prompts.null_question")
+        self.prose = None if haystack is None else Prose(haystack, encoder, context_length)
+
+    def _suffix(self, settings: dict, question: str, closing: str, answer_prefix: str, key: str) -> list[int]:
+        # A chat turn ends between the question and the words that begin the answer.
+        text = settings["question"].replace("{question}", question) + closing + settings["answer"] + answer_prefix
+        ids = self.encoder.ids(text, key)
+        if len(ids) > settings["suffix_budget"]:
+            raise StudyError(
+                f"{key}: its suffix has {len(ids)} tokens, more than prompts.suffix_budget "
+                f"({settings['suffix_budget']}); raise the budget or shorten the question."
+            )
+        return ids
+
+    def build(self, documents: pd.DataFrame) -> pd.DataFrame:
+        """The prompts table: one row for each document, depth and question, those left out included."""
+        prose = self.prose or OtherDocuments(documents, self.encoder, self.context_length)
+        rows = [
+            row
+            for document in documents.to_dict("records")
+            for depth in self.depths
+            for row in self._document(document, depth, prose)
+        ]
+        return PROMPTS.typed(pd.DataFrame(rows, columns=PROMPTS.columns))
+
+    def _document(self, document: dict, depth: float, prose: Prose | OtherDocuments) -> list[dict]:
+        text = document["text"].strip()
+        shift = len(document["text"]) - len(document["text"].lstrip())
+        needle, offsets = self.encoder.spans(text, f"document {document['doc_id']}")
+        context = self._context(needle, depth, document, prose)
+        rows = []
+        for question, settings in self.questions.items():
+            row = dict.fromkeys(PROMPTS.columns)
+            row |= {
+                "prompt_id": f"{document['doc_id']}/{question}/{self.context_length}/{depth}",
+                "doc_id": document["doc_id"],
+                "split": document["split"],
+                "model": self.model,
+                "question": question,
+                "context_length": self.context_length,
+                "depth": depth,
+            }
+            rows.append(row)
+            answer = document[question]
+            if answer is None or pd.isna(answer):
+                row["status"] = NO_ANSWER
+                continue
+            row["answer"] = answer
+            if context is None:
+                row["status"] = NO_ROOM
+                continue
+            stated = document[f"{question}_start"]
+            value = locate(text, answer, settings["type"], None if pd.isna(stated) else int(stated) - shift)
+            span = None if value is None else _token_span(offsets, value.start, value.end)
+            decoded = None if span is None else decode(self.tokenizer, needle[slice(*span)]).strip()
+            if value is None or span is None or decoded != text[value.start : value.end]:
+                row["status"] = NOT_DECODED
+                continue
+            row |= {
+                "input_ids": context.ids + self.suffixes[question],
+                "null_ids": context.ids + self.null_suffix,
+                "no_needle_ids": context.without_needle + self.suffixes[question]
+                if document["split"] == "test"
+                else None,
+                "needle_start": context.needle_start,
+                "needle_end": context.needle_start + len(needle),
+                "answer_start": context.needle_start + span[0],
+                "answer_end": context.needle_start + span[1],
+                "suffix_start": len(context.ids),
+                "status": OK,
+            }
+        return rows
+
+    def _context(
+        self, needle: list[int], depth: float, document: dict, prose: Prose | OtherDocuments
+    ) -> "_Context | None":
+        """Opening, haystack up to the depth, needle, haystack; None where the needle does not fit."""
+        place = len(needle) + 2 * len(self.separator)
+        count = self.room - len(self.opening) - place
+        if count < 0:
+            return None
+        draw = partial(generator, self.seed, "haystack", document["doc_id"], self.context_length)
+        hay = prose.take(document, count, draw, more=place)
+        before = round(depth * count)
+        ids = self.opening + hay[:before] + self.separator
+        return _Context(ids + needle + self.separator + hay[before:count], len(ids), self.opening + hay)
+
+
+@dataclass(frozen=True)
+class _Context:
+    """A context, and the same haystack without the needle, which goes on until it is as long."""
+
+    ids: list[int]
+    needle_start: int
+    without_needle: list[int]
+
+
+def _token_span(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
+    """The tokens, end exclusive, that overlap the characters from start to end."""
+    inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > start]
+    return (inside[0], inside[-1] + 1) if inside else None

@@ -1,0 +1,59 @@
+"""Which prompts can be asked, in what order, and what answers are expected of them."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from transformers import PreTrainedTokenizerBase
+
+from retrieval_heads.data.encoding import decode
+from retrieval_heads.errors import StudyError
+
+OK = "ok"
+NO_ANSWER = "the document does not state the fact"
+NO_ROOM = "the document does not fit into the context"
+NOT_DECODED = "the answer's tokens do not decode to the answer"
+
+_POSITIONS = ("needle_start", "needle_end", "answer_start", "answer_end", "suffix_start")
+
+
+def group_by_context(prompts: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The prompts that share a context, document by document: same document, same depth, another question."""
+    for _, group in prompts.groupby(["doc_id", "depth"], sort=False):
+        yield group
+
+
+def lengths(prompts: pd.DataFrame, max_new_tokens: int) -> tuple[int, int]:
+    """Tokens of the shortest context, and of the longest prompt with what may be generated or expected after it."""
+    longest = max(prompts[ids].map(len).max() for ids in prompts.columns.intersection(["input_ids", "null_ids"]))
+    expected = (prompts["answer_end"] - prompts["answer_start"]).max() + 1  # perhaps with a blank before it
+    return int(prompts["suffix_start"].min()), int(longest + max(max_new_tokens, expected))
+
+
+def usable(prompts: pd.DataFrame, split: str, path: str) -> pd.DataFrame:
+    """The prompts of a split that were not left out, in a table's order.
+
+    Raises
+    ------
+    StudyError
+        when there is none.
+    """
+    chosen = prompts[(prompts["split"] == split) & (prompts["status"] == OK)]
+    if chosen.empty:
+        statuses = prompts.loc[prompts["split"] == split, "status"]
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in statuses.value_counts().items())
+        raise StudyError(
+            f"{path}: no usable prompt in the {split} split ({reasons or 'no document'}); change documents or prompts."
+        )
+    return chosen.astype(dict.fromkeys(_POSITIONS, int))
+
+
+def expected_answer(tokenizer: PreTrainedTokenizerBase, prompt) -> list[int]:
+    """The tokens that continue a prompt, a row of the table, with its answer as the context states it.
+
+    Many tokenizers make a token of the blank before a number. It is no part of the answer, but comes before it, unless
+    the suffix ends in it.
+    """
+    ids, start, end = prompt.input_ids, prompt.answer_start, prompt.answer_end
+    with_one_more, alone = (decode(tokenizer, list(ids[first:end])).strip(" ") for first in (start - 1, start))
+    blank = with_one_more == alone and not decode(tokenizer, list(ids[-2:])).endswith(" ")
+    return list(ids[start - blank : end])

@@ -1,0 +1,388 @@
+"""The one way into a model's attention: an attention function that transformers calls in place of its own.
+
+Every architecture that goes through transformers' ``AttentionInterface`` hands this function its queries and keys after
+rotary embedding (and after query-key norms), and takes the heads' outputs back before the output projection. Reading
+attention rows and cutting heads both happen here, so neither knows any architecture.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad, scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import causal_mask_function, sdpa_mask
+
+from retrieval_heads.errors import StudyError
+
+_NAME = "retrieval_heads"
+
+_ROWS_AT_ONCE = 2**24
+"""Numbers in the largest array that attention which must be computed from rows takes at a time: 64 MB in float32."""
+
+_HARMLESS = {
+    *("dropout", "is_causal", "sliding_window", "position_ids", "cache_position", "position_embeddings"),
+    *("use_cache", "output_attentions", "output_hidden_states", "output_router_logits", "num_items_in_batch"),
+}
+"""What attention may be told beside queries, keys and values without changing it: its mask says the rest."""
+
+_HIDDEN = torch.finfo(torch.float32).min
+"""Logit of a key that a query cannot see. A query of padding may see none: its row is then even, and no NaN."""
+
+Shared = tuple[Tensor, Tensor]
+"""Keys and values, each (R, H_kv, C, D), of R contexts; each serves the same number of rows of a batch, in order."""
+
+
+@dataclass(frozen=True)
+class AttentionCall:
+    """What one layer's attention was called with.
+
+    query: (B, H, Q, D) for the last Q tokens; key, value: (B, H_kv, T, D) for the tokens so far, all after rotary
+    embedding; shared: C more tokens that come before them, held once for several rows, or None; mask: (B or 1, 1, Q, K)
+    with K = C + T, boolean or additive, or None for plain causal attention, and where a context is shared perhaps of
+    the last keys alone, all others being visible; softcap: what logits are soft-capped at, or None; sinks: (H,), a
+    logit that each head's softmax has beside those of the keys, or None.
+    """
+
+    layer: int
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Tensor | None
+    scaling: float
+    shared: Shared | None = None
+    softcap: float | None = None
+    sinks: Tensor | None = None
+
+    def rows(self, last: int | None = None) -> Tensor:
+        """Attention of the last queries over all keys: softmax(q·k) in float32, shape (B, H, last or Q, K).
+
+        With sinks a row sums to less than 1: the rest goes to the head's sink.
+        """
+        if self.shared is not None:
+            rows = self._over_shared.transpose(1, 2).flatten(0, 1)
+            return rows if last is None else rows[:, :, -last:]
+        query = self.query if last is None else self.query[:, :, -last:]
+        batch, heads, queries, dim = query.shape
+        key_heads, keys = self.key.shape[1], self.key.shape[2]
+        # The query heads of one group share a key head: fold them into the rows, and never copy a key.
+        grouped = (query.float() * self.scaling).reshape(batch, key_heads, heads // key_heads * queries, dim)
+        logits = self._capped(grouped @ self.key.float().transpose(-1, -2)).view(batch, heads, queries, keys)
+        if self.mask is None:
+            seen = torch.arange(keys, device=query.device) <= torch.arange(
+                keys - queries, keys, device=query.device
+            ).unsqueeze(-1)
+            logits.masked_fill_(~seen, _HIDDEN)
+        elif self.mask.dtype == torch.bool:
+            logits.masked_fill_(~self.mask[:, :, -queries:], _HIDDEN)
+        else:
+            logits += self.mask[:, :, -queries:].float()
+        return self._softmax(logits)
+
+    def row(self, place: int) -> Tensor:
+        """What :meth:`rows` has for one place of a batch that shares its contexts, (H, Q, K), without a copy."""
+        each = len(self.query) // len(self._over_shared)
+        return self._over_shared[place // each, :, place % each]
+
+    @cached_property
+    def _over_shared(self) -> Tensor:
+        """The same rows by context, (R, H, B / R, Q, K): computed once, for the output and for whoever reads them.
+
+        A context's queries, of all its rows and all heads of a group, meet its keys in one product. The idea is that of
+        Juravsky et al. 2024, "Hydragen: High-Throughput LLM Inference with Shared Prefixes" (arXiv 2402.05099, section
+        3); rows are wanted here, so the softmax is taken over both parts at once.
+        """
+        assert self.shared is not None and self.mask is not None  # what shares a context has positions, so a mask
+        shared_key, _ = self.shared
+        contexts, key_heads, before, dim = shared_key.shape
+        batch, heads, queries, _ = self.query.shape
+        each, group, own = batch // contexts, heads // key_heads, self.key.shape[2]
+        query = (self.query.float() * self.scaling).view(contexts, each, key_heads, group, queries, dim)
+        folded = query.permute(0, 2, 3, 1, 4, 5).reshape(contexts, key_heads, group * each * queries, dim)
+        logits = folded.new_empty(contexts, key_heads, group, each, queries, before + own)
+        # Straight to where it belongs: what is copied here is the largest thing there is in a pass.
+        torch.bmm(
+            folded.flatten(0, 1),
+            shared_key.float().flatten(0, 1).transpose(-1, -2),
+            out=logits.view(contexts * key_heads, -1, before + own)[..., :before],
+        )
+        after = query.reshape(batch, key_heads, group * queries, dim) @ self.key.float().transpose(-1, -2)
+        after = after.view(contexts, each, key_heads, group, queries, own)
+        logits[..., before:] = after.permute(0, 2, 3, 1, 4, 5)
+        logits = self._capped(logits.flatten(1, 2))
+        hidden = ~self.mask.view(contexts, each, 1, queries, -1).transpose(1, 2)
+        logits[..., -hidden.shape[-1] :].masked_fill_(hidden, _HIDDEN)
+        return self._softmax(logits)
+
+    def _capped(self, logits: Tensor) -> Tensor:
+        """Soft-capped logits where the layer has a cap: Gemma Team 2024, "Gemma 2" (arXiv 2408.00118, section 2)."""
+        return logits if self.softcap is None else logits.div_(self.softcap).tanh_().mul_(self.softcap)
+
+    def _softmax(self, logits: Tensor) -> Tensor:
+        """Weights of the keys, of logits (N, H, …, K), which they may replace."""
+        if self.sinks is None:
+            return torch.softmax(logits, -1, out=logits)
+        sinks = self.sinks.to(logits).view(1, -1, *[1] * (logits.dim() - 2)).expand(*logits.shape[:-1], 1)
+        return torch.cat([logits, sinks], -1).softmax(-1)[..., :-1]
+
+    def output(self) -> Tensor:
+        """The heads' outputs (B, Q, H, D) from the rows: some queries at a time, so that no full matrix ever exists."""
+        batch, heads, queries, _ = self.query.shape
+        key_heads, keys, dim = self.value.shape[1:]
+        size, parts = max(1, _ROWS_AT_ONCE // (batch * heads * keys)), []
+        for start in range(0, queries, size):
+            stop = min(start + size, queries)
+            # Without a mask, no query sees beyond itself.
+            seen = keys if self.mask is not None else keys - queries + stop
+            part = replace(
+                self,
+                query=self.query[:, :, start:stop],
+                key=self.key[:, :, :seen],
+                mask=None if self.mask is None else self.mask[:, :, start:stop],
+            )
+            weights = part.rows().to(self.value.dtype).reshape(batch, key_heads, -1, seen)
+            output = weights @ self.value[:, :, :seen]
+            parts.append(output.view(batch, heads, stop - start, dim).transpose(1, 2))
+        return torch.cat(parts, 1)
+
+    def shared_output(self) -> Tensor:
+        """The heads' outputs (B, Q, H, D) where a context is shared."""
+        assert self.shared is not None  # else there is nothing to call this for
+        _, shared_value = self.shared
+        contexts, key_heads, before, dim = shared_value.shape
+        batch, heads, queries, _ = self.query.shape
+        each, group = batch // contexts, heads // key_heads
+        # As eager attention does: softmax in float32, the weighted sum in the model's own precision.
+        weights = self._over_shared.to(shared_value.dtype).view(contexts, key_heads, group * each * queries, -1)
+        output = (weights[..., :before] @ shared_value).view(contexts, key_heads, group, each, queries, dim)
+        output = output.permute(0, 3, 4, 1, 2, 5).reshape(batch, queries, heads, dim)
+        own = weights[..., before:].view(contexts, key_heads, group, each, queries, -1).permute(0, 3, 1, 2, 4, 5)
+        after = own.reshape(batch, key_heads, group * queries, -1) @ self.value
+        return output + after.view(batch, heads, queries, dim).transpose(1, 2)
+
+    def mean_value(self) -> Tensor:
+        """The mean over all visible keys of each head's values, (B, Q, H, D): what uniform attention gives."""
+        queries, heads = self.query.shape[2], self.query.shape[1]
+        if self.mask is None:
+            count = torch.arange(1, self.value.shape[2] + 1, device=self.value.device)
+            mean = (self.value.float().cumsum(2) / count[:, None])[:, :, -queries:]
+        else:
+            visible = self.mask if self.mask.dtype == torch.bool else self.mask == 0
+            if self.shared is not None:
+                visible = pad(visible, (self.shared[1].shape[2] + self.value.shape[2] - visible.shape[-1], 0), value=1)
+            # What pads a row sees nothing.
+            weights = visible.float() / visible.sum(-1, keepdim=True).clamp(min=1)
+            before = weights.shape[-1] - self.value.shape[2]
+            mean = weights[..., before:] @ self.value.float()
+            if self.shared is not None:
+                _, shared_value = self.shared
+                each = len(self.query) // len(shared_value)
+                weights = weights[..., :before].view(len(shared_value), 1, each * queries, before)
+                shared = (weights @ shared_value.float()).unflatten(2, (each, queries))
+                mean = mean + shared.transpose(1, 2).flatten(0, 1)
+        return mean.repeat_interleave(heads // mean.shape[1], dim=1).transpose(1, 2).to(self.value.dtype)
+
+
+@dataclass
+class Hook:
+    """What happens in every attention call while a model is :func:`hooked`; may be changed from one call to the next.
+
+    observe : called with each layer's :class:`AttentionCall`, first layer first.
+    compare : called with the same, and with the rows (B, H, Q, T) that the architecture's own eager attention gives for
+        these queries and keys, in float32. Needs ``positions``, which make all masks explicit.
+    keep : gives for a layer the factors, shape (B or 1, Q or 1, H), by which its heads' outputs are multiplied before
+        the output projection: 1 leaves a head alone, 0 ablates it.
+    instead : gives what an ablated head puts out, (B or 1, Q or 1, H, D); without it, zero.
+    shared : gives a layer's context that rows of the batch share and that its cache leaves out.
+    positions : (B, Q), of each query in its own prompt, where keys lie at their own positions; without it, tokens are
+        where transformers takes them to be.
+    start : with positions, how many tokens the cache says come before the first query of every row.
+    before : how many first keys come before all queries and are shared in every layer: plain causal masks leave them
+        out.
+    """
+
+    observe: Callable[[AttentionCall], None] | None = None
+    compare: Callable[[AttentionCall, Tensor], None] | None = None
+    keep: Callable[[int], Tensor] | None = None
+    instead: Callable[[AttentionCall], Tensor] | None = None
+    shared: Callable[[int], Shared | None] | None = None
+    positions: Tensor | None = None
+    start: int = 0
+    before: int = 0
+
+
+_active: ContextVar[Hook | None] = ContextVar("active attention hook", default=None)
+
+
+def _hook() -> Hook:
+    """The hook of whoever calls; refused where there is none, for then a model that is hooked runs as if it were not.
+
+    Hooks hold in the thread that opened them alone, and a copy of a hooked model goes on calling this module.
+    """
+    if (hook := _active.get()) is None:
+        raise StudyError(
+            "ablated: the model is called in another thread, or a copy of it after the context has ended, where no "
+            "head is ablated; call it in the thread that opened the context, or run the other by "
+            "contextvars.copy_context().run."
+        )
+    return hook
+
+
+@contextmanager
+def hooked(model: PreTrainedModel, **wanted) -> Iterator[Hook]:
+    """Read or change every attention call of a model while the context is open.
+
+    Parameters
+    ----------
+    wanted : fields of :class:`Hook`.
+
+    Raises
+    ------
+    StudyError
+        when the architecture does not go through transformers' attention interface.
+    """
+    before = model.config._attn_implementation
+    require_hookable(model)
+    model.set_attn_implementation(_NAME)
+    hook = Hook(**wanted)
+    token = _active.set(hook)
+    try:
+        yield hook
+    finally:
+        _active.reset(token)
+        model.set_attn_implementation(before)
+
+
+def require_hookable(model: PreTrainedModel) -> None:
+    """Refuse an architecture whose attention does not pass here, by its name; ``self_check.py`` tries the rest."""
+    if not model._can_set_attn_implementation():
+        raise StudyError(
+            f"{type(model).__name__}: this architecture does not use transformers' attention interface; "
+            "choose another model."
+        )
+
+
+def _attention(
+    module: Any,  # an attention module, each with its own layer_idx
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **kwargs,
+) -> tuple[Tensor, None]:
+    if unknown := [name for name, value in kwargs.items() if value is not None and name not in _HARMLESS]:
+        raise StudyError(
+            f"{type(module).__name__}: this attention also depends on {', '.join(unknown)}, which is not supported; "
+            "choose another model."
+        )
+    hook, layer = _hook(), module.layer_idx
+    if hook.positions is not None:
+        query = _scaled_by_position(module, query, hook.positions, hook.start)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    shared = None if hook.shared is None else hook.shared(layer)
+    call = AttentionCall(layer, query, key, value, attention_mask, scale, shared, softcap, s_aux)
+    if shared is not None:
+        output = call.shared_output()
+    elif softcap is not None or s_aux is not None:
+        output = call.output()  # fused attention knows neither
+    elif _continues(query, key, attention_mask):
+        output = _grouped(query, key, value, attention_mask, scaling)
+    else:
+        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    if hook.observe is not None:
+        hook.observe(call)
+    if hook.compare is not None:
+        hook.compare(call, _eager_rows(module, call, scaling=scaling, softcap=softcap, s_aux=s_aux))
+    if hook.keep is not None:
+        keep = hook.keep(layer).to(output)[..., None]
+        output = output * keep if hook.instead is None else output * keep + hook.instead(call) * (1 - keep)
+    return output, None
+
+
+def _scaled_by_position(module: Any, query: Tensor, positions: Tensor, start: int) -> Tensor:
+    """Queries (B, H, Q, D) of Llama 4, scaled by the position that each has in its own prompt.
+
+    Layers without rotary embedding scale them (Nakanishi 2025, "Scalable-Softmax", arXiv 2501.19399), and take the
+    position from the cache's length, as if it were that of all rows: not of one that is padded, or was taken back.
+    Others (Ministral 3) scale by the positions that they are given.
+    """
+    if not getattr(module, "attn_temperature_tuning", False) or module.use_rope:
+        return query
+
+    def scale(at: Tensor) -> Tensor:
+        return torch.log1p(torch.floor((at.float() + 1) / module.floor_scale)) * module.attn_scale + 1
+
+    assumed = start + torch.arange(query.shape[2], device=query.device)
+    return (query * (scale(positions) / scale(assumed))[:, None, :, None]).to(query.dtype)
+
+
+def _eager_rows(module: torch.nn.Module, call: AttentionCall, **kwargs) -> Tensor:
+    """What the architecture's own eager attention, which lies beside the module by convention, makes of a call."""
+    own = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
+    if own is None:
+        raise StudyError(
+            f"{type(module).__name__}: it has no eager attention to be compared with; choose another model."
+        )
+    assert call.mask is not None  # positions make all masks explicit
+    mask = torch.zeros(call.mask.shape, device=call.mask.device).masked_fill_(~call.mask, -math.inf)
+    _, rows = own(module, call.query.float(), call.key.float(), call.value.float(), mask, **kwargs)
+    return rows
+
+
+def _continues(query: Tensor, key: Tensor, mask: Tensor | None) -> bool:
+    """Whether a few tokens look back at many: what comes after a prefix, with a mask unless it is a single token."""
+    return query.shape[2] < key.shape[2] and (mask is not None or query.shape[2] == 1)
+
+
+def _grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:
+    """Outputs (B, Q, H, D) with the query heads of a group folded into the rows of the key head that they share.
+
+    transformers copies keys and values for every query head instead where there is a mask. With few queries and many
+    keys that copy costs several times more than the attention.
+    """
+    batch, heads, queries, dim = query.shape
+    key_heads = key.shape[1]
+    group = heads // key_heads
+    folded = query.reshape(batch, key_heads, group * queries, dim)
+    if mask is not None:
+        mask = mask[:, :, None].expand(-1, -1, group, -1, -1).reshape(mask.shape[0], 1, group * queries, mask.shape[-1])
+    output = scaled_dot_product_attention(folded, key, value, attn_mask=mask, scale=scaling)
+    return output.view(batch, heads, queries, value.shape[-1]).transpose(1, 2).contiguous()
+
+
+def _mask(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    *,
+    mask_function: Callable[..., Tensor],
+    device: torch.device | str = "cpu",
+    **kwargs,
+) -> Tensor | None:
+    """The mask of a layer's kind, (B, 1, Q, keys): by true positions where the hook gives them.
+
+    ``mask_function`` is transformers' own for that kind (causal, sliding window, chunks), asked for positions instead
+    of columns: so rows of different length need no padding that a window would count.
+    """
+    hook = _hook()
+    if hook.positions is None:
+        return sdpa_mask(batch_size, q_length, kv_length, mask_function=mask_function, device=device, **kwargs)
+    rows = torch.arange(batch_size, device=device)[:, None, None, None]
+    keys = torch.arange(hook.before if mask_function is causal_mask_function else 0, kv_length, device=device)
+    visible = mask_function(rows, torch.zeros_like(rows), hook.positions[:, None, :, None], keys)
+    return visible.expand(batch_size, 1, q_length, len(keys))
+
+
+AttentionInterface.register(_NAME, _attention)
+AttentionMaskInterface.register(_NAME, _mask)

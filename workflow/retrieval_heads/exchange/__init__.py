@@ -1,0 +1,1 @@
+"""Results of others, and results for others."""

@@ -1,0 +1,1 @@
+"""What the study found, in words: claims, sections, the page."""

@@ -1,0 +1,142 @@
+"""What the report says of the model's language with heads ablated: is retrieval lost, or is the model broken?"""
+
+import math
+
+import pandas as pd
+
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide
+from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import (
+    count,
+    fewer_heads,
+    interval,
+    nats,
+    of_same_layers,
+    p_value,
+    percent,
+    place,
+    points,
+)
+from retrieval_heads.tables.analysis import LANGUAGE_BROKEN, LANGUAGE_WHOLE, at, at_level, beside, guard_at, strictest
+
+
+def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
+    """Ablating a method's top heads removes retrieval and not the model's language."""
+    if "guard" not in tables or tables["effects"].empty:
+        return []
+    level = study.level(tables["effects"])
+    effects = at_level(at(tables["effects"], pooled=("question", "context_length")), level)
+    prose = guard_at(tables["guard"])
+    prose = prose[prose["k"] == level]
+    found = []
+    for model in study.order("model", effects["model"]):
+        for method in study.order("method", effects["method"]):
+            top = effects[(effects["model"] == model) & (effects["method"] == method)]
+            sets = prose[(prose["model"] == model) & (prose["method"] == method)]
+            own = sets[sets["source"] == "method"]
+            if top.empty or own.empty:
+                continue
+            random = _beside(beside(tables["against_random"], top), top.iloc[0], sets)
+            outcome, verdict = _decide(top.iloc[0], own.iloc[0], random, study)
+            name, where = study.label("method", method), study.label("model", model)
+            statement = f"Ablating the top {level} heads of {name} removes retrieval and not the language of {where}"
+            sentence = (
+                f"{_what(top.iloc[0], level, name, where)}, and changes the log-probability of prose by "
+                f"{_prose(own.iloc[0], random)}; {verdict}."
+            )
+            found.append(Claim("ablation_takes_retrieval_alone", statement, outcome, sentence))
+    return found
+
+
+def _beside(random: pd.DataFrame, top: pd.Series, sets: pd.DataFrame) -> pd.Series | None:
+    """Random heads, in accuracy (as a row of against_random) and with their change of prose; the strictest control."""
+    sets = sets[sets["source"] == "random"].set_index("matching")
+    random = random[random["matching"].isin(sets.index)]
+    if random.empty:
+        return None
+    row = strictest(random, top)
+    return pd.concat([row, sets.loc[row["matching"]][["change"]]])
+
+
+def _decide(top: pd.Series, prose: pd.Series, random: pd.Series | None, study: Study) -> tuple[Outcome, str]:
+    if -prose["change"] >= LANGUAGE_BROKEN:
+        return Outcome.CONTRADICTED, "the model is broken, and what is lost is not retrieval alone"
+    if top["documents"] < MIN_UNITS:
+        return Outcome.UNDECIDED, "there are too few documents to say what retrieval has lost"
+    if top["drop_high"] < study.smallest_effect:
+        return Outcome.CONTRADICTED, f"a loss of {points(study.smallest_effect)} points of accuracy is ruled out"
+    if not (top["p_holm"] < study.alpha and top["drop"] > 0):
+        return Outcome.UNDECIDED, "a loss of accuracy is not significant, nor is it ruled out"
+    if -prose["change"] <= LANGUAGE_WHOLE and -prose["lowest"] < LANGUAGE_BROKEN:
+        return Outcome.SUPPORTED, "retrieval is lost, and the language is left"
+    if random is not None and prose["lowest"] > -LANGUAGE_BROKEN:
+        alike = random["change"] - prose["change"] <= LANGUAGE_WHOLE
+        if alike and decide(random, study, units="documents") is Outcome.SUPPORTED:
+            return Outcome.SUPPORTED, (
+                "the language suffers as it does with random heads, which leave "
+                f"{percent(random['accuracy'])} of the answers: what is lost beyond that is retrieval"
+            )
+    return Outcome.UNDECIDED, "as the language suffers too, what is lost is not told apart"
+
+
+def _what(top: pd.Series, level: int, name: str, where: str) -> str:
+    fewer = fewer_heads(top["size"], level)
+    p = f", Holm p {p_value(top['p_holm'])}" if pd.notna(top["p_holm"]) else ""
+    guess = f" (guessing gives {percent(top['guess'])})" if pd.notna(top["guess"]) else ""
+    return (
+        f"Ablating the top {level} heads{fewer} of {name} in {where} takes accuracy from {percent(top['baseline'])} "
+        f"to {percent(top['accuracy'])}{guess}, by {points(top['drop'])} points (95% interval "
+        f"{interval(top, 'drop')}{p})"
+    )
+
+
+def _prose(own: pd.Series, random: pd.Series | None) -> str:
+    numbers = f"{nats(own['change'])} nats per token on average over {count(own['sets'], 'set')} of heads"
+    numbers += f" (lowest {nats(own['lowest'])})" if own["sets"] > 1 else ""
+    if random is None:
+        return numbers
+    of = of_same_layers(random["matched"]) if random["matching"] == "layer" else " of any layer"
+    return f"{numbers}, ablating as many random heads{of} by {nats(random['change'])}"
+
+
+def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
+    """No set of heads that was ablated breaks the model's language."""
+    if "guard" not in tables:
+        return []
+    sets = tables["guard"]
+    sets = sets[sets["source"].isin(["method", "equal", "random"])].sort_values(["change", "k"], kind="stable")
+    if sets.empty:
+        return []
+    statement = "No set of heads that was ablated breaks the model's language"
+    broken, hurt = sets[-sets["change"] >= LANGUAGE_BROKEN], sets[-sets["change"] > LANGUAGE_WHOLE]
+    every, least = count(len(sets), "set"), _set(study, sets.iloc[0])
+    most = f"most is lost with {least}" if sets["change"].iloc[0] < 0 else "none takes any"
+    if len(broken):
+        outcome = Outcome.CONTRADICTED
+        sentence = (
+            f"{len(broken)} of {every} of heads that were ablated break the model, which then takes ordinary prose for "
+            f"at least {math.exp(LANGUAGE_BROKEN):.1f} times less likely, token by token: answers lost with them tell "
+            f"nothing of retrieval. Worst are {least}."
+        )
+    elif len(hurt):
+        outcome = Outcome.UNDECIDED
+        sentence = (
+            f"{len(hurt)} of {every} of heads that were ablated take more than {LANGUAGE_WHOLE:g} nats per token "
+            f"from the log-probability of prose, and none takes {LANGUAGE_BROKEN:g}; most is lost with {least}."
+        )
+    else:
+        outcome = Outcome.SUPPORTED
+        sentence = (
+            f"None of {every} of heads that were ablated takes more than {LANGUAGE_WHOLE:g} nats per token from the "
+            f"log-probability of prose; {most}."
+        )
+    return [Claim("ablation_breaks_no_model", statement, outcome, sentence)]
+
+
+def _set(study: Study, row: pd.Series) -> str:
+    number = f"{row['size']} head" if row["size"] == 1 else f"{row['size']} heads"
+    random, first = (f"{number} drawn at random beside those of", f"the top {number} of")
+    return (
+        f"{random if row['source'] == 'random' else first} {study.label('method', row['method'])} for "
+        f"{place(study, row)} ({nats(row['change'])} nats per token)"
+    )

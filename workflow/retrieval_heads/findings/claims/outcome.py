@@ -1,0 +1,101 @@
+"""What a claim is, and how results decide it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import count, hundredths, p_value, sizes
+
+Tables = Mapping[str, pd.DataFrame]
+
+MIN_UNITS = 6
+"""With fewer documents (or other units) than this, even a loss in every one has p > 0.05 in an exact paired test."""
+
+
+class Outcome(StrEnum):
+    """What the data say about a claim."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    UNDECIDED = "not enough data"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, its outcome, and the sentence that says so with its numbers."""
+
+    rule: str
+    statement: str
+    outcome: Outcome
+    sentence: str
+
+
+Rule = Callable[[Tables, Study], list[Claim]]
+"""What writes claims from the tables of one intervention."""
+
+
+def decide(row: Mapping, study: Study, units: str = "units") -> Outcome:
+    """Is a difference above 0?
+
+    Supported takes a significant result in that direction. Contradicted takes a significant result the other way, or an
+    interval that rules out the smallest effect that matters.
+
+    Parameters
+    ----------
+    row : has the difference with its interval, ``p_holm``, and the number of units.
+    units : the column that counts them.
+    """
+    if row[units] < MIN_UNITS or pd.isna(row["difference_low"]):
+        return Outcome.UNDECIDED
+    significant = row["p_holm"] < study.alpha
+    if significant and row["difference"] > 0:
+        return Outcome.SUPPORTED
+    if significant or row["difference_high"] < study.smallest_effect:
+        return Outcome.CONTRADICTED
+    return Outcome.UNDECIDED
+
+
+def decide_all(tests: pd.DataFrame, study: Study) -> tuple[Outcome, pd.Series | None]:
+    """Do the values of a dimension differ? By the test of all of them, or of the only two there are.
+
+    Contradicted takes intervals that rule out the smallest effect that matters between any two.
+
+    Parameters
+    ----------
+    tests : rows of the tests table about one subject and dimension, of all values (a is empty) and of pairs.
+
+    Returns
+    -------
+    The outcome, and the test that it is by; None where there are too few units for one.
+    """
+    every, pairs = tests[tests["a"].isna()], tests[tests["a"].notna()]
+    found = every if len(every) else pairs
+    if found.empty or found.iloc[0]["units"] < MIN_UNITS:
+        return Outcome.UNDECIDED, None
+    if found.iloc[0]["p_holm"] < study.alpha:
+        return Outcome.SUPPORTED, found.iloc[0]
+    alike = (pairs[["difference_low", "difference_high"]].abs() < study.smallest_effect).all(axis=None)
+    return Outcome.CONTRADICTED if len(pairs) and alike else Outcome.UNDECIDED, found.iloc[0]
+
+
+def of_tests(tables: Tables, subject: str, **values: object) -> pd.DataFrame:
+    """Rows of the tests table about a subject with these values; None stands for empty."""
+    rows = tables["tests"]
+    rows = rows[rows["subject"] == subject]
+    for name, value in values.items():
+        rows = rows[rows[name].isna() if value is None else rows[name].eq(value).fillna(False)]
+    return rows
+
+
+def in_words(row: Mapping) -> str:
+    """A test's result for the parentheses of a sentence: name, units, corrected p, effect size."""
+    effect = "" if pd.isna(row["effect_size"]) else f", {row['effect']} {hundredths(row['effect_size'])}"
+    # Where ties end a top set early, what it is compared with is as small.
+    fewer = pd.notna(row["k"]) and pd.notna(row["size_least"]) and row["size_least"] < row["k"]
+    return (
+        f"{row['test']} test over {count(row['units'], row['unit'])}{f' at {sizes(row)} heads each' if fewer else ''}, "
+        f"Holm p {p_value(row['p_holm'])}{effect}"
+    )

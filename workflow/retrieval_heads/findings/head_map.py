@@ -1,0 +1,73 @@
+"""The interactive map of all heads: what it shows, and the scripts with which a page shows it.
+
+The scripts carry all that they need, so that the page asks for nothing from outside. What is selected, and the means
+over what is selected, is up to ``report/head_map.js``.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from markupsafe import Markup
+
+from retrieval_heads.analysis.overlap import grids
+from retrieval_heads.study.dimensions import DIMENSIONS
+from retrieval_heads.study.study import Study
+
+_SCRIPT = Path(__file__).parents[3] / "report" / "head_map.js"
+_DIGITS = 4
+
+
+def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
+    """Rank and score of every head in every ranking, and the names of what can be selected.
+
+    Returns
+    -------
+    ``models`` (each with label, layers and heads), ``methods``, ``questions`` and ``lengths`` (labels), in the study's
+    order, and ``rankings``: each with ``of``, its places in those four lists, and ``ranks`` and ``scores`` (four
+    significant digits) of head ``layer × heads per layer + head``, None where the ranking does not list it.
+    """
+    grid = grids(rankings)
+    orders = {name: study.order(name, rankings[name]) for name in DIMENSIONS}
+    found = []
+    groups = dict(list(rankings.groupby(list(DIMENSIONS))))
+    places = [{value: place for place, value in enumerate(orders[name])} for name in DIMENSIONS]
+    for key in sorted(groups, key=lambda key: _places(key, places)):
+        layers, heads = grid[key[0]]
+        ranks: list[float | None] = [None] * (layers * heads)
+        scores: list[float | None] = [None] * (layers * heads)
+        rows = groups[key]
+        for layer, head, rank, score in zip(rows["layer"], rows["head"], rows["rank"], rows["score"], strict=True):
+            at = int(layer) * heads + int(head)
+            ranks[at], scores[at] = float(rank), float(f"{score:.{_DIGITS}g}")
+        found.append({"of": _places(key, places), "ranks": ranks, "scores": scores})
+    models = [
+        {"label": study.label("model", model), "layers": grid[model][0], "heads": grid[model][1]}
+        for model in orders["model"]
+    ]
+    methods, questions, lengths = ([study.label(name, value) for value in orders[name]] for name in DIMENSIONS[1:])
+    return {"models": models, "methods": methods, "questions": questions, "lengths": lengths, "rankings": found}
+
+
+def scripts(heads: Mapping[str, list]) -> Markup:
+    """The script elements of a page with a map: the data, the plotting library, and what draws the map.
+
+    Parameters
+    ----------
+    heads : what :func:`data` gives.
+    """
+    # Here and not at the top: only the page needs plotly, and other jobs that import this may not have it.
+    from plotly.offline import get_plotlyjs
+
+    # In a script, "<" could end the element or start a comment; in JSON it can be written another way.
+    text = json.dumps(heads, separators=(",", ":")).replace("<", "\\u003c")
+    return Markup(
+        f'<script type="application/json" id="head-map-data">{text}</script>\n'
+        f'<script id="plotting-library">{get_plotlyjs()}</script>\n'
+        f'<script type="module">\n{_SCRIPT.read_text(encoding="utf-8")}</script>\n'
+    )
+
+
+def _places(key: tuple, places: list[dict]) -> list[int]:
+    return [known[value] for known, value in zip(places, key, strict=True)]

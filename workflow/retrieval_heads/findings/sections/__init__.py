@@ -1,0 +1,62 @@
+"""The findings, section by section.
+
+A section function takes the study and its tables and returns a :class:`Section`. Figures come after a section's own
+blocks: those that declare its key. Each module declares its ``TABLES``: the title under which the workflow's own report
+lists a table, and how many values of a dimension it takes to show anything.
+"""
+
+from collections.abc import Callable
+
+from retrieval_heads.findings.sections import ablation, agreement, heads, overview, questions, setup
+from retrieval_heads.findings.sections.blocks import (
+    TITLES,
+    Block,
+    FigureBlock,
+    Findings,
+    Items,
+    MapBlock,
+    Paragraph,
+    Section,
+    TableBlock,
+    Tables,
+)
+from retrieval_heads.study.study import Study
+
+__all__ = [
+    "SECTIONS",
+    "TITLES",
+    "Block",
+    "FigureBlock",
+    "Findings",
+    "Items",
+    "MapBlock",
+    "Paragraph",
+    "Section",
+    "TableBlock",
+    "Tables",
+]
+
+SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
+    overview.summary,
+    setup.setup,
+    setup.data,
+    questions.q1,
+    questions.q2,
+    questions.q3,
+    questions.q4,
+    heads.consensus,
+    heads.layers,
+    heads.specialists,
+    heads.model_differences,
+    heads.volatility,
+    heads.dominance,
+    agreement.overlap,
+    agreement.agreement,
+    agreement.imports,
+    heads.universal,
+    heads.head_map,
+    ablation.ablation,
+    ablation.models,
+    ablation.lengths,
+    overview.conclusions,
+)

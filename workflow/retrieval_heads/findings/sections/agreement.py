@@ -1,0 +1,130 @@
+"""How far rankings agree: along each dimension, between the methods, and with lists of heads from elsewhere."""
+
+from typing import Any
+
+import pandas as pd
+
+from retrieval_heads.analysis.overlap import summarise
+from retrieval_heads.findings.sections.blocks import Block, Paragraph, Section, TableBlock, Tables
+from retrieval_heads.findings.sections.parts import DIMENSION, PLURAL, findings, in_order, only_one, table
+from retrieval_heads.study.dimensions import DIMENSIONS
+from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import decimal, percent
+
+TABLES: dict[str, dict[str, Any]] = {
+    "overlap": {"title": "Overlap along each dimension", "needs": {}},
+    "overlap_pairs": {"title": "Overlap of each pair of values", "needs": {}},
+    "method_pairs": {"title": "Agreement of each two methods", "needs": {"method": 2}},
+    "reliability": {"title": "Agreement of rankings from halves of the documents", "needs": {"split_halves": 1}},
+    "imports": {"title": "Agreement of each method with each imported list", "needs": {"import": 1}},
+}
+
+_MEASURES = ["Jaccard", "SD", "Lowest", "Highest", "Chance", "RBO", "RBO, chance", "Spearman", "Pairs"]
+
+
+def overlap(study: Study, tables: Tables) -> Section:
+    """How much the top heads have in common along each dimension."""
+    pairs = tables["overlap"]
+    alone = [PLURAL[dimension] for dimension in DIMENSIONS if not (pairs["dimension"] == dimension).any()]
+    blocks: list[Block] = [*findings("overlap", study, tables)]
+    if alone:
+        blocks.append(Paragraph(f"No two {' and no two '.join(alone)} can be compared, so these have no overlap."))
+    by_dimension = [
+        [row["grid"], DIMENSION[row["dimension"]], *_measures(row)]
+        for _, row in summarise(pairs, ["grid", "dimension"]).iterrows()
+    ]
+    by_pair = [
+        [
+            row["grid"],
+            DIMENSION[row["dimension"]],
+            *(study.label(row["dimension"], row[end]) for end in ("a", "b")),
+            *_measures(row),
+        ]
+        for _, row in summarise(pairs, ["grid", "dimension", "a", "b"]).iterrows()
+    ]
+    numbers = len(_MEASURES)
+    return Section(
+        "overlap",
+        [
+            *blocks,
+            *table("overlap", "Overlap along each dimension", ["Grid", "Dimension", *_MEASURES], by_dimension, numbers),
+            *table(
+                "overlap_pairs",
+                "Overlap of each pair of values",
+                ["Grid", "Dimension", "One", "Other", *_MEASURES],
+                by_pair,
+                numbers,
+            ),
+        ],
+    )
+
+
+def agreement(study: Study, tables: Tables) -> Section:
+    """How far the methods agree, and how much of their disagreement is noise."""
+    none = only_one(study, "method", tables["rankings"]["method"], "there is no other to agree with")
+    blocks = none or [*findings("agreement", study, tables), *_method_pairs(study, tables)]
+    return Section("agreement", [*blocks, *_reliability(study, tables.get("reliability"))])
+
+
+def imports(study: Study, tables: Tables) -> Section:
+    """How far the methods agree with lists of heads from elsewhere; nothing where there are none."""
+    names = study.asked("import")
+    if not names:
+        return Section("imports")
+    found, lines, without = tables["imports"], [], set(names)
+    for (name, method), group in in_order(study, found, ["import", "method"]):
+        without.discard(name)
+        (row,) = (row for _, row in summarise(group, ["import", "model", "method", "k", "listed"]).iterrows())
+        labels = [study.label("import", name), study.label("model", row["model"]), study.label("method", method)]
+        lines.append([*labels, f"{row['listed']:,}", f"{row['k']:,}", *_measures(row)])
+    header = ["List", "Model", "Method", "Heads listed", "k", *_MEASURES]
+    return Section(
+        "imports",
+        [
+            *findings("imports", study, tables),
+            *(
+                Paragraph(f"{study.label('import', name)} has no ranking of this study to stand beside.")
+                for name in names
+                if name in without
+            ),
+            *table("imports", TABLES["imports"]["title"], header, lines, len(_MEASURES) + 2),
+        ],
+    )
+
+
+def _method_pairs(study: Study, tables: Tables) -> list[TableBlock]:
+    pairs = summarise(tables["overlap"][tables["overlap"]["dimension"] == "method"], ["grid", "a", "b"])
+    means = {(row["grid"], frozenset((row["a"], row["b"]))): row for _, row in pairs.iterrows()}
+    unions = tables["unions"][tables["unions"]["dimension"] == "method"]
+    rows = []
+    for _, union in unions.iterrows():
+        a, b = study.order("method", [union["a"], union["b"]])
+        mean = means.get((union["grid"], frozenset((a, b))))
+        own = [""] * len(_MEASURES) if mean is None else _measures(mean)
+        names = [union["grid"], study.label("method", a), study.label("method", b)]
+        rows.append([*names, *own, percent(union["jaccard"]), percent(union["chance"])])
+    header = ["Grid", "One", "Other", *_MEASURES, "Union", "Union, chance"]
+    return table("method_pairs", "Agreement of each two methods", header, rows, len(_MEASURES) + 2)
+
+
+def _reliability(study: Study, rows: pd.DataFrame | None) -> list[TableBlock]:
+    if rows is None:
+        return []
+    lines = []
+    for (model, length, method), group in in_order(study, rows, ["model", "context_length", "method"]):
+        names = [study.label("model", model), study.label("context_length", length), study.label("method", method)]
+        means = [_known(group[name].mean()) for name in ("jaccard", "chance", "rbo", "spearman")]
+        low, high = group["jaccard"].min(), group["jaccard"].max()
+        extremes = f"{low:.3f} to {high:.3f}" if group["jaccard"].notna().any() else ""
+        lines.append([*names, str(group["split"].nunique()), means[0], extremes, *means[1:]])
+    header = ["Model", "Context", "Method", "Splits", "Jaccard", "Range", "Chance", "RBO", "Spearman"]
+    return table("reliability", "Agreement of rankings from two halves of the documents", header, lines, 6)
+
+
+def _measures(row: pd.Series) -> list[str]:
+    names = ("jaccard", "sd", "lowest", "highest", "chance", "rbo", "rbo_chance", "spearman")
+    return [*(_known(row[name]) for name in names), str(row["pairs"])]
+
+
+def _known(value: float) -> str:
+    return decimal(value) if pd.notna(value) else ""

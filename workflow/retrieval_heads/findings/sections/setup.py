@@ -1,0 +1,150 @@
+"""What was studied: models, methods, questions, settings, prompts, and how the uncut model does."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from retrieval_heads.analysis.coverage import gaps
+from retrieval_heads.analysis.overlap import grids
+from retrieval_heads.findings.sections.blocks import Block, Items, Paragraph, Section, TableBlock, Tables
+from retrieval_heads.findings.sections.parts import findings, in_order, matched, sentence, table
+from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import estimate, listed
+from retrieval_heads.tables.analysis import at, of_intervention
+
+TABLES = {
+    "models": {"title": "Models", "needs": {}},
+    "methods": {"title": "Methods", "needs": {}},
+    "questions": {"title": "Questions", "needs": {}},
+    "settings": {"title": "Settings", "needs": {}},
+    "dataset_counts": {"title": "Prompts", "needs": {"documents": 1}},
+    "baseline": {"title": "Accuracy with no head cut", "needs": {}},
+}
+
+
+def setup(study: Study, tables: Tables) -> Section:
+    """Models, methods, questions and settings."""
+    config, grid = study.config, grids(tables["rankings"])
+    models = [
+        [study.label("model", model), _source(study, model), f"{layers} × {heads} = {layers * heads:,}",
+         str(study.top_k_of(layers * heads))]
+        for model in study.order("model", grid)
+        for layers, heads in [grid[model]]
+    ]  # fmt: skip
+    methods = [
+        [study.label("method", method), about.get("definition", ""), about.get("paper", "")]
+        for method in study.order("method", tables["rankings"]["method"])
+        for about in [study.methods.get(method, {})]
+    ]
+    questions = [
+        [study.label("question", question), about.get("text", ""), about.get("type", ""), about.get("category", "")]
+        for question in study.order("question", tables["rankings"]["question"])
+        for about in [config["questions"].get(question, {})]
+    ]
+    settings = [[name, value] for name, value in _settings(study, tables) if value]
+    blocks: list[Block] = [
+        TableBlock(
+            "models", "Models", ["Models", "Source", "Heads (layers × heads)", "Top heads"], models, frozenset({3})
+        ),
+        TableBlock("methods", "Methods", ["Method", "What it measures", "Source"], methods),
+    ]
+    if study.published:
+        blocks.append(
+            Paragraph(
+                "The rankings were made elsewhere: the table above says what each method measures by its definition, "
+                "which is not to say that the published scores were computed in just that way."
+            )
+        )
+    blocks += [
+        TableBlock("questions", "Questions", ["Question", "As asked", "Answer", "Category"], questions),
+        TableBlock("settings", "Settings", ["Setting", "Value"], settings),
+    ]
+    return Section("setup", blocks)
+
+
+def data(study: Study, tables: Tables) -> Section:
+    """How many prompts there are, which were left out, what is missing, and how the uncut model does."""
+    blocks: list[Block] = [*findings("data", study, tables)]
+    if (counts := tables.get("dataset_counts")) is not None:
+        blocks += _dataset_counts(study, counts)
+    missing = gaps(study, tables["rankings"], tables["ablation_summary"])
+    blocks.append(Paragraph("What is missing:" if missing else "No configuration of the study is missing."))
+    blocks += [Items(missing)] if missing else []
+    headline = of_intervention(tables, study.headline)
+    return Section("data", [*blocks, *_baseline(study, headline["effects"])])
+
+
+def _dataset_counts(study: Study, counts: pd.DataFrame) -> list[TableBlock]:
+    reasons = sorted(set(counts["status"]) - {"ok"})
+    rows = []
+    for (model, length, question), group in in_order(study, counts, ["model", "context_length", "question"]):
+        used = group[group["status"] == "ok"].groupby("split")["prompts"].sum()
+        left_out = group[group["status"] != "ok"].groupby("status")["prompts"].sum()
+        names = [study.label("model", model), study.label("context_length", length), study.label("question", question)]
+        why = "; ".join(f"{left_out[reason]} × {reason}" for reason in reasons if reason in left_out)
+        rows.append([*names, why, str(used.get("train", 0)), str(used.get("test", 0)), str(left_out.sum())])
+    header = ["Model", "Context", "Question", "Why left out", "Train", "Test", "Left out"]
+    return table("dataset_counts", "Prompts", header, rows, 3)
+
+
+def _baseline(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
+    cells = at(effects)
+    lengths = study.order("context_length", cells["context_length"])
+    rows = []
+    for (model, question), group in in_order(study, cells, ["model", "question"]):
+        by_length = group.drop_duplicates("context_length").set_index("context_length")
+        names = [study.label("model", model), study.label("question", question)]
+        for prompt, name in (("whole", "baseline"), ("without the document", "guess")):
+            known = by_length[by_length[name].notna()]
+            if len(known):
+                values = [estimate(known.loc[length], name) if length in known.index else "" for length in lengths]
+                rows.append([*names, prompt, *values])
+    header = ["Model", "Question", "Prompt", *(study.label("context_length", length) for length in lengths)]
+    if all(row[2] == "whole" for row in rows):  # what guessing gives is not known
+        header, rows = [*header[:2], *header[3:]], [[*row[:2], *row[3:]] for row in rows]
+    return table("baseline", "Accuracy with no head cut", header, rows, len(lengths))
+
+
+def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
+    config = study.config
+    controls = tables["against_random"]
+    draws = controls.groupby("matching").agg(draws=("draws", "max"), matched=("matched", "mean")).itertuples()
+    bootstrap = tables["effects"]["documents"].notna().any()
+    documents = config.get("documents") or {}
+    rankings = tables["rankings"]
+    return [
+        ("Study", study.name),
+        ("Published results", str(study.published.get("folder", ""))),
+        ("Seed", str(study.seed)),
+        ("Precision", _precision(study)),
+        ("Documents", ", ".join(f"{key} {value}" for key, value in documents.items())),
+        ("Context lengths", sentence(study, "context_length", rankings["context_length"])),
+        ("Heads cut", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
+        ("Random draws", "; ".join(f"{row.draws} of {matched(row.Index, row.matched)}" for row in draws)),
+        ("Interventions", "; ".join(_intervention(study, name) for name in study.interventions)),
+        ("Bootstrap resamples", f"{study.resamples:,}" if bootstrap else ""),
+        ("Level of tests", f"{study.alpha:g}"),
+        ("Smallest effect that matters", f"{study.smallest_effect:g}"),
+    ]
+
+
+def _precision(study: Study) -> str:
+    """In which dtype models ran, and on which device; each by its name where they differ."""
+    ran = {model: f"{run['dtype']} on {run['device']}" for model, run in study.made_with.items()}
+    if len(set(ran.values())) > 1:
+        return "; ".join(f"{study.label('model', model)}: {ran[model]}" for model in study.order("model", ran))
+    return next(iter(ran.values()), "")
+
+
+def _intervention(study: Study, name: str) -> str:
+    """An intervention with its name, and where it stands beside others with what it was measured on."""
+    one, label = study.interventions[name], study.label("intervention", name)
+    documents = f", first {one['documents']} test documents" if one.get("documents") else ""
+    return f"{label if label.startswith(name) else f'{name} ({label})'}{documents}"
+
+
+def _source(study: Study, model: str) -> str:
+    source = (study.config["models"].get(model) or {}).get("source")
+    if isinstance(source, Mapping):
+        return ", ".join(f"{key} {value}" for key, value in source.items())
+    return "published results" if study.published else ""

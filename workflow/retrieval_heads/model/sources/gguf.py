@@ -1,0 +1,87 @@
+"""A local GGUF file: ``{gguf: path/to/model.gguf}``."""
+
+from pathlib import Path
+from typing import Any
+
+from retrieval_heads.errors import StudyError
+
+
+def check(source: dict, key: str) -> None:
+    """Refuse what is not there or is no GGUF file."""
+    file = Path(source["gguf"])
+    if not file.is_file():
+        raise StudyError(f"{key}.source.gguf: there is no file {file}; check the path.")
+    with file.open("rb") as opened:
+        if opened.read(4) != b"GGUF":
+            raise StudyError(f"{key}.source.gguf: {file} is no GGUF file; give one, or a folder as source.path.")
+
+
+def files(source: dict) -> list[Path]:
+    """The file itself."""
+    return [Path(source["gguf"])]
+
+
+def prepare(source: dict, folder: Path) -> None:
+    """De-quantise the file."""
+    check(source, "models")
+    dequantize(Path(source["gguf"]), folder)
+
+
+def dequantize(file: Path, folder: Path) -> None:
+    """Fill a folder with a GGUF file's model, as float32 safetensors, and the tokenizer that it holds.
+
+    In float32, for what a quantised weight stands for has more digits than bfloat16 holds.
+    """
+    # Imported here, for a check at the start of the workflow should take no time.
+    from functools import cache
+    from tempfile import TemporaryDirectory
+    from unittest.mock import patch
+
+    import gguf
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from retrieval_heads.model.guards import read_weights
+
+    # Transformers would parse the file for config, weights and tokenizer each, and name all tensors for every module.
+    once: dict[str, Any] = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
+    try:
+        # In a folder of its own, for transformers would also read a tokenizer or settings that lie beside the file.
+        with patch.multiple(gguf, **once), TemporaryDirectory() as alone:
+            Path(alone, "model.gguf").symlink_to(file.resolve())
+            _require_plain_positions(file, str(Path(alone, "model.gguf")))
+            loaded = read_weights(alone, file, gguf_file="model.gguf", dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file="model.gguf")
+    except (ValueError, IndexError) as error:  # an IndexError where the file ends early
+        reason = str(error).partition("\n")[0]
+        raise StudyError(f"{file}: transformers cannot read this GGUF file ({reason}); choose another.") from error
+    # A model from GGUF refuses to be saved, so its weights move into a plain one of the same shape.
+    config = loaded.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    with torch.device("meta"):  # which spares it random weights of its own
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.load_state_dict(loaded.state_dict(), assign=True)
+    model.tie_weights()
+    model.generation_config = loaded.generation_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _require_plain_positions(file: Path, path: str) -> None:
+    """Refuse a rotary embedding that is scaled, which transformers reads from GGUF files of gpt-oss alone."""
+    # Imported here, for a check at the start of the workflow should take no time.
+    import gguf
+
+    reader = gguf.GGUFReader(path)
+    scaled = [tensor.name for tensor in reader.tensors if tensor.name.startswith(("rope_freqs", "rope_factors"))]
+    scaled += [
+        name
+        for name, field in reader.fields.items()
+        if name.endswith(".rope.scaling.type") and not name.startswith("gpt-oss.") and field.contents() != "none"
+    ]
+    if scaled:
+        raise StudyError(
+            f"{file}: its rotary embedding is scaled ({scaled[0]}), which transformers does not read from GGUF files; "
+            "take the model from the hub, or as a folder of safetensors."
+        )

@@ -1,0 +1,104 @@
+"""All checks before any work: what a config names outside itself, held against the config.
+
+The only module that may import from every room.
+"""
+
+import os
+from pathlib import Path
+
+from retrieval_heads.data.documents import document_source
+from retrieval_heads.data.haystack import DOCUMENTS
+from retrieval_heads.errors import StudyError
+from retrieval_heads.model.guards import require_quantizer, require_trusted
+from retrieval_heads.model.identity import model_content, model_folder
+from retrieval_heads.model.sources import source_module
+from retrieval_heads.reading import read_json
+from retrieval_heads.study.config import interventions, key_path
+
+
+def check_surroundings(config: dict, packages: bool = True) -> None:
+    """Check what a config names outside itself: documents, folders, models, results and lists of others, room to write.
+
+    Parameters
+    ----------
+    packages : whether jobs see the Python packages that this process sees, as they do without conda environments.
+
+    Raises
+    ------
+    StudyError
+        with the key that names what is missing or does not fit.
+    """
+    results = Path(config["results"])
+    existing = next(path for path in (results, *results.resolve().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise StudyError(f"results: cannot write to {results}; choose another folder.")
+    if config["published"]:
+        # Imported here, as it imports pandas, which no other study needs outside its jobs.
+        from retrieval_heads.exchange import published
+
+        published.check(config)
+        _check_imports(
+            config, {name: tuple(model["grid"]) for name, model in config["models"].items() if "grid" in model}
+        )
+        return
+    if (haystack := config["prompts"]["haystack"]) != DOCUMENTS and not Path(haystack).is_dir():
+        raise StudyError(f"prompts.haystack: there is no folder {haystack}; check the path.")
+    document_source(config).check(config, packages)
+    grids = {}
+    for name, model in config["models"].items():
+        source = model["source"]
+        if packages or "package" not in source:
+            source_module(source).check(source, f"models.{name}")
+        require_quantizer(f"models.{name}", model.get("quantization"), config["compute"]["device"], packages)
+        # The content of a local folder is not asked for here, as it does not decide where the folder is.
+        content = None if "path" in source else model_content(source, results, packages)
+        folder = model_folder(name, source, content, results)
+        if (grid := _check_model(config, name, folder)) is not None:
+            grids[name] = grid
+        if packages and (folder / "config.json").is_file():
+            require_trusted(folder, f"models.{name}", model["trust_remote_code"])
+    _check_imports(config, grids)
+
+
+def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | None:
+    """Hold a study against the shape of a model, where a folder tells it already: layers, and heads in each."""
+    if not (file := folder / "config.json").is_file():
+        return None
+    shape = read_json(file, f"get the model of {name} anew")
+    if not isinstance(shape, dict):
+        raise StudyError(f"{file}: describes no model; get the model of {name} anew.")
+    shape = shape.get("text_config", shape)
+    limit, heads = shape.get("max_position_embeddings"), shape.get("num_attention_heads")
+    for length in config["prompts"]["context_lengths"]:
+        if limit is not None and length > limit:
+            raise StudyError(
+                f"prompts.context_lengths: {length} is beyond the {limit} tokens of {name}; give shorter ones."
+            )
+    if heads is None or (layers := shape.get("num_hidden_layers")) is None:
+        return None
+    for one, intervention in interventions(config).items():
+        for level in intervention["levels"]:
+            if level > heads * layers:
+                raise StudyError(
+                    f"{key_path(config, one, 'levels')}: {level} is more than the {heads * layers} heads of {name}; "
+                    "give smaller levels."
+                )
+            if 2 * level > heads * layers and any(intervention["random_draws"].values()):
+                raise StudyError(
+                    f"{key_path(config, one, 'levels')}: {level} of the {heads * layers} heads of {name} leave too few "
+                    f"others to draw as many from; give levels of at most {heads * layers // 2}, or set "
+                    f"{key_path(config, one, 'random_draws')} to 0."
+                )
+    return layers, heads
+
+
+def _check_imports(config: dict, grids: dict[str, tuple[int, int]]) -> None:
+    """Read the imported lists, and hold them against the models whose layers and heads are known already."""
+    if config["imports"]:
+        # Imported here, as it imports pandas, which no other study needs outside its jobs.
+        from retrieval_heads.exchange import external_lists
+
+        for entry in config["imports"].values():
+            heads, model = external_lists.read_list(entry["file"]), entry["model"]
+            if model in grids:
+                external_lists.require_within(entry["file"], heads, model, grids[model])

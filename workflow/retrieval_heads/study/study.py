@@ -1,0 +1,166 @@
+"""What analysis, figures and report need to know of a study's config: settings, names to show, and their order."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from retrieval_heads.errors import StudyError
+from retrieval_heads.study.dimensions import PUBLISHED
+from retrieval_heads.study.top_k import share_of, top_k_for
+
+_TOKENS = {"all": "all tokens", "suffix": "question and answer", "decode": "answer"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its readers see it.
+
+    Parameters
+    ----------
+    config : the study's config, with all defaults filled in.
+    methods : name → ``label``, ``definition`` and ``paper`` (each optional), in the order in which to show them.
+    made_with : model → ``dtype`` and ``device`` that it ran with; without models whose results were made elsewhere.
+    """
+
+    config: Mapping
+    methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    made_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The study's name, as in the path of its results."""
+        return self.config["study"]
+
+    @property
+    def seed(self) -> int:
+        """What every random choice derives from."""
+        return self.config["seed"]
+
+    @property
+    def _analysis(self) -> Mapping:
+        return self.config["analysis"]
+
+    @property
+    def top_k(self) -> int | None:
+        """How many heads of a ranking count as its top; None for a share of the model's heads."""
+        return self._analysis["top_k"]
+
+    def top_k_of(self, heads: int) -> int:
+        """How many heads of a ranking count as its top, in a model with so many heads."""
+        return top_k_for(heads, self.top_k)
+
+    def consensus_k(self, heads: int) -> int:
+        """Mean rank up to which a head counts as agreed on by a method, in a model with so many heads."""
+        return share_of(heads, 100 / 1024, self._analysis["consensus_k"], "consensus_k")
+
+    def specialist_k(self, heads: int) -> int:
+        """Mean rank beyond which a head counts as unimportant for a question, in a model with so many heads."""
+        return share_of(heads, 200 / 1024, self._analysis["specialist_k"], "specialist_k")
+
+    @property
+    def published(self) -> Mapping:
+        """Where published results come from; empty for a study of a model."""
+        return self.config["published"] or {}
+
+    @property
+    def categories(self) -> dict[str, str]:
+        """Question → category, such as numerical."""
+        return {name: entry["category"] for name, entry in self.config["questions"].items()}
+
+    @property
+    def resamples(self) -> int:
+        """Bootstrap resamples of the documents."""
+        return self._analysis["resamples"]
+
+    @property
+    def alpha(self) -> float:
+        """The level of the tests, after correction."""
+        return self._analysis["alpha"]
+
+    @property
+    def smallest_effect(self) -> float:
+        """The smallest difference in accuracy that matters. A finding is contradicted only if that is ruled out."""
+        return self._analysis["smallest_effect"]
+
+    @property
+    def interventions(self) -> Mapping[str, Mapping]:
+        """Each way in which heads are ablated, the headline first; nothing is known of how published ones were."""
+        if self.published:
+            return {PUBLISHED: {}}
+        every, headline = self.config["ablation"]["interventions"], self.config["ablation"]["headline"]
+        return {headline: every[headline], **every}
+
+    @property
+    def headline(self) -> str:
+        """The intervention that figures show, and that headlines are about."""
+        return next(iter(self.interventions))
+
+    @property
+    def levels(self) -> list[int]:
+        """How many heads are ablated, as the config asks; empty for published results, which have their own."""
+        return sorted({level for one in self.interventions.values() for level in one.get("levels") or []})
+
+    def level(self, effects: pd.DataFrame) -> int:
+        """The number of heads cut that headlines are about: config's ``analysis.level``, else the largest measured.
+
+        Raises
+        ------
+        StudyError
+            when that level was not measured. One that was asked for may have no row of its own, where all top sets end
+            before it (see :func:`~retrieval_heads.tables.analysis.at_level`).
+        """
+        levels = sorted(effects["k"].unique())
+        chosen = self._analysis["level"]
+        if chosen is not None and chosen not in {*levels, *self.levels}:
+            measured = ", ".join(map(str, levels))
+            raise StudyError(f"analysis.level: {chosen} heads were not cut; choose one of {measured}.")
+        return int(chosen if chosen is not None else levels[-1])
+
+    def at_level(self, level: int) -> "Study":
+        """The same study with headlines about another number of heads."""
+        return replace(self, config={**self.config, "analysis": {**self._analysis, "level": level}})
+
+    def order(self, dimension: str, values: Iterable) -> list:
+        """The distinct values that are there, in the config's order; unknown ones after them, sorted."""
+        values = values.unique() if isinstance(values, pd.Series) else values  # tables repeat them thousands of times
+        found = {value for value in values if pd.notna(value)}
+        known = [value for value in self.asked(dimension) if value in found]
+        return known + sorted(found.difference(known))
+
+    def label(self, dimension: str, value: Any) -> str:
+        """How a value is shown."""
+        if dimension == "context_length":
+            return f"{int(float(value)):,} tokens"
+        if dimension == "intervention":
+            return self._intervention(value)
+        entries = self.methods if dimension == "method" else self.config.get(f"{dimension}s") or {}
+        entry = entries.get(value) if isinstance(entries, Mapping) else None
+        if isinstance(entry, Mapping) and entry.get("label"):
+            return entry["label"]
+        return str(value) if dimension == "model" else _spoken(str(value))
+
+    def _intervention(self, name: str) -> str:
+        """What replaces a head's output, and where; with its name, where another intervention does the same."""
+        every = {key: (one["mode"], one["scope"]) for key, one in self.interventions.items() if one}
+        if name not in every:
+            return "as published" if name == PUBLISHED else name
+        mode, scope = every[name]
+        what = f"{mode}, {_TOKENS[scope]}"
+        return what if list(every.values()).count(every[name]) == 1 else f"{name} ({what})"
+
+    def asked(self, dimension: str) -> list:
+        """The values that the config names, in its order."""
+        if dimension == "context_length":
+            return sorted(self.config.get("prompts", {}).get("context_lengths") or [])
+        if dimension == "category":
+            return list(dict.fromkeys(self.categories.values()))
+        if dimension == "intervention":
+            return list(self.interventions)
+        return list(self.methods if dimension == "method" else self.config.get(f"{dimension}s") or [])
+
+
+def _spoken(name: str) -> str:
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,113 @@
+"""How numbers are written in sentences and tables."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from retrieval_heads.study.study import Study
+
+
+def percent(share: float) -> str:
+    """A share as a percentage: 42.6%."""
+    return f"{_number(100 * share)}%"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points: −3.1."""
+    return _number(100 * difference)
+
+
+def change(difference: float) -> str:
+    """A difference of shares in percentage points, with its sign: +3.1."""
+    return points(difference) if round(100 * difference, 1) <= 0 else f"+{points(difference)}"
+
+
+def decimal(value: float) -> str:
+    """A number such as a correlation: −0.123."""
+    return f"{round(value, 3) + 0:.3f}".replace("-", "−")
+
+
+def hundredths(value: float) -> str:
+    """A number such as an effect size: −0.12."""
+    return f"{round(value, 2) + 0:.2f}".replace("-", "−")
+
+
+def nats(value: float) -> str:
+    """A change of log-probability per token, with its sign: −0.12, +0.03, 0.00."""
+    return f"{'+' if round(value, 2) > 0 else ''}{hundredths(value)}"
+
+
+def plain(row: Mapping, name: str) -> str:
+    """The ends of an interval of such a number."""
+    return f"{decimal(row[f'{name}_low'])} to {decimal(row[f'{name}_high'])}"
+
+
+def sizes(row: Mapping) -> str:
+    """How many heads were ablated in what a test compares: 20, or 17 to 20 where some rankings tell fewer apart."""
+    least, most = (int(row[name]) for name in ("size_least", "size_most"))
+    return str(most) if least == most else f"{least} to {most}"
+
+
+def heads(size: float) -> str:
+    """How many heads the top sets have, which is a mean where they differ: 17, or 17.5 on average."""
+    return f"{size:.0f}" if size == round(size) else f"{size:.1f} on average"
+
+
+def fewer_heads(size: float, level: int) -> str:
+    """What a sentence about the top heads at a level adds, where ties leave fewer."""
+    return "" if size == level else f" ({heads(size)}, for ties end top sets early)"
+
+
+def of_same_layers(matched: float) -> str:
+    """What a sentence adds to random heads that were matched by layer: that they are, or how many of them are."""
+    if matched == 1:
+        return " of the same layers"
+    return f" ({percent(matched)} of them of the same layers, the rest of the nearest)"
+
+
+def place(study: Study, row: Mapping) -> str:
+    """Where a row belongs: Year of incorporation at 4,096 tokens in Llama-3-8B. What is pooled is left out."""
+    words = [
+        f"{before}{study.label(name, row[name])}"
+        for before, name in (("", "question"), ("at ", "context_length"), ("in ", "model"))
+        if pd.notna(row[name])
+    ]
+    return " ".join(words)
+
+
+def estimate(row: Mapping, name: str, unit: str = "%") -> str:
+    """A share (unit %) or a difference (no unit) with its 95% interval, from a row's name, name_low, name_high."""
+    return f"{_number(100 * row[name])}{unit} [{interval(row, name, ', ')}]"
+
+
+def interval(row: Mapping, name: str, between: str = " to ") -> str:
+    """The ends of an interval, in percent or points."""
+    return f"{_number(100 * row[f'{name}_low'])}{between}{_number(100 * row[f'{name}_high'])}"
+
+
+def p_value(p: float) -> str:
+    """= 0.012, or < 0.001; nothing where there is no test."""
+    if p is None or math.isnan(p):
+        return ""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def p_cell(p: float) -> str:
+    """The same in a table: 0.012."""
+    return p_value(p).removeprefix("= ")
+
+
+def count(number: int, noun: str) -> str:
+    """1 prompt, 1,024 prompts."""
+    return f"{int(number):,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _number(value: float) -> str:
+    # Rounding first keeps a tiny negative number from becoming −0.0.
+    return f"{round(value, 1) + 0:.1f}".replace("-", "−")

@@ -1,0 +1,13 @@
+"""What the tests of a study are about: the values of ``subject`` in the tests table."""
+
+DROP = "drop of accuracy"
+AGAINST_RANDOM = "top against random"
+HEAD_OVERLAP = "overlap of heads"
+LAYER_OVERLAP = "overlap of layers"
+SPECIALISTS = "question specialists"
+MODEL_RANKS = "ranks in two models"
+CONSENSUS = "consensus of methods"
+SCORE_GAP = "score gap"
+LENGTH_BREAK = "break between lengths"
+NOISE = "methods against noise"
+AGREEMENT_BY_LENGTH = "agreement of methods by length"
