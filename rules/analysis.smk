@@ -56,7 +56,7 @@ rule estimate_effects:
     params:
         seed=config["seed"],
         resamples=config["analysis"]["resamples"],
-        code=code("estimate_effects.py"),
+        code=code("estimate_effects.py", *table_files([ABLATED])),
     script:
         "../workflow/scripts/estimate_effects.py"
 
@@ -76,17 +76,17 @@ rule average_drops:
         seed=config["seed"],
         resamples=config["analysis"]["resamples"],
         categories=CATEGORIES,
-        code=code("average_drops.py"),
+        code=code("average_drops.py", *table_files([ABLATED])),
     script:
         "../workflow/scripts/average_drops.py"
 
 
+TESTED = ["rankings", "overlap", "profiles", ABLATED, *NOISE]
+
+
 rule test_hypotheses:
     input:
-        expand(
-            f"{OUT}/tables/{{table}}.parquet",
-            table=["rankings", "overlap", "profiles", ABLATED, *NOISE],
-        ),
+        expand(f"{OUT}/tables/{{table}}.parquet", table=TESTED),
     output:
         f"{OUT}/tables/tests.parquet",
     log:
@@ -98,6 +98,6 @@ rule test_hypotheses:
     params:
         config=compared_config(),
         methods=dict.fromkeys(config["methods"], {}),
-        code=code("test_hypotheses.py"),
+        code=code("test_hypotheses.py", *table_files(TESTED)),
     script:
         "../workflow/scripts/test_hypotheses.py"

@@ -71,6 +71,11 @@ def code(script, *more):
     return code_digest(Path(workflow.basedir) / "workflow" / "scripts" / script, *more)
 
 
+def table_files(names):
+    """The files that describe tables, for rules that read tables by name."""
+    return [plugins.files("tables")[name] for name in names]
+
+
 def folder_of(model):
     """Where a model lies, or will once it is prepared."""
     source = config["models"][model]["source"]

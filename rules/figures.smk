@@ -30,6 +30,10 @@ for figure in FIGURES.values():
             figure=figure.name,
             config=shown_config(figure),
             methods=describe_methods(config["methods"]),
-            code=code("draw_figure.py", plugins.files("figures")[figure.name]),
+            code=code(
+                "draw_figure.py",
+                plugins.files("figures")[figure.name],
+                *table_files(figure.tables),
+            ),
         script:
             "../workflow/scripts/draw_figure.py"

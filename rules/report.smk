@@ -1,27 +1,29 @@
 FINDINGS = f"{OUT}/findings.html"
 SHOWN_TABLES = report_tables(dimensions())
 
+TOLD = [
+    "rankings",
+    "ablation_summary",
+    "overlap",
+    "unions",
+    "profiles",
+    "effects",
+    "against_random",
+    "steps",
+    "mean_drops",
+    "tests",
+    *NOISE,
+    *GUARD,
+    *(["imports"] if config["imports"] else []),
+    *([] if config["published"] else ["dataset_counts"]),
+]
+
 
 rule write_findings:
     input:
         tables=expand(
             f"{OUT}/tables/{{table}}.parquet",
-            table=[
-                "rankings",
-                "ablation_summary",
-                "overlap",
-                "unions",
-                "profiles",
-                "effects",
-                "against_random",
-                "steps",
-                "mean_drops",
-                "tests",
-                *NOISE,
-                *GUARD,
-                *(["imports"] if config["imports"] else []),
-                *([] if config["published"] else ["dataset_counts"]),
-            ],
+            table=TOLD,
         ),
         figures=expand(f"{OUT}/figures/{{figure}}.svg", figure=FIGURES),
         # Relative, so that a project that is moved elsewhere stays as done as it is.
@@ -58,6 +60,6 @@ rule write_findings:
     params:
         config=config,
         methods=describe_methods(config["methods"]),
-        code=code("write_findings.py", *plugins.files("figures").values()),
+        code=code("write_findings.py", *plugins.files("figures").values(), *table_files(TOLD)),
     script:
         "../workflow/scripts/write_findings.py"

@@ -10,7 +10,7 @@ from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, 
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.study.config import schema
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables import GUARD
+from retrieval_heads.tables.guard import GUARD
 
 ANALYSIS = {key: rule["default"] for key, rule in schema()["properties"]["analysis"]["properties"].items()}
 METHODS = {

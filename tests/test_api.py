@@ -17,6 +17,7 @@ from retrieval_heads import tables
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.api import ablated, top_heads
 from retrieval_heads.errors import StudyError
+from retrieval_heads.tables.rankings import RANKINGS
 from tiny_models import MODELS, VOCABULARY, llama, random_ids
 
 HEADS = [(0, 1), (1, 3), (1, 2), (2, 0)]
@@ -42,8 +43,8 @@ def make_results(folder, models=("small",), orders=ORDERS):
         for (method, question, length), order in orders.items()
         for rank, (layer, head) in enumerate(order, 1)
     ]
-    frame = pd.DataFrame(rows, columns=tables.RANKINGS.columns)
-    tables.write(frame, folder / "tables" / "rankings.parquet", tables.RANKINGS)
+    frame = pd.DataFrame(rows, columns=RANKINGS.columns)
+    tables.write(frame, folder / "tables" / "rankings.parquet", RANKINGS)
     return folder
 
 
@@ -90,7 +91,7 @@ def test_heads_that_never_scored_are_no_top_heads(tmp_path):
         .assign(score=lambda heads, one=one: (heads[["layer", "head"]].apply(tuple, axis=1) == one) * 0.5)
         for n, one in enumerate(found)
     ]
-    tables.write(placed(pd.concat(frames)), tmp_path / "tables" / "rankings.parquet", tables.RANKINGS)
+    tables.write(placed(pd.concat(frames)), tmp_path / "tables" / "rankings.parquet", RANKINGS)
     assert top_heads(tmp_path, "wu24", 8) == found
     with pytest.warns(UserWarning, match="wu24 gives 8 of 20 heads here: the next ones tie"):
         assert top_heads(tmp_path, "wu24", 20) == found

@@ -13,7 +13,7 @@ import pytest
 from retrieval_heads import plugins, tables
 from retrieval_heads.methods import HeadScorer
 from retrieval_heads.study.config import schema
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.documents import documents_table
 from rule_graph import picture
 
 ROOT = Path(__file__).parents[1]
@@ -148,10 +148,7 @@ def test_an_undocumented_key_is_noticed(place):
 
 
 def all_tables():
-    found = [
-        value for module in (tables, analysis) for value in vars(module).values() if isinstance(value, tables.Table)
-    ]
-    return {table.name: table for table in [tables.documents_table([QUESTION]), *found]}
+    return {"documents": documents_table([QUESTION]), **tables.every()}
 
 
 def type_name(type_):

@@ -15,7 +15,8 @@ from retrieval_heads.engine import inference
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.inference import continue_prefix
 from retrieval_heads.errors import StudyError
-from retrieval_heads.tables import ABLATION, write
+from retrieval_heads.tables import write
+from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.heads import parse_head
 from tiny_models import MODELS, Numbers, random_ids
 

@@ -22,7 +22,8 @@ from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.inference import continue_prefix
 from retrieval_heads.errors import StudyError
 from retrieval_heads.findings.claims import Outcome, guarding
-from retrieval_heads.tables import GUARD, write
+from retrieval_heads.tables import write
+from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.heads import head_name, parse_head
 from tiny_models import MODELS, Numbers, random_ids
 

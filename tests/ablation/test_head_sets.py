@@ -11,6 +11,7 @@ from retrieval_heads import tables
 from retrieval_heads.ablation.head_sets import choose_head_sets, draw_matched, draw_unmatched, matched_share
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
+from retrieval_heads.tables.head_sets import HEAD_SETS
 from retrieval_heads.tables.heads import head_name, parse_head
 
 LAYERS, HEADS = 6, 4
@@ -364,6 +365,6 @@ class TestTooManyHeads:
 
 
 def test_the_table_fits_its_schema(sets, tmp_path):
-    tables.write(sets, tmp_path / "head_sets.parquet", tables.HEAD_SETS)
-    read = tables.read(tmp_path / "head_sets.parquet", tables.HEAD_SETS)
+    tables.write(sets, tmp_path / "head_sets.parquet", HEAD_SETS)
+    read = tables.read(tmp_path / "head_sets.parquet", HEAD_SETS)
     assert as_dict(read.assign(heads=read["heads"].map(list))) == as_dict(sets)

@@ -6,7 +6,9 @@ from made_tables import make_ablation, make_study
 from retrieval_heads import tables
 from retrieval_heads.analysis import drops, effects
 from retrieval_heads.analysis.statistics import newcombe
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.ablation import ABLATION
+from retrieval_heads.tables.ablation_summary import ABLATION_SUMMARY
+from retrieval_heads.tables.mean_drops import MEAN_DROPS
 
 KEY = ["grouping", "value", "k", "source", "matching"]
 
@@ -54,16 +56,16 @@ def test_intervals_hold_their_means_and_tables_fit_their_schema(made, request, t
     means = request.getfixturevalue(made)
     assert (means["drop_low"] <= means["drop"]).all() and (means["drop"] <= means["drop_high"]).all()
     assert (means["drop_low"] < means["drop_high"]).all()
-    tables.write(means, tmp_path / "mean_drops.parquet", analysis.MEAN_DROPS)
-    read = tables.read(tmp_path / "mean_drops.parquet", analysis.MEAN_DROPS)
+    tables.write(means, tmp_path / "mean_drops.parquet", MEAN_DROPS)
+    read = tables.read(tmp_path / "mean_drops.parquet", MEAN_DROPS)
     assert len(read) == len(means) and read["k"].isna().sum() == means["k"].isna().sum() > 0
 
 
 def test_a_table_read_from_disk_gives_the_same(study, ablation, by_rows, by_counts, tmp_path):
-    tables.write(ablation, tmp_path / "ablation.parquet", tables.ABLATION)
-    tables.write(effects.summarise(ablation), tmp_path / "summary.parquet", analysis.ABLATION_SUMMARY)
-    rows = means_of(study, tables.read(tmp_path / "ablation.parquet", tables.ABLATION))
-    counts = means_of(study, tables.read(tmp_path / "summary.parquet", analysis.ABLATION_SUMMARY))
+    tables.write(ablation, tmp_path / "ablation.parquet", ABLATION)
+    tables.write(effects.summarise(ablation), tmp_path / "summary.parquet", ABLATION_SUMMARY)
+    rows = means_of(study, tables.read(tmp_path / "ablation.parquet", ABLATION))
+    counts = means_of(study, tables.read(tmp_path / "summary.parquet", ABLATION_SUMMARY))
     pd.testing.assert_frame_equal(rows, by_rows)
     pd.testing.assert_frame_equal(counts, by_counts)
 
@@ -187,7 +189,7 @@ class TestHoles:
 
     def test_nothing_cut(self, study, ablation, summarised):
         means = self.means(study, ablation[ablation["source"] == "baseline"], summarised)
-        assert means.empty and list(means.columns) == analysis.MEAN_DROPS.columns
+        assert means.empty and list(means.columns) == MEAN_DROPS.columns
 
     def test_one_document(self, study, ablation, summarised):
         means = self.means(study, ablation[ablation["doc_id"] == "doc0"], summarised)

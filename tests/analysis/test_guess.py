@@ -16,7 +16,8 @@ from made_tables import (
 from retrieval_heads import tables
 from retrieval_heads.analysis import effects
 from retrieval_heads.findings import rendering
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.effects import EFFECTS
+from retrieval_heads.tables.select import at
 
 STUDY = make_study(methods=("wu24", "qrhead"), questions=("inc_year", "hq_state"), levels=(5, 20))
 GUESSED = ["guess", "guess_low", "guess_high", "headroom", "headroom_low", "headroom_high"]
@@ -40,7 +41,7 @@ def analysed(known, guessed):
 @pytest.mark.parametrize("known", RESULTS)
 def test_it_is_the_accuracy_without_the_document_in_every_cell_and_pooled(known, tmp_path):
     found = analysed(known, True)["effects"]
-    tables.write(found, tmp_path / "effects.parquet", analysis.EFFECTS)
+    tables.write(found, tmp_path / "effects.parquet", EFFECTS)
     rows = RESULTS["rows"]
     for row in found.itertuples():
         cell = rows[rows["model"] == row.model]
@@ -57,7 +58,7 @@ def test_it_changes_nothing_else(known):
     guessed, not_guessed = analysed(known, True), analysed(known, False)
     for name in ("against_random", "steps", "mean_drops", "tests"):
         pd.testing.assert_frame_equal(guessed[name], not_guessed[name])
-    rest = [name for name in analysis.EFFECTS.columns if name not in GUESSED]
+    rest = [name for name in EFFECTS.columns if name not in GUESSED]
     pd.testing.assert_frame_equal(guessed["effects"][rest], not_guessed["effects"][rest])
     assert not_guessed["effects"][GUESSED].isna().all(axis=None)
 
@@ -65,7 +66,7 @@ def test_it_changes_nothing_else(known):
 def test_it_is_over_the_prompts_that_an_effect_is_about():
     rows = RESULTS["rows"]
     lost = (rows["source"] == "method") & (rows["doc_id"] == "doc0")
-    found = analysis.at(effects.of(rows[~lost], 1, 200).effects, pooled=["question", "context_length"])
+    found = at(effects.of(rows[~lost], 1, 200).effects, pooled=["question", "context_length"])
     guesses = rows[(rows["source"] == "no_needle") & (rows["doc_id"] != "doc0")]
     assert found["guess"].to_numpy() == pytest.approx(np.full(len(found), guesses["correct"].mean()))
 

@@ -5,7 +5,8 @@ import pytest
 from made_tables import make_rankings, make_study
 from retrieval_heads import tables
 from retrieval_heads.analysis import head_profiles, overlap
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.profiles import PROFILES
+from retrieval_heads.tables.rankings import RANKINGS
 
 
 def rankings_of(orders):
@@ -15,7 +16,7 @@ def rankings_of(orders):
         for configuration, order in orders.items()
         for rank, head in enumerate(order, start=1)
     ]
-    return pd.DataFrame(rows, columns=tables.RANKINGS.columns)
+    return pd.DataFrame(rows, columns=RANKINGS.columns)
 
 
 # Head 3 is for question r alone; y and x agree on head 0.
@@ -81,7 +82,7 @@ class TestProfile:
             [make_rankings(make_study(models=("a",)), 6, 4), make_rankings(make_study(models=("b",)), 3, 8)]
         )
         found = head_profiles.profile_heads(rankings, 2)
-        tables.write(found, tmp_path / "profiles.parquet", analysis.PROFILES)
+        tables.write(found, tmp_path / "profiles.parquet", PROFILES)
         assert head_profiles.of(found).groupby("grid")["configurations"].unique().map(list).to_dict() == {
             "3 × 8": [8],
             "6 × 4": [8],
@@ -90,7 +91,7 @@ class TestProfile:
         assert shares.tolist() == pytest.approx([2.0] * 6)
 
     def test_nothing_gives_nothing(self):
-        assert list(head_profiles.profile_heads(BY_HAND.iloc[:0]).columns) == analysis.PROFILES.columns
+        assert list(head_profiles.profile_heads(BY_HAND.iloc[:0]).columns) == PROFILES.columns
 
 
 class TestConsensus:

@@ -17,8 +17,9 @@ from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, 
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.statistics import holm
-from retrieval_heads.tables import analysis
-from retrieval_heads.tables.subjects import AGAINST_RANDOM, CONSENSUS, DROP, MODEL_RANKS, SPECIALISTS
+from retrieval_heads.tables.overlap import OVERLAP
+from retrieval_heads.tables.rankings import RANKINGS
+from retrieval_heads.tables.tests import AGAINST_RANDOM, CONSENSUS, DROP, MODEL_RANKS, SPECIALISTS, TESTS
 
 KEY = ["subject", "dimension", "grid", "a", "b", "method", "k"]
 
@@ -64,8 +65,8 @@ def tests(study, rankings, ablation):
 
 class TestTable:
     def test_fits_its_schema(self, tests, tmp_path):
-        tables.write(tests, tmp_path / "tests.parquet", analysis.TESTS)
-        assert len(tables.read(tmp_path / "tests.parquet", analysis.TESTS)) == len(tests)
+        tables.write(tests, tmp_path / "tests.parquet", TESTS)
+        assert len(tables.read(tmp_path / "tests.parquet", TESTS)) == len(tests)
         assert tests["p"].between(0, 1).all() and (tests["p_holm"] >= tests["p"]).all()
 
     def test_every_subject_is_there(self, tests):
@@ -201,7 +202,7 @@ def made_pairs(value, lengths=(1, 2, 3, 4), seed=0):
     rng = np.random.default_rng(seed)
     rows = [
         {
-            **dict.fromkeys(analysis.OVERLAP.columns),
+            **dict.fromkeys(OVERLAP.columns),
             "dimension": "context_length",
             "a": str(a),
             "b": str(b),
@@ -367,7 +368,7 @@ class TestOverlaps:
             for question, order in (("p", [(0, 0), (0, 1), (1, 0), (1, 1)]), ("q", [(0, 1), (1, 1), (0, 0), (1, 0)]))
             for rank, (layer, head) in enumerate(order, start=1)
         ]
-        found = hypotheses.layer_overlap(pd.DataFrame(rows, columns=tables.RANKINGS.columns), top_k=2)
+        found = hypotheses.layer_overlap(pd.DataFrame(rows, columns=RANKINGS.columns), top_k=2)
         assert found.to_dict("records") == [
             # p has both heads in layer 0, q one in each. Of 6 sets of 2 heads, 2 lie in one layer and 4 in both; so of
             # 36 pairs of sets, 2 + 16 overlap by 1, 16 by 0.5, and 2 by 0.
@@ -401,7 +402,7 @@ class TestOverlaps:
             )
             for head, score in enumerate(scores)
         ]
-        found = score_gaps(placed(pd.DataFrame(rows, columns=tables.RANKINGS.columns)))
+        found = score_gaps(placed(pd.DataFrame(rows, columns=RANKINGS.columns)))
         assert found["question"].tolist() == ["p", "s", "t"]
         assert found["gap"].tolist() == [pytest.approx(0.25), 0, 0]
 
@@ -518,7 +519,7 @@ def test_whatever_is_missing_every_table_is_made(hole, summarised, tmp_path):
     some, rest = HOLES[hole](make_rankings(study), make_ablation(study, 4))
     made = analyse(study, some, effects.summarise(rest) if summarised else rest)
     for name, frame in made.items():
-        table = getattr(tables if name in ("rankings", "guard") else analysis, name.upper())
+        table = tables.by_name(name)
         tables.write(frame, tmp_path / f"{name}.parquet", table)
         tables.read(tmp_path / f"{name}.parquet", table)
     assert made["tests"]["p"].between(0, 1).all()

@@ -9,7 +9,10 @@ from retrieval_heads.analysis.coverage import dataset_counts, gaps, leading_head
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.top_k import top_k_for
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
+from retrieval_heads.tables.overlap import OVERLAP
+from retrieval_heads.tables.rankings import RANKINGS
+from retrieval_heads.tables.unions import UNIONS
 
 
 @pytest.mark.parametrize(("model_heads", "k"), [(1024, 50), (270, 13), (4, 1), (1, 1)])
@@ -42,9 +45,9 @@ def test_values_by_hand(tmp_path):
         for method, order in (("x", [0, 1, 2, 3]), ("y", [1, 3, 0, 2]))
         for rank, head in enumerate(order, start=1)
     ]
-    pairs = overlap.pairwise(pd.DataFrame(rows, columns=tables.RANKINGS.columns), top_k=2)
-    tables.write(pairs, tmp_path / "overlap.parquet", analysis.OVERLAP)
-    (row,) = tables.read(tmp_path / "overlap.parquet", analysis.OVERLAP).to_dict("records")
+    pairs = overlap.pairwise(pd.DataFrame(rows, columns=RANKINGS.columns), top_k=2)
+    tables.write(pairs, tmp_path / "overlap.parquet", OVERLAP)
+    (row,) = tables.read(tmp_path / "overlap.parquet", OVERLAP).to_dict("records")
     assert (row["dimension"], row["a"], row["b"], row["k"]) == ("method", "x", "y", 2)
     assert row["jaccard"] == pytest.approx(1 / 3)
     assert row["chance"] == pytest.approx((4 * (1 / 3) + 1) / 6)
@@ -61,7 +64,7 @@ def test_models_with_other_grids_are_not_compared():
 def test_one_configuration_has_no_pairs():
     study = make_study(methods=("wu24",), questions=("hq_state",), lengths=(8,))
     pairs = overlap.pairwise(make_rankings(study))
-    assert pairs.empty and list(pairs.columns) == analysis.OVERLAP.columns
+    assert pairs.empty and list(pairs.columns) == OVERLAP.columns
 
 
 def ranking(method, order, **names):
@@ -71,7 +74,7 @@ def ranking(method, order, **names):
         {**at, "method": method, "layer": 0, "head": head, "score": -rank, "rank": rank, "last": rank, "n_samples": 3}
         for rank, head in enumerate(order, start=1)
     ]
-    return pd.DataFrame(rows).assign(score_sd=0.1)[tables.RANKINGS.columns]
+    return pd.DataFrame(rows).assign(score_sd=0.1)[RANKINGS.columns]
 
 
 def rankings_of(**orders):
@@ -201,7 +204,7 @@ class TestUnions:
             found.groupby("grid")["dimension"].value_counts().unstack().to_dict("records")
             == [{"category": 1, "method": 3, "question": 6}] * 2
         )
-        tables.write(found, tmp_path / "unions.parquet", analysis.UNIONS)
+        tables.write(found, tmp_path / "unions.parquet", UNIONS)
 
 
 def test_a_table_with_holes_fits_its_schema(tmp_path):
@@ -209,7 +212,7 @@ def test_a_table_with_holes_fits_its_schema(tmp_path):
     hole = (rankings["method"] == "wu24") & (rankings["model"] == "b")
     short = (rankings["method"] == "wu24") & (rankings["rank"] > 2)
     pairs = overlap.pairwise(rankings[~hole & ~short])
-    tables.write(pairs, tmp_path / "overlap.parquet", analysis.OVERLAP)
+    tables.write(pairs, tmp_path / "overlap.parquet", OVERLAP)
     assert set(pairs.loc[pairs["method"] == "wu24", "dimension"]) == {"question", "context_length"}
     assert overlap.pairwise(rankings.iloc[:0]).empty and overlap.unions(rankings.iloc[:0], {}).empty
 
@@ -220,7 +223,7 @@ def test_leading_heads_prefer_what_more_questions_share():
         for question, order in (("p", [0, 1, 2, 3]), ("q", [3, 1, 0, 2]))
         for rank, head in enumerate(order, start=1)
     ]
-    leading = leading_heads(pd.DataFrame(rows, columns=tables.RANKINGS.columns), top_k=2)
+    leading = leading_heads(pd.DataFrame(rows, columns=RANKINGS.columns), top_k=2)
     assert leading["head"].tolist() == [1, 0, 3]
     assert leading["share"].tolist() == [1.0, 0.5, 0.5]
     assert leading["last"].tolist() == [1, 3, 3]  # heads 0 and 3 were the first of one question each
@@ -232,7 +235,7 @@ def test_dataset_counts():
     )
     counts = dataset_counts([prompts.iloc[:1], prompts.iloc[1:]])
     assert dict(zip(counts["status"], counts["prompts"], strict=True)) == {"ok": 2, "cut": 1}
-    assert set(make_counts(make_study()).columns) == set(analysis.DATASET_COUNTS.columns)
+    assert set(make_counts(make_study()).columns) == set(DATASET_COUNTS.columns)
 
 
 def test_gaps_are_named():

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from retrieval_heads import tables
 from retrieval_heads.analysis.rankings import rank_heads
+from retrieval_heads.tables.rankings import RANKINGS
+from retrieval_heads.tables.scores import SCORES
 
 
 def scores(by_head, method="wu24", question="hq_state", length=512, model="small"):
@@ -19,7 +21,7 @@ def scores(by_head, method="wu24", question="hq_state", length=512, model="small
         for (layer, head), values in by_head.items()
         for prompt, score in enumerate(values)
     ]
-    return pd.DataFrame(rows, columns=tables.SCORES.columns)
+    return pd.DataFrame(rows, columns=SCORES.columns)
 
 
 def order(ranking):
@@ -34,7 +36,7 @@ def at(ranking, layer, head):
 
 def test_by_hand():
     ranking = rank_heads(scores({(0, 0): [1, 2, 3, 6], (0, 1): [0, 0, 0, 16], (1, 0): [2, 2, 2, 2], (1, 1): [0] * 4}))
-    assert ranking.columns.tolist() == tables.RANKINGS.columns
+    assert ranking.columns.tolist() == RANKINGS.columns
     assert order(ranking) == [{(0, 1)}, {(0, 0)}, {(1, 0)}, {(1, 1)}]
     assert ranking["rank"].tolist() == ranking["last"].tolist() == [1, 2, 3, 4]
     assert ranking["score"].tolist() == [4, 3, 2, 0]
@@ -52,8 +54,8 @@ def test_zeros_count():
 def test_one_prompt_has_no_deviation(tmp_path):
     ranking = rank_heads(scores({(0, 0): [1], (0, 1): [2]}))
     assert ranking["score_sd"].isna().all() and set(ranking["n_samples"]) == {1}
-    tables.write(ranking, tmp_path / "rankings.parquet", tables.RANKINGS)
-    assert tables.read(tmp_path / "rankings.parquet", tables.RANKINGS)["score_sd"].isna().all()
+    tables.write(ranking, tmp_path / "rankings.parquet", RANKINGS)
+    assert tables.read(tmp_path / "rankings.parquet", RANKINGS)["score_sd"].isna().all()
 
 
 def test_equal_heads_share_their_places():
@@ -104,10 +106,10 @@ def test_a_configuration_without_scores_has_no_ranking(tmp_path):
     ranking = rank_heads(pd.concat([both, scores({(0, 0): [1]})], ignore_index=True))
     present = set(zip(ranking["method"], ranking["question"], strict=True))
     assert present == {("qrhead", "hq_state"), ("qrhead", "inc_year"), ("wu24", "hq_state")}
-    tables.write(scores({}), tmp_path / "scores.parquet", tables.SCORES)
-    nothing = rank_heads(tables.read(tmp_path / "scores.parquet", tables.SCORES))
-    assert nothing.empty and nothing.columns.tolist() == tables.RANKINGS.columns
-    tables.write(nothing, tmp_path / "rankings.parquet", tables.RANKINGS)
+    tables.write(scores({}), tmp_path / "scores.parquet", SCORES)
+    nothing = rank_heads(tables.read(tmp_path / "scores.parquet", SCORES))
+    assert nothing.empty and nothing.columns.tolist() == RANKINGS.columns
+    tables.write(nothing, tmp_path / "rankings.parquet", RANKINGS)
 
 
 values = st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.7, 1e-9, 1 / 3]) | st.floats(-1e3, 1e3)

@@ -11,7 +11,8 @@ from retrieval_heads.analysis.reliability import split_half
 from retrieval_heads.analysis.similarity import jaccard
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import DIMENSIONS
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.reliability import RELIABILITY
+from retrieval_heads.tables.scores import SCORES
 
 DOCUMENTS = 8
 
@@ -31,7 +32,7 @@ def make_scores(documents=DOCUMENTS, noise=0.0, seed=0, methods=("x",), question
                     scores = truth + noise * rng.normal(size=heads)
                     at = ("m", method, question, 512, prompt)
                     rows += [(*at, i, j, scores[i, j]) for i in range(layers) for j in range(per_layer)]
-    return pd.DataFrame(rows, columns=tables.SCORES.columns), pd.Series(owners)
+    return pd.DataFrame(rows, columns=SCORES.columns), pd.Series(owners)
 
 
 def test_halves_of_equal_documents_agree_fully(tmp_path):
@@ -40,7 +41,7 @@ def test_halves_of_equal_documents_agree_fully(tmp_path):
     assert len(found) == 2 * 2 * 3
     assert found[["jaccard", "rbo", "spearman"]].to_numpy() == pytest.approx(1)
     assert set(found["documents"]) == {DOCUMENTS} and set(found["k"]) == {1}
-    tables.write(found, tmp_path / "reliability.parquet", analysis.RELIABILITY)
+    tables.write(found, tmp_path / "reliability.parquet", RELIABILITY)
 
 
 def test_noise_lowers_agreement():
@@ -104,7 +105,7 @@ def test_where_a_half_has_no_scores_there_is_no_row():
 def test_nothing_scored_gives_nothing():
     scores, documents = make_scores(documents=1)
     for empty in (split_half(scores, documents, 2, 0), split_half(scores.iloc[:0], documents, 2, 0)):
-        assert empty.empty and list(empty.columns) == analysis.RELIABILITY.columns
+        assert empty.empty and list(empty.columns) == RELIABILITY.columns
     assert split_half(*make_scores(), splits=0, seed=0).empty
 
 
@@ -123,7 +124,7 @@ def plainly(scores, documents, splits, seed, k, grid):
         for key in sorted(halves[0].keys() & halves[1].keys()):
             agreement = halves[0][key].compare(halves[1][key])
             found.append((*key, split, used[key], k, *agreement.values()))
-    return pd.DataFrame(found, columns=analysis.RELIABILITY.columns)
+    return pd.DataFrame(found, columns=RELIABILITY.columns)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -31,8 +31,12 @@ from retrieval_heads.analysis.statistics import (
     wilson,
 )
 from retrieval_heads.errors import StudyError
-from retrieval_heads.tables import analysis
-from retrieval_heads.tables.analysis import AGAINST_RANDOM, EFFECTS, STEPS, at
+from retrieval_heads.tables.ablation import ABLATION
+from retrieval_heads.tables.ablation_summary import ABLATION_SUMMARY
+from retrieval_heads.tables.against_random import AGAINST_RANDOM
+from retrieval_heads.tables.effects import EFFECTS
+from retrieval_heads.tables.select import at
+from retrieval_heads.tables.steps import STEPS
 
 ALL = ("question", "context_length")
 MADE = (EFFECTS, AGAINST_RANDOM, STEPS)
@@ -427,7 +431,7 @@ class TestEffects:
 
     def test_tables_fit_their_schemas(self, both, ablation, tmp_path):
         summary = effects.summarise(ablation)
-        for frame, table in zip((*both, summary), (*MADE, analysis.ABLATION_SUMMARY), strict=True):
+        for frame, table in zip((*both, summary), (*MADE, ABLATION_SUMMARY), strict=True):
             tables.write(frame, tmp_path / table.name, table)
             assert len(tables.read(tmp_path / table.name, table)) == len(frame)
 
@@ -439,8 +443,8 @@ class TestEffects:
         assert not other["accuracy_low"].equals(both[0]["accuracy_low"])
 
     def test_a_table_read_from_disk_gives_the_same(self, both, ablation, tmp_path):
-        tables.write(ablation, tmp_path / "ablation.parquet", tables.ABLATION)
-        read = effects.from_rows(tables.read(tmp_path / "ablation.parquet", tables.ABLATION), seed=1, resamples=200)
+        tables.write(ablation, tmp_path / "ablation.parquet", ABLATION)
+        read = effects.from_rows(tables.read(tmp_path / "ablation.parquet", ABLATION), seed=1, resamples=200)
         for one, other in zip(read, both, strict=True):
             pd.testing.assert_frame_equal(one, other, check_dtype=False)
 
@@ -452,8 +456,8 @@ class TestEffects:
 
     def test_counts_give_the_same_values(self, both, ablation, tmp_path):
         path = tmp_path / "summary.parquet"
-        tables.write(effects.summarise(ablation), path, analysis.ABLATION_SUMMARY)
-        counted = effects.from_counts(tables.read(path, analysis.ABLATION_SUMMARY))
+        tables.write(effects.summarise(ablation), path, ABLATION_SUMMARY)
+        counted = effects.from_counts(tables.read(path, ABLATION_SUMMARY))
         values = (("accuracy", "drop"), ("accuracy", "drop", "difference"), ("change", "k_before"))
         for one, other, table, names in zip(counted, both, MADE, values, strict=True):
             merged = one.merge(other, on=list(table.key), how="outer", suffixes=("", "_rows"))

@@ -25,9 +25,9 @@ from retrieval_heads.findings import claims
 from retrieval_heads.findings.claims import Outcome
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.config import complete
-from retrieval_heads.tables import HEAD_SET, HEAD_SET_KEY
+from retrieval_heads.tables.columns import HEAD_SET, HEAD_SET_KEY
 from retrieval_heads.tables.heads import head_name, parse_head
-from retrieval_heads.tables.subjects import (
+from retrieval_heads.tables.tests import (
     AGAINST_RANDOM,
     AGREEMENT_BY_LENGTH,
     CONSENSUS,

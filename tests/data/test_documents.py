@@ -13,6 +13,7 @@ from retrieval_heads.data import answers
 from retrieval_heads.data.documents import make_documents
 from retrieval_heads.data.documents.generator import FACTS, load_templates
 from retrieval_heads.errors import StudyError
+from retrieval_heads.tables.documents import documents_table
 
 TEMPLATES = Path(__file__).parents[2] / "resources" / "documents"
 
@@ -145,7 +146,7 @@ def test_the_table_fits_its_schema(tmp_path):
     frame = make_documents(study(missing_rate=0.3), 7)
     assert list(frame["doc_id"]) == [f"train-000{i}" for i in (1, 2, 3, 4)] + [f"test-000{i}" for i in (1, 2, 3)]
     assert set(frame["source"]) == {"generator"}
-    table = tables.documents_table(FACTS)
+    table = documents_table(FACTS)
     tables.write(frame, tmp_path / "documents.parquet", table)
     again = tables.read(tmp_path / "documents.parquet", table)
     assert again["text"].tolist() == frame["text"].tolist()

@@ -18,6 +18,7 @@ from retrieval_heads.data.documents import document_source, make_documents
 from retrieval_heads.errors import StudyError
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.config import complete
+from retrieval_heads.tables.documents import documents_table
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "real10k" / "documents.csv"
@@ -87,7 +88,7 @@ class TestFile:
         assert dict(zip(frame["doc_id"], frame["text"], strict=True)) == {r["name"]: r["body"].strip() for r in rows}
         assert list(frame["split"]) == ["train", "train", "test"]
         assert set(frame["source"]) == {"file"}
-        tables.write(frame, tmp_path / "documents.parquet", tables.documents_table(QUESTIONS))
+        tables.write(frame, tmp_path / "documents.parquet", documents_table(QUESTIONS))
 
     def test_rows_without_names_are_numbered(self, rows, tmp_path):
         frame = make_documents(study(file=write(tmp_path / "mine.csv", rows), id=None), 1)

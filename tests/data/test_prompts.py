@@ -28,6 +28,7 @@ from retrieval_heads.data.selection import (
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.config import complete
+from retrieval_heads.tables.prompts import PROMPTS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = complete(
@@ -219,8 +220,8 @@ class TestEveryPrompt:
     def test_the_table_fits_its_schema(self, make, documents, tmp_path):
         prompts = make(depths=[0, 1]).build(documents)
         assert set(prompts["status"]) == {OK, NO_ANSWER}
-        tables.write(prompts, tmp_path / "prompts.parquet", tables.PROMPTS)
-        read = tables.read(tmp_path / "prompts.parquet", tables.PROMPTS)
+        tables.write(prompts, tmp_path / "prompts.parquet", PROMPTS)
+        read = tables.read(tmp_path / "prompts.parquet", PROMPTS)
         by_pandas = pd.read_parquet(tmp_path / "prompts.parquet")
         assert {str(frame[name].dtype) for frame in (prompts, read, by_pandas) for name in POSITIONS} == {"Int32"}
         assert read["prompt_id"].tolist() == prompts["prompt_id"].tolist()
@@ -544,7 +545,7 @@ class TestUsable:
             ("e", "test", NO_ROOM),
         ],
         columns=["prompt_id", "split", "status"],
-    ).reindex(columns=tables.PROMPTS.columns)
+    ).reindex(columns=PROMPTS.columns)
     TABLE.loc[TABLE["status"] == OK, POSITIONS] = 7
 
     def test_the_good_ones_of_a_split_in_order(self):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from retrieval_heads.analysis.rankings import rank_heads
 from retrieval_heads.exchange import exports, external_lists
 from retrieval_heads.exchange.exports import export_rankings
-from retrieval_heads.tables import SCORES
+from retrieval_heads.tables.scores import SCORES
 
 CELL = {"model": "small", "method": "wu24", "question": "place", "context_length": 512}
 

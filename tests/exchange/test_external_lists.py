@@ -23,7 +23,8 @@ from retrieval_heads.findings import claims, rendering
 from retrieval_heads.findings.claims import Outcome, ranking
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.config import complete
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.imports import IMPORTS
+from retrieval_heads.tables.scores import SCORES
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "llama3_8b"
@@ -160,10 +161,8 @@ class TestComparing:
         found = compare(RANKINGS, {"mine": mine})
         assert set(found["model"]) == {"large"}
         assert len(found) == 3 * 2 * 2
-        tables.write(found, tmp_path / "imports.parquet", analysis.IMPORTS)
-        pd.testing.assert_frame_equal(
-            tables.read(tmp_path / "imports.parquet", analysis.IMPORTS), found, check_dtype=False
-        )
+        tables.write(found, tmp_path / "imports.parquet", IMPORTS)
+        pd.testing.assert_frame_equal(tables.read(tmp_path / "imports.parquet", IMPORTS), found, check_dtype=False)
 
     def test_values_by_hand(self, tmp_path):
         """The top 4 are heads 0 to 3 of layer 0; the list has two of them and two others."""
@@ -277,7 +276,7 @@ def test_published_rankings_come_back_through_their_export(tmp_path):
     rankings, _ = published.convert(complete(config))
     model, method, question, length = rankings[["model", "method", "question", "context_length"]].iloc[0]
     here = rankings[(rankings["model"] == model) & (rankings["context_length"] == length)]
-    export_rankings(here, pd.DataFrame(columns=tables.SCORES.columns), tmp_path / "out")
+    export_rankings(here, pd.DataFrame(columns=SCORES.columns), tmp_path / "out")
     mine = {"mine": {"model": model, "file": str(tmp_path / "out" / method / f"{question}.json")}}
     found = compare(rankings, mine).set_index(["model", "method", "question", "context_length"])
     same = found.loc[(model, method, question, length)]

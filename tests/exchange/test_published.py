@@ -15,7 +15,8 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.exchange import published
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.config import complete
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.ablation_summary import ABLATION_SUMMARY
+from retrieval_heads.tables.rankings import RANKINGS
 
 READY_MADE = ROOT / "config" / "published-llama3-8b.yaml"
 REAL = ROOT.parent / "shared" / "llama3_8b"
@@ -139,11 +140,11 @@ class TestConversion:
 
     def test_both_are_tables_that_effects_can_be_estimated_from(self, config, tmp_path):
         rankings, summary = published.convert(config)
-        for frame, table in ((rankings, tables.RANKINGS), (summary, analysis.ABLATION_SUMMARY)):
+        for frame, table in ((rankings, RANKINGS), (summary, ABLATION_SUMMARY)):
             path = tmp_path / f"{table.name}.parquet"
             tables.write(frame, path, table)
             pd.testing.assert_frame_equal(tables.read(path, table), frame, check_dtype=False)
-        found = effects.from_counts(tables.read(path, analysis.ABLATION_SUMMARY)).effects
+        found = effects.from_counts(tables.read(path, ABLATION_SUMMARY)).effects
         cell = found[found["question"].eq("place") & found["context_length"].eq(512) & found["method"].eq("wu24")]
         assert cell.set_index("k")["drop"].round(9).to_dict() == {1: 0.3, 2: 0.9}
 

@@ -18,12 +18,12 @@ from made_tables import (
     make_study,
     small_tables,
 )
-from retrieval_heads import figures
+from retrieval_heads import figures, tables
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import style
 from retrieval_heads.findings.sections import TITLES
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.select import at
 
 STUDIES = {
     "small": SMALL,
@@ -170,7 +170,7 @@ def test_all_figures_of_the_reference_study_are_there_and_drawn_where_all_is_com
 
 
 def test_every_figure_stands_in_a_section_and_reads_tables_that_exist():
-    known = {value.name for value in vars(analysis).values() if isinstance(value, analysis.Table)}
+    known = set(tables.every())
     known |= {"rankings", "guard"}
     for figure in figures.declarations().values():
         assert figure.section in TITLES and set(figure.tables) <= known
@@ -189,7 +189,7 @@ def test_an_unknown_figure_is_refused():
 
 def test_curves_hold_the_tables_values():
     figure = picture("figure8_option_a_by_question")
-    rows = analysis.at(tables_of("small")["effects"], pooled=["context_length"], method="wu24", question="inc_state")
+    rows = at(tables_of("small")["effects"], pooled=["context_length"], method="wu24", question="inc_state")
     (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "Wu24"]
     line = bars.lines[0]
     assert line.get_ydata().tolist() == [rows["baseline"].iloc[0], *rows.sort_values("k")["accuracy"]]
@@ -199,9 +199,7 @@ def test_curves_hold_the_tables_values():
 
 def test_band_reaches_over_the_controls_intervals():
     figure = picture("figure8_option_a_by_question")
-    rows = analysis.at(
-        tables_of("small")["against_random"], pooled=["context_length"], question="inc_state", matching="layer"
-    )
+    rows = at(tables_of("small")["against_random"], pooled=["context_length"], question="inc_state", matching="layer")
     (band,) = figure.axes[0].collections[:1]
     heights = band.get_paths()[0].vertices[:, 1]
     assert heights.min() == rows["accuracy_low"].min() and heights.max() == rows["accuracy_high"].max()
@@ -218,7 +216,7 @@ def test_bars_are_the_drops_and_come_for_all_questions_too():
     figure = picture("accuracy_drop_summary")
     (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "QRHead" and len(bars) == 5]
     frame = tables_of("small")["effects"]
-    last = analysis.at(frame, pooled=("question", "context_length"), method="qrhead", k=20).iloc[0]
+    last = at(frame, pooled=("question", "context_length"), method="qrhead", k=20).iloc[0]
     assert bars[-1].get_height() == last["drop"]
 
 

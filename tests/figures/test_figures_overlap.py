@@ -11,8 +11,7 @@ from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.statistics import mean_interval
 from retrieval_heads.figures import style
 from retrieval_heads.study.wording import p_value
-from retrieval_heads.tables.analysis import TESTS
-from retrieval_heads.tables.subjects import HEAD_OVERLAP
+from retrieval_heads.tables.tests import HEAD_OVERLAP, TESTS
 
 STUDIES = {
     "small": make_study(),

@@ -21,8 +21,8 @@ from retrieval_heads.findings import claims
 from retrieval_heads.findings.claims import Outcome, guarding, ranking
 from retrieval_heads.findings.claims import ablation as ablation_module
 from retrieval_heads.findings.claims.outcome import in_words
-from retrieval_heads.tables import analysis
-from retrieval_heads.tables.subjects import (
+from retrieval_heads.tables import select
+from retrieval_heads.tables.tests import (
     AGREEMENT_BY_LENGTH,
     CONSENSUS,
     DROP,
@@ -33,6 +33,7 @@ from retrieval_heads.tables.subjects import (
     NOISE,
     SCORE_GAP,
     SPECIALISTS,
+    TESTS,
 )
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
@@ -53,12 +54,12 @@ def one(rule, found, study):
 
 def result(subject, dimension, a=None, b=None, **values):
     """A tests table with one row: 12 units, p 0.001, a difference of 0.2 from 0.1 to 0.3."""
-    row = dict.fromkeys(analysis.TESTS.columns) | {
+    row = dict.fromkeys(TESTS.columns) | {
         "subject": subject, "dimension": dimension, "a": a, "b": b, "test": "Wilcoxon signed-rank", "unit": "document",
         "units": 12, "statistic": 1.0, "p": 0.001, "p_holm": 0.001, "effect": "rank-biserial correlation",
         "effect_size": 0.9, "difference": 0.2, "difference_low": 0.1, "difference_high": 0.3,
     }  # fmt: skip
-    return pd.DataFrame([row | values], columns=analysis.TESTS.columns)
+    return pd.DataFrame([row | values], columns=TESTS.columns)
 
 
 UNSURE = {"p": 0.4, "p_holm": 0.4, "difference": 0.02, "difference_low": -0.2, "difference_high": 0.3}
@@ -192,7 +193,7 @@ class TestCutting:
         study = make_study(methods=("wu24",), questions=("hq_state",), levels=(5, 6))
         rows = make_ablation(study)
         rows = rows[(rows["k"] != 6) | (rows["context_length"] == 512)]
-        pooled = analysis.at(effects.from_rows(rows, 1, 50).effects, pooled=("question", "context_length"))
+        pooled = select.at(effects.from_rows(rows, 1, 50).effects, pooled=("question", "context_length"))
         assert pooled["k"].tolist() == [5, 6] and pooled["size"].tolist() == [5, 6]
 
     def test_what_was_drawn_is_told(self):

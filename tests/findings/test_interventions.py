@@ -10,7 +10,7 @@ from retrieval_heads.analysis.statistics import corrected, holm
 from retrieval_heads.findings import claims, rendering
 from retrieval_heads.findings.claims import Outcome, ablation, guarding
 from retrieval_heads.findings.claims.interventions import judged
-from retrieval_heads.tables.analysis import of_intervention
+from retrieval_heads.tables.select import of_intervention
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 HOW = {"reading": {"mode": "zero", "scope": "suffix"}, "everywhere": {"mode": "zero", "scope": "all"}}

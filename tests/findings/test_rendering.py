@@ -31,7 +31,7 @@ from retrieval_heads.figures import style
 from retrieval_heads.findings import claims, rendering, sections
 from retrieval_heads.plugins import describe_methods, report_tables
 from retrieval_heads.study.wording import decimal, estimate, listed, p_value, percent, points
-from retrieval_heads.tables.subjects import AGAINST_RANDOM, DROP
+from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
 
 
 def make_tables(study, rankings=None, **ablation):

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from retrieval_heads import tables
 from retrieval_heads.errors import StudyError
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.documents import documents_table
+from retrieval_heads.tables.guard import GUARD
+from retrieval_heads.tables.rankings import RANKINGS
 
 TABLE = tables.Table(
     "samples",
@@ -37,9 +39,7 @@ GOOD = pd.DataFrame(
         "right": [True, False],
     }
 )
-EVERY = [
-    value for module in (tables, analysis) for value in vars(module).values() if isinstance(value, tables.Table)
-] + [tables.documents_table(["q"])]
+EVERY = [*tables.every().values(), documents_table(["q"])]
 
 int32 = st.integers(-(2**31), 2**31 - 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -292,11 +292,11 @@ def test_tables_of_one_model_in_two_dtypes_are_refused_together(tmp_path):
 
 def test_tables_of_the_analysis_go_together(tmp_path):
     paths = [tmp_path / f"{name}.parquet" for name in ("rankings", "guard")]
-    for path, table, run in zip(paths, (tables.RANKINGS, tables.GUARD), (CPU, HALF), strict=True):
+    for path, table, run in zip(paths, (RANKINGS, GUARD), (CPU, HALF), strict=True):
         tables.write(table.empty(), path, table, {"a": run})
     with pytest.raises(StudyError, match=r"rankings\.parquet and .*guard\.parquet: a ran in float32"):
-        analysis.read_tables(paths)
-    assert set(analysis.read_tables(paths[:1])) == {"rankings"}
+        tables.read_tables(paths)
+    assert set(tables.read_tables(paths[:1])) == {"rankings"}
 
 
 def rows_without(table, names):
@@ -346,6 +346,6 @@ def test_keys_and_nullable_columns_are_columns(table):
 
 
 def test_a_documents_table_has_two_nullable_columns_a_question():
-    table = tables.documents_table(["hq", "year"])
+    table = documents_table(["hq", "year"])
     assert table.columns == ["doc_id", "split", "text", "hq", "hq_start", "year", "year_start", "source"]
     assert table.nullable == {"hq", "hq_start", "year", "year_start"}

@@ -23,6 +23,7 @@ from retrieval_heads.engine.attention import AttentionCall, hooked
 from retrieval_heads.engine.inference import head_grid
 from retrieval_heads.errors import StudyError
 from retrieval_heads.tables.heads import Head, head_name
+from retrieval_heads.tables.rankings import RANKINGS
 
 __all__ = ["ablated", "top_heads"]
 
@@ -61,7 +62,7 @@ def top_heads(
     file = Path(results) / "tables" / "rankings.parquet"
     if not file.is_file():
         raise StudyError(f"{file}: no such file; give the folder of a finished study, such as results/smollm2.")
-    rankings = tables.read(file, tables.RANKINGS)
+    rankings = tables.read(file, RANKINGS)
     models = rankings["model"].unique()
     if model is None and len(models) != 1:
         raise StudyError(f"{file}: has {len(models)} models; give model as one of {', '.join(sorted(models))}.")

@@ -7,6 +7,9 @@ from retrieval_heads.engine.budget import Budget
 from retrieval_heads.job import job, shard
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.tables.ablation import ABLATION
+from retrieval_heads.tables.head_sets import HEAD_SETS
+from retrieval_heads.tables.prompts import PROMPTS
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -14,9 +17,9 @@ if TYPE_CHECKING:
 with job(snakemake), unchanged_model(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     intervention = snakemake.wildcards.intervention
-    prompts = first_documents(tables.read(source.prompts, tables.PROMPTS), params.documents, intervention)
+    prompts = first_documents(tables.read(source.prompts, PROMPTS), params.documents, intervention)
     prompts = usable(prompts, "test", source.prompts)
-    head_sets = tables.read(source.head_sets, tables.HEAD_SETS)
+    head_sets = tables.read(source.head_sets, HEAD_SETS)
     model = load_model(source.model, device=compute["device"], **params.loading)
     run = tables.made_with([source.head_sets], here={snakemake.wildcards.model: made_with(model)})
     ablation = ablate_split(
@@ -33,4 +36,4 @@ with job(snakemake), unchanged_model(snakemake):
         stop=params.generation["stop"],
         budget=Budget.of(model, compute["batch_tokens"], compute["cache_tokens"]),
     )
-    tables.write(ablation, snakemake.output[0], tables.ABLATION, run)
+    tables.write(ablation, snakemake.output[0], ABLATION, run)

@@ -7,6 +7,8 @@ from retrieval_heads.job import job
 from retrieval_heads.model.guards import require_trusted
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_tokenizer, require_context
+from retrieval_heads.tables.documents import documents_table
+from retrieval_heads.tables.prompts import PROMPTS
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -15,9 +17,9 @@ with job(snakemake), unchanged_model(snakemake):
     params, model, length = snakemake.params, snakemake.wildcards.model, int(snakemake.wildcards.length)
     require_trusted(snakemake.input.model, f"models.{model}", trusted := params.trust_remote_code)
     require_context(snakemake.input.model, model, length, trusted)
-    documents = tables.read(snakemake.input.documents, tables.documents_table(params.questions))
+    documents = tables.read(snakemake.input.documents, documents_table(params.questions))
     chosen = params.prompts["haystack"]
     haystack = None if chosen == DOCUMENTS else load_haystack(chosen)
     tokenizer = load_tokenizer(snakemake.input.model, trusted)
     builder = Builder(model, tokenizer, haystack, params.questions, params.prompts, length, params.seed)
-    tables.write(builder.build(documents), snakemake.output[0], tables.PROMPTS)
+    tables.write(builder.build(documents), snakemake.output[0], PROMPTS)

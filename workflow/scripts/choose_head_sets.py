@@ -3,12 +3,14 @@ from typing import TYPE_CHECKING
 from retrieval_heads import tables
 from retrieval_heads.ablation.head_sets import choose_head_sets
 from retrieval_heads.job import job
+from retrieval_heads.tables.head_sets import HEAD_SETS
+from retrieval_heads.tables.rankings import RANKINGS
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
     params = snakemake.params
-    rankings = tables.read(snakemake.input[0], tables.RANKINGS)
+    rankings = tables.read(snakemake.input[0], RANKINGS)
     sets = choose_head_sets(rankings, params.levels, params.random_draws, params.seed)
-    tables.write(sets, snakemake.output[0], tables.HEAD_SETS, tables.made_with(snakemake.input))
+    tables.write(sets, snakemake.output[0], HEAD_SETS, tables.made_with(snakemake.input))

@@ -2,12 +2,15 @@ from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
 from retrieval_heads.job import job
+from retrieval_heads.tables.ablation import ABLATION
+from retrieval_heads.tables.guard import GUARD
+from retrieval_heads.tables.rankings import RANKINGS
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    known = {table.name: table for table in (tables.RANKINGS, tables.ABLATION, tables.GUARD)}
+    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD)}
     table = known[snakemake.wildcards.table]
     whole = tables.read_all(snakemake.input, table)
     tables.write(whole, snakemake.output[0], table, tables.made_with(snakemake.input))

@@ -3,11 +3,12 @@ from typing import TYPE_CHECKING
 from retrieval_heads import tables
 from retrieval_heads.analysis.coverage import dataset_counts
 from retrieval_heads.job import job
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
+from retrieval_heads.tables.prompts import PROMPTS
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    counts = dataset_counts(tables.read(path, tables.PROMPTS) for path in snakemake.input)
-    tables.write(counts, snakemake.output[0], analysis.DATASET_COUNTS)
+    counts = dataset_counts(tables.read(path, PROMPTS) for path in snakemake.input)
+    tables.write(counts, snakemake.output[0], DATASET_COUNTS)

@@ -4,7 +4,7 @@ from retrieval_heads import figures
 from retrieval_heads.figures import style
 from retrieval_heads.job import job
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.analysis import read_tables
+from retrieval_heads.tables import read_tables
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,8 +3,10 @@ from typing import TYPE_CHECKING
 from retrieval_heads import tables
 from retrieval_heads.analysis import effects
 from retrieval_heads.job import job
-from retrieval_heads.tables import analysis
-from retrieval_heads.tables.analysis import read_tables
+from retrieval_heads.tables import read_tables
+from retrieval_heads.tables.against_random import AGAINST_RANDOM
+from retrieval_heads.tables.effects import EFFECTS
+from retrieval_heads.tables.steps import STEPS
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -12,6 +14,6 @@ if TYPE_CHECKING:
 with job(snakemake):
     (results,) = read_tables(snakemake.input).values()
     made = effects.of(results, snakemake.params.seed, snakemake.params.resamples)
-    tables.write(made.effects, snakemake.output.effects, analysis.EFFECTS)
-    tables.write(made.against_random, snakemake.output.against_random, analysis.AGAINST_RANDOM)
-    tables.write(made.steps, snakemake.output.steps, analysis.STEPS)
+    tables.write(made.effects, snakemake.output.effects, EFFECTS)
+    tables.write(made.against_random, snakemake.output.against_random, AGAINST_RANDOM)
+    tables.write(made.steps, snakemake.output.steps, STEPS)

@@ -3,13 +3,15 @@ from typing import TYPE_CHECKING
 from retrieval_heads import tables
 from retrieval_heads.exchange.exports import export_rankings
 from retrieval_heads.job import job
+from retrieval_heads.tables.rankings import RANKINGS
+from retrieval_heads.tables.scores import SCORES
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
     wildcards = snakemake.wildcards
-    rankings = tables.read(snakemake.input.rankings, tables.RANKINGS)
+    rankings = tables.read(snakemake.input.rankings, RANKINGS)
     here = (rankings["model"] == wildcards.model) & (rankings["context_length"] == int(wildcards.length))
-    scores = tables.read_all(snakemake.input.scores, tables.SCORES)
+    scores = tables.read_all(snakemake.input.scores, SCORES)
     export_rankings(rankings[here], scores, snakemake.output[0])

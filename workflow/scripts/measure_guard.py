@@ -7,6 +7,8 @@ from retrieval_heads.engine.budget import Budget
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.tables.guard import GUARD
+from retrieval_heads.tables.head_sets import HEAD_SETS
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -21,10 +23,10 @@ with job(snakemake), unchanged_model(snakemake):
         model,
         tokenizer,
         ids,
-        tables.read_all(source.head_sets, tables.HEAD_SETS),
+        tables.read_all(source.head_sets, HEAD_SETS),
         intervention=snakemake.wildcards.intervention,
         mode=params.mode,
         scope=params.scope,
         budget=Budget.of(model, compute["batch_tokens"], compute["cache_tokens"]),
     )
-    tables.write(guard, snakemake.output[0], tables.GUARD, run)
+    tables.write(guard, snakemake.output[0], GUARD, run)

@@ -6,7 +6,9 @@ import pandas as pd
 from retrieval_heads import tables
 from retrieval_heads.analysis.reliability import split_half
 from retrieval_heads.job import job, progress, units
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.prompts import PROMPTS
+from retrieval_heads.tables.reliability import RELIABILITY
+from retrieval_heads.tables.scores import SCORES
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -14,9 +16,7 @@ if TYPE_CHECKING:
 with job(snakemake):
     params = snakemake.params
     # Models share prompts' ids, and an id names its document whatever the model.
-    prompts = pd.concat(
-        [tables.read(file, tables.PROMPTS)[["prompt_id", "doc_id"]] for file in snakemake.input.prompts]
-    )
+    prompts = pd.concat([tables.read(file, PROMPTS)[["prompt_id", "doc_id"]] for file in snakemake.input.prompts])
     documents = prompts.drop_duplicates().set_index("prompt_id")["doc_id"]
     # The scores of all models and lengths would not fit into memory at a time.
     folders = list(dict.fromkeys(Path(file).parent for file in snakemake.input.scores))
@@ -26,8 +26,6 @@ with job(snakemake):
             with units(1):
                 scores = [file for file in snakemake.input.scores if Path(file).parent == folder]
                 frames.append(
-                    split_half(
-                        tables.read_all(scores, tables.SCORES), documents, params.splits, params.seed, params.top_k
-                    )
+                    split_half(tables.read_all(scores, SCORES), documents, params.splits, params.seed, params.top_k)
                 )
-    tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], analysis.RELIABILITY)
+    tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], RELIABILITY)

@@ -9,13 +9,16 @@ from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import score_split
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.tables.generations import GENERATIONS
+from retrieval_heads.tables.prompts import PROMPTS
+from retrieval_heads.tables.scores import SCORES
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake), unchanged_model(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
-    prompts = usable(tables.read(source.prompts, tables.PROMPTS), "train", source.prompts)
+    prompts = usable(tables.read(source.prompts, PROMPTS), "train", source.prompts)
     methods = make_methods(params.methods)
     model = load_model(source.model, device=compute["device"], **params.loading)
     if snakemake.resources.passes:
@@ -33,5 +36,5 @@ with job(snakemake), unchanged_model(snakemake):
         **params.generation,
     )
     run = {snakemake.wildcards.model: made_with(model)}
-    tables.write(scores, snakemake.output.scores, tables.SCORES, run)
-    tables.write(generations, snakemake.output.generations, tables.GENERATIONS, run)
+    tables.write(scores, snakemake.output.scores, SCORES, run)
+    tables.write(generations, snakemake.output.generations, GENERATIONS, run)

@@ -3,11 +3,12 @@ from typing import TYPE_CHECKING
 from retrieval_heads import tables
 from retrieval_heads.analysis import effects
 from retrieval_heads.job import job
-from retrieval_heads.tables import analysis
+from retrieval_heads.tables.ablation import ABLATION
+from retrieval_heads.tables.ablation_summary import ABLATION_SUMMARY
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    ablation = tables.read(snakemake.input[0], tables.ABLATION)
-    tables.write(effects.summarise(ablation), snakemake.output[0], analysis.ABLATION_SUMMARY)
+    ablation = tables.read(snakemake.input[0], ABLATION)
+    tables.write(effects.summarise(ablation), snakemake.output[0], ABLATION_SUMMARY)

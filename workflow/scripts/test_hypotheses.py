@@ -5,8 +5,8 @@ from retrieval_heads.analysis import drops
 from retrieval_heads.analysis.hypotheses import hypotheses
 from retrieval_heads.job import job
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables import analysis
-from retrieval_heads.tables.analysis import read_tables
+from retrieval_heads.tables import read_tables
+from retrieval_heads.tables.tests import TESTS
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -23,4 +23,4 @@ with job(snakemake):
         drops.of(results, study.seed, study.resamples),
         found.get("reliability"),
     )
-    tables.write(tested, snakemake.output[0], analysis.TESTS)
+    tables.write(tested, snakemake.output[0], TESTS)

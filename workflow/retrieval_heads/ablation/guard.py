@@ -16,7 +16,7 @@ from retrieval_heads.engine.inference import continue_prefix, prefill, room_for
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
 from retrieval_heads.model.self_check import require_measurable
-from retrieval_heads.tables import GUARD
+from retrieval_heads.tables.guard import GUARD
 
 READ, SCORED = 128, 128
 """How many tokens of the prose are read first, and how many behind them are scored."""

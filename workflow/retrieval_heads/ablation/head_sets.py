@@ -9,7 +9,7 @@ import pandas as pd
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
-from retrieval_heads.tables import HEAD_SETS
+from retrieval_heads.tables.head_sets import HEAD_SETS
 from retrieval_heads.tables.heads import Head, head_name
 
 

@@ -17,7 +17,7 @@ from retrieval_heads.engine.inference import Continued, continue_prefix, head_gr
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
 from retrieval_heads.model.self_check import require_measurable
-from retrieval_heads.tables import ABLATION
+from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.heads import parse_head
 
 MODES: dict[str, Callable[[AttentionCall], Tensor] | None] = {"zero": None, "uniform": AttentionCall.mean_value}

@@ -9,7 +9,7 @@ from retrieval_heads.analysis.overlap import grids, incomparable_models, top_hea
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import listed
-from retrieval_heads.tables.analysis import DATASET_COUNTS
+from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
 
 
 def dataset_counts(prompts: Iterable[pd.DataFrame]) -> pd.DataFrame:

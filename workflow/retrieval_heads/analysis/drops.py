@@ -14,8 +14,8 @@ import pandas as pd
 from retrieval_heads.analysis.statistics import LEVEL, Estimate, bootstrap_weights, mean_of_intervals, newcombe, widened
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import CELL
-from retrieval_heads.tables import INTERVENTION_COLUMNS
-from retrieval_heads.tables.analysis import MEAN_DROPS
+from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
+from retrieval_heads.tables.mean_drops import MEAN_DROPS
 
 _CUT = [*INTERVENTION_COLUMNS, *CELL, "method", "k", "size"]
 _KIND = ["source", "matching"]

@@ -23,8 +23,12 @@ from retrieval_heads.analysis.statistics import (
     wilson,
 )
 from retrieval_heads.seeds import generator
-from retrieval_heads.tables import INTERVENTION_COLUMNS, Table
-from retrieval_heads.tables.analysis import ABLATION_SUMMARY, AGAINST_RANDOM, EFFECTS, STEPS
+from retrieval_heads.tables import Table
+from retrieval_heads.tables.ablation_summary import ABLATION_SUMMARY
+from retrieval_heads.tables.against_random import AGAINST_RANDOM
+from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
+from retrieval_heads.tables.effects import EFFECTS
+from retrieval_heads.tables.steps import STEPS
 
 _CELL = ("model", "question", "context_length", *INTERVENTION_COLUMNS)
 _SET = ("source", "method", "matching", "draw", "k")

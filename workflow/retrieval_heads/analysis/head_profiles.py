@@ -9,7 +9,7 @@ from retrieval_heads.analysis.overlap import Ranking, grid_names, grids
 from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.top_k import top_k_for
-from retrieval_heads.tables.analysis import PROFILES
+from retrieval_heads.tables.profiles import PROFILES
 
 ALL = "all"
 """The dimension, and the value, of profiles over all configurations of a method."""

@@ -31,8 +31,7 @@ from retrieval_heads.analysis.statistics import (
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.analysis import TESTS
-from retrieval_heads.tables.subjects import (
+from retrieval_heads.tables.tests import (
     AGAINST_RANDOM,
     AGREEMENT_BY_LENGTH,
     CONSENSUS,
@@ -44,6 +43,7 @@ from retrieval_heads.tables.subjects import (
     NOISE,
     SCORE_GAP,
     SPECIALISTS,
+    TESTS,
 )
 
 

@@ -19,7 +19,8 @@ from retrieval_heads.analysis.similarity import (
 from retrieval_heads.analysis.ties import Places, listed
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.top_k import top_k_for
-from retrieval_heads.tables.analysis import OVERLAP, UNIONS
+from retrieval_heads.tables.overlap import OVERLAP
+from retrieval_heads.tables.unions import UNIONS
 
 
 def grids(rankings: pd.DataFrame) -> dict[str, tuple[int, int]]:

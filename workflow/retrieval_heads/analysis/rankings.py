@@ -3,7 +3,7 @@
 import pandas as pd
 
 from retrieval_heads.analysis.ties import places
-from retrieval_heads.tables import RANKINGS
+from retrieval_heads.tables.rankings import RANKINGS
 
 _CONFIGURATION = ["model", "method", "question", "context_length"]
 

@@ -8,7 +8,7 @@ from retrieval_heads.analysis.rankings import rank_heads
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.top_k import top_k_for
-from retrieval_heads.tables.analysis import RELIABILITY
+from retrieval_heads.tables.reliability import RELIABILITY
 
 
 def split_half(

@@ -21,7 +21,7 @@ from retrieval_heads.data.haystack import BREAK, OtherDocuments, Prose
 from retrieval_heads.data.selection import NO_ANSWER, NO_ROOM, NOT_DECODED, OK
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
-from retrieval_heads.tables import PROMPTS
+from retrieval_heads.tables.prompts import PROMPTS
 
 
 class Builder:

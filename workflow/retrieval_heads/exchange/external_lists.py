@@ -17,8 +17,8 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import read_json
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.top_k import top_k_for
-from retrieval_heads.tables.analysis import IMPORTS
 from retrieval_heads.tables.heads import Head, head_name
+from retrieval_heads.tables.imports import IMPORTS
 
 _HEAD = re.compile(r"(0|[1-9][0-9]{0,3})-(0|[1-9][0-9]{0,3})")
 

@@ -26,9 +26,9 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
 from retrieval_heads.reading import read_json
 from retrieval_heads.study.dimensions import PUBLISHED
-from retrieval_heads.tables import RANKINGS
-from retrieval_heads.tables.analysis import ABLATION_SUMMARY
+from retrieval_heads.tables.ablation_summary import ABLATION_SUMMARY
 from retrieval_heads.tables.heads import head_name
+from retrieval_heads.tables.rankings import RANKINGS
 
 _RANKINGS, _ABLATIONS = "rankings", "ablations"
 _LAYOUT = "{}/METHOD/MODEL/QUESTION/tokens_LENGTH.json"

@@ -72,7 +72,7 @@ def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A figure of the headline intervention, which it names where it is about ablation."""
     # Imported here, as the Snakefile asks for declarations where there is no plotting library.
     from retrieval_heads.figures import style
-    from retrieval_heads.tables.analysis import of_intervention
+    from retrieval_heads.tables.select import of_intervention
 
     if not declarations()[name].of_ablation:
         return load(name).draw(tables, study)

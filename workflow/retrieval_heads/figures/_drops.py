@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from retrieval_heads.figures import style
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.analysis import at
+from retrieval_heads.tables.select import at
 
 _LOOKS = {"question": style.question_style, "category": style.category_style, "model": style.model_style}
 _STRIPS = 32

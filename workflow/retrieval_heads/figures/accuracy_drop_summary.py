@@ -9,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 
 from retrieval_heads.figures import style
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.analysis import at, at_level, beside
+from retrieval_heads.tables.select import at, at_level, beside
 
 TITLE = "Drop of accuracy, by method and question"
 SECTION = "ablation"

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from retrieval_heads.figures import style
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.analysis import at
+from retrieval_heads.tables.select import at
 
 TITLE = "Accuracy as heads are cut, every method and question"
 SECTION = "ablation"

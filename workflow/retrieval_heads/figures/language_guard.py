@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from retrieval_heads.figures import style
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.analysis import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_at
+from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_at
 
 TITLE = "Log-probability of prose as heads are ablated"
 SECTION = "ablation"

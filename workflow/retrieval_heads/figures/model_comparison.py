@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from retrieval_heads.analysis.overlap import unequal_totals
 from retrieval_heads.figures import _drops, style
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.analysis import at_level
+from retrieval_heads.tables.select import at_level
 
 TITLE = "Drop of accuracy in each model"
 SECTION = "models"

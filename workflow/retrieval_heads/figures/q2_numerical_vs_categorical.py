@@ -12,7 +12,7 @@ from retrieval_heads.figures import _overlap, style
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import p_value
-from retrieval_heads.tables.subjects import HEAD_OVERLAP
+from retrieval_heads.tables.tests import HEAD_OVERLAP
 
 TITLE = "Overlap of the top heads within and between categories"
 SECTION = "q2"

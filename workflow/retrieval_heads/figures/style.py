@@ -16,7 +16,7 @@ from matplotlib.ticker import PercentFormatter
 
 from retrieval_heads.atomic_write import whole_file
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.analysis import at
+from retrieval_heads.tables.select import at
 
 WIDTH = 7.2
 """Width of a figure in inches: a printed page's text width, so that letters keep their size."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from retrieval_heads.figures import _drops, style
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.analysis import at, at_level, beside
+from retrieval_heads.tables.select import at, at_level, beside
 
 TITLE = "Drop of accuracy at each context length"
 SECTION = "lengths"

@@ -15,7 +15,8 @@ from retrieval_heads.engine.inference import Batch, continue_prefix, prefill
 from retrieval_heads.job import progress
 from retrieval_heads.methods import HeadScorer, Prompt, Reading
 from retrieval_heads.model.self_check import require_measurable
-from retrieval_heads.tables import GENERATIONS, SCORES
+from retrieval_heads.tables.generations import GENERATIONS
+from retrieval_heads.tables.scores import SCORES
 
 
 def score_split(

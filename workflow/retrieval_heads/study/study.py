@@ -109,7 +109,7 @@ class Study:
         ------
         StudyError
             when that level was not measured. One that was asked for may have no row of its own, where all top sets end
-            before it (see :func:`~retrieval_heads.tables.analysis.at_level`).
+            before it (see :func:`~retrieval_heads.tables.select.at_level`).
         """
         levels = sorted(effects["k"].unique())
         chosen = self._analysis["level"]

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from retrieval_heads import plugins
 from retrieval_heads.atomic_write import whole_file
 from retrieval_heads.errors import StudyError
 
@@ -49,167 +50,6 @@ class Table:
     def empty(self) -> pd.DataFrame:
         """This table without rows."""
         return self.typed(self.schema().empty_table().to_pandas())
-
-
-_text, _int, _float, _bool = pa.string(), pa.int32(), pa.float64(), pa.bool_()
-_ids = pa.list_(pa.int32())
-_heads = pa.list_(pa.string())
-
-PROMPTS = Table(
-    "prompts",
-    (
-        ("prompt_id", _text),
-        ("doc_id", _text),
-        ("split", _text),
-        ("model", _text),
-        ("question", _text),
-        ("context_length", _int),
-        ("depth", _float),
-        ("input_ids", _ids),
-        ("null_ids", _ids),
-        ("no_needle_ids", _ids),
-        ("needle_start", _int),
-        ("needle_end", _int),
-        ("answer_start", _int),
-        ("answer_end", _int),
-        ("suffix_start", _int),
-        ("answer", _text),
-        ("status", _text),
-    ),
-    key=("prompt_id",),
-    # A prompt that was left out has its reason in `status` and no tokens; one of the train split is not guessed at.
-    nullable=frozenset(
-        {"input_ids", "null_ids", "no_needle_ids", "needle_start", "needle_end", "answer_start", "answer_end"}
-        | {"suffix_start", "answer"}
-    ),
-)
-
-SCORES = Table(
-    "scores",
-    (
-        ("model", _text),
-        ("method", _text),
-        ("question", _text),
-        ("context_length", _int),
-        ("prompt_id", _text),
-        ("layer", _int),
-        ("head", _int),
-        ("score", _float),
-    ),
-    key=("method", "prompt_id", "layer", "head"),
-)
-
-GENERATIONS = Table(
-    "generations",
-    (
-        ("model", _text),
-        ("question", _text),
-        ("context_length", _int),
-        ("prompt_id", _text),
-        ("generated", _text),
-        ("success", _bool),
-    ),
-    key=("prompt_id",),
-)
-
-RANKINGS = Table(
-    "rankings",
-    (
-        ("model", _text),
-        ("method", _text),
-        ("question", _text),
-        ("context_length", _int),
-        ("layer", _int),
-        ("head", _int),
-        ("score", _float),
-        ("rank", _float),
-        ("last", _int),
-        ("n_samples", _int),
-        ("score_sd", _float),
-    ),
-    key=("model", "method", "question", "context_length", "layer", "head"),
-    nullable=frozenset({"score_sd"}),
-)
-
-# What is ablated: nothing (baseline), the top set of a method's ranking at level k (method), the top set that is as
-# large as that of a ranking it is compared with (equal), or a control (random) drawn for a top set, layer by layer
-# (matching = layer) or from the whole model (matching = none). Or nothing, in a prompt without the document
-# (no_needle): what guessing gives. `size` is the number of heads, which is below k where the ranking does not tell k
-# heads apart.
-HEAD_SET_KEY = ("source", "method", "matching", "draw", "k")
-"""What names a head set, within a model, question and context length."""
-
-HEAD_SET = (
-    ("source", _text),
-    ("method", _text),
-    ("matching", _text),
-    ("draw", _int),
-    ("k", _int),
-    ("size", _int),
-    ("matched", _float),
-)
-HEAD_SET_NULLABLE = frozenset({"method", "matching", "draw", "matched"})
-
-# How it was ablated: an intervention, under the name that the config gives it, is a mode and a scope.
-INTERVENTION = (("intervention", _text), ("mode", _text), ("scope", _text))
-INTERVENTION_COLUMNS = tuple(name for name, _ in INTERVENTION)
-
-HEAD_SETS = Table(
-    "head_sets",
-    (("model", _text), ("question", _text), ("context_length", _int), *HEAD_SET, ("heads", _heads)),
-    key=("model", "question", "context_length", *HEAD_SET_KEY),
-    nullable=HEAD_SET_NULLABLE,
-)
-
-ABLATION = Table(
-    "ablation",
-    (
-        ("model", _text),
-        ("question", _text),
-        ("context_length", _int),
-        ("depth", _float),
-        ("prompt_id", _text),
-        ("doc_id", _text),
-        *HEAD_SET,
-        *INTERVENTION,
-        ("answer", _text),
-        ("generated", _text),
-        ("correct", _bool),
-        ("contains", _bool),
-        ("outcome", _text),
-        ("answer_logprob", _float),
-    ),
-    key=("model", "prompt_id", *HEAD_SET_KEY, "intervention"),
-    nullable=HEAD_SET_NULLABLE,
-)
-
-
-GUARD = Table(
-    "guard",
-    (
-        ("model", _text),
-        ("question", _text),
-        ("context_length", _int),
-        *HEAD_SET,
-        *INTERVENTION,
-        ("logprob", _float),
-        ("change", _float),
-        ("tokens", _int),
-    ),
-    key=("model", "question", "context_length", *HEAD_SET_KEY, "intervention"),
-    nullable=HEAD_SET_NULLABLE,
-)
-
-
-def documents_table(questions: Iterable[str]) -> Table:
-    """The documents table: per question the answer and the character at which the text states it, both nullable."""
-    answers = tuple(field for q in questions for field in ((q, _text), (f"{q}_start", _int)))
-    return Table(
-        "documents",
-        (("doc_id", _text), ("split", _text), ("text", _text), *answers, ("source", _text)),
-        key=("doc_id",),
-        nullable=frozenset(name for name, _ in answers),
-    )
 
 
 MadeWith = Mapping[str, Mapping[str, str]]
@@ -358,3 +198,24 @@ def _check(data: pa.Table, path: Path, table: Table) -> None:
     if (twice := keys.duplicated()).any():
         row = ", ".join(f"{name} = {value}" for name, value in keys[twice].iloc[0].items())
         raise StudyError(f"{path}: the {table.name} table has two rows for {row}.")
+
+
+def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
+    """Name → table, for files named after their tables, of which none may be made in another dtype than others."""
+    paths = list(paths)
+    made_with(paths)
+    return {Path(path).stem: read(path, by_name(Path(path).stem)) for path in paths}
+
+
+def by_name(name: str) -> Table:
+    """The table of a name, from the file of that name in this folder.
+
+    What reads tables by name depends on their files, though it does not import them: a rule adds them to its code.
+    """
+    return getattr(plugins.module("tables", name), name.upper())
+
+
+def every() -> dict[str, Table]:
+    """Name → table of all there are, but for that of documents, whose columns are those of a study's questions."""
+    modules = ((name, plugins.module("tables", name)) for name in plugins.names("tables"))
+    return {name: table for name, module in modules if isinstance(table := vars(module).get(name.upper()), Table)}

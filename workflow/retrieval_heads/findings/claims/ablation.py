@@ -26,8 +26,8 @@ from retrieval_heads.study.wording import (
     place,
     points,
 )
-from retrieval_heads.tables.analysis import at, at_level, beside, strictest
-from retrieval_heads.tables.subjects import AGAINST_RANDOM, DROP
+from retrieval_heads.tables.select import at, at_level, beside, strictest
+from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
 
 USABLE_BASELINE = 0.5
 """The unablated accuracy from which on a cut has enough right answers to take away."""

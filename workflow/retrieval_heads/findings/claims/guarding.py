@@ -17,7 +17,8 @@ from retrieval_heads.study.wording import (
     place,
     points,
 )
-from retrieval_heads.tables.analysis import LANGUAGE_BROKEN, LANGUAGE_WHOLE, at, at_level, beside, guard_at, strictest
+from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_at
+from retrieval_heads.tables.select import at, at_level, beside, strictest
 
 
 def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:

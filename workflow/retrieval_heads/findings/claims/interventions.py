@@ -6,7 +6,7 @@ from retrieval_heads.findings.claims import ablation, guarding
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed
-from retrieval_heads.tables.analysis import at_level, of_intervention
+from retrieval_heads.tables.select import at_level, of_intervention
 
 _WHOLE_MODEL: tuple[Rule, ...] = (
     ablation.baseline_is_usable,

@@ -23,7 +23,7 @@ from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, decimal, listed, p_value, percent, plain
 from retrieval_heads.tables.heads import head_name
-from retrieval_heads.tables.subjects import (
+from retrieval_heads.tables.tests import (
     AGREEMENT_BY_LENGTH,
     CONSENSUS,
     HEAD_OVERLAP,

@@ -18,8 +18,9 @@ from retrieval_heads.findings.sections.parts import (
 )
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import estimate, hundredths, nats, p_cell
-from retrieval_heads.tables.analysis import at, at_level, beside, guard_at, of_intervention
-from retrieval_heads.tables.subjects import AGAINST_RANDOM
+from retrieval_heads.tables.guard import guard_at
+from retrieval_heads.tables.select import at, at_level, beside, of_intervention
+from retrieval_heads.tables.tests import AGAINST_RANDOM
 
 TABLES = {
     "ablation_drops": {"title": "Mean drop against random heads, by method", "needs": {}},

@@ -5,7 +5,7 @@ from retrieval_heads.findings.sections.blocks import TITLES, Findings, Items, Pa
 from retrieval_heads.findings.sections.parts import table
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count
-from retrieval_heads.tables.analysis import of_intervention
+from retrieval_heads.tables.select import of_intervention
 
 TABLES = {"conclusions": {"title": "Every claim and what the data say", "needs": {}}}
 

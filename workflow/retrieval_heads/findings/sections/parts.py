@@ -11,8 +11,8 @@ from retrieval_heads.findings.claims.outcome import of_tests
 from retrieval_heads.findings.sections.blocks import Block, Findings, Paragraph, TableBlock, Tables
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, estimate, hundredths, listed, p_cell, percent, sizes
-from retrieval_heads.tables.analysis import of_intervention
-from retrieval_heads.tables.subjects import DROP
+from retrieval_heads.tables.select import of_intervention
+from retrieval_heads.tables.tests import DROP
 
 DIMENSION = {
     "model": "Model",

@@ -10,7 +10,7 @@ from retrieval_heads.findings.sections.blocks import Block, Items, Paragraph, Se
 from retrieval_heads.findings.sections.parts import findings, in_order, matched, sentence, table
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import estimate, listed
-from retrieval_heads.tables.analysis import at, of_intervention
+from retrieval_heads.tables.select import at, of_intervention
 
 TABLES = {
     "models": {"title": "Models", "needs": {}},

@@ -1,0 +1,72 @@
+"""Columns that several tables share."""
+
+import pyarrow as pa
+
+TEXT, INTEGER, NUMBER, BOOLEAN = pa.string(), pa.int32(), pa.float64(), pa.bool_()
+
+TOKEN_IDS = pa.list_(pa.int32())
+HEAD_NAMES = pa.list_(pa.string())
+
+# What is ablated: nothing (baseline), the top set of a method's ranking at level k (method), the top set that is as
+# large as that of a ranking it is compared with (equal), or a control (random) drawn for a top set, layer by layer
+# (matching = layer) or from the whole model (matching = none). Or nothing, in a prompt without the document
+# (no_needle): what guessing gives. `size` is the number of heads, which is below k where the ranking does not tell k
+# heads apart.
+HEAD_SET_KEY = ("source", "method", "matching", "draw", "k")
+"""What names a head set, within a model, question and context length."""
+
+HEAD_SET = (
+    ("source", TEXT),
+    ("method", TEXT),
+    ("matching", TEXT),
+    ("draw", INTEGER),
+    ("k", INTEGER),
+    ("size", INTEGER),
+    ("matched", NUMBER),
+)
+HEAD_SET_NULLABLE = frozenset({"method", "matching", "draw", "matched"})
+
+# How it was ablated: an intervention, under the name that the config gives it, is a mode and a scope.
+INTERVENTION = (("intervention", TEXT), ("mode", TEXT), ("scope", TEXT))
+INTERVENTION_COLUMNS = tuple(name for name, _ in INTERVENTION)
+
+# What tells rankings apart.
+RANKING = (("model", TEXT), ("method", TEXT), ("question", TEXT), ("context_length", INTEGER))
+
+# How far two rankings agree. A top set without heads shares none, nor could it. Where all heads of a ranking tie, or
+# the model has one head alone, ranks do not vary, and so do not correlate.
+AGREEMENT = (
+    ("jaccard", NUMBER),
+    ("chance", NUMBER),
+    ("p", NUMBER),
+    ("rbo", NUMBER),
+    ("rbo_chance", NUMBER),
+    ("spearman", NUMBER),
+)
+AGREEMENT_NULLABLE = frozenset({"jaccard", "chance", "p", "spearman"})
+
+
+def estimate(name: str) -> tuple[tuple[str, pa.DataType], ...]:
+    """A value and the ends of its 95% interval."""
+    return ((name, NUMBER), (f"{name}_low", NUMBER), (f"{name}_high", NUMBER))
+
+
+# A method's top k heads cut, in one configuration or pooled: a pooled row has no question or length of its own.
+ABLATED = (
+    ("model", TEXT),
+    ("question", TEXT),
+    ("context_length", INTEGER),
+    *INTERVENTION,
+    ("method", TEXT),
+    ("k", INTEGER),
+    ("size", NUMBER),
+)
+ABLATED_KEY = tuple(name for name, _ in ABLATED if name not in ("size", "mode", "scope"))
+# A p value, corrected over a family of tests under all interventions; and the p value of what holds under each of them,
+# corrected over the family alone (see :func:`retrieval_heads.analysis.statistics.corrected`).
+P_VALUES = (("p", NUMBER), ("p_holm", NUMBER), ("p_every", NUMBER))
+TESTED = (*P_VALUES, ("prompts", INTEGER), ("documents", INTEGER))
+# Counts alone give neither documents nor a paired test.
+ABLATED_NULLABLE = frozenset({"question", "context_length", "p", "p_holm", "p_every", "documents"})
+# What guessing gives is not known of published results.
+GUESSED = (*estimate("guess"), *estimate("headroom"))

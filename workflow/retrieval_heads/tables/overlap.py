@@ -1,0 +1,22 @@
+"""The overlap table: how far two rankings agree."""
+
+from retrieval_heads.tables import Table
+from retrieval_heads.tables.columns import AGREEMENT, AGREEMENT_NULLABLE, INTEGER, RANKING, TEXT
+
+OVERLAP = Table(
+    "overlap",
+    (
+        ("dimension", TEXT),
+        ("a", TEXT),
+        ("b", TEXT),
+        *RANKING,
+        ("grid", TEXT),
+        ("k", INTEGER),
+        ("size_a", INTEGER),
+        ("size_b", INTEGER),
+        *AGREEMENT,
+    ),
+    key=("dimension", "a", "b", "model", "method", "question", "context_length"),
+    # The dimension along which a pair differs has no single value.
+    nullable=frozenset({"model", "method", "question", "context_length"}) | AGREEMENT_NULLABLE,
+)

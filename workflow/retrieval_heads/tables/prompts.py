@@ -1,0 +1,33 @@
+"""The prompts table: what a model reads, and where needle and answer lie in it."""
+
+from retrieval_heads.tables import Table
+from retrieval_heads.tables.columns import INTEGER, NUMBER, TEXT, TOKEN_IDS
+
+PROMPTS = Table(
+    "prompts",
+    (
+        ("prompt_id", TEXT),
+        ("doc_id", TEXT),
+        ("split", TEXT),
+        ("model", TEXT),
+        ("question", TEXT),
+        ("context_length", INTEGER),
+        ("depth", NUMBER),
+        ("input_ids", TOKEN_IDS),
+        ("null_ids", TOKEN_IDS),
+        ("no_needle_ids", TOKEN_IDS),
+        ("needle_start", INTEGER),
+        ("needle_end", INTEGER),
+        ("answer_start", INTEGER),
+        ("answer_end", INTEGER),
+        ("suffix_start", INTEGER),
+        ("answer", TEXT),
+        ("status", TEXT),
+    ),
+    key=("prompt_id",),
+    # A prompt that was left out has its reason in `status` and no tokens; one of the train split is not guessed at.
+    nullable=frozenset(
+        {"input_ids", "null_ids", "no_needle_ids", "needle_start", "needle_end", "answer_start", "answer_end"}
+        | {"suffix_start", "answer"}
+    ),
+)

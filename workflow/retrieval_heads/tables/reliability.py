@@ -1,0 +1,19 @@
+"""The reliability table: how far rankings from two halves of the documents agree."""
+
+from retrieval_heads.tables import Table
+from retrieval_heads.tables.columns import AGREEMENT, AGREEMENT_NULLABLE, INTEGER, RANKING
+
+RELIABILITY = Table(
+    "reliability",
+    (
+        *RANKING,
+        ("split", INTEGER),
+        ("documents", INTEGER),
+        ("k", INTEGER),
+        ("size_a", INTEGER),
+        ("size_b", INTEGER),
+        *AGREEMENT,
+    ),
+    key=("model", "method", "question", "context_length", "split"),
+    nullable=AGREEMENT_NULLABLE,
+)

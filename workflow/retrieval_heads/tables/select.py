@@ -1,0 +1,55 @@
+"""Choosing rows of the tables of the analysis."""
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from retrieval_heads.tables.effects import EFFECTS
+
+
+def at_level(effects: pd.DataFrame, level: int) -> pd.DataFrame:
+    """Rows of effects with the top set at a level, which is that of a level below where ties end it early."""
+    return effects[(effects["k"] <= level) & (effects["k_to"] >= level)]
+
+
+def beside(controls: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
+    """The rows of against_random that belong to rows of effects."""
+    return controls.merge(effects[list(EFFECTS.key)], on=list(EFFECTS.key))
+
+
+def strictest(controls: pd.DataFrame, top: pd.Series) -> pd.Series:
+    """The control to hold a row of effects against: matched by layer where there is such, and with all its prompts.
+
+    A control can be missing in some configurations; one that has them all goes before a stricter one that has not.
+    """
+    whole = controls[controls["prompts"] == top["prompts"]]
+    # "layer" sorts before "none".
+    return (whole if len(whole) else controls).sort_values("matching").iloc[0]
+
+
+def of_intervention(tables: Mapping[str, pd.DataFrame], name: str, every: bool = False) -> dict[str, pd.DataFrame]:
+    """The tables with what is known under one intervention alone, beside all that is about none.
+
+    Parameters
+    ----------
+    every : whether corrected p values are to be those of what holds under every intervention.
+    """
+    found = {}
+    for table, frame in tables.items():
+        if "intervention" in frame:
+            here = frame["intervention"].isna() | (frame["intervention"] == name)
+            frame = frame[here.astype(bool)].reset_index(drop=True)
+            frame = frame.assign(p_holm=frame["p_every"]) if every and "p_every" in frame else frame
+        found[table] = frame
+    return found
+
+
+def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:
+    """Rows of effects, against_random or steps with these values, pooled over exactly these of question and length."""
+    chosen = pd.Series(True, index=frame.index)
+    pooled = tuple(pooled)
+    for name in ("question", "context_length"):
+        chosen &= frame[name].isna() == (name in pooled)
+    for name, value in values.items():
+        chosen &= frame[name] == value
+    return frame[chosen.astype(bool)]

@@ -1,0 +1,20 @@
+"""The unions table: how far the heads agree that any ranking of a value has in its top set."""
+
+from retrieval_heads.tables import Table
+from retrieval_heads.tables.columns import INTEGER, NUMBER, TEXT
+
+UNIONS = Table(
+    "unions",
+    (
+        ("grid", TEXT),
+        ("dimension", TEXT),
+        ("a", TEXT),
+        ("b", TEXT),
+        ("k", INTEGER),
+        ("heads_a", INTEGER),
+        ("heads_b", INTEGER),
+        ("jaccard", NUMBER),
+        ("chance", NUMBER),
+    ),
+    key=("grid", "dimension", "a", "b"),
+)
