@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -142,6 +143,19 @@ def test_an_undocumented_key_is_noticed(place):
     place(new)["surprise"] = {"type": "integer", "default": 1}
     missing = {key for key, *_ in keys(new)} - {key for key, *_ in documented_keys()}
     assert [key.rpartition(".")[2] for key in missing] == ["surprise"]
+
+
+def test_the_default_study_says_beside_each_key_how_to_choose_it():
+    lines = [line.strip() for line in read("config/config.yaml").splitlines()]
+    explained, seen = set(), set()
+    for before, line in pairwise(lines):
+        key = line.partition(":")[0]
+        # A key that is there several times is explained once, and what holds keys alone needs no more than its place.
+        if not line.startswith("#") and line and not line.endswith(":"):
+            seen.add(key)
+            explained |= {key} if before.startswith("#") else set()
+    obvious = {"package", "file", "reading"}
+    assert seen - explained == obvious
 
 
 # --- docs/tables.md ------------------------------------------------------------------------------------------------
