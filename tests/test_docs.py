@@ -284,6 +284,13 @@ def test_the_last_benchmark_is_on_the_page_about_speed_and_its_time_in_the_readm
     assert f"| {minutes:.0f} minutes, or {study['value']:.0f} passes of the model" in read("README.md")
 
 
+def test_the_files_that_the_methods_page_names_are_there():
+    named = set(re.findall(r"`([a-z]\w*/[\w/]*(?:\.py|/))`", read("docs/methods.md")))
+    assert len(named) > 15
+    places = [ROOT, ROOT / "workflow" / "retrieval_heads"]
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
 def test_make_and_shell_scripts_need_nothing_that_macos_lacks():
     # macOS has make 3.81, bash 3.2 and BSD tools.
     beyond = (
