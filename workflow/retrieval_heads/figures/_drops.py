@@ -84,7 +84,7 @@ def strips(
     """
     top, random = means(mean_drops, dimension)
     drops = pd.concat([drops, over_levels(drops)]) if None in levels else drops
-    values = study.order(dimension, drops[dimension])
+    values = study.in_config_order(dimension, drops[dimension])
     width = 0.84 / len(values)
     for place, value in enumerate(values):
         look = _LOOKS[dimension](study, value)

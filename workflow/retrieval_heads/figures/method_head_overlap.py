@@ -22,7 +22,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     overlap, unions = (_overlap.top_sets_along(tables[name], "method") for name in ("overlap", "unions"))
     if overlap.empty:
         return style.note("No two methods ranked the heads of the same model for the same question and context length.")
-    models, grids = study.order("model", overlap["model"]), _overlap.each_grid(study, overlap)
+    models, grids = study.in_config_order("model", overlap["model"]), _overlap.each_grid(study, overlap)
     apart = len(models) > 1 and len(grids) == 1
     titles = [study.label("model", model) for model in models] if apart else ["Single rankings: mean and range"]
     methods = _overlap.values_of(study, "method", overlap)

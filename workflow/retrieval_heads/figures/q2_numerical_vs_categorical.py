@@ -31,7 +31,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     Models with other grids of heads have a row of their own; the tests are about all of them, beyond chance.
     """
     pairs = _with_category(tables["overlap"], study)
-    within = study.order("category", pairs.loc[pairs["category"] != _BETWEEN, "category"])
+    within = study.in_config_order("category", pairs.loc[pairs["category"] != _BETWEEN, "category"])
     if not within:
         return style.note("No category has two questions whose rankings could be compared.")
     if not (pairs["category"] == _BETWEEN).any():
@@ -48,7 +48,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         _unions(right, unions[unions["grid"] == rows["grid"].iloc[0]], [*within, _BETWEEN], study)
     if len(grids) > 1:
         figure.supxlabel(_tested(tests))
-    style.legend(figure, **_overlap.keys(study, "method", study.order("method", pairs["method"])))
+    style.legend(figure, **_overlap.keys(study, "method", study.in_config_order("method", pairs["method"])))
     return figure
 
 
@@ -64,7 +64,7 @@ def _against(ax: Axes, pairs: pd.DataFrame, study: Study) -> None:
     same = pairs["category"] != _BETWEEN
     means = pairs.assign(same=same).groupby([*_CONFIGURATION, "same"])["jaccard"].mean().unstack("same")
     means = means.reindex(columns=[False, True]).dropna()
-    for method in study.order("method", means.index.get_level_values("method")):
+    for method in study.in_config_order("method", means.index.get_level_values("method")):
         look = style.method_style(study, method)
         rows = means.xs(method, level="method")
         faint = {**look, "color": style.tint(look["color"], 0.55), "markersize": 3.5}
@@ -85,7 +85,7 @@ def _against(ax: Axes, pairs: pd.DataFrame, study: Study) -> None:
 def _each(ax: Axes, pairs: pd.DataFrame, kinds: Sequence[str], tests: pd.DataFrame, study: Study) -> None:
     """The mean Jaccard of each configuration within each category and between them, methods side by side."""
     means = pairs.groupby([*_CONFIGURATION, "category"])["jaccard"].mean().reset_index()
-    methods = study.order("method", means["method"])
+    methods = study.in_config_order("method", means["method"])
     for place, kind in enumerate(kinds):
         for step, method in zip(_steps(len(methods)), methods, strict=True):
             values = means.loc[(means["category"] == kind) & (means["method"] == method), "jaccard"]

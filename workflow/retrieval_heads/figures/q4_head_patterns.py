@@ -61,7 +61,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
 
 def by_category(study: Study, questions: pd.Series) -> list[str]:
     """Questions in the study's order, those of one category next to each other."""
-    order = study.order("question", questions)
+    order = study.in_config_order("question", questions)
     categories = list(dict.fromkeys(study.categories.get(question, "other") for question in order))
     return sorted(order, key=lambda question: categories.index(study.categories.get(question, "other")))
 

@@ -77,22 +77,23 @@ mpl.rcParams.update(
 
 def method_style(study: Study, method: str) -> Look:
     """Colour and marker of a method, the same in every figure: by its place in the study."""
-    return _style(study.order("method", [*study.methods, method]).index(method), _OKABE_ITO)
+    return _style(study.in_config_order("method", [*study.methods, method]).index(method), _OKABE_ITO)
 
 
 def question_style(study: Study, question: str) -> Look:
     """Colour and marker of a question."""
-    return _style(study.order("question", [*study.config["questions"], question]).index(question), _OKABE_ITO[::-1])
+    questions = study.in_config_order("question", [*study.config["questions"], question])
+    return _style(questions.index(question), _OKABE_ITO[::-1])
 
 
 def model_style(study: Study, model: str) -> Look:
     """Colour and marker of a model."""
-    return _style(study.order("model", [*(study.config.get("models") or {}), model]).index(model), _TOL_MUTED)
+    return _style(study.in_config_order("model", [*(study.config.get("models") or {}), model]).index(model), _TOL_MUTED)
 
 
 def category_style(study: Study, category: str) -> Look:
     """Colour and marker of a category of questions."""
-    place = study.order("category", [*study.categories.values(), category]).index(category)
+    place = study.in_config_order("category", [*study.categories.values(), category]).index(category)
     return _style(place, _TOL_MUTED[4::-1])
 
 
@@ -232,8 +233,8 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
     effects = at(tables["effects"], pooled=["context_length"])
     pooled = ["context_length"] if panel == "question" else ["question", "context_length"]
     controls, guesses = at(tables["against_random"], pooled=pooled), at(tables["effects"], pooled=pooled)
-    models, across = study.order("model", effects["model"]), study.order(panel, effects[panel])
-    lines, levels = study.order(line, effects[line]), sorted(effects["k"].unique())
+    models, across = study.in_config_order("model", effects["model"]), study.in_config_order(panel, effects[panel])
+    lines, levels = study.in_config_order(line, effects[line]), sorted(effects["k"].unique())
     look = {"method": method_style, "question": question_style}[line]
     figure, axes = panels(
         [study.label("model", model) for model in models],

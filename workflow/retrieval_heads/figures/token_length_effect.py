@@ -21,10 +21,10 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     if tables["effects"].empty:
         return style.note(style.NOTHING_ABLATED)
     effects = tables["effects"]
-    lengths, level = study.order("context_length", effects["context_length"]), study.level(effects)
+    lengths, level = study.in_config_order("context_length", effects["context_length"]), study.level(effects)
     if len(lengths) < 2:
         return style.note("Heads were cut at one context length only, so that there is nothing to compare.")
-    models = study.order("model", effects["model"])
+    models = study.in_config_order("model", effects["model"])
     each = [f"{study.label('model', model)}\n{level} heads cut" for model in models]
     every = "All methods and models" if len(models) > 1 else "All methods"
     figure, axes = style.panels([""], [f"{every}\neach number of heads cut", *each], height=2.6)
@@ -58,7 +58,7 @@ def _methods(
 ) -> None:
     rows = at_level(at(tables["effects"], pooled=["question"], model=model), level)
     _band(ax, style.control(beside(tables["against_random"], rows))[0], lengths)
-    methods = study.order("method", rows["method"])
+    methods = study.in_config_order("method", rows["method"])
     for place, method in enumerate(methods):
         label, look = study.label("method", method), style.method_style(study, method)
         _curve(ax, rows[rows["method"] == method], lengths, _shift(place, len(methods)), label=label, **look)
