@@ -14,6 +14,7 @@ import pytest
 from retrieval_heads import plugins, tables
 from retrieval_heads.methods import HeadScorer
 from retrieval_heads.study.config import schema
+from retrieval_heads.study.paths import Paths
 from retrieval_heads.tables.documents import documents_table
 from rule_graph import picture
 
@@ -198,8 +199,10 @@ def test_every_column_is_explained():
 def test_a_table_is_made_where_its_page_says(name):
     path, rule = re.search(r"^`(.+)`, made by `(\w+)`", documented_tables()[name], flags=re.MULTILINE).groups()
     written = {"tables/rankings.parquet": "tables/{table}.parquet"}.get(path, path)
-    text = rule_texts()[rule].replace("{{", "{").replace("}}", "}")
-    assert "{OUT}/" + written in text
+    paths, text = Paths({"results": "results", "study": "study"}), rule_texts()[rule]
+    outputs = re.findall(r'PATHS\.output\("(\w+)"(?:, table="(\w+)")?\)', text)
+    made = [paths.output(stage, **({"table": table} if table else {})) for stage, table in outputs]
+    assert f"{paths.folder}/{written}" in made
 
 
 # --- README.md, docs/workflow.md and links -------------------------------------------------------------------------
