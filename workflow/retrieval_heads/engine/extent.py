@@ -1,7 +1,7 @@
 """How much a study asks of a model, in plain passes: once one has been measured, that tells how long it will take."""
 
 from retrieval_heads.engine.pace import CONTINUING, passes_over
-from retrieval_heads.study.config import ablated_lengths, head_sets, interventions
+from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
 
 _ROW = 0.70
 """What answering one prompt under one head set takes in scope ``all``, where sets share what they can of the context,
@@ -33,7 +33,7 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
     answering = {length: passes_over(length) * (1 + CONTINUING / length) for length in prompts["context_lengths"]}
     passes = sum(train * depths * each for each in answering.values())
     for name, one in interventions(config).items():
-        sets = len(config["questions"]) * head_sets(config, name)
+        sets = len(config["questions"]) * count_head_sets(config, name)
         asked_of = test if one["documents"] is None else one["documents"]
         everywhere = one["scope"] == "all"
         for length in ablated_lengths(config, name):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
-from retrieval_heads.plugins import declared, meets
+from retrieval_heads.plugins import constants, meets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,7 @@ def declarations() -> dict[str, Declaration]:
     found = {}
     for name, path in plugins.files("figures").items():
         if name != "style":  # what all figures share
-            values = declared(path)
+            values = constants(path)
             found[name] = Declaration(name, values["TITLE"], values["SECTION"], values["TABLES"], values["NEEDS"])
     return found
 
