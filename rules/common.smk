@@ -10,13 +10,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from retrieval_heads import plugins
-from retrieval_heads.study.config import (
-    ablated_lengths,
-    complete,
-    head_sets,
-    interventions,
-    require_one_file,
-)
+from retrieval_heads.study.checks import require_one_file
+from retrieval_heads.study.config import complete
+from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.plugins import describe_methods, report_tables
 from retrieval_heads.errors import StudyError
@@ -169,7 +165,7 @@ def model_mem_mb(wildcards, input, attempt):
 def guard_runtime(wildcards, input, attempt):
     """Minutes for the guard: half an hour, and what a short text takes under each set of each question and length."""
     name = wildcards.intervention
-    sets = head_sets(config, name) * len(config["questions"])
+    sets = count_head_sets(config, name) * len(config["questions"])
     sets *= len(ablated_lengths(config, name))
     work = sets * GUARD_TOKENS / 1000 * weights_mb(input.model) / 1000
     return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
@@ -195,7 +191,7 @@ def model_runtime(stage):
             # Beyond scope "all" a head set runs through the suffix alone.
             shared = one["scope"] != "all"
             share = config["prompts"]["suffix_budget"] / int(wildcards.length) if shared else 1
-            contexts += share * head_sets(config, name) * len(config["questions"])
+            contexts += share * count_head_sets(config, name) * len(config["questions"])
         prompts = documents * len(config["prompts"]["depths"]) / config["compute"]["shards"]
         thousands = prompts * contexts * int(wildcards.length) / 1000
         work = thousands * weights_mb(input.model) / 1000

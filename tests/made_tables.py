@@ -8,7 +8,7 @@ import pandas as pd
 
 from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, overlap
 from retrieval_heads.analysis.rankings import placed
-from retrieval_heads.study.config import schema
+from retrieval_heads.study.forms import schema
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.guard import GUARD
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from retrieval_heads.study.config import ablated_lengths
+from retrieval_heads.study.interventions import ablated_lengths
 from retrieval_heads.study.dimensions import DIMENSION, described
 
 
