@@ -122,7 +122,7 @@ class Setup:
         scores, _ = score_split(
             self.model(), self.tokenizer, train, self.methods, self.answer_types, self.budget, **self.generation
         )
-        return choose_head_sets(rank_heads(scores), LEVELS, DRAWS, self.config["seed"])
+        return choose_head_sets(rank_heads([scores]), LEVELS, DRAWS, self.config["seed"])
 
 
 @cache
@@ -190,12 +190,12 @@ def eager(setup: Setup) -> Iterator[Measured]:
     yield Measured("eager", "eager passes / scoring, 2,048 tokens", slow / ours, "×", "≥ 100", detail)
 
     group, model = setup.group(1024), setup.model()
-    (parts, _), *_ = score_documents(
+    (rows, _), *_ = score_documents(
         model, setup.tokenizer, [group], setup.methods, setup.answer_types, **setup.generation
     )
-    scores = pd.concat(parts)
+    scores = pd.DataFrame(rows)
     worst = EagerScoring(model, setup.tokenizer).largest_difference(scores, group, **setup.answering)
-    detail = f"{len(scores):,} scores"
+    detail = f"{scores['scores'].map(len).sum():,} scores"
     yield Measured("eager", "largest difference of a score, float32, 1,024 tokens", worst, "", "≤ 1e-4", detail)
 
 

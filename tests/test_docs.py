@@ -148,7 +148,7 @@ def test_an_undocumented_key_is_noticed(place):
 
 
 def all_tables():
-    return {"documents": documents_table([QUESTION]), **tables.every()}
+    return {"documents": documents_table([QUESTION]), **tables.all_tables()}
 
 
 def type_name(type_):

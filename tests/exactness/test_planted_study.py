@@ -67,7 +67,7 @@ def study():
         BUDGET,
         **GENERATION,
     )
-    rankings = rank_heads(scores)
+    rankings = rank_heads([scores])
     sets = choose_head_sets(rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"])
     ablation = ablate_split(
         planted.model,

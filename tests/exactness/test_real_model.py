@@ -95,7 +95,7 @@ def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, model, p
     tokenizer, generation = load_tokenizer(folder), config["generation"]
     group = next(group_by_context(prompts)).head(2)
     types = {key: question["type"] for key, question in config["questions"].items()}
-    ((parts, generations),) = score_documents(
+    ((rows, generations),) = score_documents(
         model, tokenizer, [group], make_methods(config["methods"]), types, **generation
     )
     assert generations["success"].all(), "wu24 has nothing to compare"
@@ -103,7 +103,7 @@ def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, model, p
         # So the answers were decoded as drafts.
         assert generated.startswith(tokenizer.decode(expected_answer(tokenizer, prompt)))
     answering = {key: generation[key] for key in ("max_new_tokens", "stop")}
-    assert EagerScoring(model, tokenizer).largest_difference(pd.concat(parts), group, **answering) < 1e-4
+    assert EagerScoring(model, tokenizer).largest_difference(pd.DataFrame(rows), group, **answering) < 1e-4
 
 
 def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, model, prompts):

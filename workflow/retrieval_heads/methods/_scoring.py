@@ -16,7 +16,7 @@ from retrieval_heads.job import progress
 from retrieval_heads.methods import HeadScorer, Prompt, Reading
 from retrieval_heads.model.self_check import require_measurable
 from retrieval_heads.tables.generations import GENERATIONS
-from retrieval_heads.tables.scores import SCORES
+from retrieval_heads.tables.scores import SCORES, score_row
 
 
 def score_split(
@@ -36,7 +36,7 @@ def score_split(
     """
     require_measurable(model, *lengths(prompts, generation["max_new_tokens"]))
     groups: Sequence[pd.DataFrame] = list(group_by_context(prompts))
-    scores, generations = [pd.DataFrame(columns=SCORES.columns)], [pd.DataFrame(columns=GENERATIONS.columns)]
+    scores, generations = [], [pd.DataFrame(columns=GENERATIONS.columns)]
     length = int(prompts["suffix_start"].iloc[0])
     groups = part_of(groups, shard, shards, together=max(1, budget.batch_tokens // length))
     done = budget.batches(
@@ -49,7 +49,7 @@ def score_split(
         for new_scores, new_generations in chain.from_iterable(done):
             scores += new_scores
             generations.append(new_generations)
-    return pd.concat(scores, ignore_index=True), pd.concat(generations, ignore_index=True)
+    return pd.DataFrame(scores, columns=SCORES.columns), pd.concat(generations, ignore_index=True)
 
 
 def score_documents(
@@ -61,7 +61,7 @@ def score_documents(
     *,
     max_new_tokens: int,
     stop: Sequence[str],
-) -> list[tuple[list[pd.DataFrame], pd.DataFrame]]:
+) -> list[tuple[list[dict], pd.DataFrame]]:
     """Score all heads with all methods on the prompts of some documents, whose contexts have the same length.
 
     Parameters
@@ -72,7 +72,7 @@ def score_documents(
 
     Returns
     -------
-    For each document, parts of the scores table and its rows of the generations table. A method that needs success has
+    For each document, its rows of the scores table and of the generations table. A method that needs success has
     no scores for a prompt that the model does not answer.
     """
     documents = [list(group.itertuples()) for group in groups]
@@ -112,19 +112,7 @@ def score_documents(
                 if method.needs_success and not success:
                     continue
                 table = method.score(readers.of(method, place), answered.tokens[place], read[place])
-                layers, heads = table.shape
-                scores.append(
-                    pd.DataFrame(
-                        {
-                            **same,
-                            "method": method.name,
-                            "prompt_id": row.prompt_id,
-                            "layer": [layer for layer in range(layers) for _ in range(heads)],
-                            "head": list(range(heads)) * layers,
-                            "score": table.numpy(force=True).astype(float).ravel(),
-                        }
-                    )
-                )
+                scores.append(score_row(row, method.name, table.numpy(force=True)))
         results.append((scores, pd.DataFrame(generations)))
     return results
 
