@@ -56,9 +56,7 @@ def test_figures_and_tables_of_the_findings_need_what_studies_can_have():
 
 
 def test_a_need_that_no_study_can_meet_is_refused():
-    with pytest.raises(
-        StudyError, match=r"^new\.py: NEEDS: length is nothing that studies have values of; known are"
-    ):
+    with pytest.raises(StudyError, match=r"^new\.py: NEEDS: length is nothing that studies have values of; known are"):
         plugins.meets({"length": 2}, available(SMALL.config), "new.py: NEEDS")
 
 
