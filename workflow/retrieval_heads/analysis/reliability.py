@@ -8,6 +8,7 @@ from retrieval_heads.analysis.rankings import rank_heads
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.top_k import top_k_for
+from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.reliability import RELIABILITY
 
 
@@ -56,7 +57,7 @@ def split_half(
                 np.bincount(place[chosen], weights, minlength=len(configurations) * heads).reshape(-1, heads)
                 for weights in (score[chosen], None)
             )
-            halves.append([_ranking(*each, (layers, per_layer), k) for each in zip(sums, counts, strict=True)])
+            halves.append([_ranking(*each, Grid(layers, per_layer), k) for each in zip(sums, counts, strict=True)])
         for at, (a, b) in enumerate(zip(*halves, strict=True)):
             if a is None or b is None:
                 continue
@@ -85,7 +86,7 @@ def _codes(frame: pd.DataFrame, columns: list[str]) -> tuple[list[tuple], np.nda
     return values, code
 
 
-def _ranking(sums: np.ndarray, counts: np.ndarray, grid: tuple[int, int], k: int) -> Ranking | None:
+def _ranking(sums: np.ndarray, counts: np.ndarray, grid: Grid, k: int) -> Ranking | None:
     """The ranking of the heads that have scores, by their means; sums and counts have shape (heads,)."""
     (listed,) = np.nonzero(counts)
     if not len(listed):

@@ -5,11 +5,15 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from retrieval_heads.study.dimensions import CELL, DIMENSION, DIMENSIONS, POOLED
+from retrieval_heads.tables.heads import GRID
 
 TEXT, INTEGER, NUMBER, BOOLEAN = pa.string(), pa.int32(), pa.float64(), pa.bool_()
 
 TOKEN_IDS = pa.list_(pa.int32())
 HEAD_NAMES = pa.list_(pa.string())
+
+# The layers of models, and the heads in each: models with equal grids are taken together.
+SHAPE = tuple((name, INTEGER) for name in GRID)
 
 _KINDS = {"text": TEXT, "integer": INTEGER, "number": NUMBER}
 
