@@ -11,6 +11,7 @@ from retrieval_heads.analysis.reliability import split_half
 from retrieval_heads.analysis.similarity import jaccard
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import DIMENSIONS
+from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.reliability import RELIABILITY
 from retrieval_heads.tables.scores import SCORES
 
@@ -135,7 +136,7 @@ def test_it_is_what_ranking_the_rows_of_each_half_gives(seed):
     scores = scores[rng.random(len(scores.groupby(["method", "prompt_id"]).ngroup().unique())).repeat(20) < 0.4]
     scores = scores.assign(score=scores["score"].where(scores["score"] > 0.5, 0.0)).sample(frac=1, random_state=seed)
     found = split_half(scores, documents, splits=6, seed=seed, top_k=5)
-    expected = plainly(scores, documents, 6, seed, 5, (5, 4))
+    expected = plainly(scores, documents, 6, seed, 5, Grid(5, 4))
     assert len(found) > 6
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 
