@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_tables import analyse, make_ablation, make_counts, make_study
+from made_tables import analyse, make_ablation, make_counts, make_scores, make_study
 from retrieval_heads.ablation.head_sets import choose_head_sets
 from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, overlap
 from retrieval_heads.analysis.coverage import leading_heads
@@ -348,11 +348,12 @@ ABOUT_RANKINGS = (
 
 def halves(study, score):
     """Agreement of halves of six documents in which every head has the same score."""
-    grid = pd.MultiIndex.from_product([range(LAYERS), range(HEADS)], names=["layer", "head"]).to_frame(index=False)
     made = made_rankings(study, lambda heads: np.full(heads, score))[CONFIGURATION].drop_duplicates()
-    made = made[made["model"] == "a"].merge(pd.DataFrame({"prompt_id": [f"p{n}" for n in range(6)]}), how="cross")
     documents = pd.Series({f"p{n}": f"doc{n}" for n in range(6)})
-    return split_half(made.merge(grid, how="cross").assign(score=score), documents, 3, 0)
+    equal = dict.fromkeys(documents.index, np.full((LAYERS, HEADS), score))
+    return split_half(
+        [make_scores(equal, **of) for of in made[made["model"] == "a"].to_dict("records")], documents, 3, 0
+    )
 
 
 class TestEqualScores:
