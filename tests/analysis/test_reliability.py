@@ -12,6 +12,7 @@ from retrieval_heads.analysis.reliability import split_half
 from retrieval_heads.analysis.similarity import jaccard
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import DIMENSIONS
+from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.reliability import RELIABILITY
 
 DOCUMENTS = 8
@@ -139,7 +140,7 @@ def test_it_is_what_ranking_the_rows_of_each_half_gives(seed):
     scores = scores[rng.random(len(scores)) < 0.4]
     scores = scores.assign(scores=[np.where(values > 0.5, values, 0) for values in scores["scores"]])
     found = split_half([scores[:7], scores[7:8], scores[8:]], documents, splits=6, seed=seed, top_k=5)
-    expected = plainly(scores, documents, 6, seed, 5, (5, 4))
+    expected = plainly(scores, documents, 6, seed, 5, Grid(5, 4))
     assert len(found) > 6
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 

@@ -383,7 +383,7 @@ class TestEqualScores:
         # Nothing is in a top set, and no head is named for any reason.
         assert overlap.top_heads(rankings).empty and leading_heads(rankings).empty and found["unions"].empty
         assert found["profiles"]["top_share"].eq(0).all() and found["profiles"]["sd_rank"].eq(0).all()
-        rows = head_profiles.of(found["profiles"], method="wu24")
+        rows = head_profiles.select(found["profiles"], method="wu24")
         for chosen in (
             head_profiles.universal(rows, 10),
             head_profiles.leading(rows, 10),
@@ -456,16 +456,16 @@ def whole_analysis(rankings, sets, originals, list_file):
     found = analyse(SMALL, rankings, ablation_of(sets, originals))
     found |= {"imports": compare(rankings, {"theirs": {"model": "a", "file": list_file}}, SMALL.top_k)}
     found |= {"leading_heads": leading_heads(rankings, SMALL.top_k), "top_heads": overlap.top_heads(rankings, 4)}
-    every = head_profiles.of(found["profiles"])
+    every = head_profiles.select(found["profiles"])
     for method, rows in every.groupby("method"):
-        of_questions = head_profiles.of(found["profiles"], "question", method=method)
+        of_questions = head_profiles.select(found["profiles"], "question", method=method)
         found |= {
             f"universal {method}": head_profiles.universal(rows, 5),
             f"volatile {method}": head_profiles.volatile(rows, 5),
             f"stable {method}": head_profiles.stable(rows, 8, 3),
             f"specialists {method}": head_profiles.specialists(of_questions, 8, 10).reset_index(),
             f"differences {method}": head_profiles.differences(
-                head_profiles.of(found["profiles"], "model", method=method), "a", "b", 10, 5
+                head_profiles.select(found["profiles"], "model", method=method), "a", "b", 10, 5
             ).reset_index(),
         }
     return found | {"consensus": head_profiles.consensus(every, 12).reset_index()}

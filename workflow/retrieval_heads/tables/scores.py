@@ -6,13 +6,14 @@ import numpy as np
 
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import HEAD_SCORES, INTEGER, RANKING, TEXT
+from retrieval_heads.tables.columns import HEAD_SCORES, RANKING, SHAPE, TEXT
+from retrieval_heads.tables.heads import GRID
 
 SCORES = Table(
     "scores",
-    (*RANKING, ("prompt_id", TEXT), ("layers", INTEGER), ("heads", INTEGER), ("scores", HEAD_SCORES)),
+    (*RANKING, ("prompt_id", TEXT), *SHAPE, ("scores", HEAD_SCORES)),
     key=("method", "prompt_id"),
-    lengths={"scores": ("layers", "heads")},
+    lengths={"scores": GRID},
 )
 
 
