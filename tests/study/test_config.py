@@ -777,7 +777,7 @@ def test_defaults_in_code_are_those_of_the_schema():
     compared, wrong = 0, []
     for file in sorted([*PACKAGE.rglob("*.py"), *(ROOT / "workflow" / "scripts").glob("*.py")]):
         for name, value in literal_defaults(ast.parse(file.read_text(encoding="utf-8"))):
-            # A section of the config, such as ablation, has no value of its own; what the engine calls so is another thing.
+            # A section of the config, such as ablation, has no value; what the engine calls so is another thing.
             if name in known and name not in SECTIONS and (file.stem, name) not in OTHERS:
                 compared += 1
                 wrong += [] if value in known[name] else [(file.stem, name, value)]
