@@ -47,7 +47,8 @@ from retrieval_heads.methods._scoring import score_groups, score_split
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
 from retrieval_heads.reading import read_yaml
-from retrieval_heads.study.config import complete, interventions
+from retrieval_heads.study.config import complete
+from retrieval_heads.study.interventions import interventions
 
 RESULTS = Path(__file__).parent / "results.parquet"
 PAGE = Path("docs/speed.md")
