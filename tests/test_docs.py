@@ -170,13 +170,13 @@ def test_the_default_study_says_beside_each_key_how_to_choose_it():
 
 
 def all_tables():
-    return {"documents": documents_table([QUESTION]), **tables.every()}
+    return {"documents": documents_table([QUESTION]), **tables.all_tables()}
 
 
 def type_name(type_):
     if hasattr(type_, "value_type"):
         return f"list of {type_name(type_.value_type)}"
-    return {"double": "float64"}.get(str(type_), str(type_))
+    return {"double": "float64", "float": "float32"}.get(str(type_), str(type_))
 
 
 def documented_tables():

@@ -36,10 +36,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _heatmaps(overlap, study)
     names = [f"{study.label('model', a)} and {study.label('model', b)}" for a, b, _ in pairs]
     figure, axes = _layout.panels(names, [""], height=2.3)
-    methods, questions = (
-        study.in_config_order("method", overlap["method"]),
-        study.in_config_order("question", overlap["question"]),
-    )
+    methods = study.in_config_order("method", overlap["method"])
+    questions = study.in_config_order("question", overlap["question"])
     for line, name, (_, _, rows) in zip(axes, names, pairs, strict=True):
         _by_question(line[0], rows, methods, questions, study)
         line[0].set_title(name)  # also where there is one pair alone

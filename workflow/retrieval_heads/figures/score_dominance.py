@@ -23,10 +23,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     gaps = score_gaps(tables["rankings"])
     if gaps.empty:
         return _layout.note("No ranking lists two heads of which the first has a score above 0.")
-    methods, lengths = (
-        study.in_config_order("method", gaps["method"]),
-        study.in_config_order("context_length", gaps["context_length"]),
-    )
+    methods = study.in_config_order("method", gaps["method"])
+    lengths = study.in_config_order("context_length", gaps["context_length"])
     figure, axes = _layout.panels([""], [study.label("method", method) for method in methods], height=2.2)
     several = gaps["model"].nunique() > 1
     for ax, method in zip(axes[0], methods, strict=True):
