@@ -727,6 +727,8 @@ PACKAGE = ROOT / "workflow" / "retrieval_heads"
 OTHERS = {
     *(
         ("api", "question"),
+        ("api", "split"),
+        ("runner", "answer"),
         ("runner", "answers"),
         ("decoding", "answers"),
         ("prefill", "batch_tokens"),
