@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from retrieval_heads.analysis.summaries import over_levels
 from retrieval_heads.figures import style
-from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.select import at
 
@@ -22,12 +22,6 @@ def configurations(effects: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The drop of each single configuration and level, with its question's category."""
     rows = at(effects)
     return rows.assign(category=rows["question"].map(study.categories))
-
-
-def over_levels(drops: pd.DataFrame) -> pd.DataFrame:
-    """The mean drop of each configuration over all levels, as rows whose k is null."""
-    means = drops.groupby([*DIMENSIONS, "category"], as_index=False)["drop"].mean()
-    return means.assign(k=pd.NA)
 
 
 def means(mean_drops: pd.DataFrame, dimension: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from retrieval_heads.analysis.layers import layer_shares
 from retrieval_heads.analysis.overlap import grids, top_heads
 from retrieval_heads.figures import style
 from retrieval_heads.study.study import Study
@@ -52,10 +52,3 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure.supylabel("Share of the top heads")
     style.legend(figure)
     return figure
-
-
-def layer_shares(top: pd.DataFrame, layers: int) -> np.ndarray:
-    """The share of a configuration's top heads that each layer holds, shape (configurations that have some, layers)."""
-    counts = top.groupby(["question", "context_length", "layer"]).size().unstack("layer", fill_value=0)
-    counts = counts.reindex(columns=range(layers), fill_value=0).to_numpy(float)
-    return counts / counts.sum(axis=1, keepdims=True)

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from retrieval_heads.analysis.statistics import mean_interval
+from retrieval_heads.analysis import category_overlap
+from retrieval_heads.analysis.category_overlap import BETWEEN
 from retrieval_heads.figures import _overlap, style
-from retrieval_heads.seeds import generator
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import p_value
 from retrieval_heads.tables.tests import HEAD_OVERLAP
@@ -19,10 +19,8 @@ SECTION = "q2"
 TABLES = ("overlap", "unions", "tests")
 NEEDS = {"category": 2}
 
-_BETWEEN, _WITHIN = "", "within"
-_FEWEST = 3
+_WITHIN = "within"
 _MEAN = {"elinewidth": 1, "markeredgecolor": "white", "markeredgewidth": 0.6, "zorder": 4}
-_CONFIGURATION = ["model", "method", "context_length"]
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
@@ -31,10 +29,10 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     Models with other grids of heads have a row of their own; the tests are about all of them, beyond chance.
     """
     pairs = _with_category(tables["overlap"], study)
-    within = study.order("category", pairs.loc[pairs["category"] != _BETWEEN, "category"])
+    within = study.order("category", pairs.loc[pairs["category"] != BETWEEN, "category"])
     if not within:
         return style.note("No category has two questions whose rankings could be compared.")
-    if not (pairs["category"] == _BETWEEN).any():
+    if not (pairs["category"] == BETWEEN).any():
         return style.note("No two questions of different categories were ranked in the same configuration.")
     tests, unions = tables["tests"], tables["unions"]
     tests = tests[(tests["subject"] == HEAD_OVERLAP) & (tests["dimension"] == "category")].set_index("a")
@@ -44,8 +42,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     for (left, right), (models, rows) in zip(axes, grids, strict=True):
         _against(left, rows, study)
         left.set_title(models or _tested(tests))
-        _each(right, rows, [*within, _BETWEEN], tests.iloc[:0] if models else tests, study)
-        _unions(right, unions[unions["grid"] == rows["grid"].iloc[0]], [*within, _BETWEEN], study)
+        _each(right, rows, [*within, BETWEEN], tests.iloc[:0] if models else tests, study)
+        _unions(right, unions[unions["grid"] == rows["grid"].iloc[0]], [*within, BETWEEN], study)
     if len(grids) > 1:
         figure.supxlabel(_tested(tests))
     style.legend(figure, **_overlap.keys(study, "method", study.order("method", pairs["method"])))
@@ -54,16 +52,12 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
 
 def _with_category(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Pairs of questions with the category that both belong to."""
-    pairs = _overlap.top_sets_along(table, "question")
-    a, b = (pairs[end].map(study.categories) for end in ("a", "b"))
-    return pairs.assign(category=a.where(a == b, _BETWEEN))
+    return category_overlap.with_category(_overlap.top_sets_along(table, "question"), study.categories)
 
 
 def _against(ax: Axes, pairs: pd.DataFrame, study: Study) -> None:
     """Mean Jaccard within categories against that between them, and the mean of each method with its intervals."""
-    same = pairs["category"] != _BETWEEN
-    means = pairs.assign(same=same).groupby([*_CONFIGURATION, "same"])["jaccard"].mean().unstack("same")
-    means = means.reindex(columns=[False, True]).dropna()
+    means = category_overlap.between_and_within(pairs)
     for method in study.order("method", means.index.get_level_values("method")):
         look = style.method_style(study, method)
         rows = means.xs(method, level="method")
@@ -84,7 +78,7 @@ def _against(ax: Axes, pairs: pd.DataFrame, study: Study) -> None:
 
 def _each(ax: Axes, pairs: pd.DataFrame, kinds: Sequence[str], tests: pd.DataFrame, study: Study) -> None:
     """The mean Jaccard of each configuration within each category and between them, methods side by side."""
-    means = pairs.groupby([*_CONFIGURATION, "category"])["jaccard"].mean().reset_index()
+    means = category_overlap.by_configuration(pairs)
     methods = study.order("method", means["method"])
     for place, kind in enumerate(kinds):
         for step, method in zip(_steps(len(methods)), methods, strict=True):
@@ -97,7 +91,7 @@ def _each(ax: Axes, pairs: pd.DataFrame, kinds: Sequence[str], tests: pd.DataFra
             mean, ends = _mean(values, study, "each", method, kind)
             ax.errorbar(place + step, mean, yerr=ends, **look, **_MEAN, markersize=5.5)
     _overlap.chance_line(ax, pairs["chance"].mean())
-    names = ["Between\ncategories" if kind == _BETWEEN else f"Within\n{style.wrap(kind)}" for kind in kinds]
+    names = ["Between\ncategories" if kind == BETWEEN else f"Within\n{style.wrap(kind)}" for kind in kinds]
     tested = [f"\np {p_value(tests.loc[kind, 'p_holm'])}" if kind in tests.index else "" for kind in kinds]
     ax.set_xticks(range(len(kinds)), [name + p for name, p in zip(names, tested, strict=True)])
     ax.tick_params(axis="x", length=0)
@@ -118,11 +112,9 @@ def _unions(ax: Axes, unions: pd.DataFrame, kinds: Sequence[str], study: Study) 
         ax.plot(x, rows["chance"], "_", markersize=7, markeredgewidth=1.2, color=style.RANDOM, label="Chance of unions")
 
 
-def _mean(values: pd.Series, study: Study, *key: object) -> tuple[float, np.ndarray | list[list[float]]]:
-    """The mean, and how far the ends of its 95% interval are from it; too few configurations have no interval."""
-    if len(values) < _FEWEST:
-        return values.mean(), [[0.0], [0.0]]
-    mean = mean_interval(values.to_numpy(), study.resamples, generator(study.seed, "q2_categories", *key))
+def _mean(values: pd.Series, study: Study, *key: object) -> tuple[float, np.ndarray]:
+    """The mean, and how far the ends of its 95% interval are from it."""
+    mean = category_overlap.mean_over_configurations(values, study.seed, study.resamples, *key)
     return mean.value, style.arms([mean.value], mean.low, mean.high)
 
 

@@ -7,10 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from retrieval_heads.analysis.score_gaps import score_gaps
-from retrieval_heads.analysis.statistics import mean_interval
+from retrieval_heads.analysis.score_gaps import mean_score_gaps, score_gaps
 from retrieval_heads.figures import _drops, style
-from retrieval_heads.seeds import generator
 from retrieval_heads.study.study import Study
 
 TITLE = "How far the first head stands above the second"
@@ -25,14 +23,12 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     if gaps.empty:
         return style.note("No ranking lists two heads of which the first has a score above 0.")
     methods, lengths = study.order("method", gaps["method"]), study.order("context_length", gaps["context_length"])
+    means = mean_score_gaps(gaps, study.seed, study.resamples)
     figure, axes = style.panels([""], [study.label("method", method) for method in methods], height=2.2)
     several = gaps["model"].nunique() > 1
     for ax, method in zip(axes[0], methods, strict=True):
         rows = gaps[gaps["method"] == method]
-        estimate = mean_interval(
-            rows["gap"].to_numpy(), study.resamples, generator(study.seed, "score_dominance", method)
-        )
-        _drops.mean(ax, 0, *estimate, **style.method_style(study, method))
+        _drops.mean(ax, 0, *means[method], **style.method_style(study, method))
         for place, length in enumerate(lengths, start=1):
             _dots(ax, place, rows[rows["context_length"] == length], study, several)
         ax.axvline(0.5, color=style.FAINT, linewidth=0.8)

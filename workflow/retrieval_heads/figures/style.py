@@ -14,6 +14,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from retrieval_heads.analysis.summaries import envelope
 from retrieval_heads.atomic_write import whole_file
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.select import at
@@ -184,7 +185,7 @@ def random_band(ax: Axes, rows: pd.DataFrame) -> None:
     """
     if rows.empty:
         return
-    by_k = rows.groupby("k").agg(low=("accuracy_low", "min"), high=("accuracy_high", "max"), mean=("accuracy", "mean"))
+    by_k = envelope(rows, "k", "accuracy")
     band(ax, by_k.index.astype(float), by_k["low"], by_k["mean"], by_k["high"], rows["matching"].iloc[0])
 
 

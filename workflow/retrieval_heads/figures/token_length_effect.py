@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from retrieval_heads.analysis.summaries import envelope
 from retrieval_heads.figures import _drops, style
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.select import at, at_level, beside
@@ -75,7 +76,7 @@ def _band(ax: Axes, rows: pd.DataFrame, lengths: list[int]) -> None:
     """Random heads at each length; over several methods the band reaches over all their intervals."""
     if rows.empty:
         return
-    by = rows.groupby("context_length").agg(low=("drop_low", "min"), mean=("drop", "mean"), high=("drop_high", "max"))
+    by = envelope(rows, "context_length", "drop")
     x = [lengths.index(length) for length in by.index]
     style.band(ax, x, by["low"], by["mean"], by["high"], rows["matching"].iloc[0])
 

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from retrieval_heads.analysis import head_profiles
-from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.figures import _heads, style
 from retrieval_heads.study.study import Study
 
@@ -25,7 +24,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     panels = []
     for grid in grids:
         of_grid = head_profiles.of(tables["profiles"], grid=grid.name)
-        if len(share := shares_of_all(of_grid, _HEADS // len(grids) or 1)):
+        if len(share := head_profiles.shares_of_all_methods(of_grid, _HEADS // len(grids) or 1)):
             panels.append((grid.models if len(grids) > 1 else "", of_grid, share))
     if not panels:
         return style.note("The heads in most top sets are not told apart.")
@@ -45,16 +44,3 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure.supxlabel("Share of the top sets that hold the head")
     style.legend(figure)
     return figure
-
-
-def shares_of_all(rows: pd.DataFrame, most: int) -> pd.Series:
-    """Share of the configurations of all methods whose top set holds a head, above 0, by (layer, head), most first.
-
-    Parameters
-    ----------
-    rows : of one grid, over all configurations.
-    most : how many at most; none that ties with one left out.
-    """
-    times = (rows["top_share"] * rows["configurations"]).groupby([rows["layer"], rows["head"]]).sum()
-    share = times / rows.drop_duplicates("method")["configurations"].sum()
-    return told_apart(share[share > 0].to_frame("share"), ["share"], [False], most)["share"]
