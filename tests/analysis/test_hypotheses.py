@@ -17,7 +17,7 @@ from retrieval_heads.analysis import head_profiles, overlap
 from retrieval_heads.analysis.hypotheses import run_tests
 from retrieval_heads.analysis.hypotheses.agreement import breaks_between_lengths, methods_against_noise
 from retrieval_heads.analysis.hypotheses.rankings import specialists_and_models, within_and_between_categories
-from retrieval_heads.analysis.layers import expected_layer_overlap, layer_overlap
+from retrieval_heads.analysis.layer_overlap import expected_layer_overlap, layer_overlap
 from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.score_gaps import score_gaps

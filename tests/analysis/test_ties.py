@@ -16,7 +16,7 @@ from retrieval_heads.analysis import head_profiles, overlap
 from retrieval_heads.analysis.coverage import leading_heads
 from retrieval_heads.analysis.hypotheses import run_tests
 from retrieval_heads.analysis.hypotheses.rankings import specialists_and_models
-from retrieval_heads.analysis.layers import layer_overlap
+from retrieval_heads.analysis.layer_overlap import layer_overlap
 from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.reliability import split_half

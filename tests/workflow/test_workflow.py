@@ -121,7 +121,7 @@ def test_a_plan_is_what_a_process_of_its_own_says(study):
 
 def test_a_dry_run_loads_no_library_of_models(study):
     loaded = study.python("-X", "importtime", "-m", "snakemake", "-n", *TINY).stderr
-    assert re.search(r" retrieval_heads\.config$", loaded, re.MULTILINE)
+    assert re.search(r" retrieval_heads\.study\.config$", loaded, re.MULTILINE)
     assert not re.findall(r" (torch|transformers|scipy|matplotlib)$", loaded, re.MULTILINE)
 
 
@@ -165,7 +165,7 @@ def test_scoring_code_runs_scoring(study, file):
 
 def test_the_code_of_scoring_is_all_that_it_imports():
     files = {file.stem for file in code_files(ROOT / "workflow" / "scripts" / "score_heads.py")}
-    assert {"_scoring", "attention", "inference", "loading"} <= files
+    assert {"_scoring", "attention", "decoding", "loading"} <= files
 
 
 def test_analysis_code_runs_no_model(study):

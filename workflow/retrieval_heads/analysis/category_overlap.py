@@ -1,48 +1,49 @@
-"""How far questions of one category use the same heads, configuration by configuration and on average."""
+"""Whether questions of one category share more top heads than questions of different categories, by configuration.
 
-from collections.abc import Mapping
+A configuration is here a model, a method and a context length: what two questions that are compared have in common.
+"""
 
 import pandas as pd
 
+from retrieval_heads.analysis.overlap_pairs import BETWEEN
 from retrieval_heads.analysis.statistics import Estimate, mean_interval
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import DIMENSIONS
 
-BETWEEN = ""
-"""Stands for the category of a pair of questions of two categories."""
-
 FEWEST = 3
-"""A mean over fewer configurations has no interval."""
+"""With fewer configurations than this a mean has no interval."""
 
 _CONFIGURATION = [name for name in DIMENSIONS if name != "question"]
 
 
-def with_category(pairs: pd.DataFrame, categories: Mapping[str, str]) -> pd.DataFrame:
-    """Pairs of questions (a, b) with the category that both belong to, or :data:`BETWEEN`."""
-    a, b = (pairs[end].map(categories) for end in ("a", "b"))
-    return pairs.assign(category=a.where(a == b, BETWEEN))
-
-
-def by_configuration(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The mean Jaccard of each configuration's pairs of each category, from :func:`with_category`."""
-    return pairs.groupby([*_CONFIGURATION, "category"])["jaccard"].mean().reset_index()
-
-
-def between_and_within(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The mean Jaccard of each configuration that has both, between categories (False) and within them (True)."""
-    within = pairs["category"] != BETWEEN
-    means = pairs.assign(within=within).groupby([*_CONFIGURATION, "within"])["jaccard"].mean().unstack("within")
-    return means.reindex(columns=[False, True]).dropna()
-
-
-def mean_over_configurations(values: pd.Series, seed: int, resamples: int, *key: object) -> Estimate:
-    """Their mean with its 95% interval, which for fewer than :data:`FEWEST` has no width.
+def within_and_between(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The mean Jaccard of each configuration's pairs within categories and between them.
 
     Parameters
     ----------
-    key : what the mean is of; it tells the bootstrap's generator apart from others.
+    pairs : from :func:`~retrieval_heads.analysis.overlap_pairs.with_category`.
+
+    Returns
+    -------
+    Columns within and between, indexed by configuration; a configuration that lacks one of them is left out.
+    """
+    kind = (pairs["category"] == BETWEEN).map({True: "between", False: "within"})
+    means = pairs.assign(kind=kind).groupby([*_CONFIGURATION, "kind"])["jaccard"].mean().unstack("kind")
+    return means.reindex(columns=["within", "between"]).dropna()
+
+
+def category_means(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The mean Jaccard of each configuration's pairs in each category, and between categories."""
+    return pairs.groupby([*_CONFIGURATION, "category"])["jaccard"].mean().reset_index()
+
+
+def mean_over_configurations(values: pd.Series, seed: int, resamples: int, *key: object) -> Estimate:
+    """The mean with its 95% bootstrap interval over configurations; of too few, the interval has no width.
+
+    Parameters
+    ----------
+    key : what the resamples are drawn for (see :func:`retrieval_heads.seeds.generator`).
     """
     if len(values) < FEWEST:
-        mean = float(values.mean())
-        return Estimate(mean, mean, mean)
+        return Estimate(*[values.mean()] * 3)
     return mean_interval(values.to_numpy(), resamples, generator(seed, "q2_categories", *key))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from retrieval_heads.analysis.outcomes import BASELINE, CONFIGURATION, NO_NEEDLE, HeadSet, Outcomes, Shared
+from retrieval_heads.analysis.outcomes import BASELINE, CONFIGURATION, NO_NEEDLE, HeadSet, Outcomes, SharedOutcomes
 from retrieval_heads.analysis.statistics import Estimate, corrected
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.against_random import AGAINST_RANDOM
@@ -119,7 +119,7 @@ def _row(cell: Outcomes, top: HeadSet) -> dict:
     }
 
 
-def _size(shared: Shared) -> dict:
+def _size(shared: SharedOutcomes) -> dict:
     return {"prompts": shared.prompts, "documents": shared.documents}
 
 

@@ -188,16 +188,3 @@ def universal(profiles: pd.DataFrame, most: int) -> pd.DataFrame:
 
 def _often_listed(profiles: pd.DataFrame) -> pd.DataFrame:
     return profiles[2 * profiles["listed"] >= profiles["configurations"]]
-
-
-def shares_of_all_methods(rows: pd.DataFrame, most: int) -> pd.Series:
-    """Share of the configurations of all methods whose top set holds a head, above 0, by (layer, head), most first.
-
-    Parameters
-    ----------
-    rows : of one grid, over all configurations.
-    most : how many at most; none that ties with one left out.
-    """
-    times = (rows["top_share"] * rows["configurations"]).groupby([rows["layer"], rows["head"]]).sum()
-    share = times / rows.drop_duplicates("method")["configurations"].sum()
-    return told_apart(share[share > 0].to_frame("share"), ["share"], [False], most)["share"]

@@ -1,51 +1,45 @@
-"""In which layers top heads lie, and how far those for two questions lie in the same ones, beside chance."""
-
-from functools import cache
-from itertools import combinations
+"""In which layers of a model the top heads lie."""
 
 import numpy as np
 import pandas as pd
-import scipy
-
-from retrieval_heads.analysis.overlap import grids, top_heads
-from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 
 
 def layer_shares(top: pd.DataFrame, layers: int) -> np.ndarray:
-    """The share of a configuration's top heads that each layer holds, shape (configurations that have some, layers)."""
-    counts = top.groupby([*CELL, "layer"]).size().unstack("layer", fill_value=0)
+    """The share of a configuration's top heads that each layer holds, shape (configurations that have some, layers).
+
+    Parameters
+    ----------
+    top : rows of the rankings table that belong to top sets, of one model and method.
+    """
+    counts = top.groupby(["question", "context_length", "layer"]).size().unstack("layer", fill_value=0)
     counts = counts.reindex(columns=range(layers), fill_value=0).to_numpy(float)
     return counts / counts.sum(axis=1, keepdims=True)
 
 
-def layer_overlap(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
-    """How far the top heads for every two questions lie in the same layers: 1 − their total variation distance.
+def leading_layers(layers: pd.Series, number: int) -> pd.Series:
+    """The layers that hold most of some heads, and the share of the heads that lies in each, the largest first."""
+    shares = layers.value_counts(normalize=True).sort_index()
+    return shares.sort_values(ascending=False, kind="stable").head(number)
 
-    Returns
-    -------
-    The dimensions but the question, a, b, jaccard (the overlap of the layers' shares, from 0 to 1; so called as it is
-    compared in the way that the Jaccard of heads is) and chance (its exact expectation for two random sets of these
-    sizes).
+
+def middle_half(layers: pd.Series) -> tuple[int, int]:
+    """The layers between which the middle half of some heads lies."""
+    low, high = (int(layers.quantile(quantile)) for quantile in (0.25, 0.75))
+    return low, high
+
+
+def top_set_shares(rows: pd.DataFrame, layers: int, per_layer: int) -> np.ndarray:
+    """Share of all methods' configurations whose top set holds a head, shape (layers, heads per layer).
+
+    Parameters
+    ----------
+    rows : profiles of one grid and one value of a dimension, of all methods.
     """
-    top, grid = top_heads(rankings, top_k), grids(rankings)
-    counts = top.groupby([*DIMENSIONS, "layer"]).size().unstack("layer", fill_value=0)
-    rows = []
-    by = [dimension for dimension in DIMENSIONS if dimension != "question"]
-    for configuration, group in counts.groupby(by):
-        for a, b in combinations(sorted(group.index.get_level_values("question")), 2):
-            one, other = (group.xs(question, level="question").iloc[0].to_numpy() for question in (a, b))
-            shared = np.minimum(one / one.sum(), other / other.sum()).sum()
-            chance = expected_layer_overlap(*grid[configuration[0]], int(one.sum()), int(other.sum()))
-            rows.append((*configuration, a, b, float(shared), chance))
-    return pd.DataFrame(rows, columns=[*by, "a", "b", "jaccard", "chance"])
+    times = np.zeros((layers, per_layer))
+    np.add.at(times, (rows["layer"], rows["head"]), rows["top_share"] * rows["configurations"])
+    return times / rows.drop_duplicates("method")["configurations"].sum()
 
 
-@cache
-def expected_layer_overlap(layers: int, per_layer: int, a: int, b: int) -> float:
-    """The mean overlap of the layers' shares of two random sets of a and b heads.
-
-    Exact: how many of a random set lie in one layer is hypergeometric, and every layer is alike.
-    """
-    heads, here = layers * per_layer, np.arange(per_layer + 1)
-    one, other = (scipy.stats.hypergeom.pmf(here, heads, per_layer, size) for size in (a, b))
-    return float(layers * (np.minimum.outer(here / a, here / b) * np.outer(one, other)).sum())
+def share_in_layers(share: np.ndarray) -> np.ndarray:
+    """The share of the top heads that lies in each layer, shape (layers,), from :func:`top_set_shares`."""
+    return share.sum(axis=1) / share.sum()

@@ -112,9 +112,10 @@ class Difference:
     estimate : with its own 95% interval.
     prompts : how many it is over.
     configuration : the values of what tells prompts of configurations apart.
-    units : what tests compare, and how a unit is named; shape (U,). Documents, or None, the configuration as a whole.
-    sums : the sum of the differences of each unit's prompts, shape (U,).
-    counts : the number of its prompts, shape (U,).
+    units : the names of the independent units that it is made of, which tests compare: its documents, or a single None,
+        the configuration as a whole; shape (U,).
+    sums : of each unit, the sum of the differences of its parts, shape (U,).
+    counts : of each unit, the number of its parts, shape (U,): a document's prompts, or 1 where they are not known.
     """
 
     estimate: Estimate
@@ -130,8 +131,8 @@ class Difference:
         return self.estimate.value
 
 
-class Shared(ABC):
-    """The outcomes of those prompts that were asked under each of several head sets, by the names given to the sets."""
+class SharedOutcomes(ABC):
+    """Outcomes of the prompts that were asked under each of several head sets, which go by the names given to them."""
 
     prompts: int
     documents: int | None
@@ -161,7 +162,7 @@ class Outcomes(ABC):
     Parameters
     ----------
     frame : the rows of the table that they come from. Columns that name a head set have no nulls.
-    values : what all rows have in common; what they are pooled over is not there.
+    values : what all rows have in common, by column; what they are pooled over is not there.
     """
 
     frame: pd.DataFrame
@@ -188,7 +189,7 @@ class Outcomes(ABC):
         """How many prompts each row of the frame stands for."""
 
     @abstractmethod
-    def shared(self, **sets: HeadSet | Sequence[HeadSet]) -> Shared:
+    def shared(self, **sets: HeadSet | Sequence[HeadSet]) -> SharedOutcomes:
         """What is known of the prompts that were asked under each of these head sets.
 
         Parameters
@@ -274,7 +275,7 @@ class RowOutcomes(Outcomes):
 
     @property
     def _key(self) -> tuple:
-        # Random numbers are those of what is done, whatever it is called.
+        # Of what is done, whatever the intervention is called.
         return tuple(self.values.get(name) for name in CONFIGURATION if name != "intervention")
 
     @cached_property
@@ -323,7 +324,7 @@ class RowOutcomes(Outcomes):
         return ["doc_id"], "document"
 
 
-class _SharedRows(Shared):
+class _SharedRows(SharedOutcomes):
     """Outcomes of the same prompts, compared within documents.
 
     Parameters
@@ -367,18 +368,24 @@ class CountOutcomes(Outcomes):
         return self.frame["total"]
 
     @cached_property
-    def _counts(self) -> pd.DataFrame:
-        """Right answers and prompts, a row per configuration, columns (correct or total, *head set)."""
+    def _by_set(self) -> dict[HeadSet, np.ndarray]:
+        """Right answers and prompts in each configuration, shape (2, configurations); NaN where there are none."""
         indexed = self.frame.set_index([*CONFIGURATION, *HEAD_SET_KEY])[["correct", "total"]]
-        return indexed.unstack(list(HEAD_SET_KEY)).astype(float)
+        counts = indexed.unstack(list(HEAD_SET_KEY)).astype(float)
+        by_set: dict[HeadSet, np.ndarray] = {}
+        for (kind, *name), values in zip(counts.columns, counts.to_numpy().T, strict=True):
+            known = by_set.setdefault(HeadSet(*name), np.empty((2, len(counts))))
+            known[0 if kind == "correct" else 1] = values
+        return by_set
 
     def shared(self, **sets: HeadSet | Sequence[HeadSet]) -> "_SharedCounts":
         """See :meth:`Outcomes.shared`. It is over the configurations that were measured under each of the sets."""
         counts = {}
         for name, given in sets.items():
-            together = [given] if isinstance(given, HeadSet) else given
-            columns = [[(kind, *one) for one in together] for kind in ("correct", "total")]
-            counts[name] = np.array([self._counts[several].mean(axis=1) for several in columns])
+            draws = np.array([self._by_set[one] for one in ([given] if isinstance(given, HeadSet) else given)])
+            known = ~np.isnan(draws)
+            # The mean over those that a configuration has; NaN where it has none.
+            counts[name] = np.where(known.any(axis=0), np.nansum(draws, axis=0), np.nan) / known.sum(axis=0).clip(min=1)
         complete = ~np.isnan(np.vstack(list(counts.values()))).any(axis=0)
         return _SharedCounts(self, {name: known[:, complete].sum(axis=1) for name, known in counts.items()})
 
@@ -399,7 +406,7 @@ class CountOutcomes(Outcomes):
         return columns, "configuration" if len(columns) == len(CELL) else "configuration group"
 
 
-class _SharedCounts(Shared):
+class _SharedCounts(SharedOutcomes):
     """Counts of answers to the same prompts, which do not tell what each of them was.
 
     Parameters
@@ -422,7 +429,7 @@ class _SharedCounts(Shared):
         (correct_a, total_a), (correct_b, total_b) = self._counts[a], self._counts[b]
         known = newcombe(correct_a, total_a, correct_b, total_b) if self.prompts else None
         estimate = known or Estimate(np.nan, np.nan, np.nan)
-        whole = np.array([None]), np.array([estimate.value * self.prompts]), np.array([self.prompts])
+        whole = np.array([None]), np.array([estimate.value]), np.array([1])
         return Difference(estimate, self.prompts, tuple(self._outcomes.values.get(name) for name in CELL), *whole)
 
     def paired_p(self, tested: str, others: str) -> float:

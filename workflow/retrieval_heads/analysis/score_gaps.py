@@ -2,8 +2,6 @@
 
 import pandas as pd
 
-from retrieval_heads.analysis.statistics import Estimate, mean_interval
-from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import DIMENSIONS
 
 
@@ -18,11 +16,3 @@ def score_gaps(rankings: pd.DataFrame) -> pd.DataFrame:
             second = heads["score"].nlargest(2).iloc[1]
             rows.append((*configuration, (first - second) / first if heads["rank"].min() == 1 else 0.0))
     return pd.DataFrame(rows, columns=[*DIMENSIONS, "gap"])
-
-
-def mean_score_gaps(gaps: pd.DataFrame, seed: int, resamples: int) -> dict[str, Estimate]:
-    """Method → the mean of its rankings' gaps, from :func:`score_gaps`, with its 95% interval."""
-    return {
-        method: mean_interval(rows["gap"].to_numpy(), resamples, generator(seed, "score_dominance", method))
-        for method, rows in gaps.groupby("method")
-    }

@@ -43,8 +43,9 @@ def bootstrap_mean(
     """A mean over prompts, with the percentile interval of a bootstrap over documents.
 
     The interval is that of Efron and Tibshirani (1993, An Introduction to the Bootstrap, ch. 13). Where all documents
-    agree it has no width, which would claim certainty from few of them. It is then widened by the share of prompts that may differ though none of those seen does (Clopper and Pearson 1934,
-    Biometrika 26), each by as much as the bounds allow.
+    agree it has no width, which would claim certainty from few of them. It is then widened by the share of prompts that
+    may differ though none of those seen does (Clopper and Pearson 1934, Biometrika 26), each by as much as the bounds
+    allow.
 
     Parameters
     ----------
@@ -121,8 +122,9 @@ class Comparison(NamedTuple):
 def signed_rank(differences: np.ndarray) -> Comparison:
     """Wilcoxon's signed-rank test of paired differences, with the matched-pairs rank-biserial correlation.
 
-    The test is that of Wilcoxon (1945, Biometrics Bulletin 1). The correlation is the share of the rank sum on the positive side minus that on the negative (Kerby 2014,
-    Comprehensive Psychology 3): 1 where every difference is above 0.
+    The test is that of Wilcoxon (1945, Biometrics Bulletin 1). The correlation is the share of the rank sum on the
+    positive side minus that on the negative (Kerby 2014, Comprehensive Psychology 3): 1 where every difference is above
+    0.
 
     Parameters
     ----------

@@ -1,31 +1,26 @@
-"""Means and ranges of rows of the analysis' tables, for figures that show several of them as one."""
+"""Mean, spread and extremes of values that figures and tables show together."""
 
-import pandas as pd
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from retrieval_heads.study.dimensions import DIMENSIONS
-
-
-def over_levels(drops: pd.DataFrame) -> pd.DataFrame:
-    """The mean drop of each configuration over all levels of ablation, as rows whose k is null.
-
-    Parameters
-    ----------
-    drops : rows of the effects table, with their question's category.
-    """
-    means = drops.groupby([*DIMENSIONS, "category"], as_index=False)["drop"].mean()
-    return means.assign(k=pd.NA)
+import numpy as np
 
 
-def envelope(rows: pd.DataFrame, by: str, name: str) -> pd.DataFrame:
-    """Several estimates as one band: their mean, and the ends of all their intervals together.
+class Summary(NamedTuple):
+    """What is shown of several values; all of it is NaN where there are none."""
 
-    Parameters
-    ----------
-    rows : of a table with the columns name, name_low and name_high.
-    by : the column whose values have a band each.
+    mean: float
+    sd: float
+    """The population standard deviation."""
 
-    Returns
-    -------
-    Columns low, mean and high, indexed by the values.
-    """
-    return rows.groupby(by).agg(low=(f"{name}_low", "min"), mean=(name, "mean"), high=(f"{name}_high", "max"))
+    lowest: float
+    highest: float
+
+
+def summary(values: Iterable[float]) -> Summary:
+    """Mean, standard deviation and extremes of values; those that are missing are left out."""
+    known = np.asarray(list(values), dtype=float)
+    known = known[~np.isnan(known)]
+    if not len(known):
+        return Summary(np.nan, np.nan, np.nan, np.nan)
+    return Summary(*map(float, (known.mean(), known.std(), known.min(), known.max())))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from retrieval_heads.analysis.drops import drops_by_unit
 from retrieval_heads.analysis.hypotheses import ablation, agreement, rankings
-from retrieval_heads.analysis.layers import layer_overlap
+from retrieval_heads.analysis.layer_overlap import layer_overlap
 from retrieval_heads.analysis.outcomes import Outcomes
 from retrieval_heads.analysis.statistics import corrected
 from retrieval_heads.study.study import Study
