@@ -184,7 +184,7 @@ def test_the_findings_and_figures_say_which(whole):
     assert "Top 20 heads against as many random ones by intervention" in text
     drawn = figures.draw("accuracy_drop_summary", whole, STUDY)
     assert drawn.get_supxlabel() == "Ablation: zero, question and answer"
-    assert figures.draw("q1_equal_impact", whole, STUDY).get_supxlabel() == "Heads cut (zero, question and answer)"
+    assert figures.draw("q1_equal_impact", whole, STUDY).get_supxlabel() == "Heads ablated (zero, question and answer)"
     assert "Ablation" not in figures.draw("score_dominance", whole, STUDY).get_supxlabel()
     heights = [patch.get_height() for patch in drawn.axes[0].patches]
     headline = of_intervention(whole, "reading")["effects"].query("k == 20")["drop"]

@@ -10,7 +10,7 @@ from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
 from retrieval_heads.tables.mean_drops import MEAN_DROPS
 
-_GROUPINGS = ("all", "model", "method", "question", "category", "context_length")
+_GROUPINGS = ("all", *DIMENSIONS, "category")
 _KIND = ("source", "matching")
 _KEY = (*INTERVENTION_COLUMNS, *CELL, "method", "k", "size", *_KIND)
 """What tells drops apart; the source is explained in :func:`drops_by_unit`."""
@@ -61,10 +61,9 @@ def drops_by_unit(outcomes: Outcomes) -> pd.DataFrame:
 
     Returns
     -------
-    intervention, mode, scope, model, question, context_length, method, k, size, source (method: the top heads; random:
-    the mean over the draws; difference: how much more the top heads cost; equal: the top heads at the size of another
-    top set), matching (of the random heads, else null), doc_id (null where the unit is the whole configuration) and
-    drop.
+    The columns of the intervention, the dimensions, k, size, source (method: the top heads; random: the mean over the
+    draws; difference: how much more the top heads cost; equal: the top heads at the size of another top set), matching
+    (of the random heads, else null), doc_id (null where the unit is the whole configuration) and drop.
     """
     rows = [
         {**row, "doc_id": unit, "drop": total / prompts}

@@ -1,8 +1,9 @@
 """What ablating heads does to accuracy: the drop from the unablated model, and the difference from random heads.
 
-Every quantity is given for each configuration, and pooled over questions, over context lengths, and over both. In a
-pooled row the question or length is null; its accuracy is over all prompts, so that a configuration with more prompts
-weighs more.
+Every quantity is given for each configuration, and pooled over dimensions as their description says
+(:func:`~retrieval_heads.study.dimensions.poolings`): over questions, over context lengths, and over both; always over
+depths. In a pooled row the question or length is null; its accuracy is over all prompts, so that a configuration with
+more prompts weighs more.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,15 +12,16 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from retrieval_heads.analysis.outcomes import BASELINE, CONFIGURATION, NO_NEEDLE, HeadSet, Outcomes, SharedOutcomes
+from retrieval_heads.analysis.outcomes import BASELINE, NO_NEEDLE, HeadSet, Outcomes, SharedOutcomes
 from retrieval_heads.analysis.statistics import Estimate, corrected
+from retrieval_heads.study.dimensions import CELL, POOLED, PROMPT, poolings
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.against_random import AGAINST_RANDOM
+from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
 from retrieval_heads.tables.effects import EFFECTS
 from retrieval_heads.tables.steps import STEPS
 
-_POOLED = ("question", "context_length")
-_POOLINGS = ((), *((name,) for name in _POOLED), _POOLED)
+_POOLED = [name for name in EFFECTS.columns if name in POOLED]
 
 
 class Effects(NamedTuple):
@@ -47,8 +49,10 @@ def estimate_effects(outcomes: Outcomes) -> Effects:
 
 def _cells(outcomes: Outcomes) -> Iterator[Outcomes]:
     """Each configuration, then those of each pooling, if it was measured without ablation."""
-    for pooled in _POOLINGS:
-        for cell in outcomes.split([name for name in CONFIGURATION if name not in pooled]):
+    # What the table has a column for, and the study several values of, is there for single values too.
+    several = [name for name in _POOLED if name not in CELL and outcomes.several(name)]
+    for pooled in poolings(several):
+        for cell in outcomes.split([name for name in (*PROMPT, *INTERVENTION_COLUMNS) if name not in pooled]):
             if BASELINE in cell.sets:
                 yield cell
 
@@ -111,7 +115,7 @@ def _steps(cell: Outcomes) -> Iterator[dict]:
 def _row(cell: Outcomes, top: HeadSet) -> dict:
     """What a row is about; what is pooled over is None."""
     return {
-        **dict.fromkeys(CONFIGURATION),
+        **dict.fromkeys(PROMPT),
         **cell.values,
         "method": top.method,
         "k": top.k,

@@ -37,6 +37,10 @@ from retrieval_heads.tables.columns import HEAD_SET_KEY, INTERVENTION_COLUMNS
 CONFIGURATION = (*CELL, *INTERVENTION_COLUMNS)
 """What tells one configuration from another: its prompts, and how heads are ablated in them."""
 
+_DRAWN_BY = [name for name in CONFIGURATION if name not in ("variant", "intervention")]
+"""What the random numbers of a configuration depend on: neither on what its intervention is called, nor on the variant
+or the depth, so that the same documents are drawn for these."""
+
 _DIFFERENCE = (-1.0, 1.0)
 """The lowest and highest difference that one prompt can make."""
 
@@ -173,6 +177,10 @@ class Outcomes(ABC):
         for values, frame in self.frame.groupby(list(by), sort=True):
             yield replace(self, frame=frame, values={**self.values, **dict(zip(by, values, strict=True))})
 
+    def several(self, column: str) -> bool:
+        """Whether outcomes are told apart by a column, and have more than one value there."""
+        return column in self.frame and self.frame[column].nunique() > 1
+
     @cached_property
     def sets(self) -> HeadSets:
         """The head sets that there are outcomes of."""
@@ -275,8 +283,7 @@ class RowOutcomes(Outcomes):
 
     @property
     def _key(self) -> tuple:
-        # Of what is done, whatever the intervention is called.
-        return tuple(self.values.get(name) for name in CONFIGURATION if name != "intervention")
+        return tuple(self.values.get(name) for name in _DRAWN_BY)
 
     @cached_property
     def _weights(self) -> np.ndarray:

@@ -13,6 +13,7 @@ from retrieval_heads.analysis.layer_overlap import layer_overlap
 from retrieval_heads.analysis.outcomes import Outcomes
 from retrieval_heads.analysis.statistics import corrected
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.heads import GRID
 from retrieval_heads.tables.tests import HEAD_OVERLAP, LAYER_OVERLAP, LENGTH_BREAK, TESTS
 
 
@@ -57,4 +58,4 @@ def run_tests(
     family = [*(frame[name] for name in ("subject", "dimension", "k")), frame["b"].isna(), frame["method"].where(gated)]
     same = [name for name in TESTS.key if name != "intervention"]
     frame = corrected(frame, family, same, "difference")
-    return frame.astype({"k": "Int64", "units": int, "p_holm": float, "p_every": float})
+    return frame.astype({**dict.fromkeys(["k", *GRID], "Int64"), "units": int, "p_holm": float, "p_every": float})

@@ -8,7 +8,7 @@ import pandas as pd
 from retrieval_heads.analysis.drops import at_equal_size
 from retrieval_heads.analysis.hypotheses._rows import paired_rows, test_row
 from retrieval_heads.analysis.statistics import friedman
-from retrieval_heads.study.dimensions import CELL
+from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
 from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
@@ -16,7 +16,7 @@ from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
 Unit = Callable[[str], tuple[list[str], str]]
 """Tells what the units of a comparison along a dimension are: the columns that name them, and a word."""
 
-_COMPARED = ("question", "category", "method", "model", "context_length")
+_COMPARED = (*DIMENSIONS, "category")
 
 
 def by_intervention(study: Study, drops: pd.DataFrame, unit: Unit) -> Iterator[dict]:
@@ -33,7 +33,7 @@ def by_intervention(study: Study, drops: pd.DataFrame, unit: Unit) -> Iterator[d
 
 
 def drops_along_dimensions(study: Study, drops: pd.DataFrame, unit: Unit) -> Iterator[dict]:
-    """Does the same ablation cost as much for every question, category, method, model and length?
+    """Does the same ablation cost as much for every value of a dimension, and every category?
 
     Sets of unequal size are not the same ablation: each setting is compared at the largest size, up to the level, at
     which the heads of all that are compared were ablated.
@@ -45,7 +45,7 @@ def drops_along_dimensions(study: Study, drops: pd.DataFrame, unit: Unit) -> Ite
         up_to = levels if k is None else [k]
         for dimension in _COMPARED:
             index, word = unit("question" if dimension == "category" else dimension)
-            order = study.order(dimension, of_methods[dimension])
+            order = study.in_config_order(dimension, of_methods[dimension])
             means, sizes = _complete_units(drops, dimension, order, up_to, index)
             if len(order) > 2 and means.shape[1] == len(order) and len(means) > 1:
                 yield test_row(DROP, dimension, friedman(means[order].to_numpy()), word, len(means), k=k) | sizes
@@ -63,7 +63,10 @@ def top_against_random(study: Study, drops: pd.DataFrame, unit: Unit) -> Iterato
     # What is compared differs in its heads alone, so that their size is whatever the method gave.
     setting = list(dict.fromkeys([*index, *CELL]))
     for (matching, k), group in drops[drops["source"] == "difference"].groupby(["matching", "k"]):
-        models, methods = study.order("model", group["model"]), study.order("method", group["method"])
+        models, methods = (
+            study.in_config_order("model", group["model"]),
+            study.in_config_order("method", group["method"]),
+        )
         for model, method in product((None, *models), methods):
             chosen = group[(group["method"] == method) & (True if model is None else group["model"] == model)]
             if len(chosen):

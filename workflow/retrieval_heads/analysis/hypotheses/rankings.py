@@ -1,6 +1,5 @@
 """What is asked of rankings one by one: of their categories, specialists, consensus and score gaps."""
 
-import math
 from collections.abc import Iterator
 from itertools import combinations
 
@@ -15,12 +14,13 @@ from retrieval_heads.analysis.hypotheses._rows import (
     shared_beyond_chance,
     test_row,
 )
-from retrieval_heads.analysis.overlap import Ranking, grid_names, grids, heads_in
+from retrieval_heads.analysis.overlap import Ranking, with_grids
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.statistics import exchange_test, friedman, shared_by_all
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.heads import GRID, Grid, by_grid
 from retrieval_heads.tables.tests import CONSENSUS, MODEL_RANKS, SCORE_GAP, SPECIALISTS
 
 
@@ -52,11 +52,9 @@ def specialists_and_models(study: Study, rankings: pd.DataFrame) -> Iterator[dic
     Whole rankings are exchanged, between questions or between models, within whatever else they share. Specialists are
     those of :func:`~retrieval_heads.analysis.head_profiles.specialists`.
     """
-    grid = grids(rankings)
-    named = grid_names(rankings, rankings)
-    for (name, method), group in rankings.groupby([named, "method"], sort=True):
-        shape = grid[group["model"].iloc[0]]
-        within, beyond = study.top_k_of(math.prod(shape)), study.specialist_k(math.prod(shape))
+    for (layers, heads, method), group in with_grids(rankings, rankings).groupby([*GRID, "method"], sort=True):
+        grid = Grid(layers, heads)
+        within, beyond = study.top_k_of(grid.total), study.specialist_k(grid.total)
 
         def count(ranks: np.ndarray, within: int = within, beyond: int = beyond) -> float:
             means = ranks.mean(axis=1)
@@ -64,13 +62,14 @@ def specialists_and_models(study: Study, rankings: pd.DataFrame) -> Iterator[dic
             others = (means.sum(axis=0) - best) / (len(means) - 1)
             return float(((best < within) & (others > beyond)).sum())
 
-        ranks = _ranks_of_all_heads(group, shape)
+        ranks = _ranks_of_all_heads(group, grid)
         values, questions = _exchangeable(ranks, "question")
         if len(questions) > 1 and values.shape[1] > 1:
-            rng = generator(study.seed, "specialists", name, method)
+            rng = generator(study.seed, "specialists", str(grid), method)
             result = exchange_test(values, count, "heads", rng)
-            yield test_row(SPECIALISTS, "question", result, "ranking group", values.shape[1], grid=name, method=method)
-        for a, b in combinations(study.order("model", group["model"]), 2):
+            names = {**grid._asdict(), "method": method}
+            yield test_row(SPECIALISTS, "question", result, "ranking group", values.shape[1], **names)
+        for a, b in combinations(study.in_config_order("model", group["model"]), 2):
             values, _ = _exchangeable(ranks[ranks.index.get_level_values("model").isin([a, b])], "model")
             if len(values) == 2 and values.shape[1] > 1:
                 rng = generator(study.seed, "model_ranks", a, b, method)
@@ -80,19 +79,18 @@ def specialists_and_models(study: Study, rankings: pd.DataFrame) -> Iterator[dic
 
 def consensus_of_methods(study: Study, profiles: pd.DataFrame) -> Iterator[dict]:
     """Do all methods agree on more heads than if each put its own anywhere?"""
-    for name, group in head_profiles.of(profiles).groupby("grid"):
-        total = heads_in(name)
+    for grid, group in by_grid(head_profiles.select(profiles)):
         ranks = group.pivot(index=["layer", "head"], columns="method", values="mean_rank")
         if ranks.shape[1] > 1:
-            within = ranks < study.consensus_k(total)
-            result = shared_by_all(total, within.sum().tolist(), int(within.all(axis=1).sum()))
-            yield test_row(CONSENSUS, "method", result, "head", total, grid=name)
+            within = ranks < study.consensus_k(grid.total)
+            result = shared_by_all(grid.total, within.sum().tolist(), int(within.all(axis=1).sum()))
+            yield test_row(CONSENSUS, "method", result, "head", grid.total, **grid._asdict())
 
 
 def score_gaps_of_methods(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
     """Does the first head of some methods stand further above the second than of others?"""
     values = score_gaps(rankings).pivot(index=CELL, columns="method", values="gap").dropna()
-    order = study.order("method", values.columns)
+    order = study.in_config_order("method", values.columns)
     if len(order) > 2 and len(values) > 1:
         yield test_row(SCORE_GAP, "method", friedman(values[order].to_numpy()), "configuration", len(values))
     for a, b in combinations(order, 2):
@@ -100,7 +98,7 @@ def score_gaps_of_methods(study: Study, rankings: pd.DataFrame) -> Iterator[dict
         yield from paired_rows(study, SCORE_GAP, "method", differences, "configuration", a=a, b=b)
 
 
-def _ranks_of_all_heads(rankings: pd.DataFrame, grid: tuple[int, int]) -> pd.DataFrame:
+def _ranks_of_all_heads(rankings: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     """Rankings of one method × all heads of the model: the ranks."""
     ranks = {cell: Ranking.of(rows, grid, 0).places.rank for cell, rows in rankings.groupby(CELL)}
     return pd.DataFrame(ranks.values(), index=pd.MultiIndex.from_tuples(ranks, names=CELL))
