@@ -13,7 +13,8 @@ from planted import CONSTANT_SIZE, GROUP, HEAD_DIM, Stream, planted_model
 from retrieval_heads.ablation import guard
 from retrieval_heads.ablation.guard import READ, SCORED, measure_guard, prose_ids
 from retrieval_heads.ablation.running import MODES, SCOPES, ablate_split
-from retrieval_heads.analysis import effects
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.data.documents import make_documents
 from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
@@ -201,7 +202,7 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
     assert change["retrieval"] > -0.01 and change["language"] < -2
 
     study = make_study(models=("planted",), methods=(), questions=tuple(questions), lengths=(500,), levels=(6,))
-    made = {**effects.from_rows(answered.astype({"matched": float}), 1, 200)._asdict(), "guard": read}
+    made = {**estimate_effects(as_outcomes(answered.astype({"matched": float}), 1, 200))._asdict(), "guard": read}
     alone, broken = (
         next(
             claim for claim in guarding.ablation_takes_retrieval_alone(made, study) if f"of {name} in" in claim.sentence

@@ -5,7 +5,9 @@ import pytest
 
 from made_tables import analyse, make_ablation, make_rankings, make_study
 from retrieval_heads import figures
-from retrieval_heads.analysis import drops, effects
+from retrieval_heads.analysis.drops import mean_drops
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.analysis.statistics import corrected, holm
 from retrieval_heads.findings import claims, rendering
 from retrieval_heads.findings.claims import Outcome, ablation, guarding
@@ -48,8 +50,12 @@ def costly(whole):
     return {name: table.copy() for name, table in whole.items()}
 
 
+def outcomes_of(rows):
+    return as_outcomes(rows, STUDY.seed, STUDY.resamples)
+
+
 def effects_of(rows):
-    return effects.of(rows, STUDY.seed, STUDY.resamples)._asdict()
+    return estimate_effects(outcomes_of(rows))._asdict()
 
 
 class TestPValues:
@@ -87,7 +93,7 @@ def test_each_intervention_has_the_numbers_that_it_has_alone(rankings):
     for name in HOW:
         rows = both[both["intervention"] == name]
         one = effects_of(rows)
-        one["mean_drops"] = drops.mean_drops(drops.of(rows, STUDY.seed, STUDY.resamples), STUDY.categories)
+        one["mean_drops"] = mean_drops(outcomes_of(rows), STUDY.categories)
         here = of_intervention(together, name)
         for table, alone in one.items():
             columns = [column for column in alone.columns if column not in ("p_holm", "p_every")]
@@ -178,7 +184,7 @@ def test_the_findings_and_figures_say_which(whole):
     assert "Top 20 heads against as many random ones by intervention" in text
     drawn = figures.draw("accuracy_drop_summary", whole, STUDY)
     assert drawn.get_supxlabel() == "Ablation: zero, question and answer"
-    assert figures.draw("q1_equal_impact", whole, STUDY).get_supxlabel() == "Heads cut (zero, question and answer)"
+    assert figures.draw("q1_equal_impact", whole, STUDY).get_supxlabel() == "Heads ablated (zero, question and answer)"
     assert "Ablation" not in figures.draw("score_dominance", whole, STUDY).get_supxlabel()
     heights = [patch.get_height() for patch in drawn.axes[0].patches]
     headline = of_intervention(whole, "reading")["effects"].query("k == 20")["drop"]
