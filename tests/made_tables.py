@@ -2,6 +2,7 @@
 
 from functools import cache
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.study.config import schema
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.guard import GUARD
+
+TEMPLATES = Path(__file__).parents[1] / "report"
+"""Templates, style sheet, scripts and captions of the findings."""
 
 ANALYSIS = {key: rule["default"] for key, rule in schema()["properties"]["analysis"]["properties"].items()}
 METHODS = {

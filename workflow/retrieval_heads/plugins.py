@@ -103,21 +103,6 @@ def _json_schema(annotation: ast.expr) -> dict:
     return {"type": _TYPES[ast.unparse(annotation)]}
 
 
-def report_tables(values: Mapping[str, Sized]) -> dict[str, str]:
-    """Name → title of the tables of the findings that have something to show, as the sections' files declare them.
-
-    Parameters
-    ----------
-    values : the study's values of each dimension.
-    """
-    found = {}
-    for path in files("findings.sections").values():
-        for name, table in declared(path).get("TABLES", {}).items():
-            if meets(table["needs"], values):
-                found[name] = table["title"]
-    return found
-
-
 def meets(needs: Mapping[str, int], values: Mapping[str, Sized]) -> bool:
     """Whether a study has as many values of each dimension as something needs to show anything."""
     return all(len(values[dimension]) >= count for dimension, count in needs.items())

@@ -1,0 +1,9 @@
+"""Rows by the grid of heads of their models: between other grids, other overlaps are due to chance."""
+
+import pandas as pd
+
+
+def by_grid(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Rows of each grid, with what a sentence adds to say which models they are about; with one grid, nothing."""
+    grids = rows.groupby("grid", sort=True)
+    return [(f" in models of {grid} heads" if len(grids) > 1 else "", of_grid) for grid, of_grid in grids]
