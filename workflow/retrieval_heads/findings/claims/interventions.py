@@ -8,6 +8,8 @@ from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed
 from retrieval_heads.tables.select import at_level, of_intervention
 
+TABLES: dict[str, dict[str, int]] = {"effects": {}}
+
 _UNABLATED: tuple[Rule, ...] = (
     baseline.baseline_is_usable,
     baseline.every_question_is_answered,
