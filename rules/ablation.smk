@@ -3,9 +3,9 @@ rule choose_head_sets:
     input:
         rules.rank_heads.output[0],
     output:
-        f"{OUT}/head_sets/{{model}}/{{length}}/{{intervention}}.parquet",
+        PATHS.output("head_sets"),
     log:
-        f"{OUT}/logs/choose_head_sets/{{model}}/{{length}}/{{intervention}}.log",
+        PATHS.log("choose_head_sets", "head_sets"),
     conda:
         "../envs/analysis.yaml"
     params:
@@ -23,9 +23,9 @@ rule ablate_heads:
         head_sets=rules.choose_head_sets.output[0],
         model=model_input,
     output:
-        f"{OUT}/ablation/{{model}}/{{length}}/{{intervention}}/{{shard}}.parquet",
+        PATHS.output("ablation"),
     log:
-        f"{OUT}/logs/ablate_heads/{{model}}/{{length}}/{{intervention}}/{{shard}}.log",
+        PATHS.log("ablate_heads", "ablation"),
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -50,15 +50,15 @@ rule ablate_heads:
 rule measure_guard:
     input:
         head_sets=lambda wildcards: [
-            f"{OUT}/head_sets/{wildcards.model}/{length}/{wildcards.intervention}.parquet"
+            PATHS.output("head_sets", length=length, **wildcards)
             for length in ablated_lengths(config, wildcards.intervention)
         ],
         prose="resources/guard/prose.txt",
         model=model_input,
     output:
-        f"{OUT}/guard/{{model}}/{{intervention}}.parquet",
+        PATHS.output("guard"),
     log:
-        f"{OUT}/logs/measure_guard/{{model}}/{{intervention}}.log",
+        PATHS.log("measure_guard", "guard"),
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -78,11 +78,11 @@ rule measure_guard:
 
 rule collect_table:
     input:
-        lambda wildcards: parts(wildcards.table),
+        lambda wildcards: PATHS.every(wildcards.table),
     output:
-        f"{OUT}/tables/{{table}}.parquet",
+        PATHS.output("tables"),
     log:
-        f"{OUT}/logs/collect_table/{{table}}.log",
+        PATHS.log("collect_table", "tables"),
     wildcard_constraints:
         table="rankings|ablation|guard",
     conda:
@@ -95,11 +95,11 @@ rule collect_table:
 
 rule summarise_ablation:
     input:
-        f"{OUT}/tables/ablation.parquet",
+        PATHS.output("tables", table="ablation"),
     output:
-        f"{OUT}/tables/ablation_summary.parquet",
+        PATHS.output("tables", table="ablation_summary"),
     log:
-        f"{OUT}/logs/summarise_ablation.log",
+        PATHS.log("summarise_ablation"),
     conda:
         "../envs/analysis.yaml"
     params:

@@ -10,13 +10,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from retrieval_heads import plugins
-from retrieval_heads.study.config import (
-    ablated_lengths,
-    complete,
-    head_sets,
-    interventions,
-    require_one_file,
-)
+from retrieval_heads.study.checks import require_one_file
+from retrieval_heads.study.config import complete
+from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.plugins import describe_methods
 from retrieval_heads.errors import StudyError
@@ -24,6 +20,8 @@ from retrieval_heads.engine.extent import GUARD_TOKENS, plain_passes
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.guards import loaded_bytes
 from retrieval_heads.provenance import code_digest
+from retrieval_heads.study.needs import available
+from retrieval_heads.study.paths import Paths
 
 try:
     # As a module of another workflow, this one is given its config by that, and no file.
@@ -48,8 +46,7 @@ def end_jobs():
             process.terminate()
 
 
-OUT = f"{config['results']}/{config['study']}"
-MODELS = f"{config['results']}/models"
+PATHS = Paths(config)
 # Where analysis begins: answers to single prompts, or, in published results, counts of them.
 ABLATED = "ablation_summary" if config["published"] else "ablation"
 # How far rankings depend on the documents can be seen where scores of single prompts are known.
@@ -102,59 +99,6 @@ def loading(wildcards):
 def intervention(key):
     """What holds for the intervention of a job, as a parameter of its rule."""
     return lambda wildcards: interventions(config)[wildcards.intervention][key]
-
-
-def shards(stage, model, length):
-    """The files of a stage for one model and context length: one for each shard of the documents."""
-    number = config["compute"]["shards"]
-    return expand(
-        f"{OUT}/{stage}/{model}/{length}/{{shard}}-of-{number}.parquet",
-        shard=range(1, number + 1),
-    )
-
-
-def parts(stage):
-    """All files of a stage, which has them for each model and context length.
-
-    Ablation has them for each intervention too; its guard for each model and intervention, all lengths together.
-    """
-    models, lengths = config["models"], config["prompts"]["context_lengths"]
-    if stage == "guard":
-        return expand(
-            f"{OUT}/guard/{{model}}/{{intervention}}.parquet",
-            model=models,
-            intervention=interventions(config),
-        )
-    if stage == "ablation":
-        return [
-            file
-            for model in models
-            for name in interventions(config)
-            for length in ablated_lengths(config, name)
-            for file in shards(stage, model, f"{length}/{name}")
-        ]
-    if stage == "scores":
-        return [
-            file for model in models for length in lengths for file in shards(stage, model, length)
-        ]
-    return expand(f"{OUT}/{stage}/{{model}}/{{length}}.parquet", model=models, length=lengths)
-
-
-def dimensions():
-    """The study's values of each dimension, and what else a figure or table may need to have something to show."""
-    lengths = config["prompts"]["context_lengths"]
-    return {
-        "model": list(config["models"]),
-        "method": list(config["methods"]),
-        "question": list(config["questions"]),
-        "context_length": lengths,
-        "category": sorted(set(CATEGORIES.values())),
-        "intervention": list(interventions(config)),
-        "ablated_length": lengths if config["published"] else ablated_lengths(config),
-        "documents": [] if config["published"] else ["train", "test"],
-        "split_halves": list(range(config["analysis"]["split_halves"])) if NOISE else [],
-        "import": list(config["imports"]),
-    }
 
 
 def compared_config():
@@ -221,7 +165,7 @@ def model_mem_mb(wildcards, input, attempt):
 def guard_runtime(wildcards, input, attempt):
     """Minutes for the guard: half an hour, and what a short text takes under each set of each question and length."""
     name = wildcards.intervention
-    sets = head_sets(config, name) * len(config["questions"])
+    sets = count_head_sets(config, name) * len(config["questions"])
     sets *= len(ablated_lengths(config, name))
     work = sets * GUARD_TOKENS / 1000 * weights_mb(input.model) / 1000
     return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
@@ -247,7 +191,7 @@ def model_runtime(stage):
             # Beyond scope "all" a head set runs through the suffix alone.
             shared = one["scope"] != "all"
             share = config["prompts"]["suffix_budget"] / int(wildcards.length) if shared else 1
-            contexts += share * head_sets(config, name) * len(config["questions"])
+            contexts += share * count_head_sets(config, name) * len(config["questions"])
         prompts = documents * len(config["prompts"]["depths"]) / config["compute"]["shards"]
         thousands = prompts * contexts * int(wildcards.length) / 1000
         work = thousands * weights_mb(input.model) / 1000

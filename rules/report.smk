@@ -1,8 +1,8 @@
 from retrieval_heads.findings.declarations import tables_read, tables_shown
 
-FINDINGS = f"{OUT}/findings.html"
-TABLES_READ = tables_read(dimensions())
-TABLES_SHOWN = tables_shown(dimensions())
+FINDINGS = PATHS.output("findings")
+TABLES_READ = tables_read(available(config))
+TABLES_SHOWN = tables_shown(available(config))
 # Relative, so that a project that is moved elsewhere stays as done as it is.
 TEMPLATES = os.path.relpath(Path(workflow.basedir, "report"))
 
@@ -10,10 +10,10 @@ TEMPLATES = os.path.relpath(Path(workflow.basedir, "report"))
 rule write_findings:
     input:
         tables=expand(
-            f"{OUT}/tables/{{table}}.parquet",
+            PATHS.output("tables"),
             table=TABLES_READ,
         ),
-        figures=expand(f"{OUT}/figures/{{figure}}.svg", figure=FIGURES),
+        figures=expand(PATHS.output("figures"), figure=FIGURES),
         templates=sorted(map(str, Path(TEMPLATES).rglob("*.*"))),
     output:
         html=report(
@@ -23,15 +23,15 @@ rule write_findings:
             labels={"page": "All findings"},
         ),
         map=report(
-            f"{OUT}/pages/head_map.html",
+            PATHS.output("pages", page="head_map"),
             caption="../report/captions/head_map.rst",
             category="Findings",
             labels={"page": "Map of all heads"},
         ),
-        markdown=f"{OUT}/FINDINGS.md",
+        markdown=PATHS.output("markdown"),
         tables=[
             report(
-                f"{OUT}/pages/{name}.html",
+                PATHS.output("pages", page=name),
                 caption=f"../report/captions/{name}.rst",
                 category="Tables",
                 labels={"table": title},
@@ -39,7 +39,7 @@ rule write_findings:
             for name, title in TABLES_SHOWN.items()
         ],
     log:
-        f"{OUT}/logs/write_findings.log",
+        PATHS.log("write_findings"),
     group:
         "analysis"
     conda:
@@ -48,6 +48,8 @@ rule write_findings:
         config=config,
         methods=describe_methods(config["methods"]),
         templates=TEMPLATES,
-        code=code("write_findings.py", *plugins.files("figures").values(), *table_files(TABLES_READ)),
+        code=code(
+            "write_findings.py", *plugins.files("figures").values(), *table_files(TABLES_READ)
+        ),
     script:
         "../workflow/scripts/write_findings.py"

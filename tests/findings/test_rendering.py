@@ -32,6 +32,7 @@ from retrieval_heads.figures import _layout
 from retrieval_heads.findings import claims, rendering, sections
 from retrieval_heads.findings.declarations import tables_shown
 from retrieval_heads.plugins import describe_methods
+from retrieval_heads.study.needs import available
 from retrieval_heads.study.wording import decimal, estimate, listed, p_value, percent, points
 from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
 
@@ -199,10 +200,7 @@ class TestDocuments:
                     assert {len(row) for row in block.rows} == {len(block.header)}, block.name
 
     def test_every_table_is_declared_for_the_workflows_own_report(self, built):
-        everything = dict.fromkeys(
-            ("model", "method", "question", "context_length", "category", "ablated_length", "documents",
-             "split_halves", "import", "intervention"), range(9),
-        )  # fmt: skip
+        everything = dict.fromkeys(available(STUDY.config), range(9))
         declared = tables_shown(everything)
         assert set(rendering.table_names(built)) - {"figure_index"} <= set(declared)
         for name in declared:
@@ -214,7 +212,7 @@ class TestDocuments:
         for kind in ("findings.sections", "findings.claims"):
             for path in plugins.files(kind).values():
                 read = {"".join(names) for names in asked.findall(path.read_text(encoding="utf-8"))}
-                assert read <= set(plugins.declared(path).get("TABLES", {})), path.name
+                assert read <= set(plugins.constants(path).get("TABLES", {})), path.name
 
     def test_a_study_without_ablation_says_so(self, tables):
         names = ("effects", "against_random", "ablation_summary", "steps", "mean_drops")
@@ -280,7 +278,7 @@ class TestDocuments:
             header, rows = tables[name].header, tables[name].rows
             labels = [study.label(dimension, value) for value in (a, b)]
             shown = [dict(zip(header, row, strict=True)) for row in rows if row[1:3] == labels]
-            assert [row["Grid"] for row in shown] == ["10 × 8", "6 × 4"]
+            assert [row["Grid"] for row in shown] == ["6 × 4", "10 × 8"]
             for row in shown:
                 (model,) = (model for model, (layers, heads) in GRIDS.items() if row["Grid"] == f"{layers} × {heads}")
                 expected = by_hand(

@@ -23,7 +23,7 @@ with job(snakemake), unchanged_model(snakemake):
         model,
         tokenizer,
         ids,
-        tables.read_all(source.head_sets, HEAD_SETS),
+        tables.read_parts(source.head_sets, HEAD_SETS),
         intervention=snakemake.wildcards.intervention,
         mode=params.mode,
         scope=params.scope,

@@ -5,7 +5,6 @@ of configurations that were measured on the same prompts; these still share docu
 small rather than too large.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import combinations, product
@@ -16,7 +15,7 @@ import scipy
 
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.drops import Drops, at_equal_size
-from retrieval_heads.analysis.overlap import Ranking, grid_names, grids, heads_in, top_heads
+from retrieval_heads.analysis.overlap import Ranking, grids, top_heads, with_grids
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.statistics import (
     Comparison,
@@ -31,6 +30,7 @@ from retrieval_heads.analysis.statistics import (
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.heads import GRID, Grid, by_grid
 from retrieval_heads.tables.tests import (
     AGAINST_RANDOM,
     AGREEMENT_BY_LENGTH,
@@ -89,7 +89,7 @@ def hypotheses(
     family = [*(frame[name] for name in ("subject", "dimension", "k")), frame["b"].isna(), frame["method"].where(gated)]
     same = [name for name in TESTS.key if name != "intervention"]
     frame = corrected(frame, family, same, "difference")
-    return frame.astype({"k": "Int64", "units": int, "p_holm": float, "p_every": float})
+    return frame.astype({**dict.fromkeys(["k", *GRID], "Int64"), "units": int, "p_holm": float, "p_every": float})
 
 
 def layer_overlap(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
@@ -143,7 +143,7 @@ def _drops(study: Study, units: pd.DataFrame) -> Iterator[dict]:
     levels = sorted(units.loc[units["source"] == "method", "k"].unique())
     for k in (None, *levels):
         for dimension in ("question", "category", "method", "model", "context_length"):
-            order = study.order(dimension, units.loc[units["source"] == "method", dimension])
+            order = study.in_config_order(dimension, units.loc[units["source"] == "method", dimension])
             values, unit, sizes = _blocks(units, dimension, order, levels if k is None else [k])
             if len(order) > 2 and values.shape[1] == len(order) and len(values) > 1:
                 yield _row(DROP, dimension, friedman(values[order].to_numpy()), unit, len(values), k=k) | sizes
@@ -160,7 +160,7 @@ def _against_random(study: Study, units: pd.DataFrame) -> Iterator[dict]:
     rows = units[units["source"] == "difference"]
     for (matching, k), group in rows.groupby(["matching", "k"]):
         for model, method in product(
-            (None, *study.order("model", group["model"])), study.order("method", group["method"])
+            (None, *study.in_config_order("model", group["model"])), study.in_config_order("method", group["method"])
         ):
             chosen = group[(group["method"] == method) & (True if model is None else group["model"] == model)]
             if len(chosen):
@@ -195,11 +195,9 @@ def _of_whole_rankings(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
     Whole rankings are exchanged, between questions or between models, within whatever else they share. Specialists are
     those of :func:`~retrieval_heads.analysis.head_profiles.specialists`.
     """
-    grid = grids(rankings)
-    named = grid_names(rankings, rankings)
-    for (name, method), group in rankings.groupby([named, "method"], sort=True):
-        shape = grid[group["model"].iloc[0]]
-        within, beyond = study.top_k_of(math.prod(shape)), study.specialist_k(math.prod(shape))
+    for (layers, heads, method), group in with_grids(rankings, rankings).groupby([*GRID, "method"], sort=True):
+        grid = Grid(layers, heads)
+        within, beyond = study.top_k_of(grid.total), study.specialist_k(grid.total)
 
         def count(ranks: np.ndarray, within: int = within, beyond: int = beyond) -> float:
             means = ranks.mean(axis=1)
@@ -207,13 +205,15 @@ def _of_whole_rankings(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
             others = (means.sum(axis=0) - best) / (len(means) - 1)
             return float(((best < within) & (others > beyond)).sum())
 
-        ranks = _by_head(group, shape)
+        ranks = _by_head(group, grid)
         values, questions = _exchangeable(ranks, "question")
         if len(questions) > 1 and values.shape[1] > 1:
-            key = generator(study.seed, "specialists", name, method)
+            key = generator(study.seed, "specialists", str(grid), method)
             result = exchange_test(values, count, "heads", key)
-            yield _row(SPECIALISTS, "question", result, "ranking group", values.shape[1], grid=name, method=method)
-        models = study.order("model", group["model"])
+            yield _row(
+                SPECIALISTS, "question", result, "ranking group", values.shape[1], **grid._asdict(), method=method
+            )
+        models = study.in_config_order("model", group["model"])
         for a, b in combinations(models, 2):
             values, _ = _exchangeable(ranks[ranks.index.get_level_values("model").isin([a, b])], "model")
             if len(values) == 2 and values.shape[1] > 1:
@@ -224,20 +224,19 @@ def _of_whole_rankings(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
 
 def _consensus(study: Study, heads: pd.DataFrame) -> Iterator[dict]:
     """Do all methods agree on more heads than if each put its own anywhere?"""
-    every = head_profiles.of(heads)
-    for name, group in every.groupby("grid"):
-        total = heads_in(name)
+    every = head_profiles.select(heads)
+    for grid, group in by_grid(every):
         ranks = group.pivot(index=["layer", "head"], columns="method", values="mean_rank")
         if ranks.shape[1] > 1:
-            within = ranks < study.consensus_k(total)
-            result = shared_by_all(total, within.sum().tolist(), int(within.all(axis=1).sum()))
-            yield _row(CONSENSUS, "method", result, "head", total, grid=name)
+            within = ranks < study.consensus_k(grid.total)
+            result = shared_by_all(grid.total, within.sum().tolist(), int(within.all(axis=1).sum()))
+            yield _row(CONSENSUS, "method", result, "head", grid.total, **grid._asdict())
 
 
 def _gaps(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
     """Does the first head of some methods stand further above the second than of others?"""
     values = score_gaps(rankings).pivot(index=CELL, columns="method", values="gap").dropna()
-    order = study.order("method", values.columns)
+    order = study.in_config_order("method", values.columns)
     if len(order) > 2 and len(values) > 1:
         yield _row(SCORE_GAP, "method", friedman(values[order].to_numpy()), "configuration", len(values))
     for a, b in combinations(order, 2):
@@ -370,7 +369,7 @@ def _blocks(
     return whole.groupby(level=index).mean(), unit, known
 
 
-def _by_head(group: pd.DataFrame, grid: tuple[int, int]) -> pd.DataFrame:
+def _by_head(group: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     """Rankings × all heads: the ranks."""
     ranks = {cell: Ranking.of(rows, grid, 0).places.rank for cell, rows in group.groupby(CELL)}
     return pd.DataFrame(ranks.values(), index=pd.MultiIndex.from_tuples(ranks, names=CELL))

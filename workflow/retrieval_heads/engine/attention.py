@@ -206,7 +206,7 @@ class AttentionCall:
         return mean.repeat_interleave(heads // mean.shape[1], dim=1).transpose(1, 2).to(self.value.dtype)
 
 
-@dataclass
+@dataclass(eq=False)
 class Hook:
     """What happens in every attention call while a model is :func:`hooked`; may be changed from one call to the next.
 
@@ -253,6 +253,11 @@ def _hook() -> Hook:
     return hook
 
 
+def is_hooked_by_another(hook: Hook) -> bool:
+    """Whether another hook holds here, as in a context inside this hook's."""
+    return _active.get() not in (None, hook)
+
+
 @contextmanager
 def hooked(model: PreTrainedModel, **fields) -> Iterator[Hook]:
     """Read or change every attention call of a model while the context is open.
@@ -279,7 +284,7 @@ def hooked(model: PreTrainedModel, **fields) -> Iterator[Hook]:
 
 
 def require_hookable(model: PreTrainedModel) -> None:
-    """Refuse an architecture whose attention does not pass here, by its name; ``self_check.py`` tries the rest."""
+    """Refuse an architecture whose attention does not pass here, by its name; ``self_check.py`` checks the rest."""
     if not model._can_set_attn_implementation():
         raise StudyError(
             f"{type(model).__name__}: this architecture does not use transformers' attention interface; "

@@ -1,7 +1,7 @@
 """How much a study asks of a model, in plain passes. With the time of one, that tells how long the study will take."""
 
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_over
-from retrieval_heads.study.config import ablated_lengths, head_sets, interventions
+from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
 
 _ANSWER_EVERYWHERE = 0.70
 """Time of answering one prompt under one head set in scope ``all``, in passes over the context. It is below 1, since
@@ -33,7 +33,7 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
     answering = {length: passes_over(length) * (1 + SUFFIX_WORTH / length) for length in prompts["context_lengths"]}
     passes = sum(train * depths * each for each in answering.values())
     for name, one in interventions(config).items():
-        sets = len(config["questions"]) * head_sets(config, name)
+        sets = len(config["questions"]) * count_head_sets(config, name)
         asked_of = test if one["documents"] is None else one["documents"]
         everywhere = one["scope"] == "all"
         for length in ablated_lengths(config, name):

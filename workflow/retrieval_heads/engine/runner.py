@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from retrieval_heads.engine.ablation import Ablation
+from retrieval_heads.engine.ablation import Ablation, every_call_ablated, make_head_mask
 from retrieval_heads.engine.architecture import head_grid
 from retrieval_heads.engine.attention import AttentionCall, Replacement
 from retrieval_heads.engine.budget import Budget
@@ -37,6 +36,9 @@ __all__ = [
     "Runner",
     "Trace",
     "answer_logprob",
+    "every_call_ablated",
+    "head_grid",
+    "make_head_mask",
     "reserved_tokens",
 ]
 
@@ -182,9 +184,4 @@ class Runner:
 
     def head_mask(self, head_sets: Iterable[Iterable[tuple[int, int]]]) -> Tensor:
         """The mask (N, L, H) of an :class:`Ablation` of N sets of (layer, head) pairs, both counted from 0."""
-        sets = [list(heads) for heads in head_sets]
-        mask = torch.ones(len(sets), self.layers, self.heads, device=self.model.device)
-        for row, heads in enumerate(sets):
-            for layer, head in heads:
-                mask[row, layer, head] = 0
-        return mask
+        return make_head_mask(self.model, head_sets)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from retrieval_heads import plugins
 from retrieval_heads.atomic_write import whole_file
 from retrieval_heads.errors import StudyError
-from retrieval_heads.plugins import declared, meets
+from retrieval_heads.plugins import constants, meets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def declarations() -> dict[str, Declaration]:
     """All figures by name, without importing them."""
     found = {}
     for name, path in plugins.files("figures").items():
-        values = declared(path)
+        values = constants(path)
         found[name] = Declaration(name, values["TITLE"], values["SECTION"], values["TABLES"], values["NEEDS"])
     return found
 
@@ -53,9 +53,9 @@ def drawable(values: Mapping[str, Sized]) -> list[str]:
 
     Parameters
     ----------
-    values : the study's values of each dimension (model, method, question, context_length).
+    values : from :func:`retrieval_heads.study.needs.available`.
     """
-    return [name for name, figure in declarations().items() if meets(figure.needs, values)]
+    return [name for name, figure in declarations().items() if meets(figure.needs, values, f"{name}.py: NEEDS")]
 
 
 def note_in(file: Path) -> str | None:

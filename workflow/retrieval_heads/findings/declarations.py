@@ -8,7 +8,7 @@ with the title under which Snakemake's report lists it, and how many values of a
 from collections.abc import Mapping, Sized
 
 from retrieval_heads import plugins
-from retrieval_heads.plugins import declared, meets
+from retrieval_heads.plugins import constants, meets
 
 
 def tables_read(values: Mapping[str, Sized]) -> list[str]:
@@ -16,13 +16,13 @@ def tables_read(values: Mapping[str, Sized]) -> list[str]:
 
     Parameters
     ----------
-    values : the study's values of each dimension, and of what else a table may need.
+    values : from :func:`retrieval_heads.study.needs.available`.
     """
     found: dict[str, None] = {}
     for kind in ("findings.claims", "findings.sections"):
         for path in plugins.files(kind).values():
-            for name, needs in declared(path).get("TABLES", {}).items():
-                if meets(needs, values):
+            for name, needs in constants(path).get("TABLES", {}).items():
+                if meets(needs, values, f"{path.name}: TABLES: {name}"):
                     found[name] = None
     return sorted(found)
 
@@ -37,6 +37,6 @@ def tables_shown(values: Mapping[str, Sized]) -> dict[str, str]:
     return {
         name: table["title"]
         for path in plugins.files("findings.sections").values()
-        for name, table in declared(path).get("SHOWN", {}).items()
-        if meets(table["needs"], values)
+        for name, table in constants(path).get("SHOWN", {}).items()
+        if meets(table["needs"], values, f"{path.name}: SHOWN: {name}")
     }

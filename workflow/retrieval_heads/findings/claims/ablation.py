@@ -24,9 +24,9 @@ from retrieval_heads.study.wording import (
     listed,
     p_value,
     percent,
-    place,
     points,
     random_heads,
+    setting,
 )
 from retrieval_heads.tables.select import at, at_level, beside, strictest
 from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
@@ -52,8 +52,8 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
     effects = at_level(at(tables["effects"], pooled=("question", "context_length")), level)
     controls = beside(tables["against_random"], effects)
     found = []
-    for model in study.order("model", tables["effects"]["model"]):
-        for method in study.order("method", tables["effects"]["method"]):
+    for model in study.in_config_order("model", tables["effects"]["model"]):
+        for method in study.in_config_order("method", tables["effects"]["method"]):
             name, where = study.label("method", method), study.label("model", model)
             top = effects[(effects["model"] == model) & (effects["method"] == method)]
             random = controls[(controls["model"] == model) & (controls["method"] == method)]
@@ -137,7 +137,9 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, plura
     means = means[(means["grouping"] == dimension) & (means["source"] == "method") & (means["k"] == level)]
     if len(means) < 2:
         return []
-    means = means.set_index("value").loc[[str(value) for value in study.order(dimension, _typed(dimension, means))]]
+    means = means.set_index("value").loc[
+        [str(value) for value in study.in_config_order(dimension, _typed(dimension, means))]
+    ]
     total = unequal_totals(tables["rankings"]) if dimension == "model" else {}
     of = {model: f" (of its {number:,} heads)" for model, number in total.items()}
     drops = listed(
@@ -213,7 +215,7 @@ def more_heads_cost_more(tables: Tables, study: Study) -> list[Claim]:
 def _rise(study: Study, row: pd.Series) -> str:
     return (
         f"{change(row['change'])} points ({interval(row, 'change')}) from {int(row['k_before'])} to {int(row['k'])} "
-        f"heads of {study.label('method', row['method'])} for {place(study, row)}"
+        f"heads of {study.label('method', row['method'])} for {setting(study, row)}"
     )
 
 

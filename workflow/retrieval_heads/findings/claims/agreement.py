@@ -14,7 +14,7 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
     """Two methods agree less than each agrees with itself on the other half of the documents."""
     found = []
     for names, pairs in top_sets_along(tables["overlap"], "method").groupby(["a", "b"]):
-        a, b = study.order("method", names)
+        a, b = study.in_config_order("method", names)
         jaccard = listed([f"{rows['jaccard'].mean():.3f}{where}" for where, rows in by_grid(pairs)])
         both = f"{study.label('method', a)} and {study.label('method', b)}"
         statement = f"{both} disagree beyond noise"

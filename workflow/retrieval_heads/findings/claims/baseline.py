@@ -5,7 +5,7 @@ import pandas as pd
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Tables, sample, too_few
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import change, count, interval, listed, percent, place
+from retrieval_heads.study.wording import change, count, interval, listed, percent, setting
 from retrieval_heads.tables.select import at
 
 TABLES: dict[str, dict[str, int]] = {"ablation_summary": {}, "effects": {}}
@@ -21,7 +21,7 @@ def baseline_is_usable(tables: Tables, study: Study) -> list[Claim]:
     """The unablated model is right often enough for ablation to show an effect."""
     found = []
     effects = at(tables["effects"], pooled=("question", "context_length"))
-    for model in study.order("model", effects["model"]):
+    for model in study.in_config_order("model", effects["model"]):
         row = effects[effects["model"] == model].sort_values("prompts").iloc[-1]
         name = study.label("model", model)
         start = (
@@ -51,10 +51,10 @@ def every_question_is_answered(tables: Tables, study: Study) -> list[Claim]:
     weak = cells[cells["baseline_high"] < USABLE_BASELINE]
     unsure = cells[(cells["baseline_low"] < USABLE_BASELINE) & (cells["baseline_high"] >= USABLE_BASELINE)]
     worst = cells.iloc[0]
-    lowest = f"{percent(worst['baseline'])} ({interval(worst, 'baseline')}%), for {place(study, worst)}"
+    lowest = f"{percent(worst['baseline'])} ({interval(worst, 'baseline')}%), for {setting(study, worst)}"
     if len(weak):
         outcome = Outcome.CONTRADICTED
-        named = [f"{place(study, row)} ({percent(row['baseline'])})" for _, row in weak.iterrows()]
+        named = [f"{setting(study, row)} ({percent(row['baseline'])})" for _, row in weak.iterrows()]
         sentence = (
             f"{_of_cells(len(weak), cells)} the unablated model is right less than half of the time, which leaves "
             f"little for ablation to take away: {_first(named)}."
@@ -139,6 +139,6 @@ def _cells_not_ablated(tables: Tables, effects: pd.DataFrame, model: str | None 
 
 def _above_guessing(study: Study, row: pd.Series) -> str:
     return (
-        f"{place(study, row)} ({percent(row['baseline'])} right with it, {percent(row['guess'])} without it; "
+        f"{setting(study, row)} ({percent(row['baseline'])} right with it, {percent(row['guess'])} without it; "
         f"difference {change(row['headroom'])} points, {interval(row, 'headroom')})"
     )

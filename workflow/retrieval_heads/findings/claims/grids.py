@@ -2,8 +2,10 @@
 
 import pandas as pd
 
+from retrieval_heads.tables import heads
+
 
 def by_grid(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Rows of each grid, with what a sentence adds to say which models they are about; with one grid, nothing."""
-    grids = rows.groupby("grid", sort=True)
+    grids = list(heads.by_grid(rows))
     return [(f" in models of {grid} heads" if len(grids) > 1 else "", of_grid) for grid, of_grid in grids]

@@ -1,7 +1,6 @@
 """Claims about which heads the methods find: those that all agree on, specialists, differences between models."""
 
 from retrieval_heads.analysis import head_profiles
-from retrieval_heads.analysis.overlap import heads_in
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.ties import told_apart
@@ -9,7 +8,8 @@ from retrieval_heads.findings.claims.grids import by_grid
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Tables, decide_all, in_words, of_tests
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed, p_value, percent
-from retrieval_heads.tables.heads import head_name
+from retrieval_heads.tables.heads import Grid, head_name
+from retrieval_heads.tables.heads import of_grid as rows_of_grid
 from retrieval_heads.tables.tests import CONSENSUS, MODEL_RANKS, SCORE_GAP, SPECIALISTS
 
 TABLES: dict[str, dict[str, int]] = {"overlap": {}, "profiles": {}, "rankings": {}, "tests": {}}
@@ -21,11 +21,11 @@ _SHOWN = 8
 def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
     """All methods rank some heads high, and more than chance would have it."""
     found = []
-    every = head_profiles.of(tables["profiles"])
+    every = head_profiles.select(tables["profiles"])
     for where, tests in by_grid(of_tests(tables, CONSENSUS)):
         (test,) = (row for _, row in tests.iterrows())
-        of_grid = every[every["grid"] == test["grid"]]
-        total = heads_in(test["grid"])
+        grid = Grid.of(test)
+        of_grid, total = rows_of_grid(every, grid), grid.total
         k = study.consensus_k(total)
         heads = head_profiles.consensus(of_grid, k)
         methods = count(of_grid["method"].nunique(), "method")
@@ -52,18 +52,18 @@ def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
 def questions_have_specialists(tables: Tables, study: Study) -> list[Claim]:
     """There are heads that matter to one question alone, more than chance would have it; a claim per method."""
     found = []
-    by_question = head_profiles.of(tables["profiles"], "question")
-    for method in study.order("method", by_question["method"]):
+    by_question = head_profiles.select(tables["profiles"], "question")
+    for method in study.in_config_order("method", by_question["method"]):
         for where, of_grid in by_grid(by_question[by_question["method"] == method]):
             if of_grid["value"].nunique() < 2:
                 continue
-            grid = of_grid["grid"].iloc[0]
-            total = heads_in(grid)
+            grid = Grid.of(of_grid.iloc[0])
+            total = grid.total
             within, beyond = study.top_k_of(total), study.specialist_k(total)
             name = f"{study.label('method', method)}{where}"
             number = len(head_profiles.specialists(of_grid, within, beyond))
             what = f"a mean rank below {within} for one question and beyond {beyond} for the others"
-            tests = of_tests(tables, SPECIALISTS, method=method, grid=grid)
+            tests = of_tests(tables, SPECIALISTS, method=method, **grid._asdict())
             if number == 0:
                 outcome, sentence = Outcome.CONTRADICTED, f"{name} gives no head {what}."
             elif tests.empty:
@@ -86,7 +86,7 @@ def models_rank_heads_differently(tables: Tables, study: Study) -> list[Claim]:
     """Two models rank heads differently, beyond what exchanging their rankings at random would give."""
     found = []
     pairs, tests = top_sets_along(tables["overlap"], "model"), of_tests(tables, MODEL_RANKS)
-    for method in study.order("method", tests["method"]):
+    for method in study.in_config_order("method", tests["method"]):
         for _, row in tests[tests["method"] == method].iterrows():
             names = f"{study.label('model', row['a'])} and {study.label('model', row['b'])}"
             name = study.label("method", method)
@@ -116,7 +116,7 @@ def first_heads_stand_out_differently(tables: Tables, study: Study) -> list[Clai
     if tests.empty:
         return []
     gaps = score_gaps(tables["rankings"]).groupby("method")["gap"].mean()
-    methods = study.order("method", gaps.index)
+    methods = study.in_config_order("method", gaps.index)
     numbers = listed([f"{percent(gaps[method])} under {study.label('method', method)}" for method in methods])
     outcome, test = decide_all(tests, study)
     if test is None:

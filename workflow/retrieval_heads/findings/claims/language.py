@@ -13,9 +13,9 @@ from retrieval_heads.study.wording import (
     nats,
     p_value,
     percent,
-    place,
     points,
     random_heads,
+    setting,
 )
 from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_at
 from retrieval_heads.tables.select import at, at_level, beside, strictest
@@ -32,8 +32,8 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
     prose = guard_at(tables["guard"])
     prose = prose[prose["k"] == level]
     found = []
-    for model in study.order("model", effects["model"]):
-        for method in study.order("method", effects["method"]):
+    for model in study.in_config_order("model", effects["model"]):
+        for method in study.in_config_order("method", effects["method"]):
             top = effects[(effects["model"] == model) & (effects["method"] == method)]
             sets = prose[(prose["model"] == model) & (prose["method"] == method)]
             own = sets[sets["source"] == "method"]
@@ -138,6 +138,5 @@ def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
 def _set(study: Study, row: pd.Series) -> str:
     number = f"{row['size']} head" if row["size"] == 1 else f"{row['size']} heads"
     which = f"{number} drawn at random to match those of" if row["source"] == "random" else f"the top {number} of"
-    return (
-        f"{which} {study.label('method', row['method'])} for {place(study, row)} ({nats(row['change'])} nats per token)"
-    )
+    change = f"{nats(row['change'])} nats per token"
+    return f"{which} {study.label('method', row['method'])} for {setting(study, row)} ({change})"

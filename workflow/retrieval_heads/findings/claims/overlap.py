@@ -39,8 +39,8 @@ def imported_heads_are_top_heads(tables: Tables, study: Study) -> list[Claim]:
             rows,
             study,
         )
-        for name in study.order("import", found["import"])
-        for method in study.order("method", found.loc[found["import"] == name, "method"])
+        for name in study.in_config_order("import", found["import"])
+        for method in study.in_config_order("method", found.loc[found["import"] == name, "method"])
         if len(rows := found[(found["import"] == name) & (found["method"] == method)].dropna(subset="jaccard"))
     ]
 
@@ -77,7 +77,7 @@ def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
     found = []
     tests = of_tests(tables, LENGTH_BREAK)
     pairs = top_sets_along(tables["overlap"], "context_length")
-    for method in study.order("method", tests["method"]):
+    for method in study.in_config_order("method", tests["method"]):
         rows = tests[(tests["method"] == method) & tests["a"].notna()]
         every = tests[(tests["method"] == method) & tests["a"].isna()]
         differ = every.empty or every.iloc[0]["p_holm"] < study.alpha

@@ -8,7 +8,7 @@ from retrieval_heads.analysis.overlap import grids, top_heads
 from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Outcome, Tables
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import count, listed, percent, place
+from retrieval_heads.study.wording import count, listed, percent, setting
 from retrieval_heads.tables.heads import head_name
 
 TABLES: dict[str, dict[str, int]] = {"effects": {}, "rankings": {}}
@@ -23,7 +23,7 @@ def top_sets_are_told_apart(tables: Tables, study: Study) -> list[Claim]:
     rankings, effects = tables["rankings"], tables["effects"]
     for model, grid in grids(rankings).items():
         levels = sorted({study.top_k_of(math.prod(grid)), *study.levels, *effects.loc[effects["model"] == model, "k"]})
-        for method in study.order("method", rankings.loc[rankings["model"] == model, "method"]):
+        for method in study.in_config_order("method", rankings.loc[rankings["model"] == model, "method"]):
             rows = rankings[(rankings["model"] == model) & (rankings["method"] == method)]
             last = rows.groupby(["question", "context_length"])["last"]
             sizes = pd.DataFrame({k: last.apply(lambda ranks, k=k: int((ranks <= k).sum())) for k in levels})
@@ -79,7 +79,7 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
     most = rankings.groupby(list(DIMENSIONS))["n_samples"].transform("max")
     top = top_heads(rankings, study.top_k)
     few = top[top["n_samples"] < most[top.index] / 2]
-    for method in study.order("method", rankings["method"]):
+    for method in study.in_config_order("method", rankings["method"]):
         name = study.label("method", method)
         ours, weak = top[top["method"] == method], few[few["method"] == method]
         if ours.empty:  # top_sets_are_told_apart says so
@@ -95,7 +95,7 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
                 f"Under {name}, {percent(len(weak) / len(ours))} of the top heads are scored on fewer than half of the "
                 f"prompts that the best-covered head is scored on. One of them is "
                 f"{head_name(least['layer'], least['head'])}, at rank {least['rank']:g} with "
-                f"{count(least['n_samples'], 'prompt')} ({place(study, least)}). Such ranks are noise as much as "
+                f"{count(least['n_samples'], 'prompt')} ({setting(study, least)}). Such ranks are noise as much as "
                 "signal."
             )
         else:

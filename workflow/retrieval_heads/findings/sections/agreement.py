@@ -7,10 +7,11 @@ import pandas as pd
 from retrieval_heads.analysis.overlap import summarise
 from retrieval_heads.analysis.summaries import summary
 from retrieval_heads.findings.sections.blocks import Block, Paragraph, Section, TableBlock, Tables
-from retrieval_heads.findings.sections.parts import DIMENSION, PLURAL, claims_of, in_order, only_one, table
-from retrieval_heads.study.dimensions import DIMENSIONS
+from retrieval_heads.findings.sections.parts import claims_of, in_order, only_one, table
+from retrieval_heads.study.dimensions import DIMENSION, DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import decimal, listed, percent
+from retrieval_heads.tables.heads import GRID, Grid
 
 TABLES: dict[str, dict[str, int]] = {
     "imports": {"import": 1},
@@ -34,22 +35,22 @@ _MEASURES = ["Jaccard", "SD", "Lowest", "Highest", "Chance", "RBO", "RBO, chance
 def overlap(study: Study, tables: Tables) -> Section:
     """How much the top heads have in common along each dimension."""
     pairs = tables["overlap"]
-    alone = [PLURAL[dimension] for dimension in DIMENSIONS if not (pairs["dimension"] == dimension).any()]
+    alone = [DIMENSION[dimension].plural for dimension in DIMENSIONS if not (pairs["dimension"] == dimension).any()]
     blocks: list[Block] = [*claims_of("overlap", study, tables)]
     if alone:
         blocks.append(Paragraph(f"No overlap can be measured between {listed(alone)}: no two can be compared."))
     by_dimension = [
-        [row["grid"], DIMENSION[row["dimension"]], *_measures(row)]
-        for _, row in summarise(pairs, ["grid", "dimension"]).iterrows()
+        [str(Grid.of(row)), DIMENSION[row["dimension"]].label, *_measures(row)]
+        for _, row in summarise(pairs, [*GRID, "dimension"]).iterrows()
     ]
     by_pair = [
         [
-            row["grid"],
-            DIMENSION[row["dimension"]],
+            str(Grid.of(row)),
+            DIMENSION[row["dimension"]].label,
             *(study.label(row["dimension"], row[end]) for end in ("a", "b")),
             *_measures(row),
         ]
-        for _, row in summarise(pairs, ["grid", "dimension", "a", "b"]).iterrows()
+        for _, row in summarise(pairs, [*GRID, "dimension", "a", "b"]).iterrows()
     ]
     numbers = len(_MEASURES)
     return Section(
@@ -77,7 +78,7 @@ def agreement(study: Study, tables: Tables) -> Section:
 
 def imports(study: Study, tables: Tables) -> Section:
     """How far the methods agree with lists of heads from elsewhere; nothing where there are none."""
-    names = study.asked("import")
+    names = study.configured("import")
     if not names:
         return Section("imports")
     found, lines, without = tables["imports"], [], set(names)
@@ -102,15 +103,16 @@ def imports(study: Study, tables: Tables) -> Section:
 
 
 def _method_pairs(study: Study, tables: Tables) -> list[TableBlock]:
-    pairs = summarise(tables["overlap"][tables["overlap"]["dimension"] == "method"], ["grid", "a", "b"])
-    means = {(row["grid"], frozenset((row["a"], row["b"]))): row for _, row in pairs.iterrows()}
+    pairs = summarise(tables["overlap"][tables["overlap"]["dimension"] == "method"], [*GRID, "a", "b"])
+    means = {(Grid.of(row), frozenset((row["a"], row["b"]))): row for _, row in pairs.iterrows()}
     unions = tables["unions"][tables["unions"]["dimension"] == "method"]
     rows = []
     for _, union in unions.iterrows():
-        a, b = study.order("method", [union["a"], union["b"]])
-        mean = means.get((union["grid"], frozenset((a, b))))
+        a, b = study.in_config_order("method", [union["a"], union["b"]])
+        grid = Grid.of(union)
+        mean = means.get((grid, frozenset((a, b))))
         own = [""] * len(_MEASURES) if mean is None else _measures(mean)
-        names = [union["grid"], study.label("method", a), study.label("method", b)]
+        names = [str(grid), study.label("method", a), study.label("method", b)]
         rows.append([*names, *own, percent(union["jaccard"]), percent(union["chance"])])
     header = ["Grid", "Method A", "Method B", *_MEASURES, "Union", "Union, chance"]
     return table("method_pairs", "Agreement of each two methods", header, rows, len(_MEASURES) + 2)

@@ -10,37 +10,13 @@ from retrieval_heads.analysis.overlap import unequal_totals
 from retrieval_heads.findings.claims import of_section
 from retrieval_heads.findings.claims.outcome import of_tests
 from retrieval_heads.findings.sections.blocks import Block, ClaimList, Paragraph, TableBlock, Tables
+from retrieval_heads.study.dimensions import DIMENSION, described
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, estimate, hundredths, listed, p_cell, percent, sizes
 from retrieval_heads.tables.select import of_intervention
 from retrieval_heads.tables.tests import DROP
 
 TABLES: dict[str, dict[str, int]] = {"effects": {}, "mean_drops": {}, "rankings": {}, "tests": {}}
-
-DIMENSION = {
-    "model": "Model",
-    "method": "Method",
-    "question": "Question",
-    "category": "Category",
-    "context_length": "Context",
-}
-"""How a dimension heads a column."""
-
-SINGULAR = {
-    "model": "model",
-    "method": "method",
-    "question": "question",
-    "category": "category of questions",
-    "context_length": "context length",
-}
-
-PLURAL = {
-    "model": "models",
-    "method": "methods",
-    "question": "questions",
-    "category": "categories of questions",
-    "context_length": "context lengths",
-}
 
 MATCHING = {"layer": "matched by layer", "none": "of any layer"}
 """How random heads were drawn."""
@@ -70,12 +46,12 @@ def claims_of(key: str, study: Study, tables: Tables) -> list[ClaimList]:
 
 def only_one(study: Study, dimension: str, values: Iterable, what: str) -> list[Block]:
     """A line that says so if a dimension has fewer than two values, and so nothing to compare."""
-    order = study.order(dimension, values)
+    order = study.in_config_order(dimension, values)
     if len(order) > 1:
         return []
     if not order:
-        return [Paragraph(f"There are no {PLURAL[dimension]} in these results, so {what}.")]
-    only = f"{study.label(dimension, order[0])} is the only {SINGULAR[dimension]}"
+        return [Paragraph(f"There are no {described(dimension).plural} in these results, so {what}.")]
+    only = f"{study.label(dimension, order[0])} is the only {dimension.replace('_', ' ')}"
     return [Paragraph(f"{only} in these results, so {what}.")]
 
 
@@ -91,7 +67,8 @@ def table(name: str, title: str, header: list[str], rows: list[list[str]], numbe
     same = {
         i
         for i, column in enumerate(header)
-        if column in ("Model", "Context", "Grid") and len({row[i] for row in rows}) == 1
+        if column in (DIMENSION["model"].label, DIMENSION["context_length"].label, "Grid")
+        and len({row[i] for row in rows}) == 1
     }
     kept = [i for i in range(len(header)) if i not in same]
     numeric = frozenset(range(len(header) - numbers, len(header)))
@@ -107,7 +84,7 @@ def table(name: str, title: str, header: list[str], rows: list[list[str]], numbe
 
 def in_order(study: Study, frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:
     """Groups in the study's order of each dimension."""
-    places = {name: {value: i for i, value in enumerate(study.order(name, frame[name]))} for name in by}
+    places = {name: {value: i for i, value in enumerate(study.in_config_order(name, frame[name]))} for name in by}
     groups = {key: group for key, group in frame.groupby(by)}
     for key in sorted(groups, key=lambda key: [places[name][value] for name, value in zip(by, key, strict=True)]):
         yield key, groups[key]
@@ -133,7 +110,7 @@ def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> 
     if tables["effects"].empty:
         return [NONE_ABLATED]
     found, tables = claims_of(key, study, tables), of_intervention(tables, study.headline)
-    level, by = study.level(tables["effects"]), SINGULAR[dimension]
+    level, by = study.level(tables["effects"]), dimension.replace("_", " ")
     return [
         how_ablated(study),
         *found,
@@ -153,7 +130,7 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
     """Mean drop of each value of a dimension at each level, and of random heads beside it."""
     rows, lines = mean_drops(study, tables, dimension), []
     levels = [*sorted(rows["k"].dropna().unique()), None]
-    for value in study.order(dimension, rows["value"]):
+    for value in study.in_config_order(dimension, rows["value"]):
         of_value = rows[rows["value"] == value]
         for source, matching, heads in (
             ("method", None, "top heads"),
@@ -172,7 +149,14 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
                         str(here["configurations"].max()),
                     ]
                 )
-    header = [DIMENSION[dimension], "Heads ablated", *(f"{k} ablated" for k in levels[:-1]), "All levels", "SD", "n"]
+    header = [
+        described(dimension).label,
+        "Heads ablated",
+        *(f"{k} ablated" for k in levels[:-1]),
+        "All levels",
+        "SD",
+        "n",
+    ]
     return table(name, title, header, lines, len(levels) + 2)
 
 
@@ -189,7 +173,7 @@ def _tests(
     for _, row in tests.iterrows():
         every = pd.isna(row["a"])
         pair = [] if every else [_named(study, tables, dimension, row[end]) for end in ("a", "b")]
-        compared = " − ".join(pair) if pair else f"all {PLURAL[dimension]}"
+        compared = " − ".join(pair) if pair else f"all {described(dimension).plural}"
         lines.append(
             [
                 compared,
@@ -213,4 +197,4 @@ def layers_with_shares(layers: pd.Series, number: int) -> str:
 
 def in_words(study: Study, dimension: str, values: Iterable) -> str:
     """The values of a dimension in a sentence."""
-    return listed([study.label(dimension, value) for value in study.order(dimension, values)])
+    return listed([study.label(dimension, value) for value in study.in_config_order(dimension, values)])

@@ -7,6 +7,7 @@ from retrieval_heads.findings.sections.blocks import Block, Section, TableBlock,
 from retrieval_heads.findings.sections.parts import claims_of, costs, layers_with_shares, only_one, table
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import decimal, percent
+from retrieval_heads.tables.heads import GRID, Grid
 
 TABLES: dict[str, dict[str, int]] = {"overlap": {}, "rankings": {}, "unions": {}}
 
@@ -54,25 +55,26 @@ def _one_category(study: Study) -> list[Block]:
 def _shared(study: Study, tables: Tables) -> list[TableBlock]:
     pairs = tables["overlap"][tables["overlap"]["dimension"] == "question"]
     means = {
-        (row["grid"], frozenset((row["a"], row["b"]))): row
-        for _, row in summarise(pairs.dropna(subset="jaccard"), ["grid", "a", "b"]).iterrows()
+        (Grid.of(row), frozenset((row["a"], row["b"]))): row
+        for _, row in summarise(pairs.dropna(subset="jaccard"), [*GRID, "a", "b"]).iterrows()
     }
     unions = tables["unions"]
     category, rows = study.categories, []
     for _, union in unions[unions["dimension"].isin(["question", "category"])].iterrows():
         kind = union["dimension"]
-        a, b = study.order(kind, [union["a"], union["b"]])
+        a, b = study.in_config_order(kind, [union["a"], union["b"]])
         if kind == "category":
             relation = "unions of categories"
         else:
             relation = f"within {category[a]}" if category[a] == category[b] else "different categories"
-        mean = means.get((union["grid"], frozenset((a, b))))
+        grid = Grid.of(union)
+        mean = means.get((grid, frozenset((a, b))))
         own = ["", "", "", "", ""] if mean is None else [
             decimal(mean["jaccard"]), f"{mean['lowest']:.3f} to {mean['highest']:.3f}", decimal(mean["chance"]),
             decimal(mean["rbo"]), decimal(mean["spearman"]) if pd.notna(mean["spearman"]) else "",
         ]  # fmt: skip
         names = [study.label(kind, value) for value in (a, b)]
-        rows.append([union["grid"], *names, relation, *own, percent(union["jaccard"]), percent(union["chance"])])
+        rows.append([str(grid), *names, relation, *own, percent(union["jaccard"]), percent(union["chance"])])
     header = [
         "Grid",
         "Question A",
@@ -92,8 +94,8 @@ def _shared(study: Study, tables: Tables) -> list[TableBlock]:
 def _layers(study: Study, tables: Tables) -> list[TableBlock]:
     top = top_heads(tables["rankings"], study.top_k)
     rows = []
-    for model in study.order("model", top["model"]):
-        for question in study.order("question", top["question"]):
+    for model in study.in_config_order("model", top["model"]):
+        for question in study.in_config_order("question", top["question"]):
             here = top[(top["model"] == model) & (top["question"] == question)]
             if here.empty:  # all its top sets are
                 continue
