@@ -14,7 +14,7 @@ from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
 from retrieval_heads.preflight import check_surroundings
-from retrieval_heads.plugins import describe_methods, report_tables
+from retrieval_heads.plugins import describe_methods
 from retrieval_heads.errors import StudyError
 from retrieval_heads.engine.extent import GUARD_TOKENS, plain_passes
 from retrieval_heads.model.identity import model_content, model_folder
@@ -110,7 +110,7 @@ def compared_config():
     }
 
 
-def shown_config(figure):
+def shown_config():
     """The parts of the config that a figure can show."""
     shown = {
         key: config[key]
@@ -125,7 +125,7 @@ def shown_config(figure):
             "published",
         )
     }
-    return shown | {"ablation": shown_interventions()} if figure.of_ablation else shown
+    return shown | {"ablation": shown_interventions()}
 
 
 def shown_interventions():

@@ -28,7 +28,7 @@ for figure in FIGURES.values():
             "../envs/report.yaml"
         params:
             figure=figure.name,
-            config=shown_config(figure),
+            config=shown_config(),
             methods=describe_methods(config["methods"]),
             code=code(
                 "draw_figure.py",

@@ -3,6 +3,7 @@
 import tracemalloc
 from functools import cache
 from itertools import product
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,9 @@ from retrieval_heads.study.forms import schema
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.scores import SCORES, score_row
+
+TEMPLATES = Path(__file__).parents[1] / "report"
+"""Templates, style sheet, scripts and captions of the findings."""
 
 ANALYSIS = {key: rule["default"] for key, rule in schema()["properties"]["analysis"]["properties"].items()}
 METHODS = {

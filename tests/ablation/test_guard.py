@@ -22,7 +22,7 @@ from retrieval_heads.data.selection import usable
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.runner import Runner
 from retrieval_heads.errors import StudyError
-from retrieval_heads.findings.claims import Outcome, guarding
+from retrieval_heads.findings.claims import Outcome, language
 from retrieval_heads.tables import write
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.heads import head_name, parse_head
@@ -205,11 +205,11 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
     made = {**estimate_effects(as_outcomes(answered.astype({"matched": float}), 1, 200))._asdict(), "guard": read}
     alone, broken = (
         next(
-            claim for claim in guarding.ablation_takes_retrieval_alone(made, study) if f"of {name} in" in claim.sentence
+            claim for claim in language.ablation_takes_retrieval_alone(made, study) if f"of {name} in" in claim.sentence
         )
         for name in ("Retrieval", "Language")
     )
     assert alone.outcome is Outcome.SUPPORTED, alone.sentence
-    assert broken.outcome is Outcome.CONTRADICTED and "the model is broken" in broken.sentence
-    (sign,) = guarding.ablation_breaks_no_model(made, study)
+    assert broken.outcome is Outcome.CONTRADICTED and "The model is broken" in broken.sentence
+    (sign,) = language.ablation_breaks_no_model(made, study)
     assert sign.outcome is Outcome.CONTRADICTED and "the top 1 head of Language" in sign.sentence

@@ -377,7 +377,7 @@ class TestEqualScores:
         found["imports"] = compare(rankings, {"theirs": {"model": "a", "file": tmp_path / "list.json"}})
         found["dataset_counts"] = make_counts(study)
 
-        said = [claim for section in ABOUT_RANKINGS for claim in claims.about(section, found, study)]
+        said = [claim for section in ABOUT_RANKINGS for claim in claims.of_section(section, found, study)]
         assert [claim.statement for claim in said if claim.outcome is Outcome.SUPPORTED] == []
         signs = [claim for claim in claims.warnings(found, study) if claim.rule == "top_sets_are_told_apart"]
         assert len(signs) == 2 * 2  # each method in each model
@@ -505,8 +505,8 @@ def test_names_of_heads_change_no_table(tmp_path_factory, seed):
     before = whole_analysis(rankings, sets, names, folder / "before.json")
     after = whole_analysis(moved, anew, back, folder / "after.json")
     same_tables(after, {name: relabel(table, permuted) if "head" in table else table for name, table in before.items()})
-    assert [claim.outcome for claim in claims.claims(after, SMALL)] == [
-        claim.outcome for claim in claims.claims(before, SMALL)
+    assert [claim.outcome for claim in claims.every_claim(after, SMALL)] == [
+        claim.outcome for claim in claims.every_claim(before, SMALL)
     ]
 
 

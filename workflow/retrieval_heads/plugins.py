@@ -108,21 +108,6 @@ def _json_schema(annotation: ast.expr) -> dict | None:
     return None
 
 
-def report_tables(values: Mapping[str, Sized]) -> dict[str, str]:
-    """Name → title of the tables of the findings that have something to show, as the sections' files declare them.
-
-    Parameters
-    ----------
-    values : from :func:`retrieval_heads.study.needs.available`.
-    """
-    found = {}
-    for path in files("findings.sections").values():
-        for name, table in constants(path).get("TABLES", {}).items():
-            if meets(table["needs"], values, f"{path.name}: TABLES: {name}"):
-                found[name] = table["title"]
-    return found
-
-
 def meets(needs: Mapping[str, int], values: Mapping[str, Sized], where: str) -> bool:
     """Whether a study has as many values of each dimension as something needs to show anything.
 
