@@ -30,8 +30,10 @@ import torch
 sys.path.insert(0, "workflow")
 
 from eager import EagerScoring
+from retrieval_heads.ablation.answering import Answering
 from retrieval_heads.ablation.head_sets import choose_head_sets
-from retrieval_heads.ablation.running import ablate_prompts
+from retrieval_heads.ablation.intervention import Intervention
+from retrieval_heads.ablation.running import ablate_context
 from retrieval_heads.analysis.rankings import rank_heads
 from retrieval_heads.atomic_write import whole_file
 from retrieval_heads.data.documents import make_documents
@@ -363,16 +365,14 @@ def _score(setup: Setup, groups: list[pd.DataFrame]) -> object:
 
 
 def _ablate(setup: Setup, group: pd.DataFrame, head_sets: pd.DataFrame, scope: str) -> object:
-    return ablate_prompts(
+    return ablate_context(
         setup.model(),
         setup.tokenizer,
+        setup.budget,
         group,
         head_sets,
-        setup.answer_types,
-        mode="zero",
-        scope=scope,
-        budget=setup.budget,
-        **setup.answering,
+        Intervention(scope, "zero", scope),
+        Answering(setup.answer_types, **setup.answering),
     )
 
 

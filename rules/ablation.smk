@@ -17,10 +17,69 @@ rule choose_head_sets:
         "../workflow/scripts/choose_head_sets.py"
 
 
+# What the whole model answers, with and without the document: the same for all interventions, so it is asked once.
+rule answer_unablated:
+    input:
+        prompts=rules.build_prompts.output[0],
+        model=model_input,
+    output:
+        f"{OUT}/unablated/{{model}}/{{length}}/{{shard}}.parquet",
+    log:
+        f"{OUT}/logs/answer_unablated/{{model}}/{{length}}/{{shard}}.log",
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("unablated"),
+    params:
+        loading=loading,
+        content=content,
+        answer_types=ANSWER_TYPES,
+        documents=lambda wildcards: most_documents(int(wildcards.length)),
+        generation=config["generation"],
+        code=code("answer_unablated.py"),
+    script:
+        "../workflow/scripts/answer_unablated.py"
+
+
+# What a replacement needs to know of a model, where it needs anything: its state, for each context length.
+rule fit_replacement:
+    input:
+        prompts=rules.build_prompts.output[0],
+        model=model_input,
+    output:
+        f"{OUT}/replacements/{{model}}/{{length}}/{{replacement}}.safetensors",
+    log:
+        f"{OUT}/logs/fit_replacement/{{model}}/{{length}}/{{replacement}}.log",
+    wildcard_constraints:
+        replacement="|".join(map(re.escape, FITTED)) or "none",
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("replacements"),
+    params:
+        loading=loading,
+        content=content,
+        code=lambda wildcards: code(
+            "fit_replacement.py", plugins.files("ablation.replacements")[wildcards.replacement]
+        ),
+    script:
+        "../workflow/scripts/fit_replacement.py"
+
+
+# The answers of the whole model are the same however often they are asked, so that asking more of them, for another
+# intervention, makes no ablation stale. All else that could change them is a parameter or an input here too.
 rule ablate_heads:
     input:
         prompts=rules.build_prompts.output[0],
         head_sets=rules.choose_head_sets.output[0],
+        unablated=lambda wildcards: ancient(shards("unablated", wildcards.model, wildcards.length)),
+        state=lambda wildcards: states(wildcards, [wildcards.length]),
         model=model_input,
     output:
         f"{OUT}/ablation/{{model}}/{{length}}/{{intervention}}/{{shard}}.parquet",
@@ -36,12 +95,12 @@ rule ablate_heads:
     params:
         loading=loading,
         content=content,
-        answer_types={key: question["type"] for key, question in config["questions"].items()},
+        answer_types=ANSWER_TYPES,
         mode=intervention("mode"),
         scope=intervention("scope"),
         documents=intervention("documents"),
         generation=config["generation"],
-        code=code("ablate_heads.py"),
+        code=ablation_code("ablate_heads.py"),
     script:
         "../workflow/scripts/ablate_heads.py"
 
@@ -53,6 +112,7 @@ rule measure_guard:
             f"{OUT}/head_sets/{wildcards.model}/{length}/{wildcards.intervention}.parquet"
             for length in ablated_lengths(config, wildcards.intervention)
         ],
+        states=lambda wildcards: states(wildcards, ablated_lengths(config, wildcards.intervention)),
         prose="resources/guard/prose.txt",
         model=model_input,
     output:
@@ -71,26 +131,9 @@ rule measure_guard:
         loading=loading,
         mode=intervention("mode"),
         scope=intervention("scope"),
-        code=code("measure_guard.py"),
+        code=ablation_code("measure_guard.py"),
     script:
         "../workflow/scripts/measure_guard.py"
-
-
-rule collect_table:
-    input:
-        lambda wildcards: parts(wildcards.table),
-    output:
-        f"{OUT}/tables/{{table}}.parquet",
-    log:
-        f"{OUT}/logs/collect_table/{{table}}.log",
-    wildcard_constraints:
-        table="rankings|ablation|guard",
-    conda:
-        "../envs/analysis.yaml"
-    params:
-        code=code("collect_table.py"),
-    script:
-        "../workflow/scripts/collect_table.py"
 
 
 rule summarise_ablation:

@@ -60,6 +60,7 @@ rule write_findings:
     params:
         config=config,
         methods=describe_methods(config["methods"]),
+        replacements=described_replacements(),
         code=code("write_findings.py", *plugins.files("figures").values(), *table_files(TOLD)),
     script:
         "../workflow/scripts/write_findings.py"

@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from planted import planted_model
+from retrieval_heads.ablation.answering import Answering
 from retrieval_heads.ablation.head_sets import choose_head_sets
+from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.running import ablate_split
+from retrieval_heads.ablation.unablated import answer_unablated, join_unablated
 from retrieval_heads.analysis.rankings import rank_heads
 from retrieval_heads.data.documents import make_documents
 from retrieval_heads.data.haystack import load_haystack
@@ -69,18 +72,11 @@ def study():
     )
     rankings = rank_heads(scores)
     sets = choose_head_sets(rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"])
-    ablation = ablate_split(
-        planted.model,
-        planted.tokenizer,
-        usable(prompts, "test", "here"),
-        sets,
-        types,
-        intervention="zero_all",
-        mode="zero",
-        scope="all",
-        budget=BUDGET,
-        **GENERATION,
-    )
+    tests, answering = usable(prompts, "test", "here"), Answering(types, **GENERATION)
+    intervention = Intervention("zero_all", "zero", "all")
+    unablated = answer_unablated(planted.model, planted.tokenizer, BUDGET, tests, answering)
+    ablated = ablate_split(planted.model, planted.tokenizer, BUDGET, tests, sets, intervention, answering)
+    ablation = join_unablated(ablated, unablated, tests, intervention)
     return planted, generations, rankings, ablation
 
 

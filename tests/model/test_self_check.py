@@ -11,7 +11,9 @@ from transformers import LlamaForCausalLM
 from transformers.masking_utils import causal_mask_function
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+from retrieval_heads.ablation.answering import Answering
 from retrieval_heads.ablation.running import ablate_split
+from retrieval_heads.ablation.unablated import answer_unablated
 from retrieval_heads.engine import attention
 from retrieval_heads.engine.attention import AttentionCall, hooked
 from retrieval_heads.engine.inference import Batch, require_one_side
@@ -147,7 +149,7 @@ def test_memory_that_runs_out_is_no_fault_of_the_architecture(monkeypatch):
 PROMPT = {"input_ids": range(60), "null_ids": range(58), "suffix_start": 50, "answer_start": 20, "answer_end": 24}
 
 
-@pytest.mark.parametrize("work", [score_split, ablate_split])
+@pytest.mark.parametrize("work", [score_split, ablate_split, answer_unablated])
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -160,8 +162,9 @@ def test_a_model_is_tried_before_any_work(work, model, message):
     # Of what else is given, only how long prompts are is looked at.
     wanted = [one for one in inspect.signature(work).parameters.values() if one.default is one.empty]
     given = {one.name: None for one in wanted if one.kind != one.VAR_KEYWORD} | {"prompts": pd.DataFrame([PROMPT])}
+    settings = {"answering": Answering({}, 5, [])} if "answering" in given else {"max_new_tokens": 5}
     with pytest.raises(StudyError, match=f"^{message}"):
-        work(**given | {"model": model(), "max_new_tokens": 5})
+        work(**given | {"model": model()} | settings)
 
 
 # --- what depends on length ----------------------------------------------------------------------------------------

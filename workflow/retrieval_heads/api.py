@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from transformers import PreTrainedModel
 
 from retrieval_heads import tables
-from retrieval_heads.ablation.running import MODES
+from retrieval_heads.ablation.replacements import make_replacement, unfitted
 from retrieval_heads.analysis.overlap import Ranking, grids
 from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.engine.attention import AttentionCall, hooked
@@ -108,7 +109,8 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
     ----------
     model : a decoder model of transformers. Its weights are not changed.
     heads : (layer, head) pairs; both count from 0.
-    mode : what an ablated head puts out: ``zero``, nothing; ``uniform``, the mean of the values it can see.
+    mode : what an ablated head puts out: ``zero``, nothing; ``uniform``, the mean of the values it can see; or the name
+        of another file of ``ablation/replacements``, if it needs no fit.
 
     Raises
     ------
@@ -117,8 +119,9 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
         this one is about another model or mode; and when the model is called where the ablation would have no effect:
         in another thread, after set_attn_implementation inside the context, or with gradient checkpointing.
     """
-    if mode not in MODES:
-        raise StudyError(f"mode: {mode} is not offered; write one of {', '.join(MODES)}.")
+    if mode not in (offered := unfitted()):
+        raise StudyError(f"mode: {mode} is not offered; write one of {', '.join(offered)}.")
+    replacement = partial(make_replacement(mode).output, state={})
     layers, each = head_grid(model)
     cut = frozenset((int(layer), int(head)) for layer, head in heads)
     for layer, head in sorted(cut):
@@ -139,7 +142,7 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
     try:
         with (
             _every_layer_met(model, lambda: _ablated.get() is None or _ablated.get() is mine) as met,
-            hooked(model, keep=lambda layer: keep[layer], instead=MODES[mode], observe=met),
+            hooked(model, keep=lambda layer: keep[layer], instead=replacement, observe=met),
         ):
             yield
     finally:

@@ -64,7 +64,12 @@ def declared(path: Path) -> dict[str, Any]:
 
 def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Label, definition and paper of methods, as their files declare them."""
-    described, known = {}, files("methods")
+    return describe("methods", names)
+
+
+def describe(kind: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Label, definition and paper of those of a kind that have these names, as far as their files declare them."""
+    described, known = {}, files(kind)
     for name in names:
         path = known.get(name)
         values = declared(path) if path is not None else {}

@@ -6,13 +6,15 @@ longer does anything. What it makes of ordinary prose, in which there is nothing
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from retrieval_heads.ablation.running import MODES, kept_heads, require_offered, side_by_side
+from retrieval_heads.ablation.head_masks import head_masks, in_sharing_order, number_distinct
+from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.engine.budget import Budget, Limit
-from retrieval_heads.engine.inference import continue_prefix, prefill, room_for
+from retrieval_heads.engine.inference import continue_prefix, head_grid, prefill, room_for
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
 from retrieval_heads.model.self_check import require_measurable
@@ -46,13 +48,10 @@ def prose_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 def measure_guard(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
+    budget: Budget,
     ids: Sequence[int],
     head_sets: pd.DataFrame,
-    *,
-    intervention: str,
-    mode: str,
-    scope: str,
-    budget: Budget,
+    intervention: Intervention,
 ) -> pd.DataFrame:
     """The mean log-probability of the last 128 tokens of some prose with each head set ablated.
 
@@ -63,53 +62,49 @@ def measure_guard(
     Parameters
     ----------
     ids : from :func:`prose_ids`.
-    head_sets : the head_sets table, of any context lengths. The baseline is among its sets.
-    intervention, mode, scope : how heads are ablated, and its name; see :mod:`retrieval_heads.ablation.running`.
+    head_sets : the head_sets table, of all context lengths that the intervention's replacement was fitted at. The
+        baseline is among its sets.
 
     Returns
     -------
     The guard table. A model that would not be measured exactly is refused first.
     """
-    require_offered(mode, scope)
     require_measurable(model)
-    number = head_sets.groupby(head_sets["heads"].map(sorted).map(tuple), sort=False).ngroup()
-    keep = kept_heads(model, head_sets.loc[~number.duplicated(), "heads"])
+    number = number_distinct(head_sets)
+    masks = head_masks(head_grid(model), head_sets.loc[~number.duplicated(), "heads"])
     # The row of the token before produces the first scored one: it stands behind the context, but is never ablated
     # where that is read by the whole model.
     before = len(ids) - SCORED - 1
     context, suffix, scored = list(ids[:before]), [ids[before]], list(ids[before + 1 :])
-    room = room_for([suffix], [scored], 0)
-    unablated = None if scope == "all" else prefill(model, [context])
+    reserved = room_for([suffix], [scored], 0)
+    unablated = None if intervention.in_context else prefill(model, [context])
 
-    def read(places: Sequence[int]) -> tuple[Sequence[int], list[float]]:
-        kept, count = keep[list(places)].to(model.device), len(places)
+    def read(batch: Sequence[int]) -> tuple[Sequence[int], list[float]]:
+        ablated: dict[str, Any] = {"keep": masks[list(batch)].to(model.device), "instead": intervention.replacement}
         read = continue_prefix(
             model,
             tokenizer,
-            unablated
-            or prefill(model, [context], kept, instead=MODES[mode], room=room, batch_tokens=budget.batch_tokens),
-            [suffix] * count,
-            keep=kept,
-            keep_from=None if scope == "all" else [1] * count,
-            instead=MODES[mode],
-            answers=[scored] * count,
-            generate=[False] * count,
+            unablated or prefill(model, [context], **ablated, room=reserved, batch_tokens=budget.batch_tokens),
+            [suffix] * len(batch),
+            **ablated,
+            keep_from=[0 if intervention.in_context else len(suffix)] * len(batch),
+            answers=[scored] * len(batch),
+            generate=[False] * len(batch),
             max_new_tokens=0,
             stop=[],
         )
         assert read.answer_logprob is not None  # answers were given
-        return places, read.answer_logprob
+        return batch, read.answer_logprob
 
-    limit: Limit = "cache_tokens" if scope == "all" else "batch_tokens"
+    limit: Limit = "cache_tokens" if intervention.in_context else "batch_tokens"
     # Logits of so many tokens outweigh all else that is held of a set.
     rows = max(1, _LOGITS // ((SCORED + 1) * model.config.get_text_config().vocab_size))
-    tokens = max(before + room if scope == "all" else room, math.ceil(getattr(budget, limit) / rows))
-    logprob = [0.0] * len(keep)
-    with progress(len(keep), "head sets to read prose under"):
-        for places, found in budget.batches(side_by_side(keep), tokens, limit, read):
-            for place, total in zip(places, found, strict=True):
+    tokens = max(reserved + (before if intervention.in_context else 0), math.ceil(getattr(budget, limit) / rows))
+    logprob = [0.0] * len(masks)
+    with progress(len(masks), "head sets to read prose under"):
+        for batch, found in budget.batches(in_sharing_order(masks), tokens, limit, read):
+            for place, total in zip(batch, found, strict=True):
                 logprob[place] = total / SCORED
-    how = {"intervention": intervention, "mode": mode, "scope": scope}
-    measured = head_sets.assign(logprob=[logprob[place] for place in number], **how, tokens=SCORED)
+    measured = head_sets.assign(logprob=[logprob[place] for place in number], **intervention.columns, tokens=SCORED)
     whole = measured.loc[measured["source"] == "baseline", "logprob"].iloc[0]
     return measured.assign(change=measured["logprob"] - whole)[GUARD.columns].reset_index(drop=True)

@@ -1,7 +1,8 @@
 """How much a study asks of a model, in plain passes: once one has been measured, that tells how long it will take."""
 
 from retrieval_heads.engine.pace import CONTINUING, passes_over
-from retrieval_heads.study.config import ablated_lengths, head_sets, interventions
+from retrieval_heads.study.config import ablated_lengths, head_sets, interventions, unablated_documents
+from retrieval_heads.study.scopes import SCOPES
 
 _ROW = 0.70
 """What answering one prompt under one head set takes in scope ``all``, where sets share what they can of the context,
@@ -32,16 +33,19 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
     asked = prompts["suffix_budget"] + config["generation"]["max_new_tokens"]
     answering = {length: passes_over(length) * (1 + CONTINUING / length) for length in prompts["context_lengths"]}
     passes = sum(train * depths * each for each in answering.values())
+    for length in ablated_lengths(config):
+        documents, _ = unablated_documents(config, length)
+        # Each document is in a context at every depth, and the haystack stands once without it.
+        passes += (test if documents is None else documents) * (depths + 1) * answering[length]
     for name, one in interventions(config).items():
-        sets = len(config["questions"]) * head_sets(config, name)
+        sets, baselines = len(config["questions"]) * head_sets(config, name), len(config["questions"])
         asked_of = test if one["documents"] is None else one["documents"]
-        everywhere = one["scope"] == "all"
+        everywhere = SCOPES[one["scope"]].in_context
         for length in ablated_lengths(config, name):
-            once, rows = passes_over(length), asked_of * depths * stated * sets
+            once, rows = passes_over(length), asked_of * depths * stated * (sets - baselines)
             if everywhere:
                 passes += rows * _ROW * once
             else:
                 passes += (asked_of * depths + rows * _ASKED * asked / length) * once
-            passes += asked_of * answering[length]
             passes += sets * passes_over(GUARD_TOKENS) * (_ROW if everywhere else _GUARD_SCORED)
     return passes

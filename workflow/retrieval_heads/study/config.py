@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator, FormatChecker, validators
 from retrieval_heads.errors import StudyError
 from retrieval_heads.plugins import method_parameters, names
 from retrieval_heads.reading import read_yaml, require_single_keys
+from retrieval_heads.study.scopes import SCOPES
 
 _HERE = Path(__file__).parent
 
@@ -59,6 +60,7 @@ def complete(config: dict) -> dict:
     _require_one_form(config.get("ablation", {}))
     _fill(config, schema())
     if not config["published"]:
+        _require_offered(config["ablation"])
         _name_interventions(config["ablation"])
     _check_values(config)
     if not config["published"]:
@@ -84,6 +86,19 @@ def head_sets(config: dict, name: str) -> int:
     """How many sets of heads an intervention ablates for a question at each length, one of them without any head."""
     one = interventions(config)[name]
     return 1 + len(config["methods"]) * len(one["levels"]) * (1 + sum(one["random_draws"].values()))
+
+
+def unablated_documents(config: dict, length: int) -> tuple[int | None, str]:
+    """How many test documents the whole model is asked about at a context length, None for all, and the key that says
+    so: as many as the intervention that asks about most of them.
+    """
+    asked = {
+        name: math.inf if one["documents"] is None else one["documents"]
+        for name, one in interventions(config).items()
+        if length in ablated_lengths(config, name)
+    }
+    most = max(asked, key=lambda name: asked[name])
+    return interventions(config)[most]["documents"], f"ablation.interventions.{most}.documents"
 
 
 # JSON takes 512.0 for an integer; file names and ranges do not.
@@ -198,6 +213,16 @@ def _require_one_form(ablation: dict) -> None:
         for key in ("mode", "scope"):
             if key in ablation:
                 raise StudyError(f"ablation.{key}: each of ablation.interventions has its own; write it there.")
+
+
+def _require_offered(ablation: dict) -> None:
+    """Refuse a mode that no file in ``ablation/replacements`` has the name of, and a scope that is none of SCOPES."""
+    offered = {"mode": names("ablation.replacements"), "scope": list(SCOPES)}
+    named = {f"ablation.interventions.{name}": one for name, one in ablation["interventions"].items()}
+    for where, one in (named or {"ablation": ablation}).items():
+        for key, known in offered.items():
+            if one[key] not in known:
+                raise StudyError(f"{where}.{key}: {one[key]} is not offered; write one of {', '.join(known)}.")
 
 
 def _name_interventions(ablation: dict) -> None:
