@@ -30,7 +30,6 @@ import torch
 sys.path.insert(0, "workflow")
 
 from eager import EagerScoring
-from retrieval_heads.ablation.answering import Answering
 from retrieval_heads.ablation.head_sets import choose_head_sets
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.running import ablate_context
@@ -42,9 +41,10 @@ from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import group_by_context, usable
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.extent import plain_passes
-from retrieval_heads.engine.pace import PLAIN
+from retrieval_heads.engine.pace import PLAIN_TOKENS
+from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.methods import make_methods
-from retrieval_heads.methods._scoring import score_documents, score_split
+from retrieval_heads.methods._scoring import score_groups, score_split
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
 from retrieval_heads.reading import read_yaml
@@ -97,7 +97,12 @@ class Setup:
     @cached_property
     def budget(self) -> Budget:
         """What the study takes on this machine."""
-        return Budget.of(self.model(), "auto", "auto")
+        return Budget.for_model(self.model(), "auto", "auto")
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The model as the study runs it."""
+        return Runner(self.model(), self.tokenizer, self.budget, Decoding(**self.generation))
 
     def prompts(self, length: int, split: str) -> pd.DataFrame:
         """The usable prompts of a split at a length."""
@@ -120,10 +125,8 @@ class Setup:
     @cached_property
     def head_sets(self) -> pd.DataFrame:
         """Of the default study's rankings at 512 tokens, with controls of both kinds."""
-        train = self.prompts(PLAIN, "train")
-        scores, _ = score_split(
-            self.model(), self.tokenizer, train, self.methods, self.answer_types, self.budget, **self.generation
-        )
+        train = self.prompts(PLAIN_TOKENS, "train")
+        scores, _ = score_split(self.runner, train, self.methods, self.answer_types)
         return choose_head_sets(rank_heads(scores), LEVELS, DRAWS, self.config["seed"])
 
 
@@ -191,12 +194,10 @@ def eager(setup: Setup) -> Iterator[Measured]:
     detail = f"{yardstick.passes} passes, {slow:.0f} s over {ours:.2f} s a document, {len(groups)} at a time"
     yield Measured("eager", "eager passes / scoring, 2,048 tokens", slow / ours, "×", "≥ 100", detail)
 
-    group, model = setup.group(1024), setup.model()
-    (parts, _), *_ = score_documents(
-        model, setup.tokenizer, [group], setup.methods, setup.answer_types, **setup.generation
-    )
+    group = setup.group(1024)
+    parts, _ = score_groups(setup.runner, [group], setup.methods, setup.answer_types)
     scores = pd.concat(parts)
-    worst = EagerScoring(model, setup.tokenizer).largest_difference(scores, group, **setup.answering)
+    worst = EagerScoring(setup.model(), setup.tokenizer).largest_difference(scores, group, **setup.answering)
     detail = f"{len(scores):,} scores"
     yield Measured("eager", "largest difference of a score, float32, 1,024 tokens", worst, "", "≤ 1e-4", detail)
 
@@ -261,13 +262,7 @@ def scale(setup: Setup) -> Iterator[Measured]:
         taken = statistics.median(
             seconds(
                 lambda count=count: score_split(
-                    setup.model(),
-                    setup.tokenizer,
-                    pd.concat(groups[:count]),
-                    setup.methods,
-                    setup.answer_types,
-                    setup.budget,
-                    **setup.generation,
+                    setup.runner, pd.concat(groups[:count]), setup.methods, setup.answer_types
                 )
             )
             for _ in range(PAIRS)
@@ -298,7 +293,7 @@ def _clocks() -> tuple[float, float]:
 def plain_pass(setup: Setup) -> tuple[float, float]:
     """Seconds of a plain pass, the unit of the default study: wall and processor time, medians of five."""
     model = setup.model()
-    ids = torch.tensor([list(setup.group(2 * PLAIN)["input_ids"].iloc[0][:PLAIN])])
+    ids = torch.tensor([list(setup.group(2 * PLAIN_TOKENS)["input_ids"].iloc[0][:PLAIN_TOKENS])])
     clocks = []
     for _ in range(7):  # the first pass warms up
         clocks.append(_clocks())
@@ -359,21 +354,11 @@ def dry_runs(setup: Setup) -> Iterator[Measured]:
 
 
 def _score(setup: Setup, groups: list[pd.DataFrame]) -> object:
-    return score_documents(
-        setup.model(), setup.tokenizer, groups, setup.methods, setup.answer_types, **setup.generation
-    )
+    return score_groups(setup.runner, groups, setup.methods, setup.answer_types)
 
 
 def _ablate(setup: Setup, group: pd.DataFrame, head_sets: pd.DataFrame, scope: str) -> object:
-    return ablate_context(
-        setup.model(),
-        setup.tokenizer,
-        setup.budget,
-        group,
-        head_sets,
-        Intervention(scope, "zero", scope),
-        Answering(setup.answer_types, **setup.answering),
-    )
+    return ablate_context(setup.runner, group, head_sets, Intervention(scope, "zero", scope), setup.answer_types)
 
 
 def _generate(setup: Setup, group: pd.DataFrame) -> None:

@@ -20,7 +20,6 @@ import yaml
 sys.path.insert(0, "workflow")
 
 from bench import Setup, machine
-from retrieval_heads.ablation.answering import Answering
 from retrieval_heads.ablation.unablated import answer_unablated
 from retrieval_heads.atomic_write import whole_file
 from retrieval_heads.reading import read_yaml
@@ -31,9 +30,7 @@ PAGE = Path(__file__).with_suffix(".md")
 
 def answered(setup: Setup, length: int) -> pd.DataFrame:
     """What the model answers to all prompts about test documents with no head ablated: rows of the unablated table."""
-    answering = Answering(setup.answer_types, **setup.answering)
-    prompts = setup.prompts(length, "test")
-    answers = answer_unablated(setup.model(), setup.tokenizer, setup.budget, prompts, answering)
+    answers = answer_unablated(setup.runner, setup.prompts(length, "test"), setup.answer_types)
     return answers[answers["source"] == "baseline"]
 
 

@@ -9,15 +9,12 @@ import pytest
 
 import oracle
 from retrieval_heads import job
-from retrieval_heads.ablation import answering
-from retrieval_heads.ablation.answering import Answering
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.running import ablate_split
 from retrieval_heads.ablation.unablated import answer_unablated, join_unablated
 from retrieval_heads.data.selection import shard_of_documents
-from retrieval_heads.engine import inference
 from retrieval_heads.engine.budget import Budget
-from retrieval_heads.engine.inference import continue_prefix
+from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.tables import write
@@ -72,18 +69,22 @@ def prompts(questions=("q0", "q1"), documents=2):
     return pd.DataFrame(rows)
 
 
-ANSWERING = Answering(dict.fromkeys(SETS, "count"), max_new_tokens=4, stop=[])
+TYPES = dict.fromkeys(SETS, "count")
+
+
+def runner_of(model, budget=WHOLE):
+    return Runner(model, Numbers(), budget, Decoding(4, []))
 
 
 def ablate(model, table, mode="zero", scope="all", budget=WHOLE, sets=None):
     """The rows about heads that were ablated."""
     sets = head_sets() if sets is None else sets
-    return ablate_split(model, Numbers(), budget, table, sets, Intervention("one", mode, scope), ANSWERING)
+    return ablate_split(runner_of(model, budget), table, sets, Intervention("one", mode, scope), TYPES)
 
 
 def unablated(model, table, budget=WHOLE):
     """What the whole model answers, with and without needle."""
-    return answer_unablated(model, Numbers(), budget, table, ANSWERING)
+    return answer_unablated(runner_of(model, budget), table, TYPES)
 
 
 @pytest.mark.parametrize("architecture", MODELS)
@@ -185,10 +186,8 @@ def test_shards_change_nothing(shards):
 
 
 def test_equal_sets_are_answered_once(monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        answering, "continue_prefix", lambda *args, **kw: asked.append(len(args[3])) or continue_prefix(*args, **kw)
-    )
+    asked, answer = [], Runner.answer
+    monkeypatch.setattr(Runner, "answer", lambda *args, **kw: asked.append(len(args[2])) or answer(*args, **kw))
     twice = pd.concat([head_sets(), head_sets().assign(method="other")], ignore_index=True)
     found = ablate(MODELS["llama"](), prompts(documents=1), sets=twice)
     assert sum(asked) == len(head_sets()) - len(SETS)  # that of no heads is asked apart
@@ -226,10 +225,8 @@ def test_an_intervention_stands_beside_the_answers_of_its_own_prompts():
 
 
 def test_the_depth_of_no_needle_is_asked_once(monkeypatch):
-    contexts = []
-    monkeypatch.setattr(
-        answering, "prefill", lambda *args, **kw: contexts.append(args[1][0]) or inference.prefill(*args, **kw)
-    )
+    contexts, prefill = [], Runner.prefill
+    monkeypatch.setattr(Runner, "prefill", lambda *args, **kw: contexts.append(args[1][0]) or prefill(*args, **kw))
     table = pd.concat([prompts().assign(depth=depth) for depth in (0.1, 0.5, 0.9)]).sort_values("doc_id")
     table["prompt_id"] += "/" + table["depth"].astype(str)
     unablated(MODELS["llama"](), table)

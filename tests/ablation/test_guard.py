@@ -11,7 +11,6 @@ import oracle
 from made_tables import make_study
 from planted import CONSTANT_SIZE, GROUP, HEAD_DIM, Stream, planted_model
 from retrieval_heads.ablation import guard
-from retrieval_heads.ablation.answering import Answering
 from retrieval_heads.ablation.guard import READ, SCORED, measure_guard, prose_ids
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.running import ablate_split
@@ -22,7 +21,7 @@ from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import usable
 from retrieval_heads.engine.budget import Budget
-from retrieval_heads.engine.inference import continue_prefix
+from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.errors import StudyError
 from retrieval_heads.findings.claims import Outcome, guarding
 from retrieval_heads.study.scopes import SCOPES
@@ -63,7 +62,7 @@ def head_sets(questions=("q0", "q1"), lengths=(60, 90)):
 
 def measure(model, ids=IDS, sets=None, budget=WHOLE, mode="zero", scope="all"):
     sets = head_sets() if sets is None else sets
-    return measure_guard(model, Numbers(), budget, ids, sets, Intervention("one", mode, scope))
+    return measure_guard(Runner(model, Numbers(), budget), ids, sets, Intervention("one", mode, scope))
 
 
 @pytest.mark.parametrize("mode", ["uniform", "zero"])
@@ -108,10 +107,8 @@ def test_batches_change_nothing(scope, budget, monkeypatch):
 
 
 def test_equal_sets_are_asked_once_and_no_more_logits_held_than_allowed(monkeypatch):
-    model, asked = MODELS["llama"](), []
-    monkeypatch.setattr(
-        guard, "continue_prefix", lambda *args, **kw: asked.append(len(args[3])) or continue_prefix(*args, **kw)
-    )
+    model, asked, answer = MODELS["llama"](), [], Runner.answer
+    monkeypatch.setattr(Runner, "answer", lambda *args, **kw: asked.append(len(args[2])) or answer(*args, **kw))
     turned = head_sets().assign(heads=lambda sets: sets["heads"].map(lambda heads: heads[::-1]), method="other")
     measure(model, sets=pd.concat([head_sets(), turned], ignore_index=True))
     assert asked == [len(SETS)]
@@ -185,11 +182,11 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
         for method, heads in sets.items()
     ]
     sets, how = pd.DataFrame(rows), Intervention("one", "zero", "all")
-    run = planted.model, planted.tokenizer, Budget(4096, 16384)
-    answering = Answering({key: q["type"] for key, q in questions.items()}, max_new_tokens=8, stop=["\n", "."])
-    unablated = answer_unablated(*run, prompts, answering)
-    answered = join_unablated(ablate_split(*run, prompts, sets, how, answering), unablated, prompts, how)
-    read = measure_guard(*run, prose_ids(planted.tokenizer, text), sets, how)
+    runner = Runner(planted.model, planted.tokenizer, Budget(4096, 16384), Decoding(8, ["\n", "."]))
+    types = {key: q["type"] for key, q in questions.items()}
+    ablated, unablated = ablate_split(runner, prompts, sets, how, types), answer_unablated(runner, prompts, types)
+    answered = join_unablated(ablated, unablated, prompts, how)
+    read = measure_guard(runner, prose_ids(planted.tokenizer, text), sets, how)
 
     accuracy = answered.assign(what=answered["method"].fillna(answered["source"])).groupby("what")["correct"].mean()
     assert accuracy["baseline"] > 0.9

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from planted import planted_model
-from retrieval_heads.ablation.answering import Answering
 from retrieval_heads.ablation.head_sets import choose_head_sets
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.running import ablate_split
@@ -15,6 +14,7 @@ from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import usable
 from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import score_split
 
@@ -61,22 +61,13 @@ def study():
     prompts = builder.build(documents)
     types = {key: q["type"] for key, q in CONFIG["questions"].items()}
     methods = make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}})
-    scores, generations = score_split(
-        planted.model,
-        planted.tokenizer,
-        usable(prompts, "train", "here"),
-        methods,
-        types,
-        BUDGET,
-        **GENERATION,
-    )
+    runner = Runner(planted.model, planted.tokenizer, BUDGET, Decoding(**GENERATION))
+    scores, generations = score_split(runner, usable(prompts, "train", "here"), methods, types)
     rankings = rank_heads(scores)
     sets = choose_head_sets(rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"])
-    tests, answering = usable(prompts, "test", "here"), Answering(types, **GENERATION)
-    intervention = Intervention("zero_all", "zero", "all")
-    unablated = answer_unablated(planted.model, planted.tokenizer, BUDGET, tests, answering)
-    ablated = ablate_split(planted.model, planted.tokenizer, BUDGET, tests, sets, intervention, answering)
-    ablation = join_unablated(ablated, unablated, tests, intervention)
+    tests, intervention = usable(prompts, "test", "here"), Intervention("zero_all", "zero", "all")
+    ablated = ablate_split(runner, tests, sets, intervention, types)
+    ablation = join_unablated(ablated, answer_unablated(runner, tests, types), tests, intervention)
     return planted, generations, rankings, ablation
 
 

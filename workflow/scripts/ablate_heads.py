@@ -1,13 +1,12 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
-from retrieval_heads.ablation.answering import Answering
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.running import ablate_split
 from retrieval_heads.ablation.states import load_state
 from retrieval_heads.ablation.unablated import join_unablated
 from retrieval_heads.data.selection import first_documents, shard_of_documents, usable
-from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.runner import Budget, Decoding, Runner
 from retrieval_heads.job import job, shard
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
@@ -31,13 +30,8 @@ with job(snakemake), unchanged_model(snakemake):
     run = tables.made_with([source.head_sets, *source.unablated], here={snakemake.wildcards.model: made_with(model)})
     intervention = Intervention(name, params.mode, params.scope, load_state(source.state, model.device))
     prompts = prompts[prompts["question"].isin(head_sets["question"])]
-    ablated = ablate_split(
-        model,
-        load_tokenizer(source.model, params.loading["trust_remote_code"]),
-        Budget.of(model, compute["batch_tokens"], compute["cache_tokens"]),
-        prompts,
-        head_sets,
-        intervention,
-        Answering(params.answer_types, **params.generation),
-    )
+    tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
+    budget = Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"])
+    runner = Runner(model, tokenizer, budget, Decoding(**params.generation))
+    ablated = ablate_split(runner, prompts, head_sets, intervention, params.answer_types)
     tables.write(join_unablated(ablated, unablated, prompts, intervention), snakemake.output[0], ABLATION, run)

@@ -1,35 +1,19 @@
 """What a model answers to questions about one context, with or without heads ablated, and what that is worth."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import pandas as pd
-from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from retrieval_heads.ablation.head_masks import in_sharing_order
+from retrieval_heads.ablation.distinct_sets import in_sharing_order
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.data.answers import is_settled, judge
 from retrieval_heads.data.encoding import decode
 from retrieval_heads.data.selection import expected_answer
-from retrieval_heads.engine.budget import Budget
-from retrieval_heads.engine.inference import Continued, continue_prefix, prefill, room_for
-
-
-@dataclass(frozen=True)
-class Answering:
-    """How questions are answered.
-
-    Parameters
-    ----------
-    answer_types : question → type of its answer.
-    max_new_tokens, stop : a generation ends at this length or at one of these strings.
-    """
-
-    answer_types: Mapping[str, str]
-    max_new_tokens: int
-    stop: Sequence[str]
+from retrieval_heads.engine.budget import Limit
+from retrieval_heads.engine.runner import Answered, Runner, reserved_tokens
+from retrieval_heads.tables.heads import parse_head
 
 
 @dataclass(frozen=True)
@@ -80,61 +64,60 @@ class Questions:
 
 
 def answer(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    budget: Budget,
+    runner: Runner,
     questions: Questions,
-    answering: Answering,
-    without: tuple[Tensor, Intervention] | None = None,
+    head_sets: Sequence[Sequence[str]] | None = None,
+    intervention: Intervention | None = None,
 ) -> pd.DataFrame:
     """What a model answers to N questions about one context.
 
     Parameters
     ----------
-    without : factors (N, L, H) of the heads' outputs for each question, and how heads are ablated where they are 0;
-        None for the model as it is.
+    runner : whose ``decoding`` says where generations end. They also end once an answer is settled.
+    head_sets : for each question, the names of the heads that are ablated; None for the model as it is.
+    intervention : how they are ablated; not without them.
 
     Returns
     -------
     A row for each question: what is ``generated``, the verdicts ``correct``, ``contains`` and ``outcome`` on it, and
     ``answer_logprob``, the log-probability of the expected answer.
     """
-    masks, intervention = without or (None, None)
     suffixes, expected = questions.suffixes, questions.expected
     in_context = intervention is not None and intervention.in_context
-    reserved = room_for(suffixes, expected, answering.max_new_tokens)
-    unablated = None if in_context else prefill(model, [questions.context])
-
-    def work(batch: Sequence[int]) -> tuple[Sequence[int], Continued]:
-        asked = [suffixes[number] for number in batch]
-        prefix, ablated = unablated, dict[str, Any]()
-        if masks is not None and intervention is not None:
-            ablated = {"keep": masks[list(batch)].to(model.device), "instead": intervention.replacement}
-            if in_context:
-                prefix = prefill(model, [questions.context], **ablated, room=reserved, batch_tokens=budget.batch_tokens)
-            ablated["keep_from"] = [intervention.mask_start(len(suffix)) for suffix in asked]
-        return batch, continue_prefix(
-            model,
-            tokenizer,
-            prefix,
-            asked,
-            **ablated,
-            answers=[expected[number] for number in batch],
-            max_new_tokens=answering.max_new_tokens,
-            stop=answering.stop,
-            enough=lambda row, text: is_settled(text, questions.answers[batch[row]], questions.types[batch[row]]),
-        )
-
+    reserved = reserved_tokens(suffixes, expected, runner.decoding.max_new_tokens)
     order: Sequence[int] = range(len(suffixes))
-    if masks is not None:
-        order = in_sharing_order(masks)
+    head_mask = None
+    if head_sets is not None:
+        head_mask = runner.head_mask(map(parse_head, heads) for heads in head_sets)
+        order = in_sharing_order(head_mask)
         # In a context that all have read alike, a question's sets share what comes behind it.
         order = order if in_context else sorted(order, key=lambda number: suffixes[number])
+    whole_context = None if in_context else runner.prefill([questions.context])
+
+    def work(batch: Sequence[int]) -> tuple[Sequence[int], Answered]:
+        asked = [suffixes[number] for number in batch]
+        ablation = None
+        if head_mask is not None and intervention is not None:
+            ablation = intervention.ablation(head_mask[list(batch)], list(map(len, asked)))
+        return batch, runner.answer(
+            whole_context or runner.prefill([questions.context], ablation, reserved=reserved),
+            asked,
+            replace(
+                runner.decoding,
+                stop_when=lambda row, text: is_settled(
+                    text, questions.answers[batch[row]], questions.types[batch[row]]
+                ),
+            ),
+            answers=[expected[number] for number in batch],
+            ablation=ablation,
+        )
+
     tokens = reserved + (len(questions.context) if in_context else 0)
+    limit: Limit = "cache_tokens" if in_context else "batch_tokens"
     generated, logprob = [""] * len(suffixes), [0.0] * len(suffixes)
-    for batch, continued in budget.batches(order, tokens, "cache_tokens" if in_context else "batch_tokens", work):
-        assert continued.answer_logprob is not None  # answers were given
-        for number, text, probability in zip(batch, continued.text, continued.answer_logprob, strict=True):
+    for batch, answered in runner.budget.batches(order, tokens, limit, work):
+        assert answered.answer_logprob is not None  # answers were given
+        for number, text, probability in zip(batch, answered.text, answered.answer_logprob, strict=True):
             generated[number], logprob[number] = text, probability
     verdicts = [
         judge(text, wanted, type, questions.document)._asdict()

@@ -6,19 +6,18 @@ longer does anything. What it makes of ordinary prose, in which there is nothing
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from retrieval_heads.ablation.head_masks import head_masks, in_sharing_order, number_distinct
+from retrieval_heads.ablation.distinct_sets import in_sharing_order, number_distinct
 from retrieval_heads.ablation.intervention import Intervention
-from retrieval_heads.engine.budget import Budget, Limit
-from retrieval_heads.engine.inference import continue_prefix, head_grid, prefill, room_for
+from retrieval_heads.engine.budget import Limit
+from retrieval_heads.engine.runner import Ablation, Decoding, Runner, reserved_tokens
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
-from retrieval_heads.model.self_check import require_measurable
 from retrieval_heads.tables.guard import GUARD
+from retrieval_heads.tables.heads import parse_head
 
 READ, SCORED = 128, 128
 """How many tokens of the prose are read first, and how many behind them are scored."""
@@ -46,12 +45,7 @@ def prose_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def measure_guard(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    budget: Budget,
-    ids: Sequence[int],
-    head_sets: pd.DataFrame,
-    intervention: Intervention,
+    runner: Runner, ids: Sequence[int], head_sets: pd.DataFrame, intervention: Intervention
 ) -> pd.DataFrame:
     """The mean log-probability of the last 128 tokens of some prose with each head set ablated.
 
@@ -62,49 +56,47 @@ def measure_guard(
     Parameters
     ----------
     ids : from :func:`prose_ids`.
-    head_sets : the head_sets table, of all context lengths that the intervention's replacement was fitted at. The
-        baseline is among its sets.
+    head_sets : the head_sets table, of any context lengths. The baseline is among its sets.
 
     Returns
     -------
     The guard table. A model that would not be measured exactly is refused first.
     """
-    require_measurable(model)
+    runner.require_measurable()
     number = number_distinct(head_sets)
-    masks = head_masks(head_grid(model), head_sets.loc[~number.duplicated(), "heads"])
-    # The row of the token before produces the first scored one: it stands behind the context, but is never ablated
-    # where that is read by the whole model.
+    distinct = head_sets.loc[~number.duplicated(), "heads"]
+    head_mask = runner.head_mask(map(parse_head, heads) for heads in distinct)
+    # The token before the first scored one produces it. It is read behind the context, but with all heads where the
+    # context is.
     before = len(ids) - SCORED - 1
     context, suffix, scored = list(ids[:before]), [ids[before]], list(ids[before + 1 :])
-    reserved = room_for([suffix], [scored], 0)
-    unablated = None if intervention.in_context else prefill(model, [context])
+    in_context = intervention.in_context
+    reserved = reserved_tokens([suffix], [scored], 0)
+    whole_context = None if in_context else runner.prefill([context])
 
     def read(batch: Sequence[int]) -> tuple[Sequence[int], list[float]]:
-        ablated: dict[str, Any] = {"keep": masks[list(batch)].to(model.device), "instead": intervention.replacement}
-        read = continue_prefix(
-            model,
-            tokenizer,
-            unablated or prefill(model, [context], **ablated, room=reserved, batch_tokens=budget.batch_tokens),
+        start = None if in_context else [len(suffix)] * len(batch)
+        ablation = Ablation(head_mask[list(batch)], start, intervention.replacement)
+        read = runner.answer(
+            whole_context or runner.prefill([context], ablation, reserved=reserved),
             [suffix] * len(batch),
-            **ablated,
-            keep_from=[0 if intervention.in_context else len(suffix)] * len(batch),
+            Decoding(0, []),
             answers=[scored] * len(batch),
             generate=[False] * len(batch),
-            max_new_tokens=0,
-            stop=[],
+            ablation=ablation,
         )
         assert read.answer_logprob is not None  # answers were given
         return batch, read.answer_logprob
 
-    limit: Limit = "cache_tokens" if intervention.in_context else "batch_tokens"
+    limit: Limit = "cache_tokens" if in_context else "batch_tokens"
     # Logits of so many tokens outweigh all else that is held of a set.
-    rows = max(1, _LOGITS // ((SCORED + 1) * model.config.get_text_config().vocab_size))
-    tokens = max(reserved + (before if intervention.in_context else 0), math.ceil(getattr(budget, limit) / rows))
-    logprob = [0.0] * len(masks)
-    with progress(len(masks), "head sets to read prose under"):
-        for batch, found in budget.batches(in_sharing_order(masks), tokens, limit, read):
-            for place, total in zip(batch, found, strict=True):
-                logprob[place] = total / SCORED
-    measured = head_sets.assign(logprob=[logprob[place] for place in number], **intervention.columns, tokens=SCORED)
+    rows = max(1, _LOGITS // ((SCORED + 1) * runner.model.config.get_text_config().vocab_size))
+    tokens = max(reserved + before * in_context, math.ceil(getattr(runner.budget, limit) / rows))
+    logprob = [0.0] * len(head_mask)
+    with progress(len(head_mask), "head sets to read prose under"):
+        for batch, found in runner.budget.batches(in_sharing_order(head_mask), tokens, limit, read):
+            for index, total in zip(batch, found, strict=True):
+                logprob[index] = total / SCORED
+    measured = head_sets.assign(logprob=[logprob[index] for index in number], **intervention.columns, tokens=SCORED)
     whole = measured.loc[measured["source"] == "baseline", "logprob"].iloc[0]
     return measured.assign(change=measured["logprob"] - whole)[GUARD.columns].reset_index(drop=True)

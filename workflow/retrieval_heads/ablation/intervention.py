@@ -1,14 +1,14 @@
 """How heads are ablated: what takes the place of their outputs, and in which tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from torch import Tensor
 
 from retrieval_heads import plugins
 from retrieval_heads.ablation.replacements import KIND, State, make_replacement
-from retrieval_heads.engine.attention import AttentionCall
+from retrieval_heads.engine.runner import Ablation, AttentionCall
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.scopes import SCOPES
 
@@ -51,14 +51,18 @@ class Intervention:
         """Whether heads are ablated in the context too, which then has to be run for each head set."""
         return SCOPES[self.scope].in_context
 
-    def mask_start(self, suffix: int) -> int:
-        """The first token of a suffix of so many tokens in which heads are ablated."""
-        return 0 if SCOPES[self.scope].in_question else suffix - 1
+    def ablation(self, head_mask: Tensor, suffix_lengths: Sequence[int]) -> Ablation:
+        """How the rows of a batch are ablated.
 
-    def replacement(self, call: AttentionCall) -> Tensor:
-        """What ablated heads put out in a layer, of a shape that broadcasts to (B, Q, H, D)."""
-        return self._replacement.output(call, self.state)
+        Parameters
+        ----------
+        head_mask : (N, L, H), of the head set of each row.
+        suffix_lengths : tokens of each row's suffix.
+        """
+        start = None if SCOPES[self.scope].in_question else [length - 1 for length in suffix_lengths]
+        return Ablation(head_mask, start, self.replacement)
 
     @cached_property
-    def _replacement(self):
-        return make_replacement(self.mode)
+    def replacement(self) -> Callable[[AttentionCall], Tensor]:
+        """Gives the outputs of ablated heads in a layer, of a shape that broadcasts to (B, Q, H, D)."""
+        return partial(make_replacement(self.mode).output, state=self.state)

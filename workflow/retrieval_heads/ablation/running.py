@@ -1,28 +1,25 @@
 """Does the model still answer without these heads?"""
 
-import pandas as pd
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from collections.abc import Mapping
 
-from retrieval_heads.ablation.answering import Answering, Questions, answer
-from retrieval_heads.ablation.head_masks import head_masks, number_distinct
+import pandas as pd
+
+from retrieval_heads.ablation.answering import Questions, answer
+from retrieval_heads.ablation.distinct_sets import number_distinct
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.data.selection import group_by_context, lengths
-from retrieval_heads.engine.budget import Budget
-from retrieval_heads.engine.inference import head_grid
+from retrieval_heads.engine.runner import Runner
 from retrieval_heads.job import progress
-from retrieval_heads.model.self_check import require_measurable
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables.ablation import ABLATION
 
 
 def ablate_split(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    budget: Budget,
+    runner: Runner,
     prompts: pd.DataFrame,
     head_sets: pd.DataFrame,
     intervention: Intervention,
-    answering: Answering,
+    answer_types: Mapping[str, str],
 ) -> pd.DataFrame:
     """Answer prompts with each head set ablated.
 
@@ -31,13 +28,14 @@ def ablate_split(
     prompts : usable rows of the prompts table of one model and context length, in the table's order.
     head_sets : the head_sets table of that model and length. What the model answers with no head ablated is not asked
         here (:mod:`retrieval_heads.ablation.unablated`).
+    answer_types : question → type of its answer.
 
     Returns
     -------
     Rows of the ablation table, one for each prompt and head set of its question. A model that would not be measured
     exactly is refused first.
     """
-    require_measurable(model, *lengths(prompts, answering.max_new_tokens))
+    runner.require_measurable(*lengths(prompts, runner.decoding.max_new_tokens))
     sets = head_sets[head_sets["source"] != "baseline"]
     # A question without training prompts has no ranking, and so no heads to ablate.
     contexts = list(group_by_context(prompts[prompts["question"].isin(sets["question"])]))
@@ -45,18 +43,16 @@ def ablate_split(
     found = [pd.DataFrame(columns=ABLATION.columns)]
     with progress(sum(asked[rows["question"]].sum() for rows in contexts), "answers with heads ablated"):
         for rows in contexts:
-            found.append(ablate_context(model, tokenizer, budget, rows, sets, intervention, answering))
+            found.append(ablate_context(runner, rows, sets, intervention, answer_types))
     return pd.concat(found, ignore_index=True)
 
 
 def ablate_context(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    budget: Budget,
+    runner: Runner,
     prompts: pd.DataFrame,
     head_sets: pd.DataFrame,
     intervention: Intervention,
-    answering: Answering,
+    answer_types: Mapping[str, str],
 ) -> pd.DataFrame:
     """Answer the prompts that share a context with each head set of their questions ablated.
 
@@ -67,9 +63,8 @@ def ablate_context(
     rows = prompts.merge(head_sets, on=CELL)
     # Methods may choose the same heads, and controls may come out alike: each set is asked once.
     number = number_distinct(rows, by=["question"])
-    jobs = rows[~number.duplicated()]
-    questions = Questions.from_prompts(tokenizer, jobs, answering.answer_types)
-    masks = head_masks(head_grid(model), jobs["heads"])
-    answers = answer(model, tokenizer, budget, questions, answering, (masks, intervention))
+    distinct = rows[~number.duplicated()]
+    questions = Questions.from_prompts(runner.tokenizer, distinct, answer_types)
+    answers = answer(runner, questions, distinct["heads"].tolist(), intervention)
     answers = answers.iloc[number].reset_index(drop=True)
     return pd.concat([rows.reset_index(drop=True), answers], axis=1).assign(**intervention.columns)[ABLATION.columns]

@@ -4,54 +4,44 @@ Neither depends on how heads are ablated, so both are asked once for all interve
 each (:func:`join_unablated`).
 """
 
-import pandas as pd
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from collections.abc import Mapping
 
-from retrieval_heads.ablation.answering import Answering, Questions, answer
+import pandas as pd
+
+from retrieval_heads.ablation.answering import Questions, answer
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.data.selection import group_by_context, lengths
-from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.runner import Runner
 from retrieval_heads.job import progress
-from retrieval_heads.model.self_check import require_measurable
 from retrieval_heads.tables.ablation import ABLATION
-from retrieval_heads.tables.columns import ANSWERED
 from retrieval_heads.tables.unablated import UNABLATED
 
-_ANSWERED = [name for name, _ in ANSWERED]
 
-
-def answer_unablated(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    budget: Budget,
-    prompts: pd.DataFrame,
-    answering: Answering,
-) -> pd.DataFrame:
+def answer_unablated(runner: Runner, prompts: pd.DataFrame, answer_types: Mapping[str, str]) -> pd.DataFrame:
     """Answer prompts with no head ablated.
 
-    The depth of a needle that is not there makes no difference: without needle, each question is asked once for all
-    depths of a document.
+    Without needle, each question is asked once for all depths of a document, as these differ in the needle's alone.
 
     Parameters
     ----------
     prompts : usable rows of the prompts table of one model and context length, in the table's order.
+    answer_types : question → type of its answer.
 
     Returns
     -------
     The unablated table. A model that would not be measured exactly is refused first.
     """
-    require_measurable(model, *lengths(prompts, answering.max_new_tokens))
-    by_document = [rows for _, rows in prompts.groupby("doc_id", sort=False)]
-    found = [pd.DataFrame(columns=UNABLATED.columns)]
+    runner.require_measurable(*lengths(prompts, runner.decoding.max_new_tokens))
+    documents = [rows for _, rows in prompts.groupby("doc_id", sort=False)]
 
     def ask(rows: pd.DataFrame, *, needle: bool) -> pd.DataFrame:
-        questions = Questions.from_prompts(tokenizer, rows, answering.answer_types, needle=needle)
-        answers = answer(model, tokenizer, budget, questions, answering)
-        return answers.assign(question=rows["question"].tolist())
+        questions = Questions.from_prompts(runner.tokenizer, rows, answer_types, needle=needle)
+        return answer(runner, questions).assign(question=rows["question"].tolist())
 
-    asked = sum(len(rows) + rows["question"].nunique() for rows in by_document)
-    with progress(asked, "answers of the whole model, with and without needle"):
-        for document in by_document:
+    found = [pd.DataFrame(columns=UNABLATED.columns)]
+    total = sum(len(rows) + rows["question"].nunique() for rows in documents)
+    with progress(total, "answers of the whole model, with and without needle"):
+        for document in documents:
             for rows in group_by_context(document):
                 found.append(rows.merge(ask(rows, needle=True), on="question").assign(source="baseline"))
             answers = ask(document.drop_duplicates("question"), needle=False)

@@ -3,16 +3,13 @@ named as in a config's ``mode``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import pandas as pd
 from torch import Tensor
 
 from retrieval_heads import plugins
-from retrieval_heads.engine.attention import AttentionCall
-
-if TYPE_CHECKING:
-    from retrieval_heads.engine.runner import Runner
+from retrieval_heads.engine.runner import AttentionCall, Runner
 
 KIND = "ablation.replacements"
 
@@ -34,7 +31,7 @@ class Replacement(ABC):
     needs_fit: ClassVar[bool] = False
     """Whether :meth:`output` needs the state that :meth:`fit` finds. Read without importing the file."""
 
-    def fit(self, runner: "Runner", prompts: pd.DataFrame) -> State:
+    def fit(self, runner: Runner, prompts: pd.DataFrame) -> State:
         """Find what :meth:`output` needs to know of a model.
 
         Parameters

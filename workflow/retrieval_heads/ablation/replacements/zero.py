@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from retrieval_heads.ablation.replacements import Replacement, State
-from retrieval_heads.engine.attention import AttentionCall
+from retrieval_heads.engine.runner import AttentionCall
 
 
 class Zero(Replacement):
