@@ -3,8 +3,8 @@
 Run by ``make bench``, or for some parts alone in the project's environment: python benchmarks/bench.py PART ...
 
 Takes the default study's model, documents, questions, methods and head sets. What is compared runs in turns in one
-process, and the medians of the pairs count. Prints a table in Markdown, and keeps it in results.parquet, in
-results.md and in the README; a part that is measured anew replaces its rows there.
+process, and the medians of the pairs count. Prints a table in Markdown, and keeps it in results.parquet and in
+docs/speed.md; a part that is measured anew replaces its rows there.
 """
 
 import json
@@ -51,7 +51,8 @@ from retrieval_heads.reading import read_yaml
 from retrieval_heads.study.config import complete, interventions
 
 RESULTS = Path(__file__).parent / "results.parquet"
-PAGE, README = RESULTS.with_suffix(".md"), Path("README.md")
+PAGE = Path("docs/speed.md")
+BEGIN, END = "<!-- make bench -->\n", "<!-- end -->"
 LENGTHS = [512, 1024, 2048, 4096, 8192]
 LEVELS, DRAWS = [5, 20], {"matched": 2, "unmatched": 1}
 PAIRS = 3
@@ -421,11 +422,11 @@ def main(names: list[str]) -> None:
             rows.append(asdict(measured))
             print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
         keep(pd.DataFrame(rows).assign(machine=machine(), dtype="float32", measured=f"{datetime.now():%Y-%m-%d}"))
-    print(PAGE.read_text(encoding="utf-8"))
+    print(PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0])
 
 
 def keep(new: pd.DataFrame) -> None:
-    """Put a part's rows in place of those that it had, in the table and on both pages."""
+    """Put a part's rows in place of those that it had, in the table and on the page."""
     if RESULTS.exists():
         before = pd.read_parquet(RESULTS)
         new = pd.concat([before[~before["part"].isin(new["part"])], new])
@@ -433,9 +434,8 @@ def keep(new: pd.DataFrame) -> None:
     with whole_file(RESULTS) as file:
         new.to_parquet(file, index=False)
     shown = f"By `make bench`, on {machine()}, medians of {PAIRS} pairs.\n\n{as_markdown(new)}\n"
-    PAGE.write_text(f"# Speed\n\n{shown}", encoding="utf-8")
-    before, mark, rest = README.read_text(encoding="utf-8").partition("<!-- benchmarks/results.md -->\n")
-    README.write_text(f"{before}{mark}{shown}{rest[rest.index('<!-- end -->') :]}", encoding="utf-8")
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    PAGE.write_text(f"{before}{begin}{shown}{rest[rest.index(END) :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
