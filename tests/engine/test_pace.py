@@ -50,10 +50,10 @@ def test_work_grows_with_what_a_study_asks_for():
         assert passes(**more) > least, more
 
 
-def test_every_shard_slice_a_study_is_counted():
+def test_every_part_of_a_study_is_counted():
     alone = {"ablation__levels": [3], "prompts__context_lengths": [512], "documents__missing_rate": 0}
     sets = head_sets(complete(TINY | {"ablation": TINY["ablation"] | {"levels": [3]}}), "zero_all")
-    scoring, guessing = 3 * (1 + pace.CONTINUING / 512), 3 * (1 + pace.CONTINUING / 512)
+    scoring, guessing = 3 * (1 + pace.SUFFIX_WORTH / 512), 3 * (1 + pace.SUFFIX_WORTH / 512)
     unablated = 2 * guessing  # behind the document, and behind its haystack alone
     ablation, guard = 3 * 2 * (sets - 1) * 0.70, 2 * sets * passes_over(257) * 0.70
     assert passes(**alone) == pytest.approx(scoring + unablated + ablation + guard)
