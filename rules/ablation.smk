@@ -37,7 +37,7 @@ rule answer_unablated:
         loading=loading,
         content=content,
         answer_types=ANSWER_TYPES,
-        documents=lambda wildcards: most_documents(int(wildcards.length)),
+        documents=lambda wildcards: unablated_documents(config, int(wildcards.length)),
         generation=config["generation"],
         code=code("answer_unablated.py"),
     script:

@@ -53,7 +53,8 @@ class Replacement(ABC):
 
         Parameters
         ----------
-        call : what the layer's attention was called with: B rows of Q tokens.
+        call : what the layer's attention was called with: B rows of Q tokens. ``call.regions`` tells the context's from
+            those of suffix and answer.
         state : what :meth:`fit` found for this model and context length, on the model's device; empty where no fit is
             needed.
         """
