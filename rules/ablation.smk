@@ -3,9 +3,9 @@ rule choose_head_sets:
     input:
         rules.rank_heads.output[0],
     output:
-        f"{OUT}/head_sets/{{model}}/{{length}}/{{intervention}}.parquet",
+        PATHS.output("head_sets"),
     log:
-        f"{OUT}/logs/choose_head_sets/{{model}}/{{length}}/{{intervention}}.log",
+        PATHS.log("choose_head_sets", "head_sets"),
     conda:
         "../envs/analysis.yaml"
     params:
@@ -23,9 +23,9 @@ rule answer_unablated:
         prompts=rules.build_prompts.output[0],
         model=model_input,
     output:
-        f"{OUT}/unablated/{{model}}/{{length}}/{{shard}}.parquet",
+        PATHS.output("unablated"),
     log:
-        f"{OUT}/logs/answer_unablated/{{model}}/{{length}}/{{shard}}.log",
+        PATHS.log("answer_unablated", "unablated"),
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -50,9 +50,9 @@ rule fit_replacement:
         prompts=rules.build_prompts.output[0],
         model=model_input,
     output:
-        f"{OUT}/replacements/{{model}}/{{length}}/{{replacement}}.safetensors",
+        PATHS.output("replacements"),
     log:
-        f"{OUT}/logs/fit_replacement/{{model}}/{{length}}/{{replacement}}.log",
+        PATHS.log("fit_replacement", "replacements"),
     wildcard_constraints:
         replacement="|".join(map(re.escape, FITTED)) or "none",
     conda:
@@ -78,13 +78,15 @@ rule ablate_heads:
     input:
         prompts=rules.build_prompts.output[0],
         head_sets=rules.choose_head_sets.output[0],
-        unablated=lambda wildcards: ancient(shards("unablated", wildcards.model, wildcards.length)),
+        unablated=lambda wildcards: ancient(
+            PATHS.shards("unablated", model=wildcards.model, length=wildcards.length)
+        ),
         state=lambda wildcards: states(wildcards, [wildcards.length]),
         model=model_input,
     output:
-        f"{OUT}/ablation/{{model}}/{{length}}/{{intervention}}/{{shard}}.parquet",
+        PATHS.output("ablation"),
     log:
-        f"{OUT}/logs/ablate_heads/{{model}}/{{length}}/{{intervention}}/{{shard}}.log",
+        PATHS.log("ablate_heads", "ablation"),
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -109,16 +111,16 @@ rule ablate_heads:
 rule measure_guard:
     input:
         head_sets=lambda wildcards: [
-            f"{OUT}/head_sets/{wildcards.model}/{length}/{wildcards.intervention}.parquet"
+            PATHS.output("head_sets", length=length, **wildcards)
             for length in ablated_lengths(config, wildcards.intervention)
         ],
         states=lambda wildcards: states(wildcards, ablated_lengths(config, wildcards.intervention)),
         prose="resources/guard/prose.txt",
         model=model_input,
     output:
-        f"{OUT}/guard/{{model}}/{{intervention}}.parquet",
+        PATHS.output("guard"),
     log:
-        f"{OUT}/logs/measure_guard/{{model}}/{{intervention}}.log",
+        PATHS.log("measure_guard", "guard"),
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -138,11 +140,11 @@ rule measure_guard:
 
 rule summarise_ablation:
     input:
-        f"{OUT}/tables/ablation.parquet",
+        PATHS.output("tables", table="ablation"),
     output:
-        f"{OUT}/tables/ablation_summary.parquet",
+        PATHS.output("tables", table="ablation_summary"),
     log:
-        f"{OUT}/logs/summarise_ablation.log",
+        PATHS.log("summarise_ablation"),
     conda:
         "../envs/analysis.yaml"
     params:

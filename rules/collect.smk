@@ -3,11 +3,11 @@
 
 rule collect_table:
     input:
-        lambda wildcards: parts(wildcards.table),
+        lambda wildcards: PATHS.every(wildcards.table),
     output:
-        f"{OUT}/tables/{{table}}.parquet",
+        PATHS.output("tables"),
     log:
-        f"{OUT}/logs/collect_table/{{table}}.log",
+        PATHS.log("collect_table", "tables"),
     wildcard_constraints:
         table="rankings|ablation|guard",
     conda:

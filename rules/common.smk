@@ -26,6 +26,8 @@ from retrieval_heads.engine.extent import GUARD_TOKENS, plain_passes
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.guards import loaded_bytes
 from retrieval_heads.provenance import code_digest
+from retrieval_heads.study.needs import available
+from retrieval_heads.study.paths import Paths
 
 try:
     # As a module of another workflow, this one is given its config by that, and no file.
@@ -50,8 +52,7 @@ def end_jobs():
             process.terminate()
 
 
-OUT = f"{config['results']}/{config['study']}"
-MODELS = f"{config['results']}/models"
+PATHS = Paths(config)
 # Where analysis begins: answers to single prompts, or, in published results, counts of them.
 ABLATED = "ablation_summary" if config["published"] else "ablation"
 # How far rankings depend on the documents can be seen where scores of single prompts are known.
@@ -113,67 +114,15 @@ def intervention(key):
     return lambda wildcards: interventions(config)[wildcards.intervention][key]
 
 
-def shards(stage, model, length):
-    """The files of a stage for one model and context length: one for each shard of the documents."""
-    number = config["compute"]["shards"]
-    return expand(
-        f"{OUT}/{stage}/{model}/{length}/{{shard}}-of-{number}.parquet",
-        shard=range(1, number + 1),
-    )
-
-
-def parts(stage):
-    """All files of a stage, which has them for each model and context length.
-
-    Ablation has them for each intervention too; its guard for each model and intervention, all lengths together.
-    """
-    models, lengths = config["models"], config["prompts"]["context_lengths"]
-    if stage == "guard":
-        return expand(
-            f"{OUT}/guard/{{model}}/{{intervention}}.parquet",
-            model=models,
-            intervention=interventions(config),
-        )
-    if stage == "ablation":
-        return [
-            file
-            for model in models
-            for name in interventions(config)
-            for length in ablated_lengths(config, name)
-            for file in shards(stage, model, f"{length}/{name}")
-        ]
-    if stage == "scores":
-        return [
-            file for model in models for length in lengths for file in shards(stage, model, length)
-        ]
-    return expand(f"{OUT}/{stage}/{{model}}/{{length}}.parquet", model=models, length=lengths)
-
-
-def dimensions():
-    """The study's values of each dimension, and what else a figure or table may need to have something to show."""
-    lengths = config["prompts"]["context_lengths"]
-    return {
-        "model": list(config["models"]),
-        "method": list(config["methods"]),
-        "question": list(config["questions"]),
-        "context_length": lengths,
-        "category": sorted(set(CATEGORIES.values())),
-        "intervention": list(interventions(config)),
-        "ablated_length": lengths if config["published"] else ablated_lengths(config),
-        "documents": [] if config["published"] else ["train", "test"],
-        "split_halves": list(range(config["analysis"]["split_halves"])) if NOISE else [],
-        "import": list(config["imports"]),
-    }
-
-
 def states(wildcards, lengths):
     """The states of an intervention's replacement at some context lengths; none where it needs no fit."""
     mode = interventions(config)[wildcards.intervention]["mode"]
     if mode not in FITTED:
         return []
-    return expand(
-        rules.fit_replacement.output[0], model=wildcards.model, length=lengths, replacement=mode
-    )
+    return [
+        PATHS.output("replacements", model=wildcards.model, length=length, replacement=mode)
+        for length in lengths
+    ]
 
 
 def ablation_code(script):

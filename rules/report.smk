@@ -1,5 +1,5 @@
-FINDINGS = f"{OUT}/findings.html"
-SHOWN_TABLES = report_tables(dimensions())
+FINDINGS = PATHS.output("findings")
+SHOWN_TABLES = report_tables(available(config))
 
 TOLD = [
     "rankings",
@@ -22,10 +22,10 @@ TOLD = [
 rule write_findings:
     input:
         tables=expand(
-            f"{OUT}/tables/{{table}}.parquet",
+            PATHS.output("tables"),
             table=TOLD,
         ),
-        figures=expand(f"{OUT}/figures/{{figure}}.svg", figure=FIGURES),
+        figures=expand(PATHS.output("figures"), figure=FIGURES),
         # Relative, so that a project that is moved elsewhere stays as done as it is.
         templates=sorted(map(os.path.relpath, Path(workflow.basedir, "report").rglob("*.*"))),
     output:
@@ -36,15 +36,15 @@ rule write_findings:
             labels={"page": "All findings"},
         ),
         map=report(
-            f"{OUT}/pages/head_map.html",
+            PATHS.output("pages", page="head_map"),
             caption="../report/captions/head_map.rst",
             category="Findings",
             labels={"page": "Map of all heads"},
         ),
-        markdown=f"{OUT}/FINDINGS.md",
+        markdown=PATHS.output("markdown"),
         tables=[
             report(
-                f"{OUT}/pages/{name}.html",
+                PATHS.output("pages", page=name),
                 caption=f"../report/captions/{name}.rst",
                 category="Tables",
                 labels={"table": title},
@@ -52,7 +52,7 @@ rule write_findings:
             for name, title in SHOWN_TABLES.items()
         ],
     log:
-        f"{OUT}/logs/write_findings.log",
+        PATHS.log("write_findings"),
     group:
         "analysis"
     conda:

@@ -62,17 +62,23 @@ def make_study(
         "documents": {"source": "generator", "train": 12, "test": 10},
         "methods": {method: {} for method in methods},
         "questions": {question: QUESTIONS[question] for question in questions},
-        "prompts": {"context_lengths": list(lengths)},
+        "prompts": {"context_lengths": list(lengths), "depths": [0.5]},
         "ablation": {
             "levels": list(levels),
             "random_draws": {"matched": 2, "unmatched": 1},
             "headline": next(iter(interventions)),
             "interventions": {
-                name: {"levels": list(levels), "random_draws": {"matched": 2, "unmatched": 1}, **how}
+                name: {
+                    "context_lengths": None,
+                    "levels": list(levels),
+                    "random_draws": {"matched": 2, "unmatched": 1},
+                    **how,
+                }
                 for name, how in interventions.items()
             },
         },
         "analysis": {**ANALYSIS, "resamples": 200, **analysis},
+        "imports": {},
         "published": None,
     }
     return Study(config, {method: METHODS[method] for method in methods})

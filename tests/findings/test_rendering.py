@@ -30,6 +30,7 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import _layout
 from retrieval_heads.findings import claims, rendering, sections
 from retrieval_heads.plugins import describe_methods, report_tables
+from retrieval_heads.study.needs import available
 from retrieval_heads.study.wording import decimal, estimate, listed, p_value, percent, points
 from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
 
@@ -196,10 +197,7 @@ class TestDocuments:
                     assert {len(row) for row in block.rows} == {len(block.header)}, block.name
 
     def test_every_table_is_declared_for_the_workflows_own_report(self, built):
-        everything = dict.fromkeys(
-            ("model", "method", "question", "context_length", "category", "ablated_length", "documents",
-             "split_halves", "import", "intervention"), range(9),
-        )  # fmt: skip
+        everything = dict.fromkeys(available(STUDY.config), range(9))
         declared = report_tables(everything)
         assert set(rendering.table_names(built)) - {"figure_index"} <= set(declared)
         for name in declared:

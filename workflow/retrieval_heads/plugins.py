@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from retrieval_heads.errors import StudyError
+
 _ROOT = Path(__file__).parent
 
 
@@ -113,16 +115,31 @@ def report_tables(values: Mapping[str, Sized]) -> dict[str, str]:
 
     Parameters
     ----------
-    values : the study's values of each dimension.
+    values : from :func:`retrieval_heads.study.needs.available`.
     """
     found = {}
     for path in files("findings.sections").values():
         for name, table in declared(path).get("TABLES", {}).items():
-            if meets(table["needs"], values):
+            if meets(table["needs"], values, f"{path.name}: TABLES: {name}"):
                 found[name] = table["title"]
     return found
 
 
-def meets(needs: Mapping[str, int], values: Mapping[str, Sized]) -> bool:
-    """Whether a study has as many values of each dimension as something needs to show anything."""
-    return all(len(values[dimension]) >= count for dimension, count in needs.items())
+def meets(needs: Mapping[str, int], values: Mapping[str, Sized], where: str) -> bool:
+    """Whether a study has as many values of each dimension as something needs to show anything.
+
+    Parameters
+    ----------
+    needs : the least number of values of each dimension.
+    values : what the study has, from :func:`retrieval_heads.study.needs.available`.
+    where : what declares the needs, for the message.
+
+    Raises
+    ------
+    StudyError
+        when a name is none of those that studies have values of.
+    """
+    for name in needs:
+        if name not in values:
+            raise StudyError(f"{where}: {name} is nothing that studies have values of; known are {', '.join(values)}.")
+    return all(len(values[name]) >= count for name, count in needs.items())

@@ -143,7 +143,7 @@ def _drops(study: Study, units: pd.DataFrame) -> Iterator[dict]:
     levels = sorted(units.loc[units["source"] == "method", "k"].unique())
     for k in (None, *levels):
         for dimension in ("question", "category", "method", "model", "context_length"):
-            order = study.order(dimension, units.loc[units["source"] == "method", dimension])
+            order = study.in_config_order(dimension, units.loc[units["source"] == "method", dimension])
             values, unit, sizes = _blocks(units, dimension, order, levels if k is None else [k])
             if len(order) > 2 and values.shape[1] == len(order) and len(values) > 1:
                 yield _row(DROP, dimension, friedman(values[order].to_numpy()), unit, len(values), k=k) | sizes
@@ -160,7 +160,7 @@ def _against_random(study: Study, units: pd.DataFrame) -> Iterator[dict]:
     rows = units[units["source"] == "difference"]
     for (matching, k), group in rows.groupby(["matching", "k"]):
         for model, method in product(
-            (None, *study.order("model", group["model"])), study.order("method", group["method"])
+            (None, *study.in_config_order("model", group["model"])), study.in_config_order("method", group["method"])
         ):
             chosen = group[(group["method"] == method) & (True if model is None else group["model"] == model)]
             if len(chosen):
@@ -213,7 +213,7 @@ def _of_whole_rankings(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
             key = generator(study.seed, "specialists", name, method)
             result = exchange_test(values, count, "heads", key)
             yield _row(SPECIALISTS, "question", result, "ranking group", values.shape[1], grid=name, method=method)
-        models = study.order("model", group["model"])
+        models = study.in_config_order("model", group["model"])
         for a, b in combinations(models, 2):
             values, _ = _exchangeable(ranks[ranks.index.get_level_values("model").isin([a, b])], "model")
             if len(values) == 2 and values.shape[1] > 1:
@@ -237,7 +237,7 @@ def _consensus(study: Study, heads: pd.DataFrame) -> Iterator[dict]:
 def _gaps(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
     """Does the first head of some methods stand further above the second than of others?"""
     values = score_gaps(rankings).pivot(index=CELL, columns="method", values="gap").dropna()
-    order = study.order("method", values.columns)
+    order = study.in_config_order("method", values.columns)
     if len(order) > 2 and len(values) > 1:
         yield _row(SCORE_GAP, "method", friedman(values[order].to_numpy()), "configuration", len(values))
     for a, b in combinations(order, 2):

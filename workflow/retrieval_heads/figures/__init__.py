@@ -58,9 +58,9 @@ def drawable(values: Mapping[str, Sized]) -> list[str]:
 
     Parameters
     ----------
-    values : the study's values of each dimension (model, method, question, context_length).
+    values : from :func:`retrieval_heads.study.needs.available`.
     """
-    return [name for name, figure in declarations().items() if meets(figure.needs, values)]
+    return [name for name, figure in declarations().items() if meets(figure.needs, values, f"{name}.py: NEEDS")]
 
 
 def note_in(file: Path) -> str | None:

@@ -40,7 +40,7 @@ def grids(table: pd.DataFrame, study: Study) -> list[Grid]:
     """The grids of the profiles table, in the order of the study's models."""
     names = head_profiles.of(table, "model").drop_duplicates("value").set_index("value")["grid"]
     models: dict[str, list[str]] = {}
-    for model in study.order("model", names.index):
+    for model in study.in_config_order("model", names.index):
         models.setdefault(names[model], []).append(study.label("model", model))
     return [
         Grid(name, layers, per_layer, ", ".join(labels))
@@ -56,7 +56,7 @@ def by_method(
     found = grids(table, study)
     for grid in found:
         rows = head_profiles.of(table, dimension, grid=grid.name)
-        for method in study.order("method", rows["method"]):
+        for method in study.in_config_order("method", rows["method"]):
             label = study.label("method", method) + (f" ({grid.models})" if len(found) > 1 else "")
             yield grid, method, label, rows[rows["method"] == method]
 

@@ -40,7 +40,7 @@ def by_grid(study: Study, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     ends = [("model", rows[named]), *((end, rows[~named]) for end in ("a", "b") if not named.all())]
     grid = {model: name for end, part in ends for model, name in zip(part[end], part["grid"], strict=True)}
     models: dict[str, list[str]] = {}
-    for model in study.order("model", grid):
+    for model in study.in_config_order("model", grid):
         models.setdefault(grid[model], []).append(study.label("model", model))
     return [(", ".join(names) if len(models) > 1 else "", rows[rows["grid"] == one]) for one, names in models.items()]
 
@@ -53,7 +53,7 @@ def of_models(name: str, models: str) -> str:
 def values_of(study: Study, dimension: str, pairs: pd.DataFrame) -> list:
     """The values that pairs are made of, in the study's order."""
     found = {*pairs["a"], *pairs["b"]}
-    return study.order(dimension, map(int, found) if dimension == "context_length" else found)
+    return study.in_config_order(dimension, map(int, found) if dimension == "context_length" else found)
 
 
 def by_pair(study: Study, dimension: str, pairs: pd.DataFrame) -> Iterator[tuple[object, object, pd.DataFrame]]:

@@ -25,7 +25,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _layout.note(
             "No two methods ranked the heads of the same model for the same question and context length."
         )
-    models, grids = study.order("model", overlap["model"]), _overlap.by_grid(study, overlap)
+    models, grids = study.in_config_order("model", overlap["model"]), _overlap.by_grid(study, overlap)
     apart = len(models) > 1 and len(grids) == 1
     titles = [study.label("model", model) for model in models] if apart else ["Single rankings: mean and range"]
     methods = _overlap.values_of(study, "method", overlap)

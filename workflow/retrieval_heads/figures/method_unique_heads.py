@@ -33,7 +33,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             for method, heads in rows[rows["top_share"] > 0].groupby("method")
         }
         if len(sets) > 1:
-            panels.append((grid, {method: sets[method] for method in study.order("method", sets)}))
+            panels.append((grid, {method: sets[method] for method in study.in_config_order("method", sets)}))
     if not panels:
         return _layout.note("No two methods have ranked the heads of one model, so there are none to share.")
     height = 0.55 * max(len(sets) for _, sets in panels) + 0.3

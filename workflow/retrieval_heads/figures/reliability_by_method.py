@@ -28,7 +28,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _layout.note("No configuration has scores in both halves of the documents.")
     grids = _overlap.by_grid(study, reliability.assign(grid=grid_names(reliability, tables["rankings"])))
     rows = {}
-    for method in study.order("method", reliability["method"]):
+    for method in study.in_config_order("method", reliability["method"]):
         for models, of_grid in grids:
             if len(halves := of_grid[of_grid["method"] == method]):
                 name = _style.wrap(_overlap.of_models(study.label("method", method), models), 20)

@@ -29,7 +29,7 @@ def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
     significant digits) of head ``layer × heads per layer + head``, None where the ranking does not list it.
     """
     grid = grids(rankings)
-    orders = {name: study.order(name, rankings[name]) for name in DIMENSIONS}
+    orders = {name: study.in_config_order(name, rankings[name]) for name in DIMENSIONS}
     found = []
     groups = dict(list(rankings.groupby(list(DIMENSIONS))))
     places = [{value: place for place, value in enumerate(orders[name])} for name in DIMENSIONS]

@@ -5,7 +5,7 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -68,12 +68,12 @@ def complete(config: dict) -> dict:
     return config
 
 
-def interventions(config: dict) -> dict[str, dict]:
+def interventions(config: Mapping) -> dict[str, dict]:
     """The interventions of a complete config, each with all that holds for it; none where results are published."""
     return {} if config["published"] else config["ablation"]["interventions"]
 
 
-def ablated_lengths(config: dict, name: str | None = None) -> list[int]:
+def ablated_lengths(config: Mapping, name: str | None = None) -> list[int]:
     """The context lengths at which heads are ablated, by one intervention or by any."""
     chosen = interventions(config) if name is None else {name: interventions(config)[name]}
     every = config["prompts"]["context_lengths"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from retrieval_heads.study.dimensions import CELL, DIMENSION
 from retrieval_heads.study.study import Study
 
 
@@ -66,14 +67,12 @@ def of_same_layers(matched: float) -> str:
     return f" ({percent(matched)} of them of the same layers, the rest of the nearest)"
 
 
-def place(study: Study, row: Mapping) -> str:
-    """Where a row belongs: Year of incorporation at 4,096 tokens in Llama-3-8B. What is pooled is left out."""
-    words = [
-        f"{before}{study.label(name, row[name])}"
-        for before, name in (("", "question"), ("at ", "context_length"), ("in ", "model"))
-        if pd.notna(row[name])
-    ]
-    return " ".join(words)
+def setting(study: Study, row: Mapping) -> str:
+    """Where a result belongs: Year of incorporation at 4,096 tokens in Llama-3-8B. What is pooled is left out."""
+    model, *others = CELL
+    return " ".join(
+        DIMENSION[name].phrase.format(study.label(name, row[name])) for name in (*others, model) if pd.notna(row[name])
+    )
 
 
 def estimate(row: Mapping, name: str, unit: str = "%") -> str:

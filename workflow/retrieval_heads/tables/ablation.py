@@ -1,24 +1,21 @@
 """The ablation table: what a model answers with a head set ablated."""
 
+from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import (
     ANSWERED,
     HEAD_SET,
     HEAD_SET_KEY,
     HEAD_SET_NULLABLE,
-    INTEGER,
     INTERVENTION,
-    NUMBER,
     TEXT,
+    dimensions,
 )
 
 ABLATION = Table(
     "ablation",
     (
-        ("model", TEXT),
-        ("question", TEXT),
-        ("context_length", INTEGER),
-        ("depth", NUMBER),
+        *dimensions(PROMPT),
         ("prompt_id", TEXT),
         ("doc_id", TEXT),
         *HEAD_SET,

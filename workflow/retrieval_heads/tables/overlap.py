@@ -1,5 +1,6 @@
 """The overlap table: how far two rankings agree."""
 
+from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import AGREEMENT, AGREEMENT_NULLABLE, INTEGER, RANKING, TEXT
 
@@ -16,7 +17,7 @@ OVERLAP = Table(
         ("size_b", INTEGER),
         *AGREEMENT,
     ),
-    key=("dimension", "a", "b", "model", "method", "question", "context_length"),
+    key=("dimension", "a", "b", *DIMENSIONS),
     # The dimension along which a pair differs has no single value.
-    nullable=frozenset({"model", "method", "question", "context_length"}) | AGREEMENT_NULLABLE,
+    nullable=frozenset(DIMENSIONS) | AGREEMENT_NULLABLE,
 )

@@ -1,13 +1,13 @@
 """The profiles table: where each head stands over many rankings."""
 
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, NUMBER, TEXT
+from retrieval_heads.tables.columns import INTEGER, NUMBER, TEXT, dimensions
 
 PROFILES = Table(
     "profiles",
     (
         ("grid", TEXT),
-        ("method", TEXT),
+        *dimensions(["method"]),
         ("dimension", TEXT),
         ("value", TEXT),
         ("layer", INTEGER),

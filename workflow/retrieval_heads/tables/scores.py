@@ -1,15 +1,12 @@
 """The scores table: what each method gives each head for each prompt."""
 
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, NUMBER, TEXT
+from retrieval_heads.tables.columns import INTEGER, NUMBER, RANKING, TEXT
 
 SCORES = Table(
     "scores",
     (
-        ("model", TEXT),
-        ("method", TEXT),
-        ("question", TEXT),
-        ("context_length", INTEGER),
+        *RANKING,
         ("prompt_id", TEXT),
         ("layer", INTEGER),
         ("head", INTEGER),

@@ -1,7 +1,16 @@
 """The tests table: named tests with their effect sizes."""
 
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, INTERVENTION, INTERVENTION_COLUMNS, NUMBER, P_VALUES, TEXT, estimate
+from retrieval_heads.tables.columns import (
+    INTEGER,
+    INTERVENTION,
+    INTERVENTION_COLUMNS,
+    NUMBER,
+    P_VALUES,
+    TEXT,
+    dimensions,
+    estimate,
+)
 
 # What a test is about: the values of `subject`.
 DROP = "drop of accuracy"
@@ -25,7 +34,7 @@ TESTS = Table(
         ("grid", TEXT),
         ("a", TEXT),
         ("b", TEXT),
-        ("method", TEXT),
+        *dimensions(["method"]),
         ("k", INTEGER),
         ("size_least", INTEGER),
         ("size_most", INTEGER),

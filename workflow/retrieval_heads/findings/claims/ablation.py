@@ -23,8 +23,8 @@ from retrieval_heads.study.wording import (
     of_same_layers,
     p_value,
     percent,
-    place,
     points,
+    setting,
 )
 from retrieval_heads.tables.select import at, at_level, beside, strictest
 from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
@@ -39,7 +39,7 @@ def baseline_is_usable(tables: Tables, study: Study) -> list[Claim]:
     """Uncut, the model is right often enough for a cut to show."""
     found = []
     effects = at(tables["effects"], pooled=_POOLED)
-    for model in study.order("model", effects["model"]):
+    for model in study.in_config_order("model", effects["model"]):
         row = effects[effects["model"] == model].sort_values("prompts").iloc[-1]
         name = study.label("model", model)
         start = f"With no head cut, {name} answers {percent(row['baseline'])} of the test prompts correctly"
@@ -67,10 +67,10 @@ def every_question_is_answered(tables: Tables, study: Study) -> list[Claim]:
     unsure = cells[(cells["baseline_low"] < USABLE_BASELINE) & (cells["baseline_high"] >= USABLE_BASELINE)]
     statement = f"The uncut model answers at least {percent(USABLE_BASELINE)} of each question's prompts at each length"
     worst = cells.sort_values("baseline", kind="stable").iloc[0]
-    lowest = f"{percent(worst['baseline'])} ({interval(worst, 'baseline')}%) for {place(study, worst)}"
+    lowest = f"{percent(worst['baseline'])} ({interval(worst, 'baseline')}%) for {setting(study, worst)}"
     if len(weak):
         outcome = Outcome.CONTRADICTED
-        named = listed([f"{place(study, row)} ({percent(row['baseline'])})" for _, row in weak.head(4).iterrows()])
+        named = listed([f"{setting(study, row)} ({percent(row['baseline'])})" for _, row in weak.head(4).iterrows()])
         more = f", and {len(weak) - 4} more" if len(weak) > 4 else ""
         sentence = (
             f"In {len(weak)} of {count(len(cells), 'cell')} the uncut model is right less than half of the time, "
@@ -149,7 +149,7 @@ def _unseen(tables: Tables, effects: pd.DataFrame, **values: str) -> str:
 
 def _above_guessing(study: Study, row: pd.Series) -> str:
     return (
-        f"{place(study, row)} ({percent(row['baseline'])}, by guessing {percent(row['guess'])}; difference "
+        f"{setting(study, row)} ({percent(row['baseline'])}, by guessing {percent(row['guess'])}; difference "
         f"{change(row['headroom'])} points, {interval(row, 'headroom')})"
     )
 
@@ -162,8 +162,8 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
     effects = at_level(at(tables["effects"], pooled=_POOLED), level)
     controls = beside(tables["against_random"], effects)
     found = []
-    for model in study.order("model", tables["effects"]["model"]):
-        for method in study.order("method", tables["effects"]["method"]):
+    for model in study.in_config_order("model", tables["effects"]["model"]):
+        for method in study.in_config_order("method", tables["effects"]["method"]):
             name, where = study.label("method", method), study.label("model", model)
             statement = f"The top {level} heads of {name} matter more than random ones in {where}"
             top = effects[(effects["model"] == model) & (effects["method"] == method)]
@@ -250,7 +250,8 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, what:
     if len(means) < 2:
         return []
     statement = f"Cutting the top {level} heads costs more accuracy for some {what} than for others"
-    means = means.set_index("value").loc[[str(value) for value in study.order(dimension, _typed(dimension, means))]]
+    values = study.in_config_order(dimension, _typed(dimension, means))
+    means = means.set_index("value").loc[[str(value) for value in values]]
     total = unequal_totals(tables["rankings"]) if dimension == "model" else {}
     of = {model: f" (of its {number:,} heads)" for model, number in total.items()}
     numbers = listed(
@@ -313,7 +314,7 @@ def deeper_cuts_cost_more(tables: Tables, study: Study) -> list[Claim]:
 def _recovery(study: Study, row: pd.Series) -> str:
     return (
         f"{change(row['change'])} points ({interval(row, 'change')}) from {int(row['k_before'])} to {int(row['k'])} "
-        f"heads of {study.label('method', row['method'])} for {place(study, row)}"
+        f"heads of {study.label('method', row['method'])} for {setting(study, row)}"
     )
 
 

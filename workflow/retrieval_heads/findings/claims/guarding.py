@@ -14,8 +14,8 @@ from retrieval_heads.study.wording import (
     of_same_layers,
     p_value,
     percent,
-    place,
     points,
+    setting,
 )
 from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_at
 from retrieval_heads.tables.select import at, at_level, beside, strictest
@@ -30,8 +30,8 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
     prose = guard_at(tables["guard"])
     prose = prose[prose["k"] == level]
     found = []
-    for model in study.order("model", effects["model"]):
-        for method in study.order("method", effects["method"]):
+    for model in study.in_config_order("model", effects["model"]):
+        for method in study.in_config_order("method", effects["method"]):
             top = effects[(effects["model"] == model) & (effects["method"] == method)]
             sets = prose[(prose["model"] == model) & (prose["method"] == method)]
             own = sets[sets["source"] == "method"]
@@ -139,5 +139,5 @@ def _set(study: Study, row: pd.Series) -> str:
     random, first = (f"{number} drawn at random beside those of", f"the top {number} of")
     return (
         f"{random if row['source'] == 'random' else first} {study.label('method', row['method'])} for "
-        f"{place(study, row)} ({nats(row['change'])} nats per token)"
+        f"{setting(study, row)} ({nats(row['change'])} nats per token)"
     )

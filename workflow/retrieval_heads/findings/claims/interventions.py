@@ -40,7 +40,7 @@ def judged(rule: Rule, tables: Tables, study: Study) -> list[Claim]:
     """
     if rule not in (*_WHOLE_MODEL, *_AT_A_LEVEL, *_SIGNS):
         return rule(tables, study)
-    names = study.order("intervention", tables["effects"]["intervention"])
+    names = study.in_config_order("intervention", tables["effects"]["intervention"])
     if rule in _WHOLE_MODEL or len(names) < 2:
         return rule(of_intervention(tables, study.headline), study)
     if rule in _AT_A_LEVEL:

@@ -72,8 +72,8 @@ def imported_heads_are_top_heads(tables: Tables, study: Study) -> list[Claim]:
             rows,
             study,
         )
-        for name in study.order("import", found["import"])
-        for method in study.order("method", found.loc[found["import"] == name, "method"])
+        for name in study.in_config_order("import", found["import"])
+        for method in study.in_config_order("method", found.loc[found["import"] == name, "method"])
         if len(rows := found[(found["import"] == name) & (found["method"] == method)].dropna(subset="jaccard"))
     ]
 
@@ -109,7 +109,7 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
     """Two methods agree less than each agrees with itself on the other half of the documents."""
     found = []
     for names, pairs in _pairs(tables, "method").groupby(["a", "b"]):
-        a, b = study.order("method", names)
+        a, b = study.in_config_order("method", names)
         jaccard = listed([f"{rows['jaccard'].mean():.3f}{where}" for where, rows in _each_grid(pairs)])
         both = f"{study.label('method', a)} and {study.label('method', b)}"
         statement = f"{both} disagree beyond noise"
@@ -272,7 +272,7 @@ def questions_have_specialists(tables: Tables, study: Study) -> list[Claim]:
     """There are heads that matter to one question alone, more than chance would have it; a claim per method."""
     found = []
     by_question = head_profiles.of(tables["profiles"], "question")
-    for method in study.order("method", by_question["method"]):
+    for method in study.in_config_order("method", by_question["method"]):
         for where, group in _each_grid(by_question[by_question["method"] == method]):
             if group["value"].nunique() < 2:
                 continue
@@ -306,7 +306,7 @@ def models_rank_heads_differently(tables: Tables, study: Study) -> list[Claim]:
     found = []
     agreement = _pairs(tables, "model")
     tests = of_tests(tables, MODEL_RANKS)
-    for method in study.order("method", tests["method"]):
+    for method in study.in_config_order("method", tests["method"]):
         for _, row in tests[tests["method"] == method].iterrows():
             names = f"{study.label('model', row['a'])} and {study.label('model', row['b'])}"
             name = study.label("method", method)
@@ -337,9 +337,8 @@ def first_heads_stand_out_differently(tables: Tables, study: Study) -> list[Clai
     if tests.empty:
         return []
     gaps = score_gaps(tables["rankings"]).groupby("method")["gap"].mean()
-    numbers = listed(
-        [f"{study.label('method', method)} {percent(gaps[method])}" for method in study.order("method", gaps.index)]
-    )
+    methods = study.in_config_order("method", gaps.index)
+    numbers = listed([f"{study.label('method', method)} {percent(gaps[method])}" for method in methods])
     statement = "In some methods the first head stands further above the second than in others"
     start = f"The first head's score is above the second's by, on average, {numbers}"
     outcome, test = decide_all(tests, study)
@@ -359,7 +358,7 @@ def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
     found = []
     tests = of_tests(tables, LENGTH_BREAK)
     pairs = _pairs(tables, "context_length")
-    for method in study.order("method", tests["method"]):
+    for method in study.in_config_order("method", tests["method"]):
         rows = tests[(tests["method"] == method) & tests["a"].notna()]
         every = tests[(tests["method"] == method) & tests["a"].isna()]
         differ = every.empty or every.iloc[0]["p_holm"] < study.alpha
@@ -410,7 +409,7 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
     most = rankings.groupby(list(DIMENSIONS))["n_samples"].transform("max")
     top = top_heads(rankings, study.top_k)
     few = top[top["n_samples"] < most[top.index] / 2]
-    for method in study.order("method", rankings["method"]):
+    for method in study.in_config_order("method", rankings["method"]):
         name = study.label("method", method)
         ours, weak = top[top["method"] == method], few[few["method"] == method]
         if ours.empty:  # said by top_sets_are_told_apart
@@ -444,7 +443,7 @@ def top_sets_are_told_apart(tables: Tables, study: Study) -> list[Claim]:
     rankings, effects = tables["rankings"], tables["effects"]
     for model, grid in grids(rankings).items():
         levels = sorted({study.top_k_of(math.prod(grid)), *study.levels, *effects.loc[effects["model"] == model, "k"]})
-        for method in study.order("method", rankings.loc[rankings["model"] == model, "method"]):
+        for method in study.in_config_order("method", rankings.loc[rankings["model"] == model, "method"]):
             rows = rankings[(rankings["model"] == model) & (rankings["method"] == method)]
             last = rows.groupby(["question", "context_length"])["last"]
             sizes = pd.DataFrame({k: last.apply(lambda places, k=k: int((places <= k).sum())) for k in levels})

@@ -115,7 +115,7 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
     pooled = at_level(at(tables["effects"], pooled=["question", "context_length"]), level)
     share = beside(tables["against_random"], pooled).groupby(["method", "matching"])["matched"].mean()
     rows = []
-    for method in study.order("method", means["value"]):
+    for method in study.in_config_order("method", means["value"]):
         here = means[means["value"] == method]
         top = here[here["source"] == "method"].iloc[0]
         for kind in ("layer", "none"):

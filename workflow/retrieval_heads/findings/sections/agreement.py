@@ -6,8 +6,8 @@ import pandas as pd
 
 from retrieval_heads.analysis.overlap import summarise
 from retrieval_heads.findings.sections.blocks import Block, Paragraph, Section, TableBlock, Tables
-from retrieval_heads.findings.sections.parts import DIMENSION, PLURAL, findings, in_order, only_one, table
-from retrieval_heads.study.dimensions import DIMENSIONS
+from retrieval_heads.findings.sections.parts import findings, in_order, only_one, table
+from retrieval_heads.study.dimensions import DIMENSION, DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import decimal, percent
 
@@ -25,18 +25,18 @@ _MEASURES = ["Jaccard", "SD", "Lowest", "Highest", "Chance", "RBO", "RBO, chance
 def overlap(study: Study, tables: Tables) -> Section:
     """How much the top heads have in common along each dimension."""
     pairs = tables["overlap"]
-    alone = [PLURAL[dimension] for dimension in DIMENSIONS if not (pairs["dimension"] == dimension).any()]
+    alone = [DIMENSION[dimension].plural for dimension in DIMENSIONS if not (pairs["dimension"] == dimension).any()]
     blocks: list[Block] = [*findings("overlap", study, tables)]
     if alone:
         blocks.append(Paragraph(f"No two {' and no two '.join(alone)} can be compared, so these have no overlap."))
     by_dimension = [
-        [row["grid"], DIMENSION[row["dimension"]], *_measures(row)]
+        [row["grid"], DIMENSION[row["dimension"]].label, *_measures(row)]
         for _, row in summarise(pairs, ["grid", "dimension"]).iterrows()
     ]
     by_pair = [
         [
             row["grid"],
-            DIMENSION[row["dimension"]],
+            DIMENSION[row["dimension"]].label,
             *(study.label(row["dimension"], row[end]) for end in ("a", "b")),
             *_measures(row),
         ]
@@ -68,7 +68,7 @@ def agreement(study: Study, tables: Tables) -> Section:
 
 def imports(study: Study, tables: Tables) -> Section:
     """How far the methods agree with lists of heads from elsewhere; nothing where there are none."""
-    names = study.asked("import")
+    names = study.configured("import")
     if not names:
         return Section("imports")
     found, lines, without = tables["imports"], [], set(names)
@@ -98,7 +98,7 @@ def _method_pairs(study: Study, tables: Tables) -> list[TableBlock]:
     unions = tables["unions"][tables["unions"]["dimension"] == "method"]
     rows = []
     for _, union in unions.iterrows():
-        a, b = study.order("method", [union["a"], union["b"]])
+        a, b = study.in_config_order("method", [union["a"], union["b"]])
         mean = means.get((union["grid"], frozenset((a, b))))
         own = [""] * len(_MEASURES) if mean is None else _measures(mean)
         names = [union["grid"], study.label("method", a), study.label("method", b)]

@@ -36,7 +36,7 @@ def consensus(study: Study, tables: Tables) -> Section:
     if none:
         return Section("consensus", none)
     every, rows = head_profiles.of(tables["profiles"]), []
-    methods = study.order("method", every["method"])
+    methods = study.in_config_order("method", every["method"])
     for grid, group in every.groupby("grid"):
         by_head = group.set_index(["layer", "head", "method"]).sort_index()
         for head in head_profiles.consensus(group, study.consensus_k(heads_in(grid))).index:
@@ -104,7 +104,7 @@ def model_differences(study: Study, tables: Tables) -> Section:
     rows = []
     by_model = head_profiles.of(tables["profiles"], "model")
     for (grid, method), group in _grids_and_methods(study, by_model):
-        models = study.order("model", group["value"])
+        models = study.in_config_order("model", group["value"])
         for place, a in enumerate(models):
             for b in models[place + 1 :]:
                 found = head_profiles.differences(group, a, b, study.specialist_k(heads_in(grid)), _SHOWN)
@@ -134,7 +134,7 @@ def volatility(study: Study, tables: Tables) -> Section:
             continue
         swinging = head_profiles.volatile(group, _VOLATILE)
         stable = head_profiles.stable(group, study.top_k_of(heads_in(grid)), _VOLATILE)
-        lengths = study.order("context_length", [int(value) for value in by_length.index.unique("value")])
+        lengths = study.in_config_order("context_length", [int(value) for value in by_length.index.unique("value")])
         for kind, heads in (("most volatile", swinging), ("most stable top head", stable)):
             for _, row in heads.iterrows():
                 at = [(grid, method, row["layer"], row["head"], str(length)) for length in lengths]

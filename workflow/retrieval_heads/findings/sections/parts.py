@@ -9,27 +9,11 @@ from retrieval_heads.analysis.overlap import unequal_totals
 from retrieval_heads.findings.claims import about
 from retrieval_heads.findings.claims.outcome import of_tests
 from retrieval_heads.findings.sections.blocks import Block, Findings, Paragraph, TableBlock, Tables
+from retrieval_heads.study.dimensions import DIMENSION, described
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, estimate, hundredths, listed, p_cell, percent, sizes
 from retrieval_heads.tables.select import of_intervention
 from retrieval_heads.tables.tests import DROP
-
-DIMENSION = {
-    "model": "Model",
-    "method": "Method",
-    "question": "Question",
-    "category": "Category",
-    "context_length": "Context",
-}
-"""How a dimension heads a column."""
-
-PLURAL = {
-    "model": "models",
-    "method": "methods",
-    "question": "questions",
-    "category": "categories of questions",
-    "context_length": "context lengths",
-}
 
 MATCHING = {"layer": "matched by layer", "none": "of any layer"}
 """How random heads were drawn."""
@@ -70,10 +54,10 @@ def findings(key: str, study: Study, tables: Tables) -> list[Findings]:
 
 def only_one(study: Study, dimension: str, values: Iterable, what: str) -> list[Block]:
     """A line that says so if a dimension has fewer than two values, and so nothing to compare."""
-    order = study.order(dimension, values)
+    order = study.in_config_order(dimension, values)
     if len(order) > 1:
         return []
-    there = f"only {study.label(dimension, order[0])}" if order else f"no {PLURAL[dimension]}"
+    there = f"only {study.label(dimension, order[0])}" if order else f"no {described(dimension).plural}"
     return [Paragraph(f"There is {there} in these results, so {what}.")]
 
 
@@ -89,7 +73,8 @@ def table(name: str, title: str, header: list[str], rows: list[list[str]], numbe
     same = {
         i
         for i, column in enumerate(header)
-        if column in ("Model", "Context", "Grid") and len({row[i] for row in rows}) == 1
+        if column in (DIMENSION["model"].label, DIMENSION["context_length"].label, "Grid")
+        and len({row[i] for row in rows}) == 1
     }
     kept = [i for i in range(len(header)) if i not in same]
     numeric = frozenset(range(len(header) - numbers, len(header)))
@@ -105,7 +90,7 @@ def table(name: str, title: str, header: list[str], rows: list[list[str]], numbe
 
 def in_order(study: Study, frame: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:
     """Groups in the study's order of each dimension."""
-    places = {name: {value: i for i, value in enumerate(study.order(name, frame[name]))} for name in by}
+    places = {name: {value: i for i, value in enumerate(study.in_config_order(name, frame[name]))} for name in by}
     groups = {key: group for key, group in frame.groupby(by)}
     for key in sorted(groups, key=lambda key: [places[name][value] for name, value in zip(by, key, strict=True)]):
         yield key, groups[key]
@@ -152,7 +137,7 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
     """Mean drop of each value of a dimension at each level, and of random heads beside it."""
     rows, lines = mean_drops(study, tables, dimension), []
     levels = [*sorted(rows["k"].dropna().unique()), None]
-    for value in study.order(dimension, rows["value"]):
+    for value in study.in_config_order(dimension, rows["value"]):
         of_value = rows[rows["value"] == value]
         for source, matching, heads in (
             ("method", None, "top heads"),
@@ -171,7 +156,7 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
                         str(here["configurations"].max()),
                     ]
                 )
-    header = [DIMENSION[dimension], "Heads cut", *(f"{k} cut" for k in levels[:-1]), "All levels", "SD", "n"]
+    header = [described(dimension).label, "Heads cut", *(f"{k} cut" for k in levels[:-1]), "All levels", "SD", "n"]
     return table(name, title, header, lines, len(levels) + 2)
 
 
@@ -212,4 +197,4 @@ def leading_layers(layers: pd.Series, number: int) -> str:
 
 def sentence(study: Study, dimension: str, values: Iterable) -> str:
     """The values of a dimension in a sentence."""
-    return listed([study.label(dimension, value) for value in study.order(dimension, values)])
+    return listed([study.label(dimension, value) for value in study.in_config_order(dimension, values)])

@@ -57,7 +57,7 @@ def _shared(study: Study, tables: Tables) -> list[TableBlock]:
     category, rows = study.categories, []
     for _, union in unions[unions["dimension"].isin(["question", "category"])].iterrows():
         kind = union["dimension"]
-        a, b = study.order(kind, [union["a"], union["b"]])
+        a, b = study.in_config_order(kind, [union["a"], union["b"]])
         if kind == "category":
             relation = "between categories"
         else:
@@ -88,8 +88,8 @@ def _shared(study: Study, tables: Tables) -> list[TableBlock]:
 def _layers(study: Study, tables: Tables) -> list[TableBlock]:
     top = top_heads(tables["rankings"], study.top_k)
     rows = []
-    for model in study.order("model", top["model"]):
-        for question in study.order("question", top["question"]):
+    for model in study.in_config_order("model", top["model"]):
+        for question in study.in_config_order("question", top["question"]):
             here = top[(top["model"] == model) & (top["question"] == question)]
             if here.empty:  # all its top sets are
                 continue

@@ -28,17 +28,17 @@ def setup(study: Study, tables: Tables) -> Section:
     models = [
         [study.label("model", model), _source(study, model), f"{layers} × {heads} = {layers * heads:,}",
          str(study.top_k_of(layers * heads))]
-        for model in study.order("model", grid)
+        for model in study.in_config_order("model", grid)
         for layers, heads in [grid[model]]
     ]  # fmt: skip
     methods = [
         [study.label("method", method), about.get("definition", ""), about.get("paper", "")]
-        for method in study.order("method", tables["rankings"]["method"])
+        for method in study.in_config_order("method", tables["rankings"]["method"])
         for about in [study.methods.get(method, {})]
     ]
     questions = [
         [study.label("question", question), about.get("text", ""), about.get("type", ""), about.get("category", "")]
-        for question in study.order("question", tables["rankings"]["question"])
+        for question in study.in_config_order("question", tables["rankings"]["question"])
         for about in [config["questions"].get(question, {})]
     ]
     settings = [[name, value] for name, value in _settings(study, tables) if value]
@@ -89,7 +89,7 @@ def _dataset_counts(study: Study, counts: pd.DataFrame) -> list[TableBlock]:
 
 def _baseline(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
     cells = at(effects)
-    lengths = study.order("context_length", cells["context_length"])
+    lengths = study.in_config_order("context_length", cells["context_length"])
     rows = []
     for (model, question), group in in_order(study, cells, ["model", "question"]):
         by_length = group.drop_duplicates("context_length").set_index("context_length")
@@ -132,7 +132,9 @@ def _precision(study: Study) -> str:
     """In which dtype models ran, and on which device; each by its name where they differ."""
     ran = {model: f"{run['dtype']} on {run['device']}" for model, run in study.made_with.items()}
     if len(set(ran.values())) > 1:
-        return "; ".join(f"{study.label('model', model)}: {ran[model]}" for model in study.order("model", ran))
+        return "; ".join(
+            f"{study.label('model', model)}: {ran[model]}" for model in study.in_config_order("model", ran)
+        )
     return next(iter(ran.values()), "")
 
 
