@@ -48,7 +48,8 @@ from retrieval_heads.methods._scoring import score_groups, score_split
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
 from retrieval_heads.reading import read_yaml
-from retrieval_heads.study.config import complete, interventions
+from retrieval_heads.study.config import complete
+from retrieval_heads.study.interventions import interventions
 
 RESULTS = Path(__file__).parent / "results.parquet"
 PAGE = Path("docs/speed.md")
@@ -128,7 +129,7 @@ class Setup:
         """Of the default study's rankings at 512 tokens, with controls of both kinds."""
         train = self.prompts(PLAIN_TOKENS, "train")
         scores, _ = score_split(self.runner, train, self.methods, self.answer_types)
-        return choose_head_sets(rank_heads(scores), LEVELS, DRAWS, self.config["seed"])
+        return choose_head_sets(rank_heads([scores]), LEVELS, DRAWS, self.config["seed"])
 
 
 @cache
@@ -196,10 +197,10 @@ def eager(setup: Setup) -> Iterator[Measured]:
     yield Measured("eager", "eager passes / scoring, 2,048 tokens", slow / ours, "×", "≥ 100", detail)
 
     group = setup.group(1024)
-    parts, _ = score_groups(setup.runner, [group], setup.methods, setup.answer_types)
-    scores = pd.concat(parts)
+    rows, _ = score_groups(setup.runner, [group], setup.methods, setup.answer_types)
+    scores = pd.DataFrame(rows)
     worst = EagerScoring(setup.model(), setup.tokenizer).largest_difference(scores, group, **setup.answering)
-    detail = f"{len(scores):,} scores"
+    detail = f"{scores['scores'].map(len).sum():,} scores"
     yield Measured("eager", "largest difference of a score, float32, 1,024 tokens", worst, "", "≤ 1e-4", detail)
 
 

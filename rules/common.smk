@@ -10,12 +10,12 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 from retrieval_heads import plugins
-from retrieval_heads.study.config import (
+from retrieval_heads.study.checks import require_one_file
+from retrieval_heads.study.config import complete
+from retrieval_heads.study.interventions import (
     ablated_lengths,
-    complete,
-    head_sets,
+    count_head_sets,
     interventions,
-    require_one_file,
     unablated_documents,
 )
 from retrieval_heads.study.scopes import SCOPES
@@ -63,7 +63,7 @@ GUARD = [] if config["published"] else ["guard"]
 FITTED = [
     name
     for name, file in plugins.files("ablation.replacements").items()
-    if plugins.declared(file).get("needs_fit")
+    if plugins.constants(file).get("needs_fit")
 ]
 ANSWER_TYPES = {key: question["type"] for key, question in config["questions"].items()}
 CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
@@ -201,7 +201,7 @@ def model_mem_mb(wildcards, input, attempt):
 def guard_runtime(wildcards, input, attempt):
     """Minutes for the guard: half an hour, and what a short text takes under each set of each question and length."""
     name = wildcards.intervention
-    sets = head_sets(config, name) * len(config["questions"])
+    sets = count_head_sets(config, name) * len(config["questions"])
     sets *= len(ablated_lengths(config, name))
     work = sets * GUARD_TOKENS / 1000 * weights_mb(input.model) / 1000
     return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
@@ -227,7 +227,7 @@ def model_runtime(stage):
             # Where the context is read by the whole model, a head set runs through the suffix alone.
             shared = not SCOPES[one["scope"]].in_context
             share = config["prompts"]["suffix_budget"] / int(wildcards.length) if shared else 1
-            contexts += share * head_sets(config, name) * len(config["questions"])
+            contexts += share * count_head_sets(config, name) * len(config["questions"])
         if stage == "unablated":
             documents = unablated_documents(config, int(wildcards.length))[0] or given
             contexts = 2  # with the document and without

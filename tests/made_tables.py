@@ -1,16 +1,19 @@
 """Made-up tables with a known shape, for tests of what comes after ablation."""
 
+import tracemalloc
 from functools import cache
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
 from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, overlap
 from retrieval_heads.analysis.rankings import placed
-from retrieval_heads.study.config import schema
+from retrieval_heads.study.forms import schema
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.guard import GUARD
+from retrieval_heads.tables.scores import SCORES, score_row
 
 ANALYSIS = {key: rule["default"] for key, rule in schema()["properties"]["analysis"]["properties"].items()}
 METHODS = {
@@ -248,3 +251,30 @@ def small_tables():
 def _configurations(study):
     config = study.config
     return product(config["models"], study.methods, config["questions"], config["prompts"]["context_lengths"])
+
+
+def make_scores(by_prompt, method="wu24", **cell):
+    """The scores table of one method and question, from prompt_id → scores of shape (layers, heads)."""
+    cell = {"model": "small", "question": "hq_state", "context_length": 512} | cell
+    rows = [
+        score_row(SimpleNamespace(**cell, prompt_id=prompt), method, np.asarray(scores, float))
+        for prompt, scores in by_prompt.items()
+    ]
+    return pd.DataFrame(rows, columns=SCORES.columns)
+
+
+def peak_of(work, parts, size=50, shape=(8, 32)):
+    """Peak memory in bytes of work on a scores table in so many parts, which are made as they are asked for."""
+
+    class Parts:
+        def __iter__(self):
+            for part in range(parts):
+                prompts = [f"d{number:05d}/hq_state/512/0.5" for number in range(part * size, (part + 1) * size)]
+                yield make_scores({prompt: np.full(shape, 0.5) for prompt in prompts})
+
+    tracemalloc.start()
+    try:
+        work(Parts())
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -182,23 +182,23 @@ PROMPTS = [random_ids(count, seed=count) for count in (40, 33, 7)]
 @pytest.mark.parametrize("architecture", MODELS)
 def test_a_forward_pass_is_that_of_zeroed_weights(architecture):
     model = MODELS[architecture]()
-    cut, ids = without_heads(model, HEADS), [random_ids(40, seed=1), random_ids(40, seed=2)]
-    expected, whole = logits(cut, ids), logits(model, ids)
+    without, ids = without_heads(model, HEADS), [random_ids(40, seed=1), random_ids(40, seed=2)]
+    expected, whole = logits(without, ids), logits(model, ids)
     with ablated(model, HEADS):
         assert logits(model, ids).sub(expected).abs().max() < 1e-4
         assert logits(model, ids, use_cache=False).sub(expected).abs().max() < 1e-4
-    assert expected.sub(whole).abs().max() > 0.1, "the cut makes no difference, so the test shows nothing"
+    assert expected.sub(whole).abs().max() > 0.1, "the ablation makes no difference, so the test shows nothing"
 
 
 @pytest.mark.parametrize("architecture", MODELS)
 def test_generation_is_that_of_zeroed_weights(architecture):
     model = MODELS[architecture]()
-    cut = without_heads(model, HEADS)
-    alone = [generate(cut, prompt, 6) for prompt in PROMPTS]
+    without = without_heads(model, HEADS)
+    alone = [generate(without, prompt, 6) for prompt in PROMPTS]
     with ablated(model, HEADS):
         assert [generate(model, prompt, 6) for prompt in PROMPTS] == alone
         together = generate_batch(model, PROMPTS)
-    assert together == generate_batch(cut, PROMPTS) == alone
+    assert together == generate_batch(without, PROMPTS) == alone
     assert alone != [generate(model, prompt, 6) for prompt in PROMPTS]
 
 
@@ -218,11 +218,11 @@ def test_uniform_attention_is_the_mean_of_what_a_head_can_see(architecture):
 
 def test_gradients_are_those_of_zeroed_weights():
     model, ids = llama(), torch.tensor([PROMPTS[0]])
-    cut = without_heads(model, HEADS)
+    without = without_heads(model, HEADS)
     with ablated(model, HEADS):
         model(ids, labels=ids).loss.backward()
-    cut(ids, labels=ids).loss.backward()
-    found, expected = (each.model.embed_tokens.weight.grad for each in (model, cut))
+    without(ids, labels=ids).loss.backward()
+    found, expected = (each.model.embed_tokens.weight.grad for each in (model, without))
     assert found.sub(expected).abs().max() < 1e-4 * expected.abs().max()
 
 

@@ -17,11 +17,12 @@ from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, 
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.statistics import holm
+from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.overlap import OVERLAP
 from retrieval_heads.tables.rankings import RANKINGS
 from retrieval_heads.tables.tests import AGAINST_RANDOM, CONSENSUS, DROP, MODEL_RANKS, SPECIALISTS, TESTS
 
-KEY = ["subject", "dimension", "grid", "a", "b", "method", "k"]
+KEY = ["subject", "dimension", "layers", "heads", "a", "b", "method", "k"]
 
 
 def run(study, rankings, results, reliability=None):
@@ -295,10 +296,10 @@ class TestWholeRankings:
         rankings = with_tastes(apart, 6.0)
         row = one(self.found(apart, rankings), SPECIALISTS, method="wu24")
         assert row["p"] == pytest.approx(1 / 1000) and row["effect_size"] > 5
-        assert row["units"] == 6 and row["grid"] == "6 × 4"
+        assert row["units"] == 6 and Grid.of(row) == (6, 4)
         # It counts what the profiles show.
         found = head_profiles.specialists(
-            head_profiles.of(head_profiles.profile_heads(rankings, 6), "question", method="wu24"), k=6, beyond=9
+            head_profiles.select(head_profiles.profile_heads(rankings, 6), "question", method="wu24"), k=6, beyond=9
         )
         assert row["statistic"] == len(found) > 10
         assert {(layer, row["question"]) for (layer, _), row in found.iterrows()} == set(
@@ -313,7 +314,7 @@ class TestWholeRankings:
         rankings = with_tastes(apart, 3.0)
         partial = rankings[rankings["rank"] <= 12 + 2 * (rankings["context_length"] % 2)]
         row = one(self.found(apart, partial), SPECIALISTS)
-        by_question = head_profiles.of(head_profiles.profile_heads(partial, 6), "question")
+        by_question = head_profiles.select(head_profiles.profile_heads(partial, 6), "question")
         assert row["statistic"] == len(head_profiles.specialists(by_question, k=6, beyond=9))
 
     def test_models_that_rank_alike_and_not(self, apart):
@@ -412,7 +413,7 @@ class TestOverlaps:
         same = placed(random.assign(score=-(random["layer"] * 4.0 + random["head"])))
         row = one(run(study, same, make_ablation(study, 2)), CONSENSUS)
         # Three heads have a mean rank below 4 under all three methods; by chance 24 (3 / 24)³.
-        assert (row["statistic"], row["grid"], row["units"]) == (3, "6 × 4", 24)
+        assert (row["statistic"], Grid.of(row), row["units"]) == (3, (6, 4), 24)
         # Two further sets of 3 must be just these.
         assert row["p"] == pytest.approx(1 / comb(24, 3) ** 2)
         assert row["effect_size"] == pytest.approx(3 - 24 * (3 / 24) ** 3)
@@ -532,7 +533,7 @@ def test_models_of_other_grids_are_tested_apart():
     )
     tests = run(study, rankings, make_ablation(study, 3))
     for subject in (SPECIALISTS, CONSENSUS):
-        assert set(of(tests, subject)["grid"]) == {"6 × 4", "3 × 8"}
+        assert set(of(tests, subject).groupby(["layers", "heads"]).groups) == {(6, 4), (3, 8)}
     assert of(tests, MODEL_RANKS).empty
     assert not tests.duplicated(KEY).any()
 

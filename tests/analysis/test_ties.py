@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_tables import analyse, make_ablation, make_counts, make_study
+from made_tables import analyse, make_ablation, make_counts, make_scores, make_study
 from retrieval_heads.ablation.head_sets import choose_head_sets
 from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, overlap
 from retrieval_heads.analysis.coverage import leading_heads
@@ -348,11 +348,12 @@ ABOUT_RANKINGS = (
 
 def halves(study, score):
     """Agreement of halves of six documents in which every head has the same score."""
-    grid = pd.MultiIndex.from_product([range(LAYERS), range(HEADS)], names=["layer", "head"]).to_frame(index=False)
     made = made_rankings(study, lambda heads: np.full(heads, score))[CONFIGURATION].drop_duplicates()
-    made = made[made["model"] == "a"].merge(pd.DataFrame({"prompt_id": [f"p{n}" for n in range(6)]}), how="cross")
     documents = pd.Series({f"p{n}": f"doc{n}" for n in range(6)})
-    return split_half(made.merge(grid, how="cross").assign(score=score), documents, 3, 0)
+    equal = dict.fromkeys(documents.index, np.full((LAYERS, HEADS), score))
+    return split_half(
+        [make_scores(equal, **of) for of in made[made["model"] == "a"].to_dict("records")], documents, 3, 0
+    )
 
 
 class TestEqualScores:
@@ -382,7 +383,7 @@ class TestEqualScores:
         # Nothing is in a top set, and no head is named for any reason.
         assert overlap.top_heads(rankings).empty and leading_heads(rankings).empty and found["unions"].empty
         assert found["profiles"]["top_share"].eq(0).all() and found["profiles"]["sd_rank"].eq(0).all()
-        rows = head_profiles.of(found["profiles"], method="wu24")
+        rows = head_profiles.select(found["profiles"], method="wu24")
         for chosen in (
             head_profiles.universal(rows, 10),
             head_profiles.leading(rows, 10),
@@ -455,16 +456,16 @@ def whole_analysis(rankings, sets, originals, list_file):
     found = analyse(SMALL, rankings, ablation_of(sets, originals))
     found |= {"imports": compare(rankings, {"theirs": {"model": "a", "file": list_file}}, SMALL.top_k)}
     found |= {"leading_heads": leading_heads(rankings, SMALL.top_k), "top_heads": overlap.top_heads(rankings, 4)}
-    every = head_profiles.of(found["profiles"])
+    every = head_profiles.select(found["profiles"])
     for method, rows in every.groupby("method"):
-        of_questions = head_profiles.of(found["profiles"], "question", method=method)
+        of_questions = head_profiles.select(found["profiles"], "question", method=method)
         found |= {
             f"universal {method}": head_profiles.universal(rows, 5),
             f"volatile {method}": head_profiles.volatile(rows, 5),
             f"stable {method}": head_profiles.stable(rows, 8, 3),
             f"specialists {method}": head_profiles.specialists(of_questions, 8, 10).reset_index(),
             f"differences {method}": head_profiles.differences(
-                head_profiles.of(found["profiles"], "model", method=method), "a", "b", 10, 5
+                head_profiles.select(found["profiles"], "model", method=method), "a", "b", 10, 5
             ).reset_index(),
         }
     return found | {"consensus": head_profiles.consensus(every, 12).reset_index()}

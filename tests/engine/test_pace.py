@@ -13,7 +13,8 @@ import yaml
 from retrieval_heads.engine import pace
 from retrieval_heads.engine.extent import plain_passes
 from retrieval_heads.engine.pace import PLAIN_TOKENS, log_expected_time, passes_over
-from retrieval_heads.study.config import complete, head_sets
+from retrieval_heads.study.config import complete
+from retrieval_heads.study.interventions import count_head_sets
 from tiny_models import MODELS, random_ids
 
 TINY = yaml.safe_load((Path(__file__).parents[2] / "config" / "tiny.yaml").read_text())
@@ -52,7 +53,7 @@ def test_work_grows_with_what_a_study_asks_for():
 
 def test_every_part_of_a_study_is_counted():
     alone = {"ablation__levels": [3], "prompts__context_lengths": [512], "documents__missing_rate": 0}
-    sets = head_sets(complete(TINY | {"ablation": TINY["ablation"] | {"levels": [3]}}), "zero_all")
+    sets = count_head_sets(complete(TINY | {"ablation": TINY["ablation"] | {"levels": [3]}}), "zero_all")
     scoring, guessing = 3 * (1 + pace.SUFFIX_WORTH / 512), 3 * (1 + pace.SUFFIX_WORTH / 512)
     unablated = 2 * guessing  # behind the document, and behind its haystack alone
     ablation, guard = 3 * 2 * (sets - 1) * 0.70, 2 * sets * passes_over(257) * 0.70

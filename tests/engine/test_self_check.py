@@ -245,7 +245,7 @@ def test_the_model_is_afterwards_as_it_was(name):
         (partial(long_rope, 128), 120, 129, r"Phi3ForCausalLM: its rotary embedding \(longrope\) changes beyond 128"),
         (partial(long_rope, 128), 128, 129, r"or so long that their contexts have more than 128 tokens\.$"),
         (partial(long_rope, 128), 129, 900, None),
-        (partial(long_rope, 20), 120, 900, None),  # within the trial itself
+        (partial(long_rope, 20), 120, 900, None),  # within the check itself
         (partial(long_rope, 128, "phimoe", **TWO_EXPERTS), 100, 129, "PhimoeForCausalLM: its rotary embedding"),
         (partial(dynamic, 128), 100, 128, None),
         (partial(dynamic, 128), 100, 129, r"LlamaForCausalLM: .* \(dynamic\) .* have at most 128 tokens together\.$"),

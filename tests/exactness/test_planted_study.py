@@ -63,7 +63,7 @@ def study():
     methods = make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}})
     runner = Runner(planted.model, planted.tokenizer, BUDGET, Decoding(**GENERATION))
     scores, generations = score_split(runner, usable(prompts, "train", "here"), methods, types)
-    rankings = rank_heads(scores)
+    rankings = rank_heads([scores])
     sets = choose_head_sets(rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"])
     tests, intervention = usable(prompts, "test", "here"), Intervention("zero_all", "zero", "all")
     ablated = ablate_split(runner, tests, sets, intervention, types)

@@ -24,7 +24,6 @@ from retrieval_heads.findings.claims import Outcome, ranking
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.config import complete
 from retrieval_heads.tables.imports import IMPORTS
-from retrieval_heads.tables.scores import SCORES
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "llama3_8b"
@@ -276,7 +275,7 @@ def test_published_rankings_come_back_through_their_export(tmp_path):
     rankings, _ = published.convert(complete(config))
     model, method, question, length = rankings[["model", "method", "question", "context_length"]].iloc[0]
     here = rankings[(rankings["model"] == model) & (rankings["context_length"] == length)]
-    export_rankings(here, pd.DataFrame(columns=SCORES.columns), tmp_path / "out")
+    export_rankings(here, [], tmp_path / "out")
     mine = {"mine": {"model": model, "file": str(tmp_path / "out" / method / f"{question}.json")}}
     found = compare(rankings, mine).set_index(["model", "method", "question", "context_length"])
     same = found.loc[(model, method, question, length)]

@@ -157,7 +157,7 @@ def test_all_figures_of_the_reference_study_are_there_and_drawn_where_all_is_com
 
 
 def test_every_figure_stands_in_a_section_and_reads_tables_that_exist():
-    known = set(tables.every())
+    known = set(tables.all_tables())
     known |= {"rankings", "guard"}
     for figure in figures.declarations().values():
         assert figure.section in TITLES and set(figure.tables) <= known

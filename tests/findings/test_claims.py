@@ -22,6 +22,7 @@ from retrieval_heads.findings.claims import Outcome, guarding, ranking
 from retrieval_heads.findings.claims import ablation as ablation_module
 from retrieval_heads.findings.claims.outcome import in_words
 from retrieval_heads.tables import select
+from retrieval_heads.tables.heads import by_grid
 from retrieval_heads.tables.tests import (
     AGREEMENT_BY_LENGTH,
     CONSENSUS,
@@ -450,7 +451,7 @@ class TestRanking:
         rule = ranking.all_methods_agree_on_heads
 
         def outcome(rankings, p=0.001):
-            row = result(CONSENSUS, "method", grid="10 × 8", statistic=5.0, effect_size=4.5, p=p)
+            row = result(CONSENSUS, "method", layers=10, heads=8, statistic=5.0, effect_size=4.5, p=p)
             return one(rule, {"profiles": head_profiles.profile_heads(rankings), "tests": row}, STUDY)
 
         same = outcome(alike)
@@ -467,7 +468,7 @@ class TestRanking:
         turned = moved(same, 40 * (same["question"] == "hq_state"))
 
         def outcome(rankings, **values):
-            same = {"grid": "10 × 8", "method": "wu24", "statistic": 4.0, "effect_size": 2.5}
+            same = {"layers": 10, "heads": 8, "method": "wu24", "statistic": 4.0, "effect_size": 2.5}
             row = result(SPECIALISTS, "question", **same, **values)
             made = {"profiles": head_profiles.profile_heads(rankings), "tests": row}
             return one(ranking.questions_have_specialists, made, study)
@@ -603,8 +604,8 @@ class TestGrids:
         ]
         pairs = two_grids["overlap"]
         pairs = pairs[pairs["dimension"] == dimension]
-        assert len(found) == 2 and pairs["grid"].nunique() == 2
-        for claim, (grid, rows) in zip(found, pairs.groupby("grid"), strict=True):
+        assert len(found) == 2 and len(list(by_grid(pairs))) == 2
+        for claim, (grid, rows) in zip(found, by_grid(pairs), strict=True):
             assert f" in models of {grid} heads agree more than chance" in claim.statement
             assert f"mean Jaccard {rows['jaccard'].mean():.3f} of the top heads" in claim.sentence
             assert (
@@ -628,7 +629,7 @@ class TestGrids:
             for claim in rule(two_grids, TWO_MODELS)
             if "noise" not in rule.__name__ or "Summed attention and Wu24" in claim.sentence
         )
-        for grid, rows in pairs.groupby("grid"):
+        for grid, rows in by_grid(pairs):
             rows = rows[rows["context_length"] == 512] if "length" in rule.__name__ else rows
             at = " at 512 tokens" if "length" in rule.__name__ else ""
             assert f"{rows['jaccard'].mean():.3f}{at} in models of {grid} heads" in claim.sentence
@@ -643,9 +644,9 @@ class TestGrids:
         (claim,) = ranking.rankings_break_between_lengths(found, study)
         pairs = found["overlap"]
         pairs = pairs[pairs["dimension"] == "context_length"]
-        for (grid, a, b), rows in pairs.groupby(["grid", "a", "b"]):
+        for (layers, heads, a, b), rows in pairs.groupby(["layers", "heads", "a", "b"]):
             if {a, b} != {"512", "2048"}:
-                assert f"{rows['jaccard'].mean():.2f} from" in claim.sentence, (grid, a, b)
+                assert f"{rows['jaccard'].mean():.2f} from" in claim.sentence, (layers, heads, a, b)
         assert (
             claim.sentence.count("in models of 10 × 8 heads") == claim.sentence.count("in models of 6 × 4 heads") == 1
         )
@@ -653,7 +654,7 @@ class TestGrids:
     def test_unions_consensus_and_specialists(self, two_grids):
         sentence = ranking.categories_share_heads(two_grids, TWO_MODELS)[0].sentence
         unions = two_grids["unions"]
-        for grid, rows in unions[unions["dimension"] == "category"].groupby("grid"):
+        for grid, rows in by_grid(unions[unions["dimension"] == "category"]):
             union = rows["jaccard"].item()
             assert f"between categorical and numerical {100 * union:.1f}% in models of {grid} heads, where" in sentence
         for rule in (ranking.all_methods_agree_on_heads, ranking.questions_have_specialists):

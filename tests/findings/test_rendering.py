@@ -267,7 +267,7 @@ class TestDocuments:
             header, rows = tables[name].header, tables[name].rows
             labels = [study.label(dimension, value) for value in (a, b)]
             shown = [dict(zip(header, row, strict=True)) for row in rows if row[1:3] == labels]
-            assert [row["Grid"] for row in shown] == ["10 × 8", "6 × 4"]
+            assert [row["Grid"] for row in shown] == ["6 × 4", "10 × 8"]
             for row in shown:
                 (model,) = (model for model, (layers, heads) in GRIDS.items() if row["Grid"] == f"{layers} × {heads}")
                 expected = by_hand(

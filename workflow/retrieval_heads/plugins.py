@@ -1,8 +1,16 @@
-"""What comes one to a file in a folder of this package, such as methods and figures: which there are, and what
-each says about itself.
+"""Folders of this package in which every file is one thing of a kind: which there are, and what each says of itself.
 
-Files are read without importing them: the Snakefile asks which figures there are and what they need, and the
-findings ask what a method does, in environments that have neither a plotting library nor torch.
+The kinds, by folder: ``methods``, ``ablation.replacements``, ``figures``, ``findings.sections``, ``data.documents``
+(sources of documents), ``data.answers`` (types of answers), ``model.sources`` and ``tables``. A file whose name begins
+with an underscore belongs to the others in its folder, and is none of its kind.
+
+What a file says of itself is read without importing it, for it is asked where neither torch nor a plotting library may
+be there. It must stand there plainly:
+
+- a constant is a literal assigned at the top of the module, or of its public class;
+- a parameter is a field of that class with one of the annotations ``float``, ``int``, ``bool``, ``str`` and
+  ``Literal[...]``;
+- the summary is the first paragraph of that class's docstring, or of the module's where there is no class.
 """
 
 import ast
@@ -18,10 +26,7 @@ _ROOT = Path(__file__).parent
 
 
 def files(kind: str) -> dict[str, Path]:
-    """Name → file of all there are of a kind, such as ``methods`` or ``data.documents``: a folder of this package.
-
-    What begins with an underscore is none of them.
-    """
+    """Name → file of all there are of a kind, such as ``methods`` or ``data.documents``."""
     return {
         path.stem: path
         for path in sorted(_ROOT.joinpath(*kind.split(".")).glob("*.py"))
@@ -30,29 +35,19 @@ def files(kind: str) -> dict[str, Path]:
 
 
 def names(kind: str) -> list[str]:
-    """The names there are of a kind."""
+    """The names there are of a kind, sorted."""
     return list(files(kind))
 
 
 def module(kind: str, name: str) -> ModuleType:
-    """The one of a kind that has this name."""
+    """The module of a kind that has this name."""
     return import_module(f"{_ROOT.name}.{kind}.{name}")
 
 
-def declared(path: Path) -> dict[str, Any]:
-    """Literal values assigned at the top of a module, or of the first class in it, and that class's docstring.
-
-    Returns
-    -------
-    Names with their values; ``"doc"`` is the first paragraph of the class's docstring (else of the module's).
-    """
-    module = ast.parse(path.read_text(encoding="utf-8"))
-    classes = [node for node in module.body if isinstance(node, ast.ClassDef)]
-    scopes: list[ast.Module | ast.ClassDef] = [module, *classes[:1]]
+def constants(file: Path) -> dict[str, Any]:
+    """Name → value of the constants in a file; those of its class go before those of the module."""
     values: dict[str, Any] = {}
-    for scope in scopes:
-        if doc := ast.get_docstring(scope):
-            values["doc"] = " ".join(doc.split("\n\n")[0].split())
+    for scope in _scopes(file):
         for node in scope.body:
             target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
             value = getattr(node, "value", None)
@@ -64,50 +59,58 @@ def declared(path: Path) -> dict[str, Any]:
     return values
 
 
+def summary(file: Path) -> str:
+    """What a file's docstring says of it, in one line; empty where it says nothing."""
+    docstrings = [ast.get_docstring(scope) for scope in reversed(_scopes(file))]
+    return " ".join(next(filter(None, docstrings), "").split("\n\n")[0].split())
+
+
+def parameters(file: Path) -> dict[str, dict]:
+    """Name → JSON schema of the values that a parameter in a file takes."""
+    return {
+        node.target.id: rule
+        for scope in _scopes(file)[1:]
+        for node in scope.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        if (rule := _json_schema(node.annotation)) is not None
+    }
+
+
 def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Label, definition and paper of methods, as their files declare them."""
+    """Label, definition and paper of methods, as far as their files tell them; nothing of a method without a file."""
     return describe("methods", names)
 
 
 def describe(kind: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Label, definition and paper of those of a kind that have these names, as far as their files declare them."""
+    """Label, definition and paper of those of a kind that have these names, as far as their files tell them."""
     described, known = {}, files(kind)
     for name in names:
-        path = known.get(name)
-        values = declared(path) if path is not None else {}
-        described[name] = {
-            key: str(values[source])
-            for key, source in (("label", "label"), ("definition", "doc"), ("paper", "paper"))
-            if source in values
-        }
+        if name in known:
+            told = constants(known[name]) | {"definition": summary(known[name])}
+            described[name] = {key: str(told[key]) for key in ("label", "definition", "paper") if told.get(key)}
+        else:
+            described[name] = {}
     return described
 
 
-def method_parameters(method: str) -> dict[str, dict]:
-    """The parameters of a method, each with the JSON schema that its values must meet.
-
-    They are the fields of the class in its file: what is annotated there, and no ``ClassVar``. Annotations are float,
-    int, bool, str, or a Literal of values.
-    """
-    module = ast.parse(files("methods")[method].read_text(encoding="utf-8"))
-    return {
-        node.target.id: _json_schema(node.annotation)
-        for node in next(node for node in module.body if isinstance(node, ast.ClassDef)).body
-        if isinstance(node, ast.AnnAssign)
-        and isinstance(node.target, ast.Name)
-        and "ClassVar" not in ast.unparse(node.annotation)
-    }
+def _scopes(file: Path) -> tuple[ast.Module | ast.ClassDef, ...]:
+    """A module, and its public class if it has one."""
+    module = ast.parse(file.read_text(encoding="utf-8"))
+    public = [node for node in module.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    return module, *public[:1]
 
 
 _TYPES = {"float": "number", "int": "integer", "bool": "boolean", "str": "string"}
 
 
-def _json_schema(annotation: ast.expr) -> dict:
-    """What a value must be that a field with this annotation takes."""
+def _json_schema(annotation: ast.expr) -> dict | None:
+    """What a value must be that a field with this annotation takes; None for a field that is no parameter."""
+    if isinstance(annotation, ast.Name) and annotation.id in _TYPES:
+        return {"type": _TYPES[annotation.id]}
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
         choices = ast.literal_eval(annotation.slice)
         return {"enum": list(choices) if isinstance(choices, tuple) else [choices]}
-    return {"type": _TYPES[ast.unparse(annotation)]}
+    return None
 
 
 def report_tables(values: Mapping[str, Sized]) -> dict[str, str]:
@@ -119,7 +122,7 @@ def report_tables(values: Mapping[str, Sized]) -> dict[str, str]:
     """
     found = {}
     for path in files("findings.sections").values():
-        for name, table in declared(path).get("TABLES", {}).items():
+        for name, table in constants(path).get("TABLES", {}).items():
             if meets(table["needs"], values, f"{path.name}: TABLES: {name}"):
                 found[name] = table["title"]
     return found

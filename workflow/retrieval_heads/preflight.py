@@ -1,6 +1,6 @@
 """All checks before any work: what a config names outside itself, held against the config.
 
-The only module that may import from every room.
+The only module that may import from every part of the package.
 """
 
 import os
@@ -13,7 +13,7 @@ from retrieval_heads.model.guards import require_quantizer, require_trusted
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.reading import read_json
-from retrieval_heads.study.config import interventions, key_path
+from retrieval_heads.study.interventions import interventions, key_path
 
 
 def check_surroundings(config: dict, packages: bool = True) -> None:

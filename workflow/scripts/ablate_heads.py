@@ -25,7 +25,7 @@ with job(snakemake), unchanged_model(snakemake):
     prompts = first_documents(tables.read(source.prompts, PROMPTS), params.documents, key)
     prompts = shard_of_documents(usable(prompts, "test", source.prompts), *shard(snakemake.wildcards))
     head_sets = tables.read(source.head_sets, HEAD_SETS)
-    unablated = tables.read_all(source.unablated, UNABLATED)
+    unablated = tables.read_parts(source.unablated, UNABLATED)
     model = load_model(source.model, device=compute["device"], **params.loading)
     run = tables.made_with([source.head_sets, *source.unablated], here={snakemake.wildcards.model: made_with(model)})
     intervention = Intervention(name, params.mode, params.scope, load_state(source.state, model.device))

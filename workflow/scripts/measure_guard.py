@@ -28,7 +28,7 @@ with job(snakemake), unchanged_model(snakemake):
     files = list(zip(source.head_sets, source.states, strict=True)) if source.states else [(source.head_sets, None)]
     measured = []
     for head_sets, state in files:
-        sets = tables.read_all([head_sets] if state else head_sets, HEAD_SETS)
+        sets = tables.read_parts([head_sets] if state else head_sets, HEAD_SETS)
         how = Intervention(snakemake.wildcards.intervention, params.mode, params.scope, load_state(state, model.device))
         measured.append(measure_guard(runner, ids, sets, how))
     tables.write(pd.concat(measured, ignore_index=True), snakemake.output[0], GUARD, run)

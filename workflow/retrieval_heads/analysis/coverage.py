@@ -131,13 +131,13 @@ def _cell(study: Study, model: str, question: str, length: int) -> str:
 def _partial(study: Study, rankings: pd.DataFrame) -> list[str]:
     sentences = []
     listed = rankings.groupby(list(DIMENSIONS)).size()
-    for model, (layers, heads) in grids(rankings).items():
+    for model, grid in grids(rankings).items():
         for method, sizes in listed[model].groupby("method"):
-            if sizes.min() < layers * heads:
+            if sizes.min() < grid.total:
                 few, many = f"{sizes.min():,}", f"{sizes.max():,}"
                 count = few if few == many else f"{few} to {many}"
                 sentences.append(
-                    f"{study.label('method', method)} lists only {count} of the {layers * heads:,} heads of "
+                    f"{study.label('method', method)} lists only {count} of the {grid.total:,} heads of "
                     f"{study.label('model', model)}."
                 )
     return sentences

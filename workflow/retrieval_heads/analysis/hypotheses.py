@@ -5,7 +5,6 @@ of configurations that were measured on the same prompts; these still share docu
 small rather than too large.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import combinations, product
@@ -16,7 +15,7 @@ import scipy
 
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.drops import Drops, at_equal_size
-from retrieval_heads.analysis.overlap import Ranking, grid_names, grids, heads_in, top_heads
+from retrieval_heads.analysis.overlap import Ranking, grids, top_heads, with_grids
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.statistics import (
     Comparison,
@@ -31,6 +30,7 @@ from retrieval_heads.analysis.statistics import (
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.heads import GRID, Grid, by_grid
 from retrieval_heads.tables.tests import (
     AGAINST_RANDOM,
     AGREEMENT_BY_LENGTH,
@@ -89,7 +89,7 @@ def hypotheses(
     family = [*(frame[name] for name in ("subject", "dimension", "k")), frame["b"].isna(), frame["method"].where(gated)]
     same = [name for name in TESTS.key if name != "intervention"]
     frame = corrected(frame, family, same, "difference")
-    return frame.astype({"k": "Int64", "units": int, "p_holm": float, "p_every": float})
+    return frame.astype({**dict.fromkeys(["k", *GRID], "Int64"), "units": int, "p_holm": float, "p_every": float})
 
 
 def layer_overlap(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
@@ -195,11 +195,9 @@ def _of_whole_rankings(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
     Whole rankings are exchanged, between questions or between models, within whatever else they share. Specialists are
     those of :func:`~retrieval_heads.analysis.head_profiles.specialists`.
     """
-    grid = grids(rankings)
-    named = grid_names(rankings, rankings)
-    for (name, method), group in rankings.groupby([named, "method"], sort=True):
-        shape = grid[group["model"].iloc[0]]
-        within, beyond = study.top_k_of(math.prod(shape)), study.specialist_k(math.prod(shape))
+    for (layers, heads, method), group in with_grids(rankings, rankings).groupby([*GRID, "method"], sort=True):
+        grid = Grid(layers, heads)
+        within, beyond = study.top_k_of(grid.total), study.specialist_k(grid.total)
 
         def count(ranks: np.ndarray, within: int = within, beyond: int = beyond) -> float:
             means = ranks.mean(axis=1)
@@ -207,12 +205,14 @@ def _of_whole_rankings(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
             others = (means.sum(axis=0) - best) / (len(means) - 1)
             return float(((best < within) & (others > beyond)).sum())
 
-        ranks = _by_head(group, shape)
+        ranks = _by_head(group, grid)
         values, questions = _exchangeable(ranks, "question")
         if len(questions) > 1 and values.shape[1] > 1:
-            key = generator(study.seed, "specialists", name, method)
+            key = generator(study.seed, "specialists", str(grid), method)
             result = exchange_test(values, count, "heads", key)
-            yield _row(SPECIALISTS, "question", result, "ranking group", values.shape[1], grid=name, method=method)
+            yield _row(
+                SPECIALISTS, "question", result, "ranking group", values.shape[1], **grid._asdict(), method=method
+            )
         models = study.in_config_order("model", group["model"])
         for a, b in combinations(models, 2):
             values, _ = _exchangeable(ranks[ranks.index.get_level_values("model").isin([a, b])], "model")
@@ -224,14 +224,13 @@ def _of_whole_rankings(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
 
 def _consensus(study: Study, heads: pd.DataFrame) -> Iterator[dict]:
     """Do all methods agree on more heads than if each put its own anywhere?"""
-    every = head_profiles.of(heads)
-    for name, group in every.groupby("grid"):
-        total = heads_in(name)
+    every = head_profiles.select(heads)
+    for grid, group in by_grid(every):
         ranks = group.pivot(index=["layer", "head"], columns="method", values="mean_rank")
         if ranks.shape[1] > 1:
-            within = ranks < study.consensus_k(total)
-            result = shared_by_all(total, within.sum().tolist(), int(within.all(axis=1).sum()))
-            yield _row(CONSENSUS, "method", result, "head", total, grid=name)
+            within = ranks < study.consensus_k(grid.total)
+            result = shared_by_all(grid.total, within.sum().tolist(), int(within.all(axis=1).sum()))
+            yield _row(CONSENSUS, "method", result, "head", grid.total, **grid._asdict())
 
 
 def _gaps(study: Study, rankings: pd.DataFrame) -> Iterator[dict]:
@@ -370,7 +369,7 @@ def _blocks(
     return whole.groupby(level=index).mean(), unit, known
 
 
-def _by_head(group: pd.DataFrame, grid: tuple[int, int]) -> pd.DataFrame:
+def _by_head(group: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     """Rankings × all heads: the ranks."""
     ranks = {cell: Ranking.of(rows, grid, 0).places.rank for cell, rows in group.groupby(CELL)}
     return pd.DataFrame(ranks.values(), index=pd.MultiIndex.from_tuples(ranks, names=CELL))

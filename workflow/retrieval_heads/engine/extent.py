@@ -1,7 +1,7 @@
 """How much a study asks of a model, in plain passes. With the time of one, that tells how long the study will take."""
 
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_over
-from retrieval_heads.study.config import ablated_lengths, head_sets, interventions, unablated_documents
+from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions, unablated_documents
 from retrieval_heads.study.scopes import SCOPES
 
 _ANSWER_EVERYWHERE = 0.70
@@ -39,7 +39,7 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
         passes += (test if most is None else most) * (depths + 1) * answering[length]
     for name, one in interventions(config).items():
         questions = len(config["questions"])
-        sets = questions * head_sets(config, name)
+        sets = questions * count_head_sets(config, name)
         asked_of = test if one["documents"] is None else one["documents"]
         everywhere = SCOPES[one["scope"]].in_context
         for length in ablated_lengths(config, name):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from retrieval_heads import plugins
 from retrieval_heads.atomic_write import whole_file
 from retrieval_heads.errors import StudyError
-from retrieval_heads.plugins import declared, meets
+from retrieval_heads.plugins import constants, meets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def declarations() -> dict[str, Declaration]:
     """All figures by name, without importing them."""
     found = {}
     for name, path in plugins.files("figures").items():
-        values = declared(path)
+        values = constants(path)
         found[name] = Declaration(name, values["TITLE"], values["SECTION"], values["TABLES"], values["NEEDS"])
     return found
 

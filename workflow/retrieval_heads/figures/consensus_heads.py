@@ -23,7 +23,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     titles, lists, sources = [], [], []
     grids = _head_lists.grids(tables["profiles"], study)
     for grid in grids:
-        rows = head_profiles.of(tables["profiles"], grid=grid.name)
+        rows = head_profiles.select(tables["profiles"], grid=grid.shape)
         ranks = head_profiles.mean_ranks(rows, "method")
         if ranks.shape[1] < 2 or ranks.empty:
             continue

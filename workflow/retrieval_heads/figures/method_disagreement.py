@@ -22,7 +22,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: of its top heads those that fall furthest with another method, with all their mean ranks."""
     panels = []
     for grid, method, label, rows in _head_lists.by_method(tables["profiles"], study):
-        every = head_profiles.of(tables["profiles"], grid=grid.name)
+        every = head_profiles.select(tables["profiles"], grid=grid.shape)
         top = head_profiles.leading(rows, study.top_k_of(grid.heads))
         heads = most_different(head_profiles.mean_ranks(every, "method"), method, top, _HEADS)
         if heads:

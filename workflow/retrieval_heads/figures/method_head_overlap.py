@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.figures import _layout, _overlap
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.heads import Grid, of_grid
 
 TITLE = "Overlap of the top heads of each two methods"
 SECTION = "agreement"
@@ -36,7 +37,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         parts = [rows[rows["model"] == model] for model in models] if apart else [rows]
         for ax, part in zip(line[:-1], parts, strict=True):
             image = _overlap.heatmap(ax, part, methods, labels)
-        together = unions[unions["grid"] == rows["grid"].iloc[0]]
+        together = of_grid(unions, Grid.of(rows.iloc[0]))
         _overlap.heatmap(line[-1], together, methods, labels, own_chance=True)
         _overlap.chance_bar(figure, image, [line], rows["chance"].mean(), together["chance"].mean())
     return figure

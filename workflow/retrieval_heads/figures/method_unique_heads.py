@@ -27,7 +27,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """
     panels = []
     for grid in _head_lists.grids(tables["profiles"], study):
-        rows = head_profiles.of(tables["profiles"], grid=grid.name)
+        rows = head_profiles.select(tables["profiles"], grid=grid.shape)
         sets = {
             method: frozenset(zip(heads["layer"], heads["head"], strict=True))
             for method, heads in rows[rows["top_share"] > 0].groupby("method")

@@ -12,6 +12,7 @@ from retrieval_heads.analysis.overlap_pairs import BETWEEN, chance_level, with_c
 from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import p_value
+from retrieval_heads.tables.heads import Grid, of_grid
 from retrieval_heads.tables.tests import HEAD_OVERLAP
 
 TITLE = "Overlap of the top heads within and between categories"
@@ -43,7 +44,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         _against(left, rows, study)
         left.set_title(models or _tested(tests))
         _each(right, rows, [*within, BETWEEN], tests.iloc[:0] if models else tests, study)
-        _unions(right, unions[unions["grid"] == rows["grid"].iloc[0]], [*within, BETWEEN], study)
+        _unions(right, of_grid(unions, Grid.of(rows.iloc[0])), [*within, BETWEEN], study)
     if len(grids) > 1:
         figure.supxlabel(_tested(tests))
     _layout.legend(figure, **_overlap.legend_keys(study, "method", study.in_config_order("method", pairs["method"])))

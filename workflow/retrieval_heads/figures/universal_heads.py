@@ -23,7 +23,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     grids = _head_lists.grids(tables["profiles"], study)
     panels = []
     for grid in grids:
-        of_grid = head_profiles.of(tables["profiles"], grid=grid.name)
+        of_grid = head_profiles.select(tables["profiles"], grid=grid.shape)
         if len(share := shares_of_all(of_grid, _HEADS // len(grids) or 1)):
             panels.append((grid.models if len(grids) > 1 else "", of_grid, share))
     if not panels:

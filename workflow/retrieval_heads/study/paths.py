@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from itertools import product
 
-from retrieval_heads.study.config import ablated_lengths, interventions
+from retrieval_heads.study.interventions import ablated_lengths, interventions
 
 _STAGES = {
     "documents": "documents.parquet",

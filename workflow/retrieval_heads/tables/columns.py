@@ -5,11 +5,17 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from retrieval_heads.study.dimensions import CELL, DIMENSION, DIMENSIONS, POOLED
+from retrieval_heads.tables.heads import GRID
 
 TEXT, INTEGER, NUMBER, BOOLEAN = pa.string(), pa.int32(), pa.float64(), pa.bool_()
 
 TOKEN_IDS = pa.list_(pa.int32())
 HEAD_NAMES = pa.list_(pa.string())
+# One number for each head of a model, layer by layer: that of head h in layer l is at l × (heads of a layer) + h.
+HEAD_SCORES = pa.list_(pa.float32())
+
+# The layers of models, and the heads in each: models with equal grids are taken together.
+SHAPE = tuple((name, INTEGER) for name in GRID)
 
 _KINDS = {"text": TEXT, "integer": INTEGER, "number": NUMBER}
 

@@ -2,7 +2,7 @@
 
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import AGREEMENT, AGREEMENT_NULLABLE, INTEGER, RANKING, TEXT
+from retrieval_heads.tables.columns import AGREEMENT, AGREEMENT_NULLABLE, INTEGER, RANKING, SHAPE, TEXT
 
 OVERLAP = Table(
     "overlap",
@@ -11,7 +11,7 @@ OVERLAP = Table(
         ("a", TEXT),
         ("b", TEXT),
         *RANKING,
-        ("grid", TEXT),
+        *SHAPE,
         ("k", INTEGER),
         ("size_a", INTEGER),
         ("size_b", INTEGER),

@@ -7,10 +7,12 @@ from retrieval_heads.tables.columns import (
     INTERVENTION_COLUMNS,
     NUMBER,
     P_VALUES,
+    SHAPE,
     TEXT,
     dimensions,
     estimate,
 )
+from retrieval_heads.tables.heads import GRID
 
 # What a test is about: the values of `subject`.
 DROP = "drop of accuracy"
@@ -31,7 +33,7 @@ TESTS = Table(
         ("subject", TEXT),
         ("dimension", TEXT),
         *INTERVENTION,
-        ("grid", TEXT),
+        *SHAPE,
         ("a", TEXT),
         ("b", TEXT),
         *dimensions(["method"]),
@@ -47,12 +49,12 @@ TESTS = Table(
         ("effect_size", NUMBER),
         *estimate("difference"),
     ),
-    key=("subject", "dimension", "intervention", "grid", "a", "b", "method", "k"),
+    key=("subject", "dimension", "intervention", *GRID, "a", "b", "method", "k"),
     nullable=frozenset(
         {
             # A test of rankings is about no ablation.
             *INTERVENTION_COLUMNS,
-            "grid",
+            *GRID,
             "a",
             "b",
             "method",

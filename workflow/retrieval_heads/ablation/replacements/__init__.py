@@ -62,7 +62,7 @@ class Replacement(ABC):
 
 def unfitted() -> list[str]:
     """The names of replacements that need no fit, and so can be used without a study."""
-    return [name for name, file in plugins.files(KIND).items() if not plugins.declared(file).get("needs_fit")]
+    return [name for name, file in plugins.files(KIND).items() if not plugins.constants(file).get("needs_fit")]
 
 
 def make_replacement(mode: str) -> Replacement:

@@ -12,6 +12,43 @@ from retrieval_heads.data.documents._table import Entry, make_rows, read_entries
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
 
+KEYS = {
+    "sections": {
+        "type": "string",
+        "format": "path",
+        "description": "Where the sections of EDGAR-CORPUS are, a folder or hf://datasets/owner/name.",
+    },
+    "years": {
+        "type": ["null", "array"],
+        "minItems": 1,
+        "uniqueItems": True,
+        "items": {"type": "integer"},
+        "default": None,
+        "description": "Which years of the corpus to read; null takes all.",
+    },
+    "ground_truth": {
+        "type": "string",
+        "format": "path",
+        "description": "A CSV, Parquet or JSON Lines file with a row of true answers for each filing.",
+    },
+    "file_name": {
+        "type": "string",
+        "minLength": 1,
+        "default": "filename",
+        "description": "The column with a filing's file name, in the corpus and in the table of answers.",
+    },
+    "section": {
+        "type": "string",
+        "minLength": 1,
+        "default": "section_1",
+        "description": "The column of the corpus that is the needle.",
+    },
+    "answers": {"$ref": "#/$defs/answers"},
+    "passages": {"$ref": "#/$defs/passages"},
+    "split": {"$ref": "#/$defs/split"},
+    "test_share": {"$ref": "#/$defs/test_share"},
+}
+
 _HUB = "hf://"
 _BUILDERS = {".jsonl": "json", ".parquet": "parquet"}
 

@@ -4,6 +4,25 @@ from collections.abc import Iterator
 
 from retrieval_heads.data.documents._table import Entry, check_rows, make_rows, read_entries, read_table
 
+KEYS = {
+    "file": {
+        "type": "string",
+        "format": "path",
+        "description": "A CSV, Parquet or JSON Lines file with a row for each document.",
+    },
+    "text": {"type": "string", "minLength": 1, "default": "text", "description": "The column with the texts."},
+    "id": {
+        "type": ["string", "null"],
+        "minLength": 1,
+        "default": None,
+        "description": "The column with the documents' names; null numbers the rows.",
+    },
+    "answers": {"$ref": "#/$defs/answers"},
+    "passages": {"$ref": "#/$defs/passages"},
+    "split": {"$ref": "#/$defs/split"},
+    "test_share": {"$ref": "#/$defs/test_share"},
+}
+
 
 def check(config: dict, packages: bool) -> None:
     """Read the whole file, so that no row can stop the study later.

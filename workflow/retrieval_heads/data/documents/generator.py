@@ -22,6 +22,37 @@ from retrieval_heads.seeds import generator
 if TYPE_CHECKING:
     import numpy as np
 
+KEYS = {
+    "train": {"type": "integer", "minimum": 0, "description": "Documents that rankings are made from."},
+    "test": {"type": "integer", "minimum": 0, "description": "Documents that ablation is measured on."},
+    "missing_rate": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "default": 0.1,
+        "description": "Share of facts that a document does not state.",
+    },
+    "variety": {
+        "type": "integer",
+        "minimum": 1,
+        "default": 6,
+        "description": "How many phrasings of each fact are in use, from the plainest on.",
+    },
+    "distractors": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "default": 0.5,
+        "description": "Density of other values of the same kind, such as a predecessor's year or a plant's state.",
+    },
+    "templates": {
+        "type": "string",
+        "format": "path",
+        "default": "resources/documents",
+        "description": "Folder with the generator's phrasings and vocabularies.",
+    },
+}
+
 FACTS = {"inc_state": "state", "inc_year": "year", "employee_count": "count", "hq_state": "state"}
 
 _TITLE = "Item 1. Business"

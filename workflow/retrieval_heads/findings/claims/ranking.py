@@ -1,11 +1,9 @@
 """What the report says of rankings: what they share, and what tells them apart."""
 
-import math
-
 import pandas as pd
 
 from retrieval_heads.analysis import head_profiles
-from retrieval_heads.analysis.overlap import grids, heads_in, summarise, top_heads
+from retrieval_heads.analysis.overlap import grids, summarise, top_heads
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.statistics import holm
 from retrieval_heads.analysis.ties import told_apart
@@ -22,7 +20,7 @@ from retrieval_heads.findings.claims.outcome import (
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, decimal, listed, p_value, percent, plain
-from retrieval_heads.tables.heads import head_name
+from retrieval_heads.tables.heads import Grid, by_grid, head_name, of_grid
 from retrieval_heads.tables.tests import (
     AGREEMENT_BY_LENGTH,
     CONSENSUS,
@@ -57,7 +55,7 @@ def _pairs(tables: Tables, dimension: str) -> pd.DataFrame:
 
 def _each_grid(pairs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Pairs by the grid of their models, with what to call it: of other grids, other overlaps are due to chance."""
-    grids = pairs.groupby("grid", sort=True)
+    grids = list(by_grid(pairs))
     return [(f" in models of {grid} heads" if len(grids) > 1 else "", rows) for grid, rows in grids]
 
 
@@ -239,11 +237,12 @@ def _start(words: str) -> str:
 def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
     """All methods rank some heads high, and more than chance would have it."""
     found = []
-    every = head_profiles.of(tables["profiles"])
+    every = head_profiles.select(tables["profiles"])
     for where, rows in _each_grid(of_tests(tables, CONSENSUS)):
         (row,) = (row for _, row in rows.iterrows())
-        group = every[every["grid"] == row["grid"]]
-        total = heads_in(row["grid"])
+        grid = Grid.of(row)
+        group = of_grid(every, grid)
+        total = grid.total
         k = study.consensus_k(total)
         heads = head_profiles.consensus(group, k)
         first = told_apart(heads.max(axis=1).to_frame("worst"), ["worst"], [True], 8).index
@@ -271,18 +270,18 @@ def all_methods_agree_on_heads(tables: Tables, study: Study) -> list[Claim]:
 def questions_have_specialists(tables: Tables, study: Study) -> list[Claim]:
     """There are heads that matter to one question alone, more than chance would have it; a claim per method."""
     found = []
-    by_question = head_profiles.of(tables["profiles"], "question")
+    by_question = head_profiles.select(tables["profiles"], "question")
     for method in study.in_config_order("method", by_question["method"]):
         for where, group in _each_grid(by_question[by_question["method"] == method]):
             if group["value"].nunique() < 2:
                 continue
-            grid = group["grid"].iloc[0]
-            total = heads_in(grid)
+            grid = Grid.of(group.iloc[0])
+            total = grid.total
             within, beyond = study.top_k_of(total), study.specialist_k(total)
             name = f"{study.label('method', method)}{where}"
             number = len(head_profiles.specialists(group, within, beyond))
             what = f"a mean rank below {within} for one question and beyond {beyond} for the others"
-            tests = of_tests(tables, SPECIALISTS, method=method, grid=grid)
+            tests = of_tests(tables, SPECIALISTS, method=method, **grid._asdict())
             if number == 0:
                 outcome, sentence = Outcome.CONTRADICTED, f"{name} gives no head {what}."
             elif tests.empty:
@@ -442,7 +441,7 @@ def top_sets_are_told_apart(tables: Tables, study: Study) -> list[Claim]:
     found = []
     rankings, effects = tables["rankings"], tables["effects"]
     for model, grid in grids(rankings).items():
-        levels = sorted({study.top_k_of(math.prod(grid)), *study.levels, *effects.loc[effects["model"] == model, "k"]})
+        levels = sorted({study.top_k_of(grid.total), *study.levels, *effects.loc[effects["model"] == model, "k"]})
         for method in study.in_config_order("method", rankings.loc[rankings["model"] == model, "method"]):
             rows = rankings[(rankings["model"] == model) & (rankings["method"] == method)]
             last = rows.groupby(["question", "context_length"])["last"]
@@ -456,7 +455,7 @@ def top_sets_are_told_apart(tables: Tables, study: Study) -> list[Claim]:
             else:
                 outcome = Outcome.CONTRADICTED
                 # Heads that a ranking leaves out tie behind those that it lists.
-                none_given = "" if (last.size() == math.prod(grid)).all() else ", or none,"
+                none_given = "" if (last.size() == grid.total).all() else ", or none,"
                 cases = int((sizes < pd.Series(levels, index=levels)).sum().sum())
                 empty = int((sizes == 0).sum().sum())
                 none = f"; in {count(empty, 'case')} none are" if empty else ""

@@ -10,6 +10,7 @@ from retrieval_heads.findings.sections.parts import findings, in_order, only_one
 from retrieval_heads.study.dimensions import DIMENSION, DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import decimal, percent
+from retrieval_heads.tables.heads import GRID, Grid
 
 TABLES: dict[str, dict[str, Any]] = {
     "overlap": {"title": "Overlap along each dimension", "needs": {}},
@@ -30,17 +31,17 @@ def overlap(study: Study, tables: Tables) -> Section:
     if alone:
         blocks.append(Paragraph(f"No two {' and no two '.join(alone)} can be compared, so these have no overlap."))
     by_dimension = [
-        [row["grid"], DIMENSION[row["dimension"]].label, *_measures(row)]
-        for _, row in summarise(pairs, ["grid", "dimension"]).iterrows()
+        [str(Grid.of(row)), DIMENSION[row["dimension"]].label, *_measures(row)]
+        for _, row in summarise(pairs, [*GRID, "dimension"]).iterrows()
     ]
     by_pair = [
         [
-            row["grid"],
+            str(Grid.of(row)),
             DIMENSION[row["dimension"]].label,
             *(study.label(row["dimension"], row[end]) for end in ("a", "b")),
             *_measures(row),
         ]
-        for _, row in summarise(pairs, ["grid", "dimension", "a", "b"]).iterrows()
+        for _, row in summarise(pairs, [*GRID, "dimension", "a", "b"]).iterrows()
     ]
     numbers = len(_MEASURES)
     return Section(
@@ -93,15 +94,16 @@ def imports(study: Study, tables: Tables) -> Section:
 
 
 def _method_pairs(study: Study, tables: Tables) -> list[TableBlock]:
-    pairs = summarise(tables["overlap"][tables["overlap"]["dimension"] == "method"], ["grid", "a", "b"])
-    means = {(row["grid"], frozenset((row["a"], row["b"]))): row for _, row in pairs.iterrows()}
+    pairs = summarise(tables["overlap"][tables["overlap"]["dimension"] == "method"], [*GRID, "a", "b"])
+    means = {(Grid.of(row), frozenset((row["a"], row["b"]))): row for _, row in pairs.iterrows()}
     unions = tables["unions"][tables["unions"]["dimension"] == "method"]
     rows = []
     for _, union in unions.iterrows():
         a, b = study.in_config_order("method", [union["a"], union["b"]])
-        mean = means.get((union["grid"], frozenset((a, b))))
+        grid = Grid.of(union)
+        mean = means.get((grid, frozenset((a, b))))
         own = [""] * len(_MEASURES) if mean is None else _measures(mean)
-        names = [union["grid"], study.label("method", a), study.label("method", b)]
+        names = [str(grid), study.label("method", a), study.label("method", b)]
         rows.append([*names, *own, percent(union["jaccard"]), percent(union["chance"])])
     header = ["Grid", "One", "Other", *_MEASURES, "Union", "Union, chance"]
     return table("method_pairs", "Agreement of each two methods", header, rows, len(_MEASURES) + 2)

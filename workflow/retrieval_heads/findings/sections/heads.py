@@ -4,14 +4,14 @@ import pandas as pd
 
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.coverage import leading_heads
-from retrieval_heads.analysis.overlap import grids, heads_in, top_heads
+from retrieval_heads.analysis.overlap import grids, top_heads
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.findings.sections.blocks import Block, MapBlock, Paragraph, Section, Tables
 from retrieval_heads.findings.sections.parts import findings, in_order, leading_layers, only_one, table
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import change, count, listed, percent
-from retrieval_heads.tables.heads import head_name
+from retrieval_heads.tables.heads import GRID, Grid, by_grid, head_name
 
 TABLES = {
     "consensus_heads_table": {"title": "Heads that all methods rank high", "needs": {"method": 2}},
@@ -35,16 +35,16 @@ def consensus(study: Study, tables: Tables) -> Section:
     none = only_one(study, "method", tables["rankings"]["method"], "there is nothing to agree on")
     if none:
         return Section("consensus", none)
-    every, rows = head_profiles.of(tables["profiles"]), []
+    every, rows = head_profiles.select(tables["profiles"]), []
     methods = study.in_config_order("method", every["method"])
-    for grid, group in every.groupby("grid"):
+    for grid, group in by_grid(every):
         by_head = group.set_index(["layer", "head", "method"]).sort_index()
-        for head in head_profiles.consensus(group, study.consensus_k(heads_in(grid))).index:
+        for head in head_profiles.consensus(group, study.consensus_k(grid.total)).index:
             cells = [by_head.loc[(*head, method)] for method in methods if (*head, method) in by_head.index]
             ranks = [
                 f"{cell['mean_rank']:.1f} ({_rank(cell['best_rank'])} to {_rank(cell['worst_rank'])})" for cell in cells
             ]
-            rows.append([grid, head_name(*head), *ranks])
+            rows.append([str(grid), head_name(*head), *ranks])
     header = ["Grid", "Head", *(study.label("method", method) for method in methods)]
     shown = table(
         "consensus_heads_table", "Mean rank of the heads that all methods rank high", header, rows, len(methods)
@@ -84,12 +84,17 @@ def specialists(study: Study, tables: Tables) -> Section:
     if none:
         return Section("specialists", none)
     rows = []
-    by_question = head_profiles.of(tables["profiles"], "question")
+    by_question = head_profiles.select(tables["profiles"], "question")
     for (grid, method), group in _grids_and_methods(study, by_question):
-        total = heads_in(grid)
+        total = grid.total
         found = head_profiles.specialists(group, study.top_k_of(total), study.specialist_k(total), _SPECIALISTS)
         for head, row in found.iterrows():
-            names = [grid, study.label("method", method), head_name(*head), study.label("question", row["question"])]
+            names = [
+                str(grid),
+                study.label("method", method),
+                head_name(*head),
+                study.label("question", row["question"]),
+            ]
             rows.append([*names, f"{row['rank']:.1f}", f"{row['others']:.1f}"])
     header = ["Grid", "Method", "Head", "For the question", "Mean rank there", "Mean rank for the others"]
     shown = table("specialists", "Heads for one question alone", header, rows, 2)
@@ -102,12 +107,12 @@ def model_differences(study: Study, tables: Tables) -> Section:
     if none:
         return Section("model_differences", none)
     rows = []
-    by_model = head_profiles.of(tables["profiles"], "model")
+    by_model = head_profiles.select(tables["profiles"], "model")
     for (grid, method), group in _grids_and_methods(study, by_model):
         models = study.in_config_order("model", group["value"])
         for place, a in enumerate(models):
             for b in models[place + 1 :]:
-                found = head_profiles.differences(group, a, b, study.specialist_k(heads_in(grid)), _SHOWN)
+                found = head_profiles.differences(group, a, b, study.specialist_k(grid.total), _SHOWN)
                 for head, row in found.iterrows():
                     names = [study.label("model", a), study.label("model", b), study.label("method", method)]
                     ranks = [f"{row['rank_a']:.1f}", f"{row['rank_b']:.1f}"]
@@ -125,22 +130,23 @@ def model_differences(study: Study, tables: Tables) -> Section:
 
 def volatility(study: Study, tables: Tables) -> Section:
     """Heads whose rank swings between configurations, and heads that stay where they are."""
-    every, rows = head_profiles.of(tables["profiles"]), []
-    by_length = head_profiles.of(tables["profiles"], "context_length").set_index(
-        ["grid", "method", "layer", "head", "value"]
+    every, rows = head_profiles.select(tables["profiles"]), []
+    by_length = head_profiles.select(tables["profiles"], "context_length").set_index(
+        [*GRID, "method", "layer", "head", "value"]
     )
     for (grid, method), group in _grids_and_methods(study, every):
         if group["configurations"].max() < 2:
             continue
         swinging = head_profiles.volatile(group, _VOLATILE)
-        stable = head_profiles.stable(group, study.top_k_of(heads_in(grid)), _VOLATILE)
+        stable = head_profiles.stable(group, study.top_k_of(grid.total), _VOLATILE)
         lengths = study.in_config_order("context_length", [int(value) for value in by_length.index.unique("value")])
         for kind, heads in (("most volatile", swinging), ("most stable top head", stable)):
             for _, row in heads.iterrows():
-                at = [(grid, method, row["layer"], row["head"], str(length)) for length in lengths]
+                at = [(*grid, method, row["layer"], row["head"], str(length)) for length in lengths]
                 means = [f"{by_length.loc[key, 'mean_rank']:.0f}" if key in by_length.index else "–" for key in at]
+                names = [str(grid), study.label("method", method), kind, head_name(row["layer"], row["head"])]
                 rows.append(
-                    [grid, study.label("method", method), kind, head_name(row["layer"], row["head"]), " · ".join(means),
+                    [*names, " · ".join(means),
                      f"{row['mean_rank']:.1f}", f"{row['sd_rank']:.1f}", *map(_rank, row[["best_rank", "worst_rank"]])]
                 )  # fmt: skip
     if not rows:
@@ -174,16 +180,16 @@ def dominance(study: Study, tables: Tables) -> Section:
 
 def universal(study: Study, tables: Tables) -> Section:
     """Heads that are in most top sets of a method."""
-    every, rows, said = head_profiles.of(tables["profiles"]), [], []
+    every, rows, said = head_profiles.select(tables["profiles"]), [], []
     for (grid, method), group in _grids_and_methods(study, every):
         found, always = head_profiles.universal(group, _SHOWN), group[group["top_share"] == 1]
-        k = study.top_k_of(heads_in(grid))
+        k = study.top_k_of(grid.total)
         said.append(
             f"{study.label('method', method)} has {count(len(always), 'head')} in the top {k} of all its "
             f"{count(group['configurations'].max(), 'ranking')}{_where(every, grid)}"
         )
         for _, row in found.iterrows():
-            names = [grid, study.label("method", method), head_name(row["layer"], row["head"])]
+            names = [str(grid), study.label("method", method), head_name(row["layer"], row["head"])]
             rows.append([*names, percent(row["top_share"]), f"{row['mean_rank']:.1f}", percent(row["top_chance"])])
     header = ["Grid", "Method", "Head", "Share of top sets", "Mean rank", "Chance"]
     leading = leading_heads(tables["rankings"], study.top_k)
@@ -215,7 +221,7 @@ def head_map(study: Study, tables: Tables) -> Section:
         "rank and score under every method."
     )
     sizes = rankings.groupby(list(DIMENSIONS)).size()
-    if any(sizes[model].min() < layers * heads for model, (layers, heads) in grids(rankings).items()):
+    if any(sizes[model].min() < grid.total for model, grid in grids(rankings).items()):
         how += (
             " A cell is blank where no ranking shown lists the head; in a mean over several rankings, the heads that "
             "one does not list share the mean of the ranks that are left."
@@ -228,13 +234,13 @@ def _rank(rank: float) -> str:
     return f"{rank:.1f}".removesuffix(".0")
 
 
-def _where(profiles_: pd.DataFrame, grid: str) -> str:
+def _where(profiles_: pd.DataFrame, grid: Grid) -> str:
     """Which models a number is about, where their grids of heads differ."""
-    return f" in models of {grid} heads" if profiles_["grid"].nunique() > 1 else ""
+    return f" in models of {grid} heads" if len(profiles_[list(GRID)].drop_duplicates()) > 1 else ""
 
 
 def _grids_and_methods(study: Study, rows: pd.DataFrame):
     """Groups of a grid and method, in the study's order of methods."""
-    for grid in sorted(rows["grid"].unique()):
-        for (method,), group in in_order(study, rows[rows["grid"] == grid], ["method"]):
+    for grid, of_one in by_grid(rows):
+        for (method,), group in in_order(study, of_one, ["method"]):
             yield (grid, method), group

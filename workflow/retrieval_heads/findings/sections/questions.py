@@ -7,6 +7,7 @@ from retrieval_heads.findings.sections.blocks import Block, Section, TableBlock,
 from retrieval_heads.findings.sections.parts import costs, findings, leading_layers, only_one, table
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import decimal, percent
+from retrieval_heads.tables.heads import GRID, Grid
 
 TABLES = {
     "q1_drops": {"title": "Mean drop of accuracy by question", "needs": {"question": 2}},
@@ -50,8 +51,8 @@ def _one_category(study: Study) -> list[Block]:
 def _shared(study: Study, tables: Tables) -> list[TableBlock]:
     pairs = tables["overlap"][tables["overlap"]["dimension"] == "question"]
     means = {
-        (row["grid"], frozenset((row["a"], row["b"]))): row
-        for _, row in summarise(pairs.dropna(subset="jaccard"), ["grid", "a", "b"]).iterrows()
+        (Grid.of(row), frozenset((row["a"], row["b"]))): row
+        for _, row in summarise(pairs.dropna(subset="jaccard"), [*GRID, "a", "b"]).iterrows()
     }
     unions = tables["unions"]
     category, rows = study.categories, []
@@ -62,13 +63,14 @@ def _shared(study: Study, tables: Tables) -> list[TableBlock]:
             relation = "between categories"
         else:
             relation = f"within {category[a]}" if category[a] == category[b] else "across"
-        mean = means.get((union["grid"], frozenset((a, b))))
+        grid = Grid.of(union)
+        mean = means.get((grid, frozenset((a, b))))
         own = ["", "", "", "", ""] if mean is None else [
             decimal(mean["jaccard"]), f"{mean['lowest']:.3f} to {mean['highest']:.3f}", decimal(mean["chance"]),
             decimal(mean["rbo"]), decimal(mean["spearman"]) if pd.notna(mean["spearman"]) else "",
         ]  # fmt: skip
         names = [study.label(kind, value) for value in (a, b)]
-        rows.append([union["grid"], *names, relation, *own, percent(union["jaccard"]), percent(union["chance"])])
+        rows.append([str(grid), *names, relation, *own, percent(union["jaccard"]), percent(union["chance"])])
     header = [
         "Grid",
         "One",

@@ -5,6 +5,8 @@ from typing import Any
 
 from retrieval_heads.errors import StudyError
 
+KEYS = {"gguf": {"type": "string", "format": "path", "description": "A local GGUF file."}}
+
 
 def check(source: dict, key: str) -> None:
     """Refuse what is not there or is no GGUF file."""

@@ -6,6 +6,15 @@ from pathlib import Path
 from retrieval_heads.errors import StudyError
 from retrieval_heads.model.sources import path as local
 
+KEYS = {
+    "hub": {"type": "string", "pattern": r"\A\S+\Z", "description": "An id on the Hugging Face hub, owner/name."},
+    "revision": {
+        "type": "string",
+        "pattern": r"\A\S+\Z",
+        "description": "Commit, tag or branch; a commit makes the study repeatable.",
+    },
+}
+
 # Code of a model comes along; it runs only where the config trusts it.
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
 

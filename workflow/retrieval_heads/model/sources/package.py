@@ -6,6 +6,15 @@ from pathlib import Path
 from retrieval_heads.errors import StudyError
 from retrieval_heads.model.sources import gguf
 
+KEYS = {
+    "package": {
+        "type": "string",
+        "pattern": r"\A\S+\Z",
+        "description": "An installed Python package that ships a GGUF file.",
+    },
+    "file": {"type": "string", "minLength": 1, "description": "The name of that file."},
+}
+
 
 def check(source: dict, key: str) -> None:
     """Refuse a package that is not installed or does not ship the file."""

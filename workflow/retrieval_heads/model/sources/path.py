@@ -4,6 +4,8 @@ from pathlib import Path
 
 from retrieval_heads.errors import StudyError
 
+KEYS = {"path": {"type": "string", "format": "path", "description": "A local folder as save_pretrained writes it."}}
+
 
 def files(source: dict) -> list[Path]:
     """All that a model or tokenizer may be loaded from: what lies there but for hidden files and Markdown."""

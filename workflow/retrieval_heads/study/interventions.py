@@ -1,0 +1,66 @@
+"""The ways of ablating heads that a config asks for, each under its name, and what each takes from all of them."""
+
+import copy
+import math
+from collections.abc import Mapping
+
+from retrieval_heads.errors import StudyError
+
+
+def require_one_form(ablation: dict) -> None:
+    """Refuse a mode or scope beside the interventions, each of which has its own."""
+    if ablation.get("interventions"):
+        for key in ("mode", "scope"):
+            if key in ablation:
+                raise StudyError(f"ablation.{key}: each of ablation.interventions has its own; write it there.")
+
+
+def name_interventions(ablation: dict) -> None:
+    """Write out the interventions: the one of mode and scope, and what each takes from all of them."""
+    mode, scope = ablation.pop("mode"), ablation.pop("scope")
+    if not ablation["interventions"]:
+        ablation["interventions"] = {f"{mode}_{scope}": {"mode": mode, "scope": scope, "documents": None}}
+    for one in ablation["interventions"].values():
+        for key in ("levels", "context_lengths"):
+            one.setdefault(key, copy.copy(ablation[key]))
+        one["random_draws"] = ablation["random_draws"] | one.get("random_draws", {})
+    ablation["headline"] = ablation["headline"] or next(iter(ablation["interventions"]))
+
+
+def interventions(config: Mapping) -> dict[str, dict]:
+    """The interventions of a complete config, each with all that holds for it; none where results are published."""
+    return {} if config["published"] else config["ablation"]["interventions"]
+
+
+def ablated_lengths(config: Mapping, name: str | None = None) -> list[int]:
+    """The context lengths at which heads are ablated, by one intervention or by any."""
+    chosen = interventions(config) if name is None else {name: interventions(config)[name]}
+    every = config["prompts"]["context_lengths"]
+    found = {length for one in chosen.values() for length in one["context_lengths"] or every}
+    # What is no length of the study comes last, to be refused.
+    return [length for length in every if length in found] + sorted(found.difference(every))
+
+
+def count_head_sets(config: Mapping, name: str) -> int:
+    """How many sets of heads an intervention ablates for a question at each length, one of them without any head."""
+    one = interventions(config)[name]
+    return 1 + len(config["methods"]) * len(one["levels"]) * (1 + sum(one["random_draws"].values()))
+
+
+def unablated_documents(config: Mapping, length: int) -> tuple[int | None, str]:
+    """How many test documents the whole model is asked about at a context length, None for all, and the key that says
+    so: as many as the intervention that asks about most of them.
+    """
+    asked = {
+        name: math.inf if one["documents"] is None else one["documents"]
+        for name, one in interventions(config).items()
+        if length in ablated_lengths(config, name)
+    }
+    most = max(asked, key=lambda name: asked[name])
+    return interventions(config)[most]["documents"], f"ablation.interventions.{most}.documents"
+
+
+def key_path(config: dict, name: str, key: str) -> str:
+    """The key that an intervention has something from: its own, or that of all of them."""
+    own = interventions(config)[name][key] != config["ablation"][key]
+    return f"ablation.interventions.{name}.{key}" if own else f"ablation.{key}"
