@@ -21,6 +21,7 @@ from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.runner import Decoding, Region, Runner
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.config import complete
+from retrieval_heads.study.forms import schema
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.tables.heads import parse_head
 from tiny_models import MODELS, Numbers, random_ids
@@ -33,6 +34,9 @@ def added(tmp_path, monkeypatch):
     monkeypatch.setattr(replacements, "__path__", [*replacements.__path__, str(file.parent)])
     files = plugins.files
     monkeypatch.setattr(plugins, "files", lambda kind: files(kind) | ({file.stem: file} if kind == KIND else {}))
+    schema.cache_clear()  # which has their names
+    yield
+    schema.cache_clear()
 
 
 def runner_of(model):
