@@ -20,6 +20,7 @@ from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
+from retrieval_heads.study.scopes import SCOPES
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "config").glob("*.yaml"))
@@ -94,6 +95,11 @@ class TestDefaults:
     def test_documents_have_the_keys_of_their_source(self, config, keys):
         assert set(complete(config)["documents"]) == set(keys.split())
         assert complete(complete(config)) == complete(config)
+
+    def test_the_schema_knows_the_scopes(self):
+        ablation = schema()["properties"]["ablation"]["properties"]
+        for one in (ablation, ablation["interventions"]["additionalProperties"]["properties"]):
+            assert one["scope"]["enum"] == list(SCOPES)
 
     def test_models_and_questions_have_them_too(self):
         config = complete(LEAST)
@@ -207,7 +213,8 @@ BAD = [  # key, its value, what the message says
     ("models.small.quantization", "2bit", r"models\.small\.quantization: '2bit' is not one of"),
     ("models.small.trust_remote_code", "yes", r"models\.small\.trust_remote_code: 'yes' is not of type 'boolean'"),
     ("study", "a/b", "study: 'a/b' does not match"),
-    ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of"),
+    ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of \['uniform', 'zero'\]"),
+    ("ablation.scope", "needle", r"ablation\.scope: 'needle' is not one of \['all', 'suffix', 'decode'\]"),
     ("ablation.levels", [0], r"ablation\.levels\.0: 0 is less than the minimum"),
     ("analysis.alpha", 0, r"analysis\.alpha: 0 is less than or equal to"),
     ("analysis.consensus_k", 0, r"analysis\.consensus_k: 0 is less than the minimum"),
@@ -446,7 +453,8 @@ class TestInterventions:
             ({"headline": "uniform_all"}, r"ablation\.headline: uniform_all is no intervention; .* zero_all"),
             ({"interventions": {"a": {}, "A": {}}}, r"ablation\.interventions\.A: some file systems take it for a"),
             ({"interventions": {"a/b": {}}}, r"ablation\.interventions: 'a/b' does not match"),
-            ({"interventions": {"a": {"mode": "mean"}}}, r"interventions\.a\.mode: 'mean' is not one of"),
+            ({"interventions": {"a": {"mode": "nothing"}}}, r"interventions\.a\.mode: 'nothing' is not one of"),
+            ({"interventions": {"a": {"scope": "needle"}}}, r"interventions\.a\.scope: 'needle' is not one of"),
             ({"interventions": {"a": {"draws": 1}}}, r"interventions\.a\.draws: no such key"),
             ({"interventions": {"a": {"documents": 0}}}, r"interventions\.a\.documents: 0 is less than the minimum"),
             ({"interventions": {"a": {"documents": 10**6}}}, r"interventions\.a\.documents: 1000000 is more than the"),

@@ -138,7 +138,8 @@ def test_another_intervention_runs_itself_and_what_follows(study):
     stale = study.stale()
     alone = {"choose_head_sets": 1, "ablate_heads": 1, "measure_guard": 1}
     assert {**alone, "estimate_effects": 1, "write_findings": 1}.items() <= stale.items()
-    assert not {"write_documents", "build_prompts", "score_heads", "rank_heads", "measure_overlap"} & set(stale)
+    others = {"write_documents", "build_prompts", "score_heads", "rank_heads", "answer_unablated", "measure_overlap"}
+    assert not others & set(stale)
 
 
 def test_a_level_runs_ablation_and_what_follows(study):
@@ -153,6 +154,7 @@ def test_a_context_length_keeps_the_results_of_the_others(study):
     study.change("config/tiny.yaml", "context_lengths: [512, 640]", "context_lengths: [512, 640, 704]")
     stale = study.stale()
     one_each = {"build_prompts": 1, "score_heads": 1, "rank_heads": 1, "choose_head_sets": 1, "ablate_heads": 1}
+    one_each |= {"answer_unablated": 1}
     assert one_each.items() <= stale.items()
     assert "write_documents" not in stale
 

@@ -78,7 +78,12 @@ def parameters(file: Path) -> dict[str, dict]:
 
 def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Label, definition and paper of methods, as far as their files tell them; nothing of a method without a file."""
-    described, known = {}, files("methods")
+    return describe("methods", names)
+
+
+def describe(kind: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Label, definition and paper of those of a kind that have these names, as far as their files tell them."""
+    described, known = {}, files(kind)
     for name in names:
         if name in known:
             told = constants(known[name]) | {"definition": summary(known[name])}
