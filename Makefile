@@ -47,7 +47,12 @@ tiny: .venv/installed
 	PYTHONPATH=workflow:tests $(BIN)/python tests/planted_corpus.py .cache/planted-model
 	$(SNAKEMAKE) --cores $(CORES) --configfile config/tiny.yaml
 
+# On macOS, python3 may be older.
+SUPPORTED := (3, 11) <= sys.version_info[:2] <= (3, 13)
+ADVICE := Python 3.11, 3.12 or 3.13 is needed; name one, as in: make report PYTHON=python3.12
+
 .venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if $(SUPPORTED) else "$(ADVICE)")'
 	@echo "Setting up .venv: some minutes, once"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt

@@ -3,8 +3,8 @@
 Run by ``make bench``, or for some parts alone in the project's environment: python benchmarks/bench.py PART ...
 
 Takes the default study's model, documents, questions, methods and head sets. What is compared runs in turns in one
-process, and the medians of the pairs count. Prints a table in Markdown, and keeps it in results.parquet, in
-results.md and in the README; a part that is measured anew replaces its rows there.
+process, and the medians of the pairs count. Prints a table in Markdown, and keeps it in results.parquet and in
+docs/speed.md; a part that is measured anew replaces its rows there.
 """
 
 import json
@@ -40,9 +40,10 @@ from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import group_by_context, usable
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.extent import plain_passes
-from retrieval_heads.engine.pace import PLAIN
+from retrieval_heads.engine.pace import PLAIN_TOKENS
+from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.methods import make_methods
-from retrieval_heads.methods._scoring import score_documents, score_split
+from retrieval_heads.methods._scoring import score_groups, score_split
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
 from retrieval_heads.reading import read_yaml
@@ -50,7 +51,8 @@ from retrieval_heads.study.config import complete
 from retrieval_heads.study.interventions import interventions
 
 RESULTS = Path(__file__).parent / "results.parquet"
-PAGE, README = RESULTS.with_suffix(".md"), Path("README.md")
+PAGE = Path("docs/speed.md")
+BEGIN, END = "<!-- make bench -->\n", "<!-- end -->"
 LENGTHS = [512, 1024, 2048, 4096, 8192]
 LEVELS, DRAWS = [5, 20], {"matched": 2, "unmatched": 1}
 PAIRS = 3
@@ -96,7 +98,12 @@ class Setup:
     @cached_property
     def budget(self) -> Budget:
         """What the study takes on this machine."""
-        return Budget.of(self.model(), "auto", "auto")
+        return Budget.for_model(self.model(), "auto", "auto")
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The model as the study runs it."""
+        return Runner(self.model(), self.tokenizer, self.budget, Decoding(**self.generation))
 
     def prompts(self, length: int, split: str) -> pd.DataFrame:
         """The usable prompts of a split at a length."""
@@ -119,10 +126,8 @@ class Setup:
     @cached_property
     def head_sets(self) -> pd.DataFrame:
         """Of the default study's rankings at 512 tokens, with controls of both kinds."""
-        train = self.prompts(PLAIN, "train")
-        scores, _ = score_split(
-            self.model(), self.tokenizer, train, self.methods, self.answer_types, self.budget, **self.generation
-        )
+        train = self.prompts(PLAIN_TOKENS, "train")
+        scores, _ = score_split(self.runner, train, self.methods, self.answer_types)
         return choose_head_sets(rank_heads(scores), LEVELS, DRAWS, self.config["seed"])
 
 
@@ -190,12 +195,10 @@ def eager(setup: Setup) -> Iterator[Measured]:
     detail = f"{yardstick.passes} passes, {slow:.0f} s over {ours:.2f} s a document, {len(groups)} at a time"
     yield Measured("eager", "eager passes / scoring, 2,048 tokens", slow / ours, "×", "≥ 100", detail)
 
-    group, model = setup.group(1024), setup.model()
-    (parts, _), *_ = score_documents(
-        model, setup.tokenizer, [group], setup.methods, setup.answer_types, **setup.generation
-    )
+    group = setup.group(1024)
+    parts, _ = score_groups(setup.runner, [group], setup.methods, setup.answer_types)
     scores = pd.concat(parts)
-    worst = EagerScoring(model, setup.tokenizer).largest_difference(scores, group, **setup.answering)
+    worst = EagerScoring(setup.model(), setup.tokenizer).largest_difference(scores, group, **setup.answering)
     detail = f"{len(scores):,} scores"
     yield Measured("eager", "largest difference of a score, float32, 1,024 tokens", worst, "", "≤ 1e-4", detail)
 
@@ -260,13 +263,7 @@ def scale(setup: Setup) -> Iterator[Measured]:
         taken = statistics.median(
             seconds(
                 lambda count=count: score_split(
-                    setup.model(),
-                    setup.tokenizer,
-                    pd.concat(groups[:count]),
-                    setup.methods,
-                    setup.answer_types,
-                    setup.budget,
-                    **setup.generation,
+                    setup.runner, pd.concat(groups[:count]), setup.methods, setup.answer_types
                 )
             )
             for _ in range(PAIRS)
@@ -297,7 +294,7 @@ def _clocks() -> tuple[float, float]:
 def plain_pass(setup: Setup) -> tuple[float, float]:
     """Seconds of a plain pass, the unit of the default study: wall and processor time, medians of five."""
     model = setup.model()
-    ids = torch.tensor([list(setup.group(2 * PLAIN)["input_ids"].iloc[0][:PLAIN])])
+    ids = torch.tensor([list(setup.group(2 * PLAIN_TOKENS)["input_ids"].iloc[0][:PLAIN_TOKENS])])
     clocks = []
     for _ in range(7):  # the first pass warms up
         clocks.append(_clocks())
@@ -358,9 +355,7 @@ def dry_runs(setup: Setup) -> Iterator[Measured]:
 
 
 def _score(setup: Setup, groups: list[pd.DataFrame]) -> object:
-    return score_documents(
-        setup.model(), setup.tokenizer, groups, setup.methods, setup.answer_types, **setup.generation
-    )
+    return score_groups(setup.runner, groups, setup.methods, setup.answer_types)
 
 
 def _ablate(setup: Setup, group: pd.DataFrame, head_sets: pd.DataFrame, scope: str) -> object:
@@ -437,11 +432,11 @@ def main(names: list[str]) -> None:
             rows.append(asdict(measured))
             print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
         keep(pd.DataFrame(rows).assign(machine=machine(), dtype="float32", measured=f"{datetime.now():%Y-%m-%d}"))
-    print(PAGE.read_text(encoding="utf-8"))
+    print(PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0])
 
 
 def keep(new: pd.DataFrame) -> None:
-    """Put a part's rows in place of those that it had, in the table and on both pages."""
+    """Put a part's rows in place of those that it had, in the table and on the page."""
     if RESULTS.exists():
         before = pd.read_parquet(RESULTS)
         new = pd.concat([before[~before["part"].isin(new["part"])], new])
@@ -449,9 +444,8 @@ def keep(new: pd.DataFrame) -> None:
     with whole_file(RESULTS) as file:
         new.to_parquet(file, index=False)
     shown = f"By `make bench`, on {machine()}, medians of {PAIRS} pairs.\n\n{as_markdown(new)}\n"
-    PAGE.write_text(f"# Speed\n\n{shown}", encoding="utf-8")
-    before, mark, rest = README.read_text(encoding="utf-8").partition("<!-- benchmarks/results.md -->\n")
-    README.write_text(f"{before}{mark}{shown}{rest[rest.index('<!-- end -->') :]}", encoding="utf-8")
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    PAGE.write_text(f"{before}{begin}{shown}{rest[rest.index(END) :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draws the README's picture of the rules from Snakemake's own: make graph.
+"""Draws the picture of the rules in docs/workflow.md from Snakemake's own: make graph.
 
 Reads ``snakemake --rulegraph mermaid-js``. All figures become one box, the final target is left out, and so is every
 arrow that a longer way implies.

@@ -75,6 +75,38 @@ def values_module(model: PreTrainedModel, layer: int) -> tuple[nn.Module, Callab
     return attention.kv_b_proj, lambda out: out.unflatten(-1, (heads, -1))[..., -size:]
 
 
+def eager_outputs(model: PreTrainedModel, ids: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+    """Logits (T, V) of a prompt, run at once, and of each layer z (T, H, D), which autograd can go back to."""
+    model = copy.deepcopy(model)
+    model.set_attn_implementation("eager")
+    heads, outputs = model.config.num_attention_heads, []
+
+    def keep(_module: nn.Module, args: tuple) -> tuple:
+        outputs.append(args[0].reshape(len(ids), heads, -1))
+        return (outputs[-1].view(args[0].shape),)
+
+    for layer in range(model.config.num_hidden_layers):
+        projection(model, layer).register_forward_pre_hook(keep)
+    return model(torch.tensor([list(ids)]), use_cache=False).logits[0].float(), outputs
+
+
+def eager_values(model: PreTrainedModel, ids: Sequence[int]) -> list[Tensor]:
+    """Each layer's values of a prompt, (H, T, D), one for every head."""
+    model, values = copy.deepcopy(model), []
+    heads = model.config.num_attention_heads
+    for layer in range(model.config.num_hidden_layers):
+        source, take = values_module(model, layer)
+
+        def keep(_module: nn.Module, _args: tuple, output: Tensor, take: Callable[[Tensor], Tensor] = take) -> None:
+            found = take(output.reshape(len(ids), -1)).transpose(0, 1)
+            values.append(found.repeat_interleave(heads // len(found), 0))
+
+        source.register_forward_hook(keep)
+    with torch.no_grad():
+        model(torch.tensor([list(ids)]), use_cache=False)
+    return values
+
+
 def plain_passes(
     model: PreTrainedModel, heads: Sequence[tuple[int, int]], start: int, mode: str
 ) -> Callable[[Sequence[int]], Tensor]:

@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -151,6 +152,19 @@ def test_an_undocumented_key_is_noticed(place):
     assert [key.rpartition(".")[2] for key in missing] == ["surprise"]
 
 
+def test_the_default_study_says_beside_each_key_how_to_choose_it():
+    lines = [line.strip() for line in read("config/config.yaml").splitlines()]
+    explained, seen = set(), set()
+    for before, line in pairwise(lines):
+        key = line.partition(":")[0]
+        # A key that is there several times is explained once, and what holds keys alone needs no more than its place.
+        if not line.startswith("#") and line and not line.endswith(":"):
+            seen.add(key)
+            explained |= {key} if before.startswith("#") else set()
+    obvious = {"package", "file", "reading"}
+    assert seen - explained == obvious
+
+
 # --- docs/tables.md ------------------------------------------------------------------------------------------------
 
 
@@ -195,7 +209,7 @@ def test_a_table_is_made_where_its_page_says(name):
     assert "{OUT}/" + written in text
 
 
-# --- README.md and links -------------------------------------------------------------------------------------------
+# --- README.md, docs/workflow.md and links -------------------------------------------------------------------------
 
 
 def rule_texts():
@@ -208,16 +222,25 @@ def rule_texts():
     return found
 
 
-def test_readme_lists_the_rules_and_their_files():
-    listed = {row[0].strip("`"): row[1] for row in rows(sections(read("README.md"))["How it works"])}
+def test_the_readme_takes_two_minutes():
+    assert len(read("README.md").splitlines()) <= 120
+
+
+def test_the_readme_leads_to_every_page():
+    linked = set(re.findall(r"\]\(([^)#]+)", read("README.md")))
+    assert {page for page in PAGES if page != "README.md"} <= linked
+
+
+def test_the_workflow_page_lists_the_rules_and_their_files():
+    listed = {row[0].strip("`"): row[1] for row in rows(sections(read("docs/workflow.md"))["The rules"])}
     assert sorted(listed) == sorted(rule_texts())
     for rule, link in listed.items():
-        file = re.search(r"\((.+)\)", link)[1]
+        file = re.search(r"\(\.\./(.+)\)", link)[1]
         assert rule.replace("{figure}", "{figure.name}") in read(file)
 
 
-def test_readme_draws_the_rules_as_snakemake_does():
-    (shown,) = re.findall(r"```mermaid\n(.+?)```", read("README.md"), flags=re.DOTALL)
+def test_the_workflow_page_draws_the_rules_as_snakemake_does():
+    (shown,) = re.findall(r"```mermaid\n(.+?)```", read("docs/workflow.md"), flags=re.DOTALL)
     graph = subprocess.run(["snakemake", "--rulegraph", "mermaid-js"], capture_output=True, text=True, check=True)
     assert shown == picture(graph.stdout)
     # What the default study does not need is told beside it.
@@ -225,20 +248,20 @@ def test_readme_draws_the_rules_as_snakemake_does():
     assert {name for name in rule_texts() if name not in drawn} == {"convert_published", "compare_imports"}
 
 
-def test_readme_lists_every_ready_made_study():
-    listed = " ".join(row[0] for row in rows(sections(read("README.md"))["Studies"]))
+def test_the_workflow_page_lists_every_ready_made_study():
+    listed = " ".join(row[0] for row in rows(sections(read("docs/workflow.md"))["Ready-made studies"]))
     assert [path.name for path in (ROOT / "config").glob("*.yaml") if f"config/{path.name}" not in listed] == []
 
 
-def test_the_folders_in_the_readmes_tree_are_there():
-    tree = re.findall(r"^    (\w\S+) {2,}\S", sections(read("README.md"))["Where things go"], flags=re.MULTILINE)
+def test_the_folders_that_contributors_are_shown_are_there():
+    tree = re.findall(r"^    (\w\S+) {2,}\S", sections(read("CONTRIBUTING.md"))["Where things are"], flags=re.MULTILINE)
     assert len(tree) > 10
     assert [name for name in tree if name != "results/" and not (ROOT / name).exists()] == []
 
 
 def test_new_things_go_into_folders_that_are_there():
-    named = re.findall(r"`(\S+)/(?:NAME|KIND)\.\w+`", sections(read("README.md"))["Where things go"])
-    assert len(named) == 5
+    named = re.findall(r"`(\S+)/(?:NAME|KIND|TYPE)\.\w+`", read("CONTRIBUTING.md"))
+    assert len(named) > 3
     assert [name for name in named if not (ROOT / name).is_dir()] == []
 
 
@@ -260,12 +283,27 @@ def test_relative_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(file), target
 
 
-def test_the_readme_quotes_the_last_benchmark():
-    results = Path("benchmarks/results.md").read_text()
-    readme = Path("README.md").read_text()
-    quoted = readme.split("<!-- benchmarks/results.md -->\n")[1].split("<!-- end -->")[0]
-    assert quoted.strip() == results.partition("\n")[2].strip()
-    table = pd.read_parquet("benchmarks/results.parquet")
-    assert len(table) == results.count("\n| ") - 2
-    for row in table.itertuples():
-        assert f"| {row.what} | " in results, row.what
+def test_the_last_benchmark_is_on_the_page_about_speed_and_its_time_in_the_readme():
+    measured = pd.read_parquet(ROOT / "benchmarks" / "results.parquet")
+    assert measured["what"].tolist() == [row[0] for row in rows(sections(read("docs/speed.md"))["Measured"])]
+    study = measured.set_index("what").loc["the default study, from nothing to its findings"]
+    minutes = float(re.match(r"(\d+) s over", study["detail"])[1]) / 60
+    assert f"| {minutes:.0f} minutes, or {study['value']:.0f} passes of the model" in read("README.md")
+
+
+def test_the_files_that_the_methods_page_names_are_there():
+    named = set(re.findall(r"`([a-z]\w*/[\w/]*(?:\.py|/))`", read("docs/methods.md")))
+    assert len(named) > 15
+    places = [ROOT, ROOT / "workflow" / "retrieval_heads"]
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
+def test_make_and_shell_scripts_need_nothing_that_macos_lacks():
+    # macOS has make 3.81, bash 3.2 and BSD tools.
+    beyond = (
+        r"\.ONESHELL|\$\(file |!=|grep (-\w*P|--perl)|sed -i|date -d|readlink -f|xargs -r|mapfile|declare -A|\w,,\}"
+    )
+    scripts = [ROOT / "Makefile", ROOT / ".ci" / "run", *ROOT.glob("envs/*.sh"), *ROOT.glob("profiles/*/*.sh")]
+    assert len(scripts) > 3
+    found = {path.name: re.findall(beyond, path.read_text(encoding="utf-8")) for path in scripts}
+    assert not any(found.values()), found

@@ -176,10 +176,10 @@ class TestThisPackage:
 
     def test_scoring_depends_on_attention_and_not_on_figures(self, root):
         reached = self.reached(root.parent / "scripts" / "score_heads.py")
-        assert {"score_heads.py", "_scoring.py", "inference.py", "errors.py", "__init__.py"} <= reached
+        assert {"score_heads.py", "_scoring.py", "decoding.py", "errors.py", "__init__.py"} <= reached
         assert not {"rendering.py", "effects.py", "head_sets.py", "style.py"} & reached
 
     def test_ranking_does_not_depend_on_the_model(self, root):
         reached = self.reached(root.parent / "scripts" / "rank_heads.py")
         assert "rankings.py" in reached
-        assert not {"loading.py", "_scoring.py", "inference.py", "prompts.py"} & reached
+        assert not {"loading.py", "_scoring.py", "decoding.py", "prompts.py"} & reached

@@ -9,11 +9,9 @@ import pytest
 
 import oracle
 from retrieval_heads import job
-from retrieval_heads.ablation import running
 from retrieval_heads.ablation.running import MODES, SCOPES, ablate_split
-from retrieval_heads.engine import inference
 from retrieval_heads.engine.budget import Budget
-from retrieval_heads.engine.inference import continue_prefix
+from retrieval_heads.engine.runner import Runner
 from retrieval_heads.errors import StudyError
 from retrieval_heads.tables import write
 from retrieval_heads.tables.ablation import ABLATION
@@ -178,9 +176,9 @@ def test_shards_change_nothing(shards):
 
 
 def test_equal_sets_are_answered_once(monkeypatch):
-    asked = []
+    asked, answer_suffixes = [], Runner.answer
     monkeypatch.setattr(
-        running, "continue_prefix", lambda *args, **kw: asked.append(len(args[3])) or continue_prefix(*args, **kw)
+        Runner, "answer", lambda *args, **kw: asked.append(len(args[2])) or answer_suffixes(*args, **kw)
     )
     twice = pd.concat([head_sets(), head_sets().assign(method="other")], ignore_index=True)
     found = ablate_split(
@@ -219,10 +217,8 @@ def test_guessing_is_the_whole_model_behind_the_haystack_alone(scope):
 
 
 def test_the_depth_of_no_needle_is_asked_once(monkeypatch):
-    contexts = []
-    monkeypatch.setattr(
-        running, "prefill", lambda *args, **kw: contexts.append(args[1][0]) or inference.prefill(*args, **kw)
-    )
+    contexts, prefill = [], Runner.prefill
+    monkeypatch.setattr(Runner, "prefill", lambda *args, **kw: contexts.append(args[1][0]) or prefill(*args, **kw))
     table = pd.concat([prompts().assign(depth=depth) for depth in (0.1, 0.5, 0.9)]).sort_values("doc_id")
     table["prompt_id"] += "/" + table["depth"].astype(str)
     answer(MODELS["llama"](), table, scope="suffix")

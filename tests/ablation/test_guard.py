@@ -19,7 +19,7 @@ from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import usable
 from retrieval_heads.engine.budget import Budget
-from retrieval_heads.engine.inference import continue_prefix
+from retrieval_heads.engine.runner import Runner
 from retrieval_heads.errors import StudyError
 from retrieval_heads.findings.claims import Outcome, guarding
 from retrieval_heads.tables import write
@@ -104,10 +104,8 @@ def test_batches_change_nothing(scope, budget, monkeypatch):
 
 
 def test_equal_sets_are_asked_once_and_no_more_logits_held_than_allowed(monkeypatch):
-    model, asked = MODELS["llama"](), []
-    monkeypatch.setattr(
-        guard, "continue_prefix", lambda *args, **kw: asked.append(len(args[3])) or continue_prefix(*args, **kw)
-    )
+    model, asked, answer = MODELS["llama"](), [], Runner.answer
+    monkeypatch.setattr(Runner, "answer", lambda *args, **kw: asked.append(len(args[2])) or answer(*args, **kw))
     turned = head_sets().assign(heads=lambda sets: sets["heads"].map(lambda heads: heads[::-1]), method="other")
     measure(model, sets=pd.concat([head_sets(), turned], ignore_index=True))
     assert asked == [len(SETS)]

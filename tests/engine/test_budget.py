@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval_heads.engine import budget
-from retrieval_heads.engine.budget import Budget, part_of
+from retrieval_heads.engine.budget import Budget, shard_slice
 from tiny_models import llama
 
 ERRORS = [
@@ -74,14 +74,14 @@ def test_another_error_is_no_sign_of_memory():
 def test_it_is_found_from_what_the_weights_leave_of_the_memory(monkeypatch):
     model = llama().to(torch.bfloat16)
     monkeypatch.setattr(budget, "_left", lambda device, weights: 96_000)
-    found = Budget.of(model, "auto", "auto")
+    found = Budget.for_model(model, "auto", "auto")
     # Keys and values: 2 bytes × 2 × 3 layers × 2 key heads × 8; activations: 2 bytes × (8 × 32 + 3 × 48).
     assert (found.cache_tokens, found.batch_tokens) == (48_000 // 192, 12_000 // 800)
     monkeypatch.setattr(budget, "_left", lambda device, weights: 10**15)
-    assert Budget.of(model, "auto", 70).cache_tokens == 70
-    assert Budget.of(model, "auto", 70).batch_tokens == 4096
+    assert Budget.for_model(model, "auto", 70).cache_tokens == 70
+    assert Budget.for_model(model, "auto", 70).batch_tokens == 4096
     monkeypatch.setattr(budget, "_left", lambda device, weights: 0)
-    assert Budget.of(model, "auto", "auto").cache_tokens == 1
+    assert Budget.for_model(model, "auto", "auto").cache_tokens == 1
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_each_kind_of_device_is_asked(monkeypatch, device, left):
 @given(items=st.integers(0, 40), parts=st.integers(1, 12), together=st.integers(1, 6))
 def test_parts_are_whole_batches_and_hold_everything_in_order(items, parts, together):
     everything = list(range(items))
-    found = [part_of(everything, part, parts, together) for part in range(parts)]
+    found = [shard_slice(everything, part, parts, together) for part in range(parts)]
     assert list(chain.from_iterable(found)) == everything
     starts = [part[0] for part in found if part]
     assert all(start % together == 0 for start in starts)

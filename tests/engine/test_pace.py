@@ -12,7 +12,7 @@ import yaml
 
 from retrieval_heads.engine import pace
 from retrieval_heads.engine.extent import plain_passes
-from retrieval_heads.engine.pace import PLAIN, passes_over, tell_time
+from retrieval_heads.engine.pace import PLAIN_TOKENS, log_expected_time, passes_over
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.interventions import count_head_sets
 from tiny_models import MODELS, random_ids
@@ -32,7 +32,7 @@ def passes(**changes):
 
 
 def test_a_pass_is_counted_in_plain_ones():
-    assert passes_over(PLAIN) == 1
+    assert passes_over(PLAIN_TOKENS) == 1
     # Processor time of the default model in float32: 1.61 s over 512 tokens, and so much over these.
     for tokens, seconds in {257: 0.79, 1024: 3.38, 2048: 8.38, 4096: 20.3}.items():
         assert passes_over(tokens) * 1.61 == pytest.approx(seconds, rel=0.05)
@@ -54,7 +54,7 @@ def test_work_grows_with_what_a_study_asks_for():
 def test_every_part_of_a_study_is_counted():
     alone = {"ablation__levels": [3], "prompts__context_lengths": [512], "documents__missing_rate": 0}
     sets = count_head_sets(complete(TINY | {"ablation": TINY["ablation"] | {"levels": [3]}}), "zero_all")
-    scoring, guessing = 3 * (1 + pace.CONTINUING / 512), 3 * (1 + pace.CONTINUING / 512)
+    scoring, guessing = 3 * (1 + pace.SUFFIX_WORTH / 512), 3 * (1 + pace.SUFFIX_WORTH / 512)
     ablation, guard = 3 * 2 * sets * 0.70, 2 * sets * passes_over(257) * 0.70
     assert passes(**alone) == pytest.approx(scoring + guessing + ablation + guard)
     contexts, rows = 3, 3 * 2 * sets * 0.45 * (64 + 8) / 512
@@ -80,12 +80,12 @@ def test_the_time_is_that_of_a_pass_times_their_number(monkeypatch, caplog, seco
     model.device = torch.device("cpu")
     for ids in (list(range(600)), list(range(100))):
         ran.clear()
-        tell_time(model, ids, asked)
-        assert ran == 2 * [[ids[:PLAIN]]]
+        log_expected_time(model, ids, asked)
+        assert ran == 2 * [[ids[:PLAIN_TOKENS]]]
         assert f"takes {seconds:.2g} s here" in caplog.messages[-1] and f" take about {told}," in caplog.messages[-1]
 
 
 def test_a_real_model_can_be_timed(caplog):
     caplog.set_level(logging.INFO, "retrieval_heads")
-    tell_time(MODELS["llama"](), random_ids(40, seed=1), 600)
+    log_expected_time(MODELS["llama"](), random_ids(40, seed=1), 600)
     assert re.fullmatch(r"a pass over 512 tokens takes \S+ s here: .* take about .*", caplog.messages[-1])

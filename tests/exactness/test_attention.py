@@ -12,42 +12,56 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+import oracle
 import tiny_models
-from oracle import answer_logprob, eager_attention, generate, generate_plainly, plain_passes, without_heads
+from oracle import eager_attention, generate, generate_plainly, plain_passes, without_heads
 from retrieval_heads.engine import attention
 from retrieval_heads.engine.attention import AttentionCall, hooked
-from retrieval_heads.engine.inference import Forks, _going_on, continue_prefix, head_grid, prefill, room_for
+from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.forks import Forks
+from retrieval_heads.engine.runner import Ablation, Decoding, Runner, answer_logprob, reserved_tokens
 from retrieval_heads.errors import StudyError
-from retrieval_heads.methods import Prompt, make_methods
-from retrieval_heads.methods._scoring import _Readers
-from retrieval_heads.model.self_check import require_measurable
+from retrieval_heads.methods import Document, Prompt, make_methods
+from retrieval_heads.methods._scoring import score_documents
 from tiny_models import ARCHITECTURES, MODELS, VOCABULARY, Numbers, llama, made, random_ids
 
 TOLERANCE = 1e-5
 LENGTHS = [*((name, 64) for name in MODELS), *((name, 1040) for name in ("llama", "mistral", "gemma2", "gpt_oss"))]
-QUIET = {"max_new_tokens": 1, "stop": []}
+
+
+def run(model, batch_tokens=10_000):
+    return Runner(model, Numbers(), Budget(batch_tokens, 10_000), Decoding(1, []))
 
 
 class Recorder:
-    """Keeps every row of every pass: passes[pass][row of the batch] is (L, H, Q, K)."""
+    """Keeps the attention rows that are told: (L, H, Q, K) for a row of the batch in a pass, or for one of its tokens.
+
+    What is told again of a token replaces what was told before.
+    """
 
     def __init__(self):
-        self.passes = []
+        self.passes, self.tokens = [], {}
 
-    def __call__(self, call, batch):
-        if call.layer == 0:
-            self.passes.append({row: [] for row in batch.rows})
-        for place, row in enumerate(batch.rows):
-            self.passes[-1][row].append(batch.attention(call, place, batch.spans[place]))
+    def __call__(self, read):
+        if read.layer == 0:
+            self.passes.append({row: [] for row in read.tokens})
+        for row, tokens in read.tokens.items():
+            self.passes[-1][row].append(read.attention(row, tokens))
+            for token in tokens:
+                told = read.attention(row, range(token, token + 1))
+                self.tokens[row, token] = [*(self.tokens[row, token] if read.layer else []), told]
 
-    def of(self, number, row):
+    def in_pass(self, number, row):
         return torch.stack(self.passes[number][row])
+
+    def of_token(self, row, token):
+        return torch.stack(self.tokens[row, token])[:, :, 0]
 
 
 @pytest.mark.parametrize(("architecture", "length"), LENGTHS)
 def test_rows_without_a_prefix(architecture, length):
     model, ids, rows = MODELS[architecture](), random_ids(length, seed=1), {}
-    with hooked(model, observe=lambda call: rows.__setitem__(call.layer, call.rows(last=8)[0])), torch.no_grad():
+    with hooked(model, observe=lambda call, _: rows.__setitem__(call.layer, call.rows(last=8)[0])), torch.no_grad():
         model(torch.tensor([ids]))
     expected = eager_attention(model, ids)[:, :, -8:]
     assert list(rows) == [0, 1, 2]
@@ -58,74 +72,61 @@ def test_rows_without_a_prefix(architecture, length):
 def test_rows_after_a_shared_prefix(architecture, length):
     model, context = MODELS[architecture](), random_ids(length, seed=1)
     suffixes = [random_ids(count, seed=count) for count in ((9, 4, 9, 7) if length < 100 else (9, 4))]
-    recorder = Recorder()
-    continue_prefix(model, Numbers(), prefill(model, [context]), suffixes, observe=recorder, **QUIET)
+    recorder, runner = Recorder(), run(model)
+    runner.answer(runner.prefill([context]), suffixes, observe=recorder)
     for row, suffix in enumerate(suffixes):
         expected = eager_attention(model, context + suffix)[:, :, length:]
-        assert recorder.of(0, row).sub(expected).abs().max() < TOLERANCE
+        assert recorder.in_pass(0, row).sub(expected).abs().max() < TOLERANCE
 
 
 @pytest.mark.parametrize("architecture", MODELS)
 def test_rows_while_decoding(architecture):
     model, context = MODELS[architecture](), random_ids(50, seed=2)
     suffixes = [random_ids(6, seed=3), random_ids(6, seed=4)]
-    recorder = Recorder()
-    continued = continue_prefix(
-        model,
-        Numbers(),
-        prefill(model, [context]),
-        suffixes,
-        max_new_tokens=5,
-        stop=[],
-        observe=recorder,
-    )
+    recorder, runner = Recorder(), run(model)
+    answered = runner.answer(runner.prefill([context]), suffixes, Decoding(5, []), observe=recorder)
     for row, suffix in enumerate(suffixes):
-        tokens = continued.tokens[row]
+        tokens = answered.tokens[row]
         assert tokens == generate(model, context + suffix, 5)
         for step in range(1, len(tokens)):
             expected = eager_attention(model, context + suffix + tokens[:step])[:, :, -1:]
-            assert recorder.of(step, row).sub(expected).abs().max() < TOLERANCE
+            assert recorder.in_pass(step, row).sub(expected).abs().max() < TOLERANCE
 
 
 @pytest.mark.parametrize("architecture", MODELS)
 def test_ablated_heads_are_zeroed_weights(architecture):
     model, context = MODELS[architecture](), random_ids(60, seed=5)
-    cuts = [[], [(0, 1)], [(1, 3), (1, 2)], [(1, 3), (2, 0)], [(0, 1), (2, 3)], [(2, 3)]]
-    keep = torch.ones(len(cuts), *head_grid(model))
-    for place, heads in enumerate(cuts):
-        for head in heads:
-            keep[(place, *head)] = 0
+    head_sets = [[], [(0, 1)], [(1, 3), (1, 2)], [(1, 3), (2, 0)], [(0, 1), (2, 3)], [(2, 3)]]
     suffix, answer = random_ids(5, seed=6), random_ids(3, seed=7)
-    zeroed = [without_heads(model, heads) for heads in cuts]
-    wanted = [generate(cut, context + suffix, 6) for cut in zeroed]
-    logprobs = [answer_logprob(cut, context + suffix, answer) for cut in zeroed]
-    assert len(set(map(tuple, wanted))) > 1, "the cuts make no difference, so the test shows nothing"
-    room = room_for([suffix], [answer], 6)
-    for batch_tokens in (None, 1, 130):
-        continued = continue_prefix(
-            model,
-            Numbers(),
-            prefill(model, [context], keep, room=room, batch_tokens=batch_tokens),
-            [suffix] * len(cuts),
-            keep=keep,
-            answers=[answer] * len(cuts),
-            max_new_tokens=6,
-            stop=[],
+    zeroed = [without_heads(model, heads) for heads in head_sets]
+    wanted = [generate(without, context + suffix, 6) for without in zeroed]
+    logprobs = [oracle.answer_logprob(without, context + suffix, answer) for without in zeroed]
+    assert len(set(map(tuple, wanted))) > 1, "the sets make no difference, so the test shows nothing"
+    reserved = reserved_tokens([suffix], [answer], 6)
+    for batch_tokens in (10_000, 1, 130):
+        runner = run(model, batch_tokens)
+        ablation = Ablation(runner.head_mask(head_sets))
+        answered = runner.answer(
+            runner.prefill([context], ablation, reserved=reserved),
+            [suffix] * len(head_sets),
+            Decoding(6, []),
+            answers=[answer] * len(head_sets),
+            ablation=ablation,
         )
-        assert continued.tokens == wanted, batch_tokens
-        assert continued.answer_logprob == pytest.approx(logprobs, abs=1e-3), batch_tokens
+        assert answered.tokens == wanted, batch_tokens
+        assert answered.answer_logprob == pytest.approx(logprobs, abs=1e-3), batch_tokens
 
 
 def test_answers_of_different_length_after_suffixes_of_different_length():
     model, context = llama(), random_ids(40, seed=8)
     suffixes, answers = [random_ids(n, seed=n) for n in (3, 8, 5)], [random_ids(n, seed=10 + n) for n in (4, 1, 2)]
-    prefix = prefill(model, [context])
-    continued = continue_prefix(model, Numbers(), prefix, suffixes, answers=answers, max_new_tokens=4, stop=[])
+    runner = run(model)
+    answered = runner.answer(runner.prefill([context]), suffixes, Decoding(4, []), answers=answers)
     for suffix, answer, tokens, logprob in zip(
-        suffixes, answers, continued.tokens, continued.answer_logprob, strict=True
+        suffixes, answers, answered.tokens, answered.answer_logprob, strict=True
     ):
         assert tokens == generate(model, context + suffix, 4)
-        assert logprob == pytest.approx(answer_logprob(model, context + suffix, answer), abs=1e-3)
+        assert logprob == pytest.approx(oracle.answer_logprob(model, context + suffix, answer), abs=1e-3)
 
 
 @pytest.mark.parametrize("contexts", [1, 2])
@@ -143,73 +144,50 @@ def test_drafts_change_neither_tokens_nor_rows(architecture, contexts):
         drafts.append(
             ([*tokens, 5], [*tokens[:2], other[tokens[2]], 7, 8], [other[tokens[0]], *tokens[1:]], [])[place % 4]
         )
-    rows, passes = {}, []
-
-    def observe(call, batch):
-        if call.layer == 0:
-            passes.append(len(batch.rows))
-        for place, row in enumerate(batch.rows):
-            for token in batch.spans[place]:
-                told = batch.attention(call, place, range(token, token + 1))
-                rows[row, token] = [*(rows.get((row, token), []) if call.layer else []), told]
-
-    prefix = prefill(model, [random_ids(50, seed=context) for context in range(contexts)])
-    continued = continue_prefix(
-        model, Numbers(), prefix, suffixes, answers=drafts, max_new_tokens=count, stop=[], observe=observe
-    )
-    assert continued.tokens == wanted
-    # Of four rows, one has been decoded with its draft; the one without draft goes on for longest.
-    assert passes == [4 * contexts] + [3 * contexts] * 3 + [2 * contexts] * 2
+    recorder, runner = Recorder(), run(model)
+    prefix = runner.prefill([random_ids(50, seed=context) for context in range(contexts)])
+    answered = runner.answer(prefix, suffixes, Decoding(count, []), answers=drafts, observe=recorder)
+    assert answered.tokens == wanted
+    # A row that has been decoded with its draft is not run again; the one without draft goes on for longest.
+    assert len(recorder.passes) == count
+    assert [row for row in recorder.passes[1] if row % 4 == 0] == []
     for row, (prompt, tokens, suffix) in enumerate(zip(prompts, wanted, suffixes, strict=True)):
         expected = eager_attention(model, prompt + tokens[:-1])
         for token in range(len(suffix) + len(tokens) - 1):
-            place = 50 + token
-            told = torch.stack(rows[row, token])[:, :, 0]
-            assert told.shape[-1] == place + 1
-            assert told.sub(expected[:, :, place, : place + 1]).abs().max() < TOLERANCE
+            position, told = 50 + token, recorder.of_token(row, token)
+            assert told.shape[-1] == position + 1
+            assert told.sub(expected[:, :, position, : position + 1]).abs().max() < TOLERANCE
 
 
-@pytest.mark.parametrize("cut", [[], [(0, 1), (1, 2)]], ids=["whole", "ablated"])
+@pytest.mark.parametrize("ablated", [[], [(0, 1), (1, 2)]], ids=["whole", "ablated"])
 @pytest.mark.parametrize("name", tiny_models.LENGTHS)
-def test_what_depends_on_length_is_as_in_the_whole_prompt(name, cut):
+def test_what_depends_on_length_is_as_in_the_whole_prompt(name, ablated):
     model, context, count = tiny_models.LENGTHS[name](), random_ids(46, seed=1), 5
     suffixes = [random_ids(length, seed=length) for length in (16, 9, 30)]
-    keep = torch.ones(len(suffixes), *head_grid(model))
-    for head in cut:
-        keep[(slice(None), *head)] = 0
-    whole = without_heads(model, cut)
-    plain = plain_passes(model, cut, 0, "zero")
+    without = without_heads(model, ablated)
+    plain = plain_passes(model, ablated, 0, "zero")
     wanted = [generate_plainly(plain, context + suffix, count) for suffix in suffixes]
     # Drafts of which one is right, one goes wrong, and one is wrong: rows are taken back by different numbers.
     drafts = [wanted[0], [*wanted[1][:2], (wanted[1][2] + 1) % VOCABULARY, 5], [(wanted[2][0] + 1) % VOCABULARY]]
-    rows = {}
-
-    def observe(call, batch):
-        for place, row in enumerate(batch.rows):
-            for token in batch.spans[place]:
-                told = batch.attention(call, place, range(token, token + 1))
-                rows[row, token] = [*(rows.get((row, token), []) if call.layer else []), told]
-
-    room = room_for(suffixes, drafts, count)
-    prefix = prefill(model, [context], keep, room=room) if cut else prefill(model, [context])
-    continued = continue_prefix(
-        model,
-        Numbers(),
-        prefix,
+    recorder, runner = Recorder(), run(model)
+    ablation = Ablation(runner.head_mask([ablated] * len(suffixes))) if ablated else None
+    answered = runner.answer(
+        runner.prefill([context], ablation, reserved=reserved_tokens(suffixes, drafts, count)),
         suffixes,
-        keep=keep if cut else None,
+        Decoding(count, []),
         answers=drafts,
-        max_new_tokens=count,
-        stop=[],
-        observe=observe,
+        ablation=ablation,
+        observe=recorder,
     )
-    assert continued.tokens == wanted == [generate(whole, context + suffix, count) for suffix in suffixes]
+    assert answered.tokens == wanted == [generate(without, context + suffix, count) for suffix in suffixes]
     for row, (suffix, tokens, draft) in enumerate(zip(suffixes, wanted, drafts, strict=True)):
-        assert continued.answer_logprob[row] == pytest.approx(answer_logprob(whole, context + suffix, draft), abs=1e-3)
-        expected = eager_attention(whole, [*context, *suffix, *tokens[:-1]])
+        expected_logprob = oracle.answer_logprob(without, context + suffix, draft)
+        assert answered.answer_logprob[row] == pytest.approx(expected_logprob, abs=1e-3)
+        expected = eager_attention(without, [*context, *suffix, *tokens[:-1]])
         for token in range(len(suffix) + len(tokens) - 1):
-            told, place = torch.stack(rows[row, token])[:, :, 0], len(context) + token
-            assert told.sub(expected[:, :, place, : place + 1]).abs().max() < TOLERANCE
+            position = len(context) + token
+            told = recorder.of_token(row, token)
+            assert told.sub(expected[:, :, position, : position + 1]).abs().max() < TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -222,10 +200,12 @@ def test_what_depends_on_length_is_as_in_the_whole_prompt(name, cut):
     ids=["the prompt crosses", "the answer crosses", "dynamic"],
 )
 def test_a_context_that_would_be_turned_otherwise_is_refused(model, context):
-    model = model()
-    prefix = prefill(model, [random_ids(context, seed=1)])
-    with pytest.raises(StudyError, match=r"its rotary embedding \((longrope|dynamic)\) changes beyond 128 tokens"):
-        continue_prefix(model, Numbers(), prefix, [random_ids(20, seed=2)], max_new_tokens=12, stop=[])
+    runner, ids, suffix = run(model()), random_ids(context, seed=1), random_ids(20, seed=2)
+    refused = r"its rotary embedding \((longrope|dynamic)\) changes beyond 128 tokens"
+    with pytest.raises(StudyError, match=refused):
+        runner.answer(runner.prefill([ids]), [suffix], Decoding(12, []))
+    with pytest.raises(StudyError, match=refused):
+        runner.trace(ids, suffix, random_ids(12, seed=3))
 
 
 class Doubles(TorchDispatchMode):
@@ -246,20 +226,16 @@ class Doubles(TorchDispatchMode):
 @pytest.mark.parametrize("architecture", [*MODELS, "llama4_text, scaled queries", "phi3, long"])
 def test_no_device_is_asked_for_float64(architecture):
     model, context = (MODELS | tiny_models.LENGTHS)[architecture](), random_ids(46, seed=1)
-    keep = torch.ones(2, *head_grid(model))
-    keep[1, 0, 0] = 0
-    prompt = Prompt(context, 3, 9, 4, 5)
-    methods = make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}})
-    readers = _Readers(methods, [prompt] * 2, [4, 6], [1, 1])
-    run = {"max_new_tokens": 3, "stop": [], "answers": [[5, 6], []]}
     suffixes = [random_ids(4, seed=2), random_ids(6, seed=3)]
+    prompts = [Prompt([*context, *suffix], 3, 9, 4, 5, 46, [5, 6]) for suffix in suffixes]
+    methods = make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}})
     with Doubles() as doubles:
-        require_measurable(model)
-        continue_prefix(model, Numbers(), prefill(model, [context]), suffixes, observe=readers.observe, **run)
-        prefix = prefill(model, [context], keep, room=20, instead=AttentionCall.mean_value)
-        continue_prefix(model, Numbers(), prefix, suffixes, keep=keep, instead=AttentionCall.mean_value, **run)
-        for method in methods:
-            method.score(readers.of(method, 0), [5, 6, 7], prompt)
+        runner = Runner(model, Numbers(), Budget(1, 1), Decoding(3, []))
+        runner.require_measurable()
+        score_documents(runner, [Document(prompts, random_ids(3, seed=4))], methods)
+        runner.trace(context, suffixes[0], [5, 6], objective=answer_logprob)
+        ablation = Ablation(runner.head_mask([[], [(0, 0)]]), replacement=AttentionCall.mean_value)
+        runner.answer(runner.prefill([context], ablation, reserved=20), suffixes, ablation=ablation)
     assert doubles.made == []
 
 
@@ -272,12 +248,13 @@ def test_a_forward_that_a_layer_had_is_there_again():
         return type(layer).forward(layer, *args, **kwargs)
 
     layer.forward = forward
-    prefill(model, [random_ids(9, seed=1)])
+    runner = run(model)
+    runner.answer(runner.prefill([random_ids(9, seed=1)]), [random_ids(3, seed=2)])
     assert told and layer.forward is forward and "forward" not in vars(other)
 
 
 @pytest.fixture(scope="module")
-def continued_plainly():
+def generated_plainly():
     """A model, a context, suffixes, and what the model says after each."""
     model, context = llama(), random_ids(20, seed=1)
     suffixes = [random_ids(length, seed=length) for length in (4, 2, 5)]
@@ -286,74 +263,73 @@ def continued_plainly():
 
 @settings(max_examples=40)
 @given(st.lists(st.lists(st.integers(0, 4), max_size=8), min_size=3, max_size=3))
-def test_no_draft_changes_a_token(continued_plainly, offsets):
-    model, context, suffixes, wanted = continued_plainly
+def test_no_draft_changes_a_token(generated_plainly, offsets):
+    model, context, suffixes, wanted = generated_plainly
     # An offset of 0 is the right token, however wrong what comes before it.
     drafts = [
         [(token + offset) % VOCABULARY for token, offset in zip([*tokens, 3, 4, 5], offset_row, strict=False)]
         for tokens, offset_row in zip(wanted, offsets, strict=True)
     ]
-    prefix = prefill(model, [context])
-    continued = continue_prefix(model, Numbers(), prefix, suffixes, answers=drafts, max_new_tokens=5, stop=[])
-    assert continued.tokens == wanted
+    runner = run(model)
+    answered = runner.answer(runner.prefill([context]), suffixes, Decoding(5, []), answers=drafts)
+    assert answered.tokens == wanted
 
 
-@given(st.integers(1, 4), st.integers(1, 5), st.data())
-def test_contexts_go_on_with_as_many_rows_each(contexts, each, data):
-    rows = [3 * place for place in range(contexts * each)]
-    alive = data.draw(st.sets(st.sampled_from(rows), min_size=1))
-    places = _going_on(rows, alive, contexts)
-    assert places == sorted(set(places))
-    assert alive <= {rows[place] for place in places}
-    of_context = [sum(place // each == context for place in places) for context in range(contexts)]
-    most = max(sum(row // 3 // each == context for row in alive) for context in range(contexts))
-    assert of_context == [most] * contexts
+@settings(max_examples=40)
+@given(st.lists(st.integers(0, 4), min_size=6, max_size=6))
+def test_rows_of_several_contexts_may_end_in_any_order(generated_plainly, lengths):
+    model, context, suffixes, wanted = generated_plainly
+    other = random_ids(20, seed=2)
+    runner = run(model)
+    answered = runner.answer(
+        runner.prefill([context, other]),
+        suffixes * 2,
+        Decoding(5, [], lambda row, text: len(text.split()) == lengths[row]),
+        generate=[length > 0 for length in lengths],
+    )
+    wanted = [*wanted, *(generate(model, other + suffix, 5) for suffix in suffixes)]
+    assert answered.tokens == [tokens[:length] for tokens, length in zip(wanted, lengths, strict=True)]
 
 
 def test_rows_fork_only_where_sets_differ():
-    keep = torch.ones(4, 3, 4)
-    keep[1, 2, 0] = 0  # differs from the first set in the last layer alone
-    keep[2, 1, 3] = 0
-    keep[3, 1, 3] = 0  # the same as the third
-    forks = Forks.of(keep)
+    head_mask = torch.ones(4, 3, 4)
+    head_mask[1, 2, 0] = 0  # differs from the first set in the last layer alone
+    head_mask[2, 1, 3] = 0
+    head_mask[3, 1, 3] = 0  # the same as the third
+    forks = Forks.plan(head_mask)
     assert [len(parents) for parents in forks.parents] == [1, 2, 3]
     assert forks.row_of == [[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 2]]
     assert forks.parents[2] == [0, 0, 1]
 
 
-@pytest.mark.parametrize(("keep_from", "prefilled"), [(None, False), ([3, 3, 3, 5, 5, 5], False), (None, True)])
-def test_nothing_below_the_first_ablated_layer_is_run_twice(keep_from, prefilled):
+@pytest.mark.parametrize(("mask_start", "prefilled"), [(None, False), ([3, 3, 3, 5, 5, 5], False), (None, True)])
+def test_nothing_below_the_first_ablated_layer_is_run_twice(mask_start, prefilled):
     model, context = MODELS["llama"](), random_ids(30, seed=1)
     suffixes = [random_ids(length, seed=length) for length in (4, 4, 4, 6, 6, 6)]
-    cuts = [[], [(1, 0)], [(2, 3)], [], [(1, 0)], [(1, 0), (2, 1)]]
-    keep = torch.ones(6, *head_grid(model))
-    for place, heads in enumerate(cuts):
-        for head in heads:
-            keep[(place, *head)] = 0
-    run = []
+    runner, rows = run(model), []
+    head_mask = runner.head_mask([[], [(1, 0)], [(2, 3)], [], [(1, 0)], [(1, 0), (2, 1)]])
     for layer in model.model.layers:
-        layer.mlp.register_forward_pre_hook(lambda _module, args: run.append(len(args[0])))
-    prefix = prefill(model, [context], keep if prefilled else None, room=20)
-    run.clear()
-    continue_prefix(
-        model, Numbers(), prefix, suffixes, keep=keep, keep_from=keep_from, answers=[[5, 6]] * 6, max_new_tokens=0,
-        stop=[], generate=[False] * 6,
-    )  # fmt: skip
+        layer.mlp.register_forward_pre_hook(lambda _module, args: rows.append(len(args[0])))
+    prefix = runner.prefill([context], Ablation(head_mask) if prefilled else None, reserved=20)
+    rows.clear()
+    runner.answer(
+        prefix, suffixes, answers=[[5, 6]] * 6, generate=[False] * 6, ablation=Ablation(head_mask, mask_start)
+    )
     # One row for each suffix, and one more for each set from the layer on in which it differs; where the context is
     # that of single sets from there on, so is what continues it.
-    assert run == ([2, 6, 6] if prefilled else [2, 4, 6])
+    assert rows == ([2, 6, 6] if prefilled else [2, 4, 6])
 
 
 def test_a_context_keeps_the_fused_attention_without_a_mask(monkeypatch):
     masks, model = [], llama()
-    monkeypatch.setattr(
-        attention,
-        "sdpa_attention_forward",
-        lambda *args, **kwargs: masks.append(args[4]) or sdpa_attention_forward(*args, **kwargs),
-    )
-    prefill(model, [random_ids(40, seed=1), random_ids(40, seed=2)])
-    # Above the last layer's keys and values nothing is wanted.
-    assert masks == [None] * (head_grid(model)[0] - 1)
+
+    def fused(module, query, key, value, attention_mask, **kwargs):
+        masks.append(attention_mask)
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+    monkeypatch.setattr(attention, "sdpa_attention_forward", fused)
+    run(model).prefill([random_ids(40, seed=1), random_ids(40, seed=2)])
+    assert masks and all(mask is None for mask in masks)
 
 
 class Waits(TorchDispatchMode):
@@ -373,64 +349,47 @@ class Waits(TorchDispatchMode):
 def test_no_layer_waits_for_the_device(ablated):
     counts = []
     for layers in (2, 5):
-        model, context, suffixes = (
-            llama(num_hidden_layers=layers),
-            random_ids(30, seed=1),
-            [random_ids(4, seed=2), random_ids(6, seed=3)],
-        )
-        keep = torch.ones(2, *head_grid(model))
-        keep[1, 0, 0] = 0
-        readers = _Readers(
-            make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}}),
-            [Prompt(context, 3, 9, 4, 5)] * 2,
-            [4, 6],
-            [1, 1],
-        )
+        model, context = llama(num_hidden_layers=layers), random_ids(30, seed=1)
+        suffixes = [random_ids(4, seed=2), random_ids(6, seed=3)]
+        prompts = [Prompt([*context, *suffix], 3, 9, 4, 5, 30, [5, 6]) for suffix in suffixes]
+        methods = make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}})
+        runner = Runner(model, Numbers(), Budget(10_000, 1), Decoding(3, []))
+        ablation = Ablation(runner.head_mask([[], [(0, 0)]]))
         with Waits() as waits:
-            prefix = prefill(model, [context], keep, room=20) if ablated else prefill(model, [context])
-            more = {"keep": keep} if ablated else {"observe": readers.observe}
-            continue_prefix(model, Numbers(), prefix, suffixes, max_new_tokens=3, stop=[], **more)
+            if ablated:
+                runner.answer(runner.prefill([context], ablation, reserved=20), suffixes, ablation=ablation)
+            else:
+                score_documents(runner, [Document(prompts, random_ids(3, seed=4))], methods)
         counts.append(waits.count)
     assert counts[0] == counts[1]
 
 
-def test_a_generation_ends_at_a_stop_string_and_where_it_is_enough():
+def test_a_generation_ends_at_a_stop_string_and_where_it_may():
     model, ids = llama(), random_ids(30, seed=9)
     whole = generate(model, ids, 8)
-    prefix = prefill(model, [ids[:20]])
-    run = {"max_new_tokens": 8, "stop": [f" {whole[3]}"]}
-    stopped = continue_prefix(model, Numbers(), prefix, [ids[20:]], **run)
+    runner = run(model)
+    prefix = runner.prefill([ids[:20]])
+    stopped = runner.answer(prefix, [ids[20:]], Decoding(8, [f" {whole[3]}"]))
     first = whole.index(whole[3])
     assert stopped.tokens == [whole[:first]]
     assert stopped.text == [Numbers().decode(whole[:first])]
     model.generation_config.eos_token_id = whole[3]
-    assert continue_prefix(model, Numbers(), prefix, [ids[20:]], max_new_tokens=8, stop=[]).tokens == [whole[:first]]
+    assert runner.answer(prefix, [ids[20:]], Decoding(8, [])).tokens == [whole[:first]]
     model.generation_config.eos_token_id = None
-    settled = continue_prefix(
-        model,
-        Numbers(),
-        prefix,
-        [ids[20:]],
-        max_new_tokens=8,
-        stop=[],
-        enough=lambda row, text: row == 0 and len(text.split()) == 2,
-    )
-    assert settled.tokens == [whole[:2]]
+    settled = Decoding(8, [], stop_when=lambda row, text: row == 0 and len(text.split()) == 2)
+    assert runner.answer(prefix, [ids[20:]], settled).tokens == [whole[:2]]
 
 
 def test_rows_that_end_early_leave_the_others_as_they_are():
     model, context = llama(), random_ids(30, seed=9)
     suffixes = [random_ids(4, seed=n) for n in range(6)]
     alone = [generate(model, context + suffix, 6) for suffix in suffixes]
-    together = continue_prefix(
-        model,
-        Numbers(),
-        prefill(model, [context]),
+    runner = run(model)
+    together = runner.answer(
+        runner.prefill([context]),
         suffixes,
+        Decoding(6, [], stop_when=lambda row, text: row in (0, 1, 4) and len(text.split()) == row + 1),
         generate=[n != 2 for n in range(6)],
-        enough=lambda row, text: row in (0, 1, 4) and len(text.split()) == row + 1,
-        max_new_tokens=6,
-        stop=[],
     )
     assert together.tokens == [alone[0][:1], alone[1][:2], [], alone[3], alone[4][:5], alone[5]]
 
@@ -438,7 +397,7 @@ def test_rows_that_end_early_leave_the_others_as_they_are():
 def test_the_model_is_left_as_it_was_even_after_an_error():
     model = llama()
     before = model.config._attn_implementation
-    with pytest.raises(ZeroDivisionError), hooked(model, observe=lambda call: 1 / 0):
+    with pytest.raises(ZeroDivisionError), hooked(model, observe=lambda *_: 1 / 0):
         model(torch.tensor([[2, 3]]))
     assert model.config._attn_implementation == before
     with torch.no_grad():
@@ -465,7 +424,7 @@ def test_outputs_from_rows_are_those_of_fused_attention(queries, before, heads, 
     call = AttentionCall(0, query, key, value, seen if with_mask else None, 0.3)
     expected = scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=0.3, enable_gqa=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "_ROWS_AT_ONCE", at_once)
+        patch.setattr(attention, "_MAX_WEIGHTS", at_once)
         assert call.output().sub(expected.transpose(1, 2)).abs().max() < TOLERANCE
 
 

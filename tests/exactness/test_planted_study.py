@@ -12,6 +12,7 @@ from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import usable
 from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import score_split
 
@@ -58,15 +59,8 @@ def study():
     prompts = builder.build(documents)
     types = {key: q["type"] for key, q in CONFIG["questions"].items()}
     methods = make_methods({"summed_attention": {}, "wu24": {}, "qrhead": {}})
-    scores, generations = score_split(
-        planted.model,
-        planted.tokenizer,
-        usable(prompts, "train", "here"),
-        methods,
-        types,
-        BUDGET,
-        **GENERATION,
-    )
+    runner = Runner(planted.model, planted.tokenizer, BUDGET, Decoding(**GENERATION))
+    scores, generations = score_split(runner, usable(prompts, "train", "here"), methods, types)
     rankings = rank_heads(scores)
     sets = choose_head_sets(rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"])
     ablation = ablate_split(

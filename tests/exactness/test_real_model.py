@@ -16,10 +16,12 @@ from retrieval_heads.data.encoding import Encoder
 from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import expected_answer, group_by_context, usable
+from retrieval_heads.engine.architecture import head_grid
 from retrieval_heads.engine.attention import hooked
-from retrieval_heads.engine.inference import continue_prefix, head_grid, prefill, room_for
+from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.runner import Ablation, Decoding, Runner, reserved_tokens
 from retrieval_heads.methods import make_methods
-from retrieval_heads.methods._scoring import score_documents
+from retrieval_heads.methods._scoring import score_groups
 from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
 from retrieval_heads.study.config import complete
 
@@ -86,7 +88,7 @@ def test_a_gguf_file_is_what_the_package_with_it_is(config, folder, tmp_path):
 
 def test_its_rows_are_those_of_eager_attention(model, prompts):
     ids, rows = list(prompts["input_ids"].iloc[0]), []
-    with hooked(model, observe=lambda call: rows.append(call.rows(last=16)[0])), torch.inference_mode():
+    with hooked(model, observe=lambda call, _: rows.append(call.rows(last=16)[0])), torch.inference_mode():
         model(torch.tensor([ids]))
     assert torch.stack(rows).sub(oracle.eager_attention(model, ids)[:, :, -16:]).abs().max() < 1e-5
 
@@ -95,9 +97,9 @@ def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, model, p
     tokenizer, generation = load_tokenizer(folder), config["generation"]
     group = next(group_by_context(prompts)).head(2)
     types = {key: question["type"] for key, question in config["questions"].items()}
-    ((parts, generations),) = score_documents(
-        model, tokenizer, [group], make_methods(config["methods"]), types, **generation
-    )
+    runner = Runner(model, tokenizer, Budget(4096, 1), Decoding(**generation))
+    parts, generations = score_groups(runner, [group], make_methods(config["methods"]), types)
+    generations = pd.concat(generations)
     assert generations["success"].all(), "wu24 has nothing to compare"
     for prompt, generated in zip(group.itertuples(), generations["generated"], strict=True):
         # So the answers were decoded as drafts.
@@ -108,48 +110,32 @@ def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, model, p
 
 def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, model, prompts):
     """Token by token, as transformers generates, under sets that fork in different layers."""
-    tokenizer = load_tokenizer(folder)
-    cuts = [[], [(0, 1), (18, 6)], [(17, 3), (17, 4)], [(17, 3), (21, 8)], [(25, 0)]]
-    keep = torch.ones(len(cuts), *head_grid(model))
-    for place, heads in enumerate(cuts):
-        for head in heads:
-            keep[(place, *head)] = 0
+    head_sets = [[], [(0, 1), (18, 6)], [(17, 3), (17, 4)], [(17, 3), (21, 8)], [(25, 0)]]
+    runner = Runner(model, load_tokenizer(folder), Budget(900, 10_000), Decoding(8, []))
     ids, end = list(prompts["input_ids"].iloc[0]), prompts["suffix_start"].iloc[0]
-    room = room_for([ids[end:]], [[]], 8)
-    answered = continue_prefix(
-        model,
-        tokenizer,
-        prefill(model, [ids[:end]], keep, room=room, batch_tokens=900),
-        [ids[end:]] * len(cuts),
-        keep=keep,
-        max_new_tokens=8,
-        stop=[],
+    ablation = Ablation(runner.head_mask(head_sets))
+    answered = runner.answer(
+        runner.prefill([ids[:end]], ablation, reserved=reserved_tokens([ids[end:]], [[]], 8)),
+        [ids[end:]] * len(head_sets),
+        ablation=ablation,
     )
-    assert answered.tokens == [oracle.generate(oracle.without_heads(model, heads), ids, 8) for heads in cuts]
+    assert answered.tokens == [oracle.generate(oracle.without_heads(model, heads), ids, 8) for heads in head_sets]
 
 
 def test_it_answers_and_fails_without_its_retrieval_heads(config, folder, model, prompts):
     """Seven heads from the top of its rankings; the study itself measures this on all questions and documents."""
-    tokenizer = load_tokenizer(folder)
-    keep = torch.ones(2, *head_grid(model))
-    for layer, head in [(18, 6), (21, 8), (17, 3), (23, 2), (17, 4), (20, 6), (18, 7)]:
-        keep[1, layer, head] = 0
+    runner = Runner(model, load_tokenizer(folder), Budget(4096, 10_000), Decoding(12, ["\n"]))
+    top = [(18, 6), (21, 8), (17, 3), (23, 2), (17, 4), (20, 6), (18, 7)]
+    ablation = Ablation(runner.head_mask([[], top]))
     right = {0: [], 1: []}
     for group in list(group_by_context(prompts))[:3]:
         context = list(group["input_ids"].iloc[0][: group["suffix_start"].iloc[0]])
         for row in group.itertuples():
             suffix = list(row.input_ids[len(context) :])
-            answered = continue_prefix(
-                model,
-                tokenizer,
-                prefill(model, [context], keep, room=room_for([suffix], [[]], 12)),
-                [suffix] * 2,
-                keep=keep,
-                max_new_tokens=12,
-                stop=["\n"],
-            )
-            for cut in right:
+            prefix = runner.prefill([context], ablation, reserved=reserved_tokens([suffix], [[]], 12))
+            answered = runner.answer(prefix, [suffix] * 2, ablation=ablation)
+            for number in right:
                 type = config["questions"][row.question]["type"]
-                right[cut].append(judge(answered.text[cut], row.answer, type, "").correct)
+                right[number].append(judge(answered.text[number], row.answer, type, "").correct)
     assert sum(right[0]) >= 0.8 * len(right[0])
     assert sum(right[1]) <= 0.4 * len(right[1])

@@ -21,7 +21,7 @@ from made_tables import (
 from retrieval_heads import figures, tables
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
-from retrieval_heads.figures import style
+from retrieval_heads.figures import _layout, _style
 from retrieval_heads.findings.sections import TITLES
 from retrieval_heads.tables.select import at
 
@@ -236,7 +236,7 @@ def test_layer_shares_add_up():
 
 def test_a_method_has_one_colour_everywhere_and_no_two_share_it():
     study = STUDIES["small"]
-    colours = {method: style.method_style(study, method)["color"] for method in study.methods}
+    colours = {method: _style.method_style(study, method)["color"] for method in study.methods}
     assert len(set(colours.values())) == 3
     figure = picture("layer_distribution_by_method")
     drawn = [matplotlib.colors.to_hex(ax.containers[0][0].get_facecolor()).upper() for ax in figure.axes]
@@ -245,15 +245,15 @@ def test_a_method_has_one_colour_everywhere_and_no_two_share_it():
 
 def test_a_note_tells_its_sentence_and_a_figure_none(tmp_path):
     text = "No two of them can be compared: a < b & c."
-    style.save(style.note(text), tmp_path / "note.svg", tmp_path / "note.png")
+    figures.save(_layout.note(text), tmp_path / "note.svg", tmp_path / "note.png")
     assert figures.note_in(tmp_path / "note.svg") == text
-    style.save(draw("method_head_overlap"), tmp_path / "figure.svg")
+    figures.save(draw("method_head_overlap"), tmp_path / "figure.svg")
     assert figures.note_in(tmp_path / "figure.svg") is None
 
 
 def test_saved_files_are_whole_and_the_same_each_time(tmp_path):
     for run in ("one", "two"):
-        style.save(draw("method_head_overlap"), tmp_path / run / "figure.svg", tmp_path / run / "figure.png")
+        figures.save(draw("method_head_overlap"), tmp_path / run / "figure.svg", tmp_path / run / "figure.png")
     assert (tmp_path / "one/figure.svg").read_bytes() == (tmp_path / "two/figure.svg").read_bytes()
     assert (tmp_path / "one/figure.png").read_bytes() == (tmp_path / "two/figure.png").read_bytes()
     assert not list(tmp_path.rglob("*.partial"))

@@ -12,14 +12,15 @@ from made_tables import (
 )
 from retrieval_heads import figures
 from retrieval_heads.analysis import drops, effects
-from retrieval_heads.figures import _drops, style
+from retrieval_heads.analysis.configuration_drops import against_first_model, configurations, over_levels
+from retrieval_heads.figures import _controls, _drop_strips, _style
 from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE
 from retrieval_heads.tables.select import at
 
 STRIPS = ("q1_equal_impact", "q3_ablation_effectiveness", "model_comparison")
 
 
-def cut(study):
+def ablated_tables(study):
     """The tables that come from ablation alone."""
     results = make_ablation(study)
     found = effects.of(results, study.seed, study.resamples)
@@ -39,14 +40,16 @@ def marks(ax, label):
 
 def dots(ax, look):
     """Heights of the faint dots in a colour, over all strips."""
-    colour = to_hex(style.tint(look["color"], 0.45))
+    colour = to_hex(_style.tint(look["color"], 0.45))
     lines = [line for line in ax.lines if to_hex(line.get_color()) == colour and line.get_linestyle() == "None"]
     return sorted(height for line in lines for height in line.get_ydata())
 
 
 def bands(ax):
     """Ends of the grey boxes, from left to right."""
-    paths = [path.get_paths()[0].vertices for path in ax.collections if path.get_label() in style.CONTROLS.values()]
+    paths = [
+        path.get_paths()[0].vertices for path in ax.collections if path.get_label() in _controls.RANDOM_HEADS.values()
+    ]
     ends = [(box[:, 0].min(), box[:, 1].min(), box[:, 1].max()) for box in paths]
     return [box[1:] for box in sorted(ends)]
 
@@ -78,7 +81,7 @@ def test_strips_hold_means_intervals_and_every_configuration(name, study, groupi
     heights = single["drop"].tolist()
     if name == "q3_ablation_effectiveness":
         heights += single.groupby(["model", "method", "question", "context_length"])["drop"].mean().tolist()
-    look = {"question": style.question_style, "category": style.category_style, "model": style.model_style}[grouping]
+    look = {"question": _style.question_style, "category": _style.category_style, "model": _style.model_style}[grouping]
     assert dots(ax, look(STUDIES[study], value)) == pytest.approx(sorted(heights))
 
 
@@ -100,7 +103,7 @@ def test_the_grey_box_of_a_strip_is_its_own_random_control():
 
 def test_many_strips_are_broken_into_rows():
     study = make_study(methods=("wu24",), levels=tuple(range(1, 13)), lengths=(512,))
-    figure = figures.load("q1_equal_impact").draw(cut(study), study)
+    figure = figures.load("q1_equal_impact").draw(ablated_tables(study), study)
     first, second = figure.axes
     assert [[text.get_text() for text in ax.get_xticklabels()] for ax in (first, second)] == [
         [str(level) for level in part] for part in (range(1, 7), range(7, 13))
@@ -109,20 +112,20 @@ def test_many_strips_are_broken_into_rows():
 
 def test_over_one_level_there_is_no_mean_over_all():
     study = make_study(levels=(5,), lengths=(512,))
-    figure = figures.load("q3_ablation_effectiveness").draw(cut(study), study)
+    figure = figures.load("q3_ablation_effectiveness").draw(ablated_tables(study), study)
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["5"]
 
 
 def test_dots_that_hardly_differ_stand_side_by_side():
-    places = _drops.spread(np.array([0.5, 0.1, 0.5, 0.501, 0.9]), 1.0)
+    places = _drop_strips.dot_offsets(np.array([0.5, 0.1, 0.5, 0.501, 0.9]), 1.0)
     assert len({places[0], places[2], places[3]}) == 3
     assert places[1] == places[4] == places[0]
-    assert abs(_drops.spread(np.zeros(100), 1.0)).max() < 0.5
+    assert abs(_drop_strips.dot_offsets(np.zeros(100), 1.0)).max() < 0.5
 
 
 def test_configurations_of_two_models_are_paired():
-    single = _drops.configurations(tables_of("large")["effects"], STUDIES["large"])
-    pairs = figures.load("model_comparison").paired(single[single["k"] == 20], ["a", "b"])
+    single = configurations(tables_of("large")["effects"], STUDIES["large"].categories)
+    pairs = against_first_model(single[single["k"] == 20], ["a", "b"])
     assert len(pairs) == 3 * 4 * 3 and set(pairs["model"]) == {"b"}
     row = pairs.iloc[7]
     same = {name: row[name] for name in ("method", "question", "context_length")}
@@ -163,7 +166,7 @@ def test_lengths_hold_means_by_level_and_effects_by_method():
     assert bars.lines[0].get_ydata().tolist() == by_length["drop"].tolist()
     ends = np.array(bars.lines[2][0].get_segments())[:, :, 1]
     assert ends.ravel() == pytest.approx(by_length[["drop_low", "drop_high"]].to_numpy().ravel())
-    assert of_a.get_title("left") == "a\n20 heads cut" and of_b.get_title("left") == "b\n20 heads cut"
+    assert of_a.get_title("left") == "a\n20 heads ablated" and of_b.get_title("left") == "b\n20 heads ablated"
     (bars,) = [bars for bars in of_b.containers if bars.get_label() == "QRHead"]
     rows = at(tables["effects"], pooled=["question"], model="b", method="qrhead", k=20)
     assert bars.lines[0].get_ydata().tolist() == rows.sort_values("context_length")["drop"].tolist()
@@ -188,7 +191,7 @@ def test_lengths_have_their_level_of_random_heads_behind_them():
         ("model_comparison", "large", "model", "a", "one model only"),
     ],
 )
-def test_what_was_cut_at_one_value_only_gives_a_note(name, study, column, value, words):
+def test_what_was_ablated_at_one_value_only_gives_a_note(name, study, column, value, words):
     rows = tables_of(study)["effects"]
     figure = draw(name, study, effects=rows[rows[column] == value])
     assert not figure.axes
@@ -252,7 +255,7 @@ def test_a_gap_needs_two_heads_and_a_score():
 def test_grid_names_models_as_the_study_does():
     study = make_study(models=("a", "b"), methods=("wu24", "qrhead"), levels=(5,), lengths=(512,))
     study.config["models"]["a"]["label"] = "The first model"
-    figure = figures.load("figure8_option_c_grid").draw(cut(study), study)
+    figure = figures.load("figure8_option_c_grid").draw(ablated_tables(study), study)
     drawn = [text for text, _ in texts(figure)]
     assert drawn.count("The first model") == 1 and drawn.count("b") == 1 and "a" not in drawn
 
@@ -284,13 +287,13 @@ def test_a_set_that_ends_below_the_level_is_drawn_at_it():
 
 def test_models_of_unequal_size_are_named_with_it():
     label = picture("model_comparison", "two grids").axes[0].get_xlabel()
-    assert label == "Heads cut (of 72 in a, of 270 in b, of 270 in c)"
-    assert picture("model_comparison", "large").axes[0].get_xlabel() == "Heads cut"
+    assert label == "Heads ablated (of 72 in a, of 270 in b, of 270 in c)"
+    assert picture("model_comparison", "large").axes[0].get_xlabel() == "Heads ablated"
 
 
 def test_categories_are_told_apart():
     study = STUDIES["small"]
-    looks = [style.category_style(study, category) for category in ("categorical", "numerical")]
+    looks = [_style.category_style(study, category) for category in ("categorical", "numerical")]
     assert looks[0]["color"] != looks[1]["color"] and looks[0]["marker"] != looks[1]["marker"]
 
 
@@ -298,7 +301,7 @@ def test_means_over_all_levels_weigh_each_level_the_same():
     frame = pd.DataFrame(
         {"model": "m", "method": "w", "question": "q", "context_length": 1, "category": "c", "drop": [0.2, 0.6]}
     )
-    (row,) = _drops.over_levels(frame).itertuples()
+    (row,) = over_levels(frame).itertuples()
     assert row.drop == pytest.approx(0.4) and pd.isna(row.k)
 
 
@@ -315,21 +318,21 @@ def test_guessing_is_drawn_in_every_panel_where_it_is_known():
         ("figure8_option_b_by_method", every.repeat(3)),
         ("figure8_option_c_grid", pd.concat([by_question["a"]] * 3 + [by_question["b"]] * 3)),
     ):
-        drawn = [line.get_ydata()[0] for ax in picture(name, "large").axes for line in lines_of(ax, style.GUESSING)]
+        drawn = [line.get_ydata()[0] for ax in picture(name, "large").axes for line in lines_of(ax, _controls.GUESSING)]
         assert sorted(drawn) == pytest.approx(sorted(expected)), name
         unknown = draw(name, "large", effects=rows.assign(guess=np.nan))
-        assert not any(lines_of(ax, style.GUESSING) for ax in unknown.axes)
+        assert not any(lines_of(ax, _controls.GUESSING) for ax in unknown.axes)
 
 
 def test_the_drop_to_guessing_stands_at_every_group_of_bars():
     rows = tables_of("small")["effects"]
-    (marks,) = [c for c in picture("accuracy_drop_summary").axes[0].collections if c.get_label() == style.GUESSING]
+    (marks,) = [c for c in picture("accuracy_drop_summary").axes[0].collections if c.get_label() == _controls.GUESSING]
     drawn = [segment[0, 1] for segment in marks.get_segments()]
     by_question = at(rows, pooled=["context_length"], k=20).groupby("question")["headroom"].mean()
     every = at(rows, pooled=["question", "context_length"], k=20)["headroom"].mean()
     assert drawn == pytest.approx([*by_question[list(STUDIES["small"].config["questions"])], every])
     unknown = draw("accuracy_drop_summary", effects=rows.assign(headroom=np.nan))
-    assert style.GUESSING not in [text for text, _ in texts(unknown)]
+    assert _controls.GUESSING not in [text for text, _ in texts(unknown)]
 
 
 def test_the_guard_holds_means_and_ranges_by_method_and_random_heads():

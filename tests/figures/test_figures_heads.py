@@ -9,8 +9,10 @@ from made_tables import make_rankings, make_study
 from retrieval_heads import figures
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.rankings import placed
+from retrieval_heads.analysis.shared_heads import sharing
 from retrieval_heads.figures import (
-    _heads,
+    _head_lists,
+    _layout,
     consensus_heads,
     head_volatility,
     instruct_vs_base_differences,
@@ -18,7 +20,6 @@ from retrieval_heads.figures import (
     method_unique_heads,
     q4_head_patterns,
     question_specialists,
-    style,
     universal_heads,
     universal_heads_by_method,
 )
@@ -131,7 +132,7 @@ class TestConsensus:
         hollow = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
         # Third in one ranking; in the two others it ties last with five heads, from place 3 to 8.
         assert any(np.isclose(line.get_xdata(), (3 + 2 * 5.5) / 3).any() for line in hollow)
-        assert _heads.RARE in [text.get_text() for text in figure.legends[0].get_texts()]
+        assert _head_lists.RARE in [text.get_text() for text in figure.legends[0].get_texts()]
 
     def test_a_note_where_no_head_is_listed_by_all(self):
         rankings = ranked({("small", "wu24", "hq_state", 512): [0, 7], ("small", "qrhead", "hq_state", 512): [1, 2]})
@@ -304,11 +305,11 @@ class TestQuestionMaps:
 
 class TestUniqueHeads:
     def test_counts_by_how_many_others_have_them(self):
-        counts, _ = method_unique_heads.sharing(SETS, "x", 10)
+        counts, _ = sharing(SETS, "x", 10)
         assert counts.tolist() == [2, 1, 1]
 
     def test_expectation_is_that_of_random_sets(self):
-        _, by_lot = method_unique_heads.sharing(SETS, "x", 10)
+        _, by_lot = sharing(SETS, "x", 10)
         # Each other set holds a given head with probability 0.2.
         assert by_lot == pytest.approx([4 * 0.64, 4 * 0.32, 4 * 0.04])
 
@@ -353,7 +354,7 @@ def test_models_with_different_grids_and_rankings_with_holes_are_drawn(name):
 
 def test_a_note_is_whole():
     text = "One sentence that is long enough to be broken into several lines, for it goes on and on and on and on."
-    figure = style.note(text)
+    figure = _layout.note(text)
     assert shown(figure) == [text]
     box = figure.texts[0].get_window_extent(FigureCanvasAgg(figure).get_renderer())
     assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1

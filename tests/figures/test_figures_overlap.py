@@ -9,7 +9,7 @@ from retrieval_heads import figures
 from retrieval_heads.analysis import hypotheses, overlap
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.statistics import mean_interval
-from retrieval_heads.figures import style
+from retrieval_heads.figures import _style
 from retrieval_heads.study.wording import p_value
 from retrieval_heads.tables.tests import HEAD_OVERLAP, TESTS
 
@@ -486,5 +486,5 @@ def test_pairs_of_which_a_top_set_is_empty_have_ranks_alone():
 def test_equal_values_have_a_range_of_nothing():
     # Their mean can lie beside them by rounding, and matplotlib refuses negative lengths.
     values = np.full(3, 0.1)
-    assert style.arms([values.mean()], 0.1, 0.1)[0][0] >= 0
-    assert style.arms([0.1], 0.1, 0.1).tolist() == [[0.0], [0.0]]
+    assert _style.interval_arms([values.mean()], 0.1, 0.1)[0][0] >= 0
+    assert _style.interval_arms([0.1], 0.1, 0.1).tolist() == [[0.0], [0.0]]

@@ -27,7 +27,7 @@ from made_tables import (
 from retrieval_heads import figures
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
-from retrieval_heads.figures import style
+from retrieval_heads.figures import _layout
 from retrieval_heads.findings import claims, rendering, sections
 from retrieval_heads.plugins import describe_methods, report_tables
 from retrieval_heads.study.wording import decimal, estimate, listed, p_value, percent, points
@@ -315,8 +315,8 @@ class TestDocuments:
     def test_a_figure_with_nothing_to_show_is_a_sentence(self, tables, drawn, tmp_path):
         drawn = shutil.copytree(drawn, tmp_path / "figures")
         reason = "No two models have equal grids of heads & differ <much>."
-        style.save(style.note(reason), drawn / "model_overlap.svg")
-        style.save(style.note(reason), drawn / "model_overlap.png")
+        figures.save(_layout.note(reason), drawn / "model_overlap.svg")
+        figures.save(_layout.note(reason), drawn / "model_overlap.png")
         notes = {name: figures.note_in(drawn / f"{name}.svg") for name in DRAWN}
         assert [name for name, note in notes.items() if note] == ["model_overlap"] and notes["model_overlap"] == reason
         built = rendering.build(STUDY, tables, notes)

@@ -8,7 +8,7 @@ import torch
 
 import oracle
 from retrieval_heads.engine.budget import Budget
-from retrieval_heads.engine.inference import prefill
+from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.methods import Prompt, Reading, _scoring, make_methods
 from retrieval_heads.methods._scoring import score_split
 from retrieval_heads.methods.qrhead import QRHead
@@ -20,6 +20,12 @@ NEEDLE, ANSWER, CONTEXT = range(20, 66), range(50, 53), 70
 TYPES = {f"q{number}": "text" for number in range(3)}
 ALONE, TOGETHER = Budget(1, 1), Budget(10_000, 1)
 """One document at a time, and all in one batch."""
+
+
+def score(model, table, methods, budget=ALONE, types=TYPES, shard=0, shards=1, max_new_tokens=2):
+    """The scores and generations tables."""
+    runner = Runner(model, Numbers(), budget, Decoding(max_new_tokens, []))
+    return score_split(runner, table, methods, types, shard, shards)
 
 
 def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
@@ -70,15 +76,8 @@ def assert_equal_the_slow_way(architecture, table, span, max_new_tokens, budget=
     }
     # What the model says is the right answer, so that wu24 is compared on all prompts.
     said = [Numbers().decode(slow[prompt][0]) for prompt in table["prompt_id"]]
-    scores, generations = score_split(
-        MODELS[architecture](),
-        Numbers(),
-        table.assign(answer=said),
-        methods,
-        TYPES,
-        budget,
-        max_new_tokens=max_new_tokens,
-        stop=[],
+    scores, generations = score(
+        MODELS[architecture](), table.assign(answer=said), methods, budget, max_new_tokens=max_new_tokens
     )
     assert generations["success"].all()
     generations, scores, hits = generations.set_index("prompt_id"), scores.set_index("prompt_id"), 0
@@ -91,9 +90,9 @@ def assert_equal_the_slow_way(architecture, table, span, max_new_tokens, budget=
         }
         hits += expected["wu24"].sum().item()
         assert generations.loc[row.prompt_id, "generated"] == Numbers().decode(generated)
-        for score in scores.loc[row.prompt_id].itertuples():
-            wanted = expected[score.method][score.layer, score.head].item()
-            assert score.score == pytest.approx(wanted, abs=2e-5), (score.method, score.layer, score.head)
+        for found in scores.loc[row.prompt_id].itertuples():
+            wanted = expected[found.method][found.layer, found.head].item()
+            assert found.score == pytest.approx(wanted, abs=2e-5), (found.method, found.layer, found.head)
         assert scores.loc[row.prompt_id].groupby("method").size().eq(attention[:, :, 0, 0].numel()).all()
     return hits
 
@@ -134,12 +133,10 @@ def test_answers_that_the_model_gives_are_scored_the_slow_way_too(architecture, 
 
 @pytest.mark.parametrize("shards", [1, 2, 5])
 def test_shards_change_nothing(shards):
-    model, table, run = MODELS["llama"](), prompts(documents=3), {"max_new_tokens": 3, "stop": []}
+    model, table = MODELS["llama"](), prompts(documents=3)
     methods = make_methods({"summed_attention": {}, "qrhead": {}})
-    whole = score_split(model, Numbers(), table, methods, TYPES, ALONE, **run)
-    parts = [
-        score_split(model, Numbers(), table, methods, TYPES, ALONE, shard, shards, **run) for shard in range(shards)
-    ]
+    whole = score(model, table, methods, max_new_tokens=3)
+    parts = [score(model, table, methods, shard=shard, shards=shards, max_new_tokens=3) for shard in range(shards)]
     for one, pieces in zip(whole, zip(*parts, strict=True), strict=True):
         together = pd.concat(pieces, ignore_index=True)
         assert together.astype(one.dtypes).equals(one)
@@ -147,17 +144,17 @@ def test_shards_change_nothing(shards):
 
 def test_where_memory_runs_out_smaller_batches_give_the_same(monkeypatch):
     model, table, tried = MODELS["llama"](), prompts(documents=3), []
-    methods, run = make_methods({"summed_attention": {}}), {"max_new_tokens": 2, "stop": []}
+    methods, prefill = make_methods({"summed_attention": {}}), Runner.prefill
 
-    def small(model, contexts):
+    def small(runner, contexts):
         tried.append(len(contexts))
         if len(contexts) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return prefill(model, contexts)
+        return prefill(runner, contexts)
 
-    whole, _ = score_split(model, Numbers(), table, methods, TYPES, ALONE, **run)
-    monkeypatch.setattr(_scoring, "prefill", small)
-    halved, _ = score_split(model, Numbers(), table, methods, TYPES, Budget(10_000, 1), **run)
+    whole, _ = score(model, table, methods)
+    monkeypatch.setattr(Runner, "prefill", small)
+    halved, _ = score(model, table, methods, Budget(10_000, 1))
     assert tried == [3, 1, 1, 1]
     pd.testing.assert_frame_equal(whole, halved)
 
@@ -175,9 +172,7 @@ def test_a_question_of_one_token_is_no_decoded_token():
 
 def test_every_head_has_a_score_for_every_method_and_prompt():
     methods = make_methods({"summed_attention": {}, "qrhead": {}})
-    scores, generations = score_split(
-        MODELS["llama"](), Numbers(), prompts(), methods, TYPES, ALONE, max_new_tokens=2, stop=[]
-    )
+    scores, generations = score(MODELS["llama"](), prompts(), methods)
     assert len(scores) == 2 * 6 * 3 * 4
     assert len(generations) == 6
     assert not scores.duplicated(["method", "prompt_id", "layer", "head"]).any()
@@ -192,7 +187,7 @@ def test_only_a_prompt_that_the_model_answers_has_a_wu24_score():
         for number, question in zip(first, table["question"], strict=True)
     ]
     methods = make_methods({"summed_attention": {}, "wu24": {}})
-    scores, generations = score_split(model, Numbers(), table, methods, types, ALONE, max_new_tokens=2, stop=[])
+    scores, generations = score(model, table, methods, types=types)
     assert generations.set_index("prompt_id")["success"].to_dict() == {
         row.prompt_id: row.question != "q1" for row in table.itertuples()
     }
@@ -203,16 +198,17 @@ def test_only_a_prompt_that_the_model_answers_has_a_wu24_score():
 
 def test_a_score_does_not_depend_on_the_other_questions():
     model, methods = MODELS["llama"](), make_methods({"summed_attention": {}, "qrhead": {}})
-    run = {"max_new_tokens": 2, "stop": []}
     table = prompts()
-    every, _ = score_split(model, Numbers(), table, methods, TYPES, ALONE, **run)
-    one, _ = score_split(model, Numbers(), table[table["question"] == "q2"], methods, TYPES, ALONE, **run)
+    every, _ = score(model, table, methods)
+    one, _ = score(model, table[table["question"] == "q2"], methods)
     both = every.merge(one, on=["method", "prompt_id", "layer", "head"])
     assert len(both) == len(one)
     assert (both["score_x"] - both["score_y"]).abs().max() < 1e-6
 
 
-PROMPT = Prompt([5, 6, 7, 8, 6, 9], needle_start=1, needle_end=4, answer_start=2, answer_end=3)
+PROMPT = Prompt(
+    [5, 6, 7, 8, 6, 9], needle_start=1, needle_end=4, answer_start=2, answer_end=3, suffix_start=5, answer=[7]
+)
 
 
 def test_summed_attention_by_hand():
@@ -220,7 +216,7 @@ def test_summed_attention_by_hand():
     method = SummedAttention()
     read = method.reduce(rows, PROMPT)
     assert read.tolist() == pytest.approx([0.55])
-    assert method.score({Reading.QUESTION: [read[None]]}, [], PROMPT).tolist() == [pytest.approx([0.55])]
+    assert method.combine({Reading.QUESTION: [read[None]]}, [], PROMPT).tolist() == [pytest.approx([0.55])]
 
 
 @pytest.mark.parametrize(
@@ -241,14 +237,14 @@ def test_wu24_by_hand(generated, strongest, hits):
 
     method = RetrievalHead()
     first, *rest = [method.reduce(one_hot(position), PROMPT)[None] for position in strongest]
-    score = method.score({Reading.QUESTION: [first], Reading.DECODE: rest}, generated, PROMPT)
+    score = method.combine({Reading.QUESTION: [first], Reading.DECODE: rest}, generated, PROMPT)
     assert score.tolist() == [pytest.approx([hits / 3])]
 
 
 def test_wu24_on_the_answer_alone():
     method = RetrievalHead(span="answer")
     first, second = (torch.tensor([[position]]) for position in (1, 2))
-    score = method.score({Reading.QUESTION: [first], Reading.DECODE: [second]}, [6, 7], PROMPT)
+    score = method.combine({Reading.QUESTION: [first], Reading.DECODE: [second]}, [6, 7], PROMPT)
     assert score.tolist() == [[1.0]]
 
 
@@ -256,15 +252,15 @@ def test_qrhead_by_hand():
     question, null = [0.5] * 9 + [-0.3], [0.4] * 9 + [0.3]
     gain = [0.1] * 9 + [-0.6]
     # mean 0.03, unbiased sd 0.2214: the last token lies at −0.6 ≤ 0.03 − 0.4428 and is dropped.
-    prompt = Prompt(list(range(10)), 0, 10, 0, 1)
+    prompt = Prompt(list(range(10)), 0, 10, 0, 1, 10, [0])
     method = QRHead()
     read = [method.reduce(torch.tensor(values)[None, None], prompt)[None] for values in (question, null)]
-    score = method.score({Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}, [], prompt)
+    score = method.combine({Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}, [], prompt)
     assert score.item() == pytest.approx(sum(gain[:9]), abs=1e-6)
-    loose = QRHead(outlier_sd=10.0).score({Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}, [], prompt)
+    loose = QRHead(outlier_sd=10.0).combine({Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}, [], prompt)
     assert loose.item() == pytest.approx(sum(gain), abs=1e-6)
 
 
 def test_qrhead_is_the_mean_over_the_suffix_rows():
     rows = torch.tensor([[[0.2, 0.4, 0.4, 0.0], [0.0, 0.2, 0.6, 0.2]]])
-    assert QRHead().reduce(rows, Prompt([1, 2, 3, 4], 1, 3, 1, 2)).tolist() == [pytest.approx([0.3, 0.5])]
+    assert QRHead().reduce(rows, Prompt([1, 2, 3, 4], 1, 3, 1, 2, 4, [2])).tolist() == [pytest.approx([0.3, 0.5])]

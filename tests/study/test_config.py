@@ -725,7 +725,14 @@ PACKAGE = ROOT / "workflow" / "retrieval_heads"
 # What is called like a config key and is another thing: a choice among rankings, tokens, a tensor's place, and what is
 # shown of a question that the config does not have.
 OTHERS = {
-    *(("api", "question"), ("inference", "answers"), ("inference", "batch_tokens"), ("attention", "device")),
+    *(
+        ("api", "question"),
+        ("runner", "answer"),
+        ("runner", "answers"),
+        ("decoding", "answers"),
+        ("prefill", "batch_tokens"),
+        ("attention", "device"),
+    ),
     *(("setup", "text"), ("setup", "category")),
 }
 

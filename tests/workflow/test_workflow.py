@@ -165,7 +165,7 @@ def test_scoring_code_runs_scoring(study, file):
 
 def test_the_code_of_scoring_is_all_that_it_imports():
     files = {file.stem for file in code_files(ROOT / "workflow" / "scripts" / "score_heads.py")}
-    assert {"_scoring", "attention", "inference", "loading"} <= files
+    assert {"_scoring", "attention", "decoding", "loading"} <= files
 
 
 def test_analysis_code_runs_no_model(study):

@@ -19,8 +19,8 @@ from retrieval_heads import tables
 from retrieval_heads.ablation.running import MODES
 from retrieval_heads.analysis.overlap import Ranking, grids
 from retrieval_heads.analysis.ties import told_apart
+from retrieval_heads.engine.architecture import head_grid
 from retrieval_heads.engine.attention import AttentionCall, hooked
-from retrieval_heads.engine.inference import head_grid
 from retrieval_heads.errors import StudyError
 from retrieval_heads.tables.heads import Head, head_name
 from retrieval_heads.tables.rankings import RANKINGS
@@ -119,27 +119,27 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
     """
     if mode not in MODES:
         raise StudyError(f"mode: {mode} is not offered; write one of {', '.join(MODES)}.")
-    layers, each = head_grid(model)
-    cut = frozenset((int(layer), int(head)) for layer, head in heads)
-    for layer, head in sorted(cut):
-        if not (0 <= layer < layers and 0 <= head < each):
+    layers, heads_per_layer = head_grid(model)
+    wanted = frozenset((int(layer), int(head)) for layer, head in heads)
+    for layer, head in sorted(wanted):
+        if not (0 <= layer < layers and 0 <= head < heads_per_layer):
             raise StudyError(
-                f"heads: {type(model).__name__} with {layers} layers of {each} heads has no {head_name(layer, head)}; "
-                "take heads that were ranked in this model."
+                f"heads: {type(model).__name__} with {layers} layers of {heads_per_layer} heads has no "
+                f"{head_name(layer, head)}; take heads that were ranked in this model."
             )
     if (around := _ablated.get()) is not None:
         if around[0] is not model or around[1] != mode:
             raise StudyError("ablated: another model, or another mode, is in use around this; end that first.")
-        cut |= around[2]
-    keep = torch.ones(layers, 1, 1, each, device=model.device)
-    for layer, head in cut:
-        keep[layer, ..., head] = 0
-    mine = (model, mode, cut)
+        wanted |= around[2]
+    head_mask = torch.ones(layers, 1, 1, heads_per_layer, device=model.device)
+    for layer, head in wanted:
+        head_mask[layer, ..., head] = 0
+    mine = (model, mode, wanted)
     token = _ablated.set(mine)
     try:
         with (
             _every_layer_met(model, lambda: _ablated.get() is None or _ablated.get() is mine) as met,
-            hooked(model, keep=lambda layer: keep[layer], instead=MODES[mode], observe=met),
+            hooked(model, head_mask=lambda layer: head_mask[layer], replacement=MODES[mode], observe=met),
         ):
             yield
     finally:
@@ -149,7 +149,7 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
 @contextmanager
 def _every_layer_met(
     model: PreTrainedModel, concerned: Callable[[], bool]
-) -> Iterator[Callable[[AttentionCall], None]]:
+) -> Iterator[Callable[[AttentionCall, torch.Tensor], None]]:
     """Refuse passes some of whose layers do not meet the hook, and so have their heads back; gives what it has to tell.
 
     Many things take a layer's attention elsewhere: another implementation of it, a layer or a forward that is replaced.
@@ -171,7 +171,7 @@ def _every_layer_met(
                 "it off for the model."
             )
 
-    def met(call: AttentionCall) -> None:
+    def met(call: AttentionCall, _outputs: torch.Tensor) -> None:
         vars(passes).setdefault("met", set()).add(call.layer)
 
     def end(module: torch.nn.Module, *_) -> None:

@@ -34,6 +34,6 @@ with job(snakemake), unchanged_model(snakemake):
         scope=params.scope,
         max_new_tokens=params.generation["max_new_tokens"],
         stop=params.generation["stop"],
-        budget=Budget.of(model, compute["batch_tokens"], compute["cache_tokens"]),
+        budget=Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"]),
     )
     tables.write(ablation, snakemake.output[0], ABLATION, run)

@@ -1,7 +1,6 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import figures
-from retrieval_heads.figures import style
 from retrieval_heads.job import job
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables import read_tables
@@ -12,4 +11,4 @@ if TYPE_CHECKING:
 with job(snakemake):
     study = Study(snakemake.params.config, snakemake.params.methods)
     figure = figures.draw(snakemake.params.figure, read_tables(snakemake.input), study)
-    style.save(figure, snakemake.output.png, snakemake.output.svg)
+    figures.save(figure, snakemake.output.png, snakemake.output.svg)

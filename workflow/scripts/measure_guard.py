@@ -27,6 +27,6 @@ with job(snakemake), unchanged_model(snakemake):
         intervention=snakemake.wildcards.intervention,
         mode=params.mode,
         scope=params.scope,
-        budget=Budget.of(model, compute["batch_tokens"], compute["cache_tokens"]),
+        budget=Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"]),
     )
     tables.write(guard, snakemake.output[0], GUARD, run)

@@ -3,7 +3,8 @@ from typing import TYPE_CHECKING
 from retrieval_heads import tables
 from retrieval_heads.data.selection import usable
 from retrieval_heads.engine.budget import Budget
-from retrieval_heads.engine.pace import tell_time
+from retrieval_heads.engine.pace import log_expected_time
+from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.job import job, shard
 from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import score_split
@@ -22,19 +23,11 @@ with job(snakemake), unchanged_model(snakemake):
     methods = make_methods(params.methods)
     model = load_model(source.model, device=compute["device"], **params.loading)
     if snakemake.resources.passes:
-        tell_time(model, prompts["input_ids"].iloc[0], snakemake.resources.passes)
-    budget = Budget.of(model, compute["batch_tokens"], compute["cache_tokens"])
+        log_expected_time(model, prompts["input_ids"].iloc[0], snakemake.resources.passes)
+    budget = Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"])
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
-    scores, generations = score_split(
-        model,
-        tokenizer,
-        prompts,
-        methods,
-        params.answer_types,
-        budget,
-        *shard(snakemake.wildcards),
-        **params.generation,
-    )
+    runner = Runner(model, tokenizer, budget, Decoding(**params.generation))
+    scores, generations = score_split(runner, prompts, methods, params.answer_types, *shard(snakemake.wildcards))
     run = {snakemake.wildcards.model: made_with(model)}
     tables.write(scores, snakemake.output.scores, SCORES, run)
     tables.write(generations, snakemake.output.generations, GENERATIONS, run)

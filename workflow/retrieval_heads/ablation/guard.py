@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from retrieval_heads.ablation.running import MODES, kept_heads, require_offered, side_by_side
+from retrieval_heads.ablation.running import MODES, require_offered, side_by_side
 from retrieval_heads.engine.budget import Budget, Limit
-from retrieval_heads.engine.inference import continue_prefix, prefill, room_for
+from retrieval_heads.engine.runner import Ablation, Decoding, Runner, reserved_tokens
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
-from retrieval_heads.model.self_check import require_measurable
 from retrieval_heads.tables.guard import GUARD
+from retrieval_heads.tables.heads import parse_head
 
 READ, SCORED = 128, 128
 """How many tokens of the prose are read first, and how many behind them are scored."""
@@ -71,31 +71,27 @@ def measure_guard(
     The guard table. A model that would not be measured exactly is refused first.
     """
     require_offered(mode, scope)
-    require_measurable(model)
+    runner = Runner(model, tokenizer, budget)
+    runner.require_measurable()
     number = head_sets.groupby(head_sets["heads"].map(sorted).map(tuple), sort=False).ngroup()
-    keep = kept_heads(model, head_sets.loc[~number.duplicated(), "heads"])
+    head_mask = runner.head_mask(map(parse_head, heads) for heads in head_sets.loc[~number.duplicated(), "heads"])
     # The row of the token before produces the first scored one: it stands behind the context, but is never ablated
     # where that is read by the whole model.
     before = len(ids) - SCORED - 1
     context, suffix, scored = list(ids[:before]), [ids[before]], list(ids[before + 1 :])
-    room = room_for([suffix], [scored], 0)
-    unablated = None if scope == "all" else prefill(model, [context])
+    reserved = reserved_tokens([suffix], [scored], 0)
+    unablated = None if scope == "all" else runner.prefill([context])
 
     def read(places: Sequence[int]) -> tuple[Sequence[int], list[float]]:
-        kept, count = keep[list(places)].to(model.device), len(places)
-        read = continue_prefix(
-            model,
-            tokenizer,
-            unablated
-            or prefill(model, [context], kept, instead=MODES[mode], room=room, batch_tokens=budget.batch_tokens),
+        count = len(places)
+        ablation = Ablation(head_mask[list(places)], None if scope == "all" else [1] * count, MODES[mode])
+        read = runner.answer(
+            unablated or runner.prefill([context], ablation, reserved=reserved),
             [suffix] * count,
-            keep=kept,
-            keep_from=None if scope == "all" else [1] * count,
-            instead=MODES[mode],
+            Decoding(0, []),
             answers=[scored] * count,
             generate=[False] * count,
-            max_new_tokens=0,
-            stop=[],
+            ablation=ablation,
         )
         assert read.answer_logprob is not None  # answers were given
         return places, read.answer_logprob
@@ -103,10 +99,10 @@ def measure_guard(
     limit: Limit = "cache_tokens" if scope == "all" else "batch_tokens"
     # Logits of so many tokens outweigh all else that is held of a set.
     rows = max(1, _LOGITS // ((SCORED + 1) * model.config.get_text_config().vocab_size))
-    tokens = max(before + room if scope == "all" else room, math.ceil(getattr(budget, limit) / rows))
-    logprob = [0.0] * len(keep)
-    with progress(len(keep), "head sets to read prose under"):
-        for places, found in budget.batches(side_by_side(keep), tokens, limit, read):
+    tokens = max(before + reserved if scope == "all" else reserved, math.ceil(getattr(budget, limit) / rows))
+    logprob = [0.0] * len(head_mask)
+    with progress(len(head_mask), "head sets to read prose under"):
+        for places, found in budget.batches(side_by_side(head_mask), tokens, limit, read):
             for place, total in zip(places, found, strict=True):
                 logprob[place] = total / SCORED
     how = {"intervention": intervention, "mode": mode, "scope": scope}

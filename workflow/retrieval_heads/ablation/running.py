@@ -4,19 +4,23 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 import pandas as pd
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads.data.answers import is_settled, judge
 from retrieval_heads.data.encoding import decode
 from retrieval_heads.data.selection import expected_answer, group_by_context, lengths
-from retrieval_heads.engine.attention import AttentionCall
-from retrieval_heads.engine.budget import Budget, Limit, part_of
-from retrieval_heads.engine.inference import Continued, continue_prefix, head_grid, prefill, room_for
+from retrieval_heads.engine.budget import Budget, Limit, shard_slice
+from retrieval_heads.engine.runner import (
+    Ablation,
+    Answered,
+    AttentionCall,
+    Decoding,
+    Runner,
+    reserved_tokens,
+)
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
-from retrieval_heads.model.self_check import require_measurable
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.heads import parse_head
 
@@ -79,9 +83,11 @@ def ablate_split(
     See :func:`ablate_prompts` for the other parameters. A model that would not be measured exactly is refused first.
     Beside what is ablated stands what guessing gives (:func:`answer_without_needle`).
     """
-    require_measurable(model, *lengths(prompts, settings["max_new_tokens"]))
+    Runner(model, tokenizer, settings["budget"]).require_measurable(*lengths(prompts, settings["max_new_tokens"]))
     # A question without training prompts has no ranking, and so no heads to ablate.
-    groups = part_of(list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])])), shard, shards)
+    groups = shard_slice(
+        list(group_by_context(prompts[prompts["question"].isin(head_sets["question"])])), shard, shards
+    )
     found = [pd.DataFrame(columns=_COLUMNS)]
     with progress(_answers(groups, head_sets), "answers with heads ablated or without needle"):
         for _, of_document in groupby(groups, key=lambda group: group["doc_id"].iloc[0]):
@@ -124,38 +130,34 @@ def ablate_prompts(
     # Methods may choose the same heads, and controls may come out alike: each is asked once.
     number = rows.groupby([rows["question"], rows["heads"].map(sorted).map(tuple)], sort=False).ngroup()
     jobs = rows[~number.duplicated()]
-    keep = kept_heads(model, jobs["heads"])
+    runner = Runner(model, tokenizer, budget)
+    head_mask = runner.head_mask(map(parse_head, heads) for heads in jobs["heads"])
 
     end = int(jobs["suffix_start"].iloc[0])
     context = list(jobs["input_ids"].iloc[0][:end])
     suffixes = [list(ids[end:]) for ids in jobs["input_ids"]]
     answers = [expected_answer(tokenizer, row) for row in jobs.itertuples()]
     types, wanted = jobs["question"].map(answer_types).tolist(), jobs["answer"].tolist()
-    room = room_for(suffixes, answers, max_new_tokens)
-    unablated = None if scope == "all" else prefill(model, [context])
+    reserved = reserved_tokens(suffixes, answers, max_new_tokens)
+    unablated = None if scope == "all" else runner.prefill([context])
 
-    def answer(places: Sequence[int]) -> tuple[Sequence[int], Continued]:
-        kept, asked = keep[list(places)].to(model.device), [suffixes[place] for place in places]
-        return places, continue_prefix(
-            model,
-            tokenizer,
-            unablated
-            or prefill(model, [context], kept, instead=MODES[mode], room=room, batch_tokens=budget.batch_tokens),
+    def answer(places: Sequence[int]) -> tuple[Sequence[int], Answered]:
+        asked = [suffixes[place] for place in places]
+        mask_start = [len(suffix) - 1 for suffix in asked] if scope == "decode" else None
+        ablation = Ablation(head_mask[list(places)], mask_start, MODES[mode])
+        return places, runner.answer(
+            unablated or runner.prefill([context], ablation, reserved=reserved),
             asked,
-            keep=kept,
-            keep_from=[len(suffix) - 1 for suffix in asked] if scope == "decode" else None,
-            instead=MODES[mode],
+            Decoding(max_new_tokens, stop, lambda row, text: is_settled(text, wanted[places[row]], types[places[row]])),
             answers=[answers[place] for place in places],
-            max_new_tokens=max_new_tokens,
-            stop=stop,
-            enough=lambda row, text: is_settled(text, wanted[places[row]], types[places[row]]),
+            ablation=ablation,
         )
 
     limit: Limit = "cache_tokens" if scope == "all" else "batch_tokens"
-    tokens = end + room if scope == "all" else room
+    tokens = end + reserved if scope == "all" else reserved
     text, logprob = [""] * len(jobs), [0.0] * len(jobs)
     # In a context that all have read alike, a question's sets share what comes behind it.
-    order = side_by_side(keep)
+    order = side_by_side(head_mask)
     order = order if scope == "all" else sorted(order, key=lambda place: suffixes[place])
     for places, answered in budget.batches(order, tokens, limit, answer):
         assert answered.answer_logprob is not None  # answers were given
@@ -200,22 +202,19 @@ def answer_without_needle(
     suffixes = [list(ids[end:]) for ids in jobs["no_needle_ids"]]
     answers = [expected_answer(tokenizer, row) for row in jobs.itertuples()]
     types, wanted = jobs["question"].map(answer_types).tolist(), jobs["answer"].tolist()
-    prefix = prefill(model, [context])
+    runner = Runner(model, tokenizer, budget)
+    prefix = runner.prefill([context])
 
-    def answer(places: Sequence[int]) -> Continued:
-        return continue_prefix(
-            model,
-            tokenizer,
+    def answer(places: Sequence[int]) -> Answered:
+        return runner.answer(
             prefix,
             [suffixes[place] for place in places],
+            Decoding(max_new_tokens, stop, lambda row, text: is_settled(text, wanted[places[row]], types[places[row]])),
             answers=[answers[place] for place in places],
-            max_new_tokens=max_new_tokens,
-            stop=stop,
-            enough=lambda row, text: is_settled(text, wanted[places[row]], types[places[row]]),
         )
 
-    room = room_for(suffixes, answers, max_new_tokens)
-    answered = list(budget.batches(range(len(jobs)), room, "batch_tokens", answer))
+    reserved = reserved_tokens(suffixes, answers, max_new_tokens)
+    answered = list(budget.batches(range(len(jobs)), reserved, "batch_tokens", answer))
     text = [generated for batch in answered for generated in batch.text]
     logprob = [probability for batch in answered for probability in batch.answer_logprob or []]
     found = _judged(text, wanted, types, "").assign(question=jobs["question"].tolist(), answer_logprob=logprob)
@@ -238,19 +237,9 @@ def require_offered(mode: str, scope: str) -> None:
             raise StudyError(f"ablation.{key}: {value} is not offered; write one of {', '.join(known)}.")
 
 
-def kept_heads(model: PreTrainedModel, sets: Iterable[Iterable[str]]) -> Tensor:
-    """Factors (N, L, H) of the heads' outputs for N sets of heads to ablate: 0 for those in the set, else 1."""
-    sets = list(sets)
-    keep = torch.ones(len(sets), *head_grid(model))
-    for place, names in enumerate(sets):
-        for name in names:
-            keep[(place, *parse_head(name))] = 0
-    return keep
-
-
-def side_by_side(keep: Tensor) -> list[int]:
+def side_by_side(head_mask: Tensor) -> list[int]:
     """The order in which sets that agree in their first layers are neighbours, so that batches share much of a text."""
-    return sorted(range(len(keep)), key=lambda place: keep[place].flatten().tolist())
+    return sorted(range(len(head_mask)), key=lambda place: head_mask[place].flatten().tolist())
 
 
 def _answers(groups: Iterable[pd.DataFrame], head_sets: pd.DataFrame) -> int:

@@ -1,1 +1,4 @@
-"""How a model is run: its attention seen and changed, contexts read once, answers written in batches."""
+"""How a model is run: attention read and changed, contexts run once, answers decoded in batches, gradients taken.
+
+The rest of the package uses :class:`retrieval_heads.engine.runner.Runner`, and what its methods take and give.
+"""

@@ -2,7 +2,7 @@
 
 Every architecture that goes through transformers' ``AttentionInterface`` hands this function its queries and keys after
 rotary embedding (and after query-key norms), and takes the heads' outputs back before the output projection. Reading
-attention rows and cutting heads both happen here, so neither knows any architecture.
+attention rows and ablating heads both happen here, so neither knows any architecture.
 """
 
 import math
@@ -25,20 +25,23 @@ from retrieval_heads.errors import StudyError
 
 _NAME = "retrieval_heads"
 
-_ROWS_AT_ONCE = 2**24
-"""Numbers in the largest array that attention which must be computed from rows takes at a time: 64 MB in float32."""
+_MAX_WEIGHTS = 2**24
+"""The most attention weights that are held at a time where outputs are computed from rows: 64 MB in float32."""
 
-_HARMLESS = {
+_IGNORED_KWARGS = {
     *("dropout", "is_causal", "sliding_window", "position_ids", "cache_position", "position_embeddings"),
     *("use_cache", "output_attentions", "output_hidden_states", "output_router_logits", "num_items_in_batch"),
 }
-"""What attention may be told beside queries, keys and values without changing it: its mask says the rest."""
+"""Arguments of attention that change nothing here: what they say is in its mask."""
 
 _HIDDEN = torch.finfo(torch.float32).min
-"""Logit of a key that a query cannot see. A query of padding may see none: its row is then even, and no NaN."""
+"""Logit of a key that a query cannot see. It is finite: padding may see no key, and gets a uniform row, not NaN."""
 
 Shared = tuple[Tensor, Tensor]
-"""Keys and values, each (R, H_kv, C, D), of R contexts; each serves the same number of rows of a batch, in order."""
+"""Keys and values, each (R, H_kv, C, D), of R contexts. Row b of a batch of B continues context b // (B / R)."""
+
+Replacement = Callable[["AttentionCall"], Tensor]
+"""Gives the outputs that ablated heads have in a call, (B or 1, Q or 1, H, D)."""
 
 
 @dataclass(frozen=True)
@@ -87,49 +90,55 @@ class AttentionCall:
             logits += self.mask[:, :, -queries:].float()
         return self._softmax(logits)
 
-    def row(self, place: int) -> Tensor:
-        """What :meth:`rows` has for one place of a batch that shares its contexts, (H, Q, K), without a copy."""
-        each = len(self.query) // len(self._over_shared)
-        return self._over_shared[place // each, :, place % each]
+    def batch_row(self, number: int) -> Tensor:
+        """The attention rows (H, Q, K) of one row of a batch that shares its contexts, without a copy."""
+        rows_per_context = len(self.query) // len(self._over_shared)
+        return self._over_shared[number // rows_per_context, :, number % rows_per_context]
 
     @cached_property
     def _over_shared(self) -> Tensor:
-        """The same rows by context, (R, H, B / R, Q, K): computed once, for the output and for whoever reads them.
+        """The rows by context, (R, H, B / R, Q, K): computed once, for the outputs and for whatever observes them.
 
         A context's queries, of all its rows and all heads of a group, meet its keys in one product. The idea is that of
         Juravsky et al. 2024, "Hydragen: High-Throughput LLM Inference with Shared Prefixes" (arXiv 2402.05099, section
-        3); rows are wanted here, so the softmax is taken over both parts at once.
+        3). They take a softmax over each part and join the outputs; here, where rows are wanted, it is one over both.
         """
-        assert self.shared is not None and self.mask is not None  # what shares a context has positions, so a mask
+        assert (
+            self.shared is not None and self.mask is not None
+        )  # rows that share a context have positions, and so a mask
         shared_key, _ = self.shared
         contexts, key_heads, before, dim = shared_key.shape
         batch, heads, queries, _ = self.query.shape
-        each, group, own = batch // contexts, heads // key_heads, self.key.shape[2]
-        query = (self.query.float() * self.scaling).view(contexts, each, key_heads, group, queries, dim)
-        folded = query.permute(0, 2, 3, 1, 4, 5).reshape(contexts, key_heads, group * each * queries, dim)
-        logits = folded.new_empty(contexts, key_heads, group, each, queries, before + own)
-        # Straight to where it belongs: what is copied here is the largest thing there is in a pass.
+        rows_per_context, group, own = batch // contexts, heads // key_heads, self.key.shape[2]
+        query = (self.query.float() * self.scaling).view(contexts, rows_per_context, key_heads, group, queries, dim)
+        folded = query.permute(0, 2, 3, 1, 4, 5).reshape(contexts, key_heads, group * rows_per_context * queries, dim)
+        logits = folded.new_empty(contexts, key_heads, group, rows_per_context, queries, before + own)
+        # These are the largest numbers of a pass, so the product is written in place instead of being copied.
         torch.bmm(
             folded.flatten(0, 1),
             shared_key.float().flatten(0, 1).transpose(-1, -2),
             out=logits.view(contexts * key_heads, -1, before + own)[..., :before],
         )
         after = query.reshape(batch, key_heads, group * queries, dim) @ self.key.float().transpose(-1, -2)
-        after = after.view(contexts, each, key_heads, group, queries, own)
+        after = after.view(contexts, rows_per_context, key_heads, group, queries, own)
         logits[..., before:] = after.permute(0, 2, 3, 1, 4, 5)
         logits = self._capped(logits.flatten(1, 2))
-        hidden = ~self.mask.view(contexts, each, 1, queries, -1).transpose(1, 2)
+        hidden = ~self.mask.view(contexts, rows_per_context, 1, queries, -1).transpose(1, 2)
         logits[..., -hidden.shape[-1] :].masked_fill_(hidden, _HIDDEN)
         return self._softmax(logits)
 
     def _capped(self, logits: Tensor) -> Tensor:
         """Soft-capped logits where the layer has a cap: Gemma Team 2024, "Gemma 2" (arXiv 2408.00118, section 2)."""
-        return logits if self.softcap is None else logits.div_(self.softcap).tanh_().mul_(self.softcap)
+        if self.softcap is None:
+            return logits
+        if logits.requires_grad:  # then nothing may be overwritten
+            return (logits / self.softcap).tanh() * self.softcap
+        return logits.div_(self.softcap).tanh_().mul_(self.softcap)
 
     def _softmax(self, logits: Tensor) -> Tensor:
-        """Weights of the keys, of logits (N, H, …, K), which they may replace."""
+        """Weights of the keys, from logits (N, H, …, K), whose memory they may take."""
         if self.sinks is None:
-            return torch.softmax(logits, -1, out=logits)
+            return torch.softmax(logits, -1, out=None if logits.requires_grad else logits)
         sinks = self.sinks.to(logits).view(1, -1, *[1] * (logits.dim() - 2)).expand(*logits.shape[:-1], 1)
         return torch.cat([logits, sinks], -1).softmax(-1)[..., :-1]
 
@@ -137,7 +146,7 @@ class AttentionCall:
         """The heads' outputs (B, Q, H, D) from the rows: some queries at a time, so that no full matrix ever exists."""
         batch, heads, queries, _ = self.query.shape
         key_heads, keys, dim = self.value.shape[1:]
-        size, parts = max(1, _ROWS_AT_ONCE // (batch * heads * keys)), []
+        size, parts = max(1, _MAX_WEIGHTS // (batch * heads * keys)), []
         for start in range(0, queries, size):
             stop = min(start + size, queries)
             # Without a mask, no query sees beyond itself.
@@ -155,16 +164,22 @@ class AttentionCall:
 
     def shared_output(self) -> Tensor:
         """The heads' outputs (B, Q, H, D) where a context is shared."""
-        assert self.shared is not None  # else there is nothing to call this for
+        assert self.shared is not None  # it is called for no other
         _, shared_value = self.shared
         contexts, key_heads, before, dim = shared_value.shape
         batch, heads, queries, _ = self.query.shape
-        each, group = batch // contexts, heads // key_heads
+        rows_per_context, group = batch // contexts, heads // key_heads
         # As eager attention does: softmax in float32, the weighted sum in the model's own precision.
-        weights = self._over_shared.to(shared_value.dtype).view(contexts, key_heads, group * each * queries, -1)
-        output = (weights[..., :before] @ shared_value).view(contexts, key_heads, group, each, queries, dim)
+        weights = self._over_shared.to(shared_value.dtype).view(
+            contexts, key_heads, group * rows_per_context * queries, -1
+        )
+        output = (weights[..., :before] @ shared_value).view(contexts, key_heads, group, rows_per_context, queries, dim)
         output = output.permute(0, 3, 4, 1, 2, 5).reshape(batch, queries, heads, dim)
-        own = weights[..., before:].view(contexts, key_heads, group, each, queries, -1).permute(0, 3, 1, 2, 4, 5)
+        own = (
+            weights[..., before:]
+            .view(contexts, key_heads, group, rows_per_context, queries, -1)
+            .permute(0, 3, 1, 2, 4, 5)
+        )
         after = own.reshape(batch, key_heads, group * queries, -1) @ self.value
         return output + after.view(batch, heads, queries, dim).transpose(1, 2)
 
@@ -178,15 +193,15 @@ class AttentionCall:
             visible = self.mask if self.mask.dtype == torch.bool else self.mask == 0
             if self.shared is not None:
                 visible = pad(visible, (self.shared[1].shape[2] + self.value.shape[2] - visible.shape[-1], 0), value=1)
-            # What pads a row sees nothing.
+            # Padding sees no key.
             weights = visible.float() / visible.sum(-1, keepdim=True).clamp(min=1)
             before = weights.shape[-1] - self.value.shape[2]
             mean = weights[..., before:] @ self.value.float()
             if self.shared is not None:
                 _, shared_value = self.shared
-                each = len(self.query) // len(shared_value)
-                weights = weights[..., :before].view(len(shared_value), 1, each * queries, before)
-                shared = (weights @ shared_value.float()).unflatten(2, (each, queries))
+                rows_per_context = len(self.query) // len(shared_value)
+                weights = weights[..., :before].view(len(shared_value), 1, rows_per_context * queries, before)
+                shared = (weights @ shared_value.float()).unflatten(2, (rows_per_context, queries))
                 mean = mean + shared.transpose(1, 2).flatten(0, 1)
         return mean.repeat_interleave(heads // mean.shape[1], dim=1).transpose(1, 2).to(self.value.dtype)
 
@@ -195,37 +210,39 @@ class AttentionCall:
 class Hook:
     """What happens in every attention call while a model is :func:`hooked`; may be changed from one call to the next.
 
-    observe : called with each layer's :class:`AttentionCall`, first layer first.
-    compare : called with the same, and with the rows (B, H, Q, T) that the architecture's own eager attention gives for
-        these queries and keys, in float32. Needs ``positions``, which make all masks explicit.
-    keep : gives for a layer the factors, shape (B or 1, Q or 1, H), by which its heads' outputs are multiplied before
-        the output projection: 1 leaves a head alone, 0 ablates it.
-    instead : gives what an ablated head puts out, (B or 1, Q or 1, H, D); without it, zero.
+    observe : called with each layer's :class:`AttentionCall` and with z, the heads' outputs (B, Q, H, D) as they go
+        into the output projection; first layer first.
+    compare : called with the same call, and with the rows (B, H, Q, T) that the architecture's own eager attention
+        gives for these queries and keys, in float32. Needs ``positions``, which make all masks explicit.
+    head_mask : gives for a layer the factors, shape (B or 1, Q or 1, H), by which its heads' outputs are multiplied
+        before the output projection: 1 leaves a head alone, 0 ablates it.
+    replacement : gives the outputs of ablated heads; without it they are zero.
     shared : gives a layer's context that rows of the batch share and that its cache leaves out.
     positions : (B, Q), of each query in its own prompt, where keys lie at their own positions; without it, tokens are
         where transformers takes them to be.
     start : with positions, how many tokens the cache says come before the first query of every row.
-    before : how many first keys come before all queries and are shared in every layer: plain causal masks leave them
-        out.
+    shared_tokens : how many first keys come before all queries and are shared in every layer: plain causal masks leave
+        them out.
     """
 
-    observe: Callable[[AttentionCall], None] | None = None
+    observe: Callable[[AttentionCall, Tensor], None] | None = None
     compare: Callable[[AttentionCall, Tensor], None] | None = None
-    keep: Callable[[int], Tensor] | None = None
-    instead: Callable[[AttentionCall], Tensor] | None = None
+    head_mask: Callable[[int], Tensor] | None = None
+    replacement: Replacement | None = None
     shared: Callable[[int], Shared | None] | None = None
     positions: Tensor | None = None
     start: int = 0
-    before: int = 0
+    shared_tokens: int = 0
 
 
 _active: ContextVar[Hook | None] = ContextVar("active attention hook", default=None)
 
 
 def _hook() -> Hook:
-    """The hook of whoever calls; refused where there is none, for then a model that is hooked runs as if it were not.
+    """The hook that holds here. Without one, a model that was hooked would run unchanged, which is refused.
 
-    Hooks hold in the thread that opened them alone, and a copy of a hooked model goes on calling this module.
+    That happens in another thread, for a hook holds in the thread that opened it; and in a copy of a hooked model,
+    which goes on calling this module after the context has ended.
     """
     if (hook := _active.get()) is None:
         raise StudyError(
@@ -237,12 +254,12 @@ def _hook() -> Hook:
 
 
 @contextmanager
-def hooked(model: PreTrainedModel, **wanted) -> Iterator[Hook]:
+def hooked(model: PreTrainedModel, **fields) -> Iterator[Hook]:
     """Read or change every attention call of a model while the context is open.
 
     Parameters
     ----------
-    wanted : fields of :class:`Hook`.
+    fields : of :class:`Hook`.
 
     Raises
     ------
@@ -252,7 +269,7 @@ def hooked(model: PreTrainedModel, **wanted) -> Iterator[Hook]:
     before = model.config._attn_implementation
     require_hookable(model)
     model.set_attn_implementation(_NAME)
-    hook = Hook(**wanted)
+    hook = Hook(**fields)
     token = _active.set(hook)
     try:
         yield hook
@@ -281,7 +298,7 @@ def _attention(
     s_aux: Tensor | None = None,
     **kwargs,
 ) -> tuple[Tensor, None]:
-    if unknown := [name for name, value in kwargs.items() if value is not None and name not in _HARMLESS]:
+    if unknown := [name for name, value in kwargs.items() if value is not None and name not in _IGNORED_KWARGS]:
         raise StudyError(
             f"{type(module).__name__}: this attention also depends on {', '.join(unknown)}, which is not supported; "
             "choose another model."
@@ -296,17 +313,17 @@ def _attention(
         output = call.shared_output()
     elif softcap is not None or s_aux is not None:
         output = call.output()  # fused attention knows neither
-    elif _continues(query, key, attention_mask):
+    elif _is_short_suffix(query, key, attention_mask):
         output = _grouped(query, key, value, attention_mask, scaling)
     else:
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    if hook.observe is not None:
-        hook.observe(call)
     if hook.compare is not None:
         hook.compare(call, _eager_rows(module, call, scaling=scaling, softcap=softcap, s_aux=s_aux))
-    if hook.keep is not None:
-        keep = hook.keep(layer).to(output)[..., None]
-        output = output * keep if hook.instead is None else output * keep + hook.instead(call) * (1 - keep)
+    if hook.head_mask is not None:
+        mask = hook.head_mask(layer).to(output)[..., None]
+        output = output * mask if hook.replacement is None else output * mask + hook.replacement(call) * (1 - mask)
+    if hook.observe is not None:
+        hook.observe(call, output)
     return output, None
 
 
@@ -340,8 +357,8 @@ def _eager_rows(module: torch.nn.Module, call: AttentionCall, **kwargs) -> Tenso
     return rows
 
 
-def _continues(query: Tensor, key: Tensor, mask: Tensor | None) -> bool:
-    """Whether a few tokens look back at many: what comes after a prefix, with a mask unless it is a single token."""
+def _is_short_suffix(query: Tensor, key: Tensor, mask: Tensor | None) -> bool:
+    """Whether a few tokens look back at many, as behind a prefix. Then there is a mask, unless it is a single token."""
     return query.shape[2] < key.shape[2] and (mask is not None or query.shape[2] == 1)
 
 
@@ -379,7 +396,7 @@ def _mask(
     if hook.positions is None:
         return sdpa_mask(batch_size, q_length, kv_length, mask_function=mask_function, device=device, **kwargs)
     rows = torch.arange(batch_size, device=device)[:, None, None, None]
-    keys = torch.arange(hook.before if mask_function is causal_mask_function else 0, kv_length, device=device)
+    keys = torch.arange(hook.shared_tokens if mask_function is causal_mask_function else 0, kv_length, device=device)
     visible = mask_function(rows, torch.zeros_like(rows), hook.positions[:, None, :, None], keys)
     return visible.expand(batch_size, 1, q_length, len(keys))
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Limit = Literal["batch_tokens", "cache_tokens"]
-"""What a batch must keep to: how many tokens run at a time, or how many are held."""
+"""What bounds a batch: how many tokens run at a time, or how many keys and values are held."""
 
 _CPU_BATCH_TOKENS, _CPU_CACHE_TOKENS = 4096, 65536
 """On a CPU more tokens at a time are slower, since a layer's activations then leave the processor's cache."""
@@ -30,12 +30,15 @@ class Budget:
         self.batch_tokens, self.cache_tokens = batch_tokens, cache_tokens
 
     @classmethod
-    def of(cls, model: PreTrainedModel, batch_tokens: int | Literal["auto"], cache_tokens: int | Literal["auto"]):
+    def for_model(
+        cls, model: PreTrainedModel, batch_tokens: int | Literal["auto"], cache_tokens: int | Literal["auto"]
+    ):
         """The budget for a model, from its config's ``compute``.
 
         ``auto`` divides what the weights leave of the device's memory: an eighth for the activations of the tokens that
-        run, half for the keys and values of those that are held. It is the same from run to run, whatever else the
-        device is doing, but for a CPU whose memory is limited for this process or its group (:func:`memory_left`).
+        run, half for the keys and values of those that are held. Whatever else the device is doing does not count, so
+        that the budget is the same from run to run; except on a CPU whose memory is limited for this process or its
+        control group, where what is in use counts (:func:`memory_left`).
         """
         config, device = model.config.get_text_config(), model.device
         size = model.dtype.itemsize
@@ -66,7 +69,7 @@ class Budget:
         ----------
         items : what to work on; a batch has one at least.
         tokens : of each item.
-        limit : which of the two a batch must keep to.
+        limit : which of the two bounds a batch.
         work : takes a batch. Where it runs out of memory with several items, the budget is halved and they are taken
             again in smaller batches; with a single one, the error stays.
         """
@@ -94,13 +97,13 @@ class Budget:
             torch.cuda.empty_cache()
 
 
-def part_of(items: Sequence[T], part: int, parts: int, together: int = 1) -> Sequence[T]:
-    """One of several parts of the items, counted from 0; ``together`` neighbours are never parted.
+def shard_slice(items: Sequence[T], shard: int, shards: int, batch_size: int = 1) -> Sequence[T]:
+    """The items of one of several shards, counted from 0. Each shard has whole batches of ``batch_size`` neighbours.
 
-    So an item is in the same batch however many parts there are, and comes out the same to the last bit.
+    So an item is in the same batch whatever the number of shards, and its results are the same to the last bit.
     """
-    batches = math.ceil(len(items) / together)
-    start, stop = (batches * edge // parts * together for edge in (part, part + 1))
+    batches = math.ceil(len(items) / batch_size)
+    start, stop = (batches * edge // shards * batch_size for edge in (shard, shard + 1))
     return items[start:stop]
 
 

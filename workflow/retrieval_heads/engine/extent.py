@@ -1,21 +1,21 @@
-"""How much a study asks of a model, in plain passes: once one has been measured, that tells how long it will take."""
+"""How much a study asks of a model, in plain passes. With the time of one, that tells how long the study will take."""
 
-from retrieval_heads.engine.pace import CONTINUING, passes_over
+from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_over
 from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
 
-_ROW = 0.70
-"""What answering one prompt under one head set takes in scope ``all``, where sets share what they can of the context,
-as a share of a pass over the context."""
+_ANSWER_EVERYWHERE = 0.70
+"""Time of answering one prompt under one head set in scope ``all``, in passes over the context. It is below 1, since
+sets share what they can of the context."""
 
-_ASKED = 0.45
-"""The same in the other scopes, beyond the context that is run once for all: as a share of a pass over the most tokens
+_ANSWER_SUFFIX = 0.45
+"""The same in the other scopes, without the context, which is run once for all sets: in passes over the most tokens
 that question and answer may have."""
 
 GUARD_TOKENS = 257
 """Tokens of the guard's prose, with the first token that many models want."""
 
 _GUARD_SCORED = 0.5
-"""Which share of them is behind all that is read with no head ablated, beyond scope ``all``."""
+"""The share of them that is scored. In scopes other than ``all``, only these are run under each head set."""
 
 
 def plain_passes(config: dict, documents_of_a_table: int) -> float:
@@ -30,7 +30,7 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
     train, test = (documents.get(split, documents_of_a_table) for split in ("train", "test"))
     depths, stated = len(prompts["depths"]), 1 - documents["missing_rate"] if "missing_rate" in documents else 1
     asked = prompts["suffix_budget"] + config["generation"]["max_new_tokens"]
-    answering = {length: passes_over(length) * (1 + CONTINUING / length) for length in prompts["context_lengths"]}
+    answering = {length: passes_over(length) * (1 + SUFFIX_WORTH / length) for length in prompts["context_lengths"]}
     passes = sum(train * depths * each for each in answering.values())
     for name, one in interventions(config).items():
         sets = len(config["questions"]) * count_head_sets(config, name)
@@ -39,9 +39,9 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
         for length in ablated_lengths(config, name):
             once, rows = passes_over(length), asked_of * depths * stated * sets
             if everywhere:
-                passes += rows * _ROW * once
+                passes += rows * _ANSWER_EVERYWHERE * once
             else:
-                passes += (asked_of * depths + rows * _ASKED * asked / length) * once
+                passes += (asked_of * depths + rows * _ANSWER_SUFFIX * asked / length) * once
             passes += asked_of * answering[length]
-            passes += sets * passes_over(GUARD_TOKENS) * (_ROW if everywhere else _GUARD_SCORED)
+            passes += sets * passes_over(GUARD_TOKENS) * (_ANSWER_EVERYWHERE if everywhere else _GUARD_SCORED)
     return passes

@@ -1,8 +1,9 @@
 """One file per figure, named as the figure. A new figure is a new file here, and its caption in ``report/captions``.
+What figures share lies in the files whose names begin with an underscore.
 
-A figure's file declares ``TITLE``, ``SECTION`` (of the report), ``TABLES`` (what it reads, and so what its job depends
-on) and ``NEEDS`` (how many values of a dimension it takes to show anything), and has
-``draw(tables, study) -> matplotlib Figure``, which is a ``style.note`` where there is nothing to show after all.
+A figure's file declares ``TITLE``, ``SECTION`` (of the findings), ``TABLES`` (what it reads, and so what its job
+depends on) and ``NEEDS`` (how many values of a dimension it takes to show anything), and has
+``draw(tables, study) -> matplotlib Figure``, which is a ``_layout.note`` where there is nothing to show after all.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from retrieval_heads import plugins
+from retrieval_heads.atomic_write import whole_file
 from retrieval_heads.errors import StudyError
 from retrieval_heads.plugins import constants, meets
 
@@ -46,9 +48,8 @@ def declarations() -> dict[str, Declaration]:
     """All figures by name, without importing them."""
     found = {}
     for name, path in plugins.files("figures").items():
-        if name != "style":  # what all figures share
-            values = constants(path)
-            found[name] = Declaration(name, values["TITLE"], values["SECTION"], values["TABLES"], values["NEEDS"])
+        values = constants(path)
+        found[name] = Declaration(name, values["TITLE"], values["SECTION"], values["TABLES"], values["NEEDS"])
     return found
 
 
@@ -63,7 +64,7 @@ def drawable(values: Mapping[str, Sized]) -> list[str]:
 
 
 def note_in(file: Path) -> str | None:
-    """Why a figure shows nothing: the sentence of a ``style.note``, as its SVG file tells it; None for any other."""
+    """Why a figure shows nothing: the sentence of a ``_layout.note``, as its SVG file tells it; None for any other."""
     found = re.search(r"<dc:description>(.*?)</dc:description>", file.read_text(encoding="utf-8"), flags=re.DOTALL)
     return unescape(found[1]) if found else None
 
@@ -71,14 +72,26 @@ def note_in(file: Path) -> str | None:
 def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A figure of the headline intervention, which it names where it is about ablation."""
     # Imported here, as the Snakefile asks for declarations where there is no plotting library.
-    from retrieval_heads.figures import style
+    from retrieval_heads.figures import _layout
     from retrieval_heads.tables.select import of_intervention
 
     if not declarations()[name].of_ablation:
         return load(name).draw(tables, study)
     figure = load(name).draw(of_intervention(tables, study.headline), study)
-    style.name_intervention(figure, study)
+    _layout.name_intervention(figure, study)
     return figure
+
+
+def save(figure: Figure, *paths: str | Path) -> None:
+    """Save a figure whole or not at all, in the format of each path's suffix; the same figure gives the same bytes.
+
+    The description in a file's metadata is the sentence of a note (see :func:`note_in`); other figures have none.
+    """
+    description = {"Description": figure.get_label()} if figure.get_label() else {}
+    for path in map(Path, paths):
+        metadata = {**description, "Date": None} if path.suffix == ".svg" else description
+        with whole_file(path) as file:
+            figure.savefig(file, format=path.suffix[1:], dpi=200, metadata=metadata)
 
 
 def load(name: str) -> ModuleType:

@@ -12,30 +12,22 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MultipleLocator
 
-from retrieval_heads.figures import style
+from retrieval_heads.analysis.overlap_pairs import chance_level, jaccard_of_pairs
+from retrieval_heads.analysis.summaries import summary
+from retrieval_heads.figures import _style
 from retrieval_heads.study.study import Study
 
 MEASURES = {"jaccard": "Jaccard", "rbo": "Rank-biased overlap", "spearman": "Spearman's correlation"}
 """What the overlap table measures of two rankings, and how to write it."""
 
 _CHANCE_MARK = "#D55E00"
-CHANCE = {"color": style.RANDOM, "linestyle": (0, (3, 1.5)), "linewidth": 1.2, "label": "Chance"}
-_FRAME = {"facecolor": "none", "edgecolor": style.INK, "linewidth": 1.3}
+CHANCE = {"color": _style.RANDOM, "linestyle": (0, (3, 1.5)), "linewidth": 1.2, "label": "Chance"}
+_FRAME = {"facecolor": "none", "edgecolor": _style.INK, "linewidth": 1.3}
 _CHARACTER, _NUMBER, _RANGE, _OWN = 0.06, 0.24, 0.49, 0.6
 """The width in inches of a character of a label, and of a cell that holds a number, a range, a chance level."""
 
 
-def pairs_along(table: pd.DataFrame, dimension: str) -> pd.DataFrame:
-    """The rows of the overlap or the unions table along a dimension."""
-    return table[table["dimension"] == dimension]
-
-
-def top_sets_along(table: pd.DataFrame, dimension: str) -> pd.DataFrame:
-    """Those of them that have a Jaccard, for both top sets have heads."""
-    return pairs_along(table, dimension).dropna(subset="jaccard")
-
-
-def each_grid(study: Study, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def by_grid(study: Study, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Rows by their models' grid of heads, and these models; with a single grid, no name.
 
     Among other numbers of heads, others are shared by chance: so no mean and no chance level is over several grids.
@@ -64,18 +56,12 @@ def values_of(study: Study, dimension: str, pairs: pd.DataFrame) -> list:
     return study.order(dimension, map(int, found) if dimension == "context_length" else found)
 
 
-def each_pair(study: Study, dimension: str, pairs: pd.DataFrame) -> Iterator[tuple[object, object, pd.DataFrame]]:
+def by_pair(study: Study, dimension: str, pairs: pd.DataFrame) -> Iterator[tuple[object, object, pd.DataFrame]]:
     """Every two values that were compared, in the study's order, with their rows."""
     rows = {frozenset(key): group for key, group in pairs.groupby(["a", "b"])}
     for a, b in combinations(values_of(study, dimension, pairs), 2):
         if (key := frozenset((str(a), str(b)))) in rows:
             yield a, b, rows[key]
-
-
-def by_category(study: Study, questions: Sequence[str]) -> list[str]:
-    """Questions with those of one category side by side, in the order in which categories first come."""
-    categories = [study.categories.get(question) for question in questions]
-    return sorted(questions, key=lambda question: categories.index(study.categories.get(question)))
 
 
 def same_category(study: Study, questions: Sequence[str]) -> set[frozenset[str]]:
@@ -84,13 +70,6 @@ def same_category(study: Study, questions: Sequence[str]) -> set[frozenset[str]]
     if len({category.get(question) for question in questions}) < 2:
         return set()
     return {frozenset(pair) for pair in combinations(questions, 2) if len({category.get(one) for one in pair}) == 1}
-
-
-def chance(pairs: pd.DataFrame, measure: str) -> float:
-    """The mean of a measure for random rankings: 0 for a correlation."""
-    if measure == "spearman":
-        return 0.0
-    return pairs["chance" if measure == "jaccard" else f"{measure}_chance"].mean()
 
 
 def cell_width(width: float, columns: int, cells: int) -> float:
@@ -118,34 +97,31 @@ def heatmap(
     # Imported here, for it takes longer than a figure takes to draw, and not every one has a heatmap.
     import seaborn
 
-    cells = {
-        frozenset(key): rows.agg({"jaccard": ["mean", "min", "max"], "chance": ["mean"]})
-        for key, rows in pairs.groupby(["a", "b"])
-    }
+    cells = jaccard_of_pairs(pairs)
     side = len(values) - 1
     width = cell_width(ax.figure.get_figwidth(), ax.get_subplotspec().get_gridspec().ncols, side)
     means = np.full((side, side), np.nan)
     texts = np.full(means.shape, "", dtype=object)
-    for i, j in zip(*(places.tolist() for places in np.tril_indices(side)), strict=True):
+    for i, j in zip(*(indices.tolist() for indices in np.tril_indices(side)), strict=True):
         key = frozenset((str(values[j]), str(values[i + 1])))
         if key not in cells:
             continue
-        mean, low, high = cells[key].loc[["mean", "min", "max"], "jaccard"]
-        means[i, j] = mean
-        texts[i, j] = f"{mean:.2f}" if width > _NUMBER else ""
+        found, chance = cells[key]
+        means[i, j] = found.mean
+        texts[i, j] = f"{found.mean:.2f}" if width > _NUMBER else ""
         if own_chance and width > _OWN:
-            texts[i, j] += f"\nchance {cells[key].loc['mean', 'chance']:.2f}"
-        elif not own_chance and width > _RANGE and high > low:
-            texts[i, j] += f"\n{low:.2f}–{high:.2f}"
+            texts[i, j] += f"\nchance {chance:.2f}"
+        elif not own_chance and width > _RANGE and found.highest > found.lowest:
+            texts[i, j] += f"\n{found.lowest:.2f}–{found.highest:.2f}"
         if key in framed:
             # Drawn within the cell, for the edge of the panel would cut the frame of an outer one in half.
             ax.add_patch(Rectangle((j + 0.015, i + 0.015), 0.97, 0.97, zorder=3, **_FRAME))
     before = len(ax.texts)
-    names = [style.wrap(label) for label in labels]
+    names = [_style.wrap(label) for label in labels]
     seaborn.heatmap(
         means,
         ax=ax,
-        cmap=style.HEATMAP,
+        cmap=_style.HEATMAP,
         vmin=0,
         vmax=1,
         cbar=False,
@@ -158,7 +134,7 @@ def heatmap(
     )
     # Seaborn turns to white text already on middle blues, where small digits are hard to read.
     for text, mean in zip(ax.texts[before:], means[np.isfinite(means)], strict=True):
-        text.set_color("white" if mean > 0.55 else style.INK)
+        text.set_color("white" if mean > 0.55 else _style.INK)
     # Side by side, labels wider than a cell would run into each other.
     longest = max(len(line) for name in names[:-1] for line in name.splitlines())
     ax.tick_params(axis="x", rotation=90 if longest * _CHARACTER > width - 0.05 else 0, length=0)
@@ -195,9 +171,9 @@ def chance_bar(
         )
 
 
-def keys(study: Study, dimension: str, values: Sequence[str]) -> dict[str, Line2D]:
+def legend_keys(study: Study, dimension: str, values: Sequence[str]) -> dict[str, Line2D]:
     """The legend's entries for methods, questions or models, all of them, wherever in the figure each is drawn."""
-    look = {"method": style.method_style, "question": style.question_style, "model": style.model_style}[dimension]
+    look = {"method": _style.method_style, "question": _style.question_style, "model": _style.model_style}[dimension]
     return {study.label(dimension, value): Line2D([], [], linestyle="none", **look(study, value)) for value in values}
 
 
@@ -211,12 +187,12 @@ def chance_line(ax: Axes, level: float) -> None:
     ax.axhline(level, **CHANCE, zorder=1)
 
 
-def spread(number: int, width: float) -> np.ndarray:
+def jitter(number: int, width: float) -> np.ndarray:
     """Steps aside for dots that would hide each other, the same at every drawing, shape (number,)."""
     return ((np.arange(number) * 0.618034) % 1 - 0.5) * width if number > 1 else np.zeros(number)
 
 
-def strips(axes: Sequence[Axes], rows: Mapping[str, tuple[pd.DataFrame, style.Look]]) -> None:
+def draw_strips(axes: Sequence[Axes], rows: Mapping[str, tuple[pd.DataFrame, _style.Look]]) -> None:
     """Rows of single pairs, a panel for each measure: every pair a dot, mean and standard deviation, and chance.
 
     Parameters
@@ -225,9 +201,9 @@ def strips(axes: Sequence[Axes], rows: Mapping[str, tuple[pd.DataFrame, style.Lo
     rows : name → rows that have the measures and their chance levels, and colour and marker of their mean.
     """
     for ax, (measure, title) in zip(axes, MEASURES.items(), strict=True):
-        for place, (frame, look) in enumerate(rows.values()):
-            _strip(ax, place, frame[measure].dropna().to_numpy(), look)
-            ax.plot([chance(frame, measure)] * 2, [place - 0.42, place + 0.46], zorder=3, **CHANCE)
+        for y, (frame, look) in enumerate(rows.values()):
+            _strip(ax, y, frame[measure].dropna().to_numpy(), look)
+            ax.plot([chance_level(frame, measure)] * 2, [y - 0.42, y + 0.46], zorder=3, **CHANCE)
         ax.set_title(title)
         ax.set_yticks(range(len(rows)), list(rows))
         ax.set_ylim(len(rows) - 0.46, -0.54)
@@ -242,16 +218,16 @@ def strips(axes: Sequence[Axes], rows: Mapping[str, tuple[pd.DataFrame, style.Lo
 
 def strip_key() -> dict[str, Line2D]:
     """The legend's entries for dots and means of strips, whatever their colours."""
-    dot = Line2D([], [], color=style.tint(style.INK, 0.6), marker="o", markersize=3, linestyle="none")
-    return {"One pair of rankings": dot, "Mean ± standard deviation": Line2D([], [], color=style.INK, marker="o")}
+    dot = Line2D([], [], color=_style.tint(_style.INK, 0.6), marker="o", markersize=3, linestyle="none")
+    return {"One pair of rankings": dot, "Mean ± standard deviation": Line2D([], [], color=_style.INK, marker="o")}
 
 
-def _strip(ax: Axes, place: int, values: np.ndarray, look: style.Look) -> None:
+def _strip(ax: Axes, y: int, values: np.ndarray, look: _style.Look) -> None:
     if not len(values):
         return
-    mean, sd = values.mean(), values.std()
-    dots = {"markersize": 3, "markeredgewidth": 0, "color": style.tint(look["color"], 0.6)}
-    ax.plot(values, place + 0.14 + spread(len(values), 0.44), "o", **dots)
-    ax.errorbar(mean, place + 0.14, xerr=sd, capsize=2, elinewidth=1.1, zorder=4, **look)
+    mean, sd, *_ = summary(values)
+    dots = {"markersize": 3, "markeredgewidth": 0, "color": _style.tint(look["color"], 0.6)}
+    ax.plot(values, y + 0.14 + jitter(len(values), 0.44), "o", **dots)
+    ax.errorbar(mean, y + 0.14, xerr=sd, capsize=2, elinewidth=1.1, zorder=4, **look)
     numbers = f"{mean:.2f} ± {sd:.2f}".replace("-", "−")
-    ax.text(0.99, place - 0.3, numbers, transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=7)
+    ax.text(0.99, y - 0.3, numbers, transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=7)

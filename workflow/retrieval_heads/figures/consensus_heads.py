@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.ties import told_apart
-from retrieval_heads.figures import _heads, style
+from retrieval_heads.figures import _head_lists, _layout, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Heads that all methods agree on, and the nearest misses"
@@ -21,7 +21,7 @@ _AGREED, _MISSES = 20, 8
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Heads by their worst method, those that agree above those that do not; a dot and a range for each method."""
     titles, lists, sources = [], [], []
-    grids = _heads.grids(tables["profiles"], study)
+    grids = _head_lists.grids(tables["profiles"], study)
     for grid in grids:
         rows = head_profiles.of(tables["profiles"], grid=grid.name)
         ranks = head_profiles.mean_ranks(rows, "method")
@@ -44,17 +44,17 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
                 lists.append(list(heads))
                 sources.append((grid, rows, k))
     if not lists:
-        return style.note(
+        return _layout.note(
             "No head that every method ranks is told apart as one that they agree on, or come nearest to."
         )
     methods = study.order("method", tables["profiles"]["method"])
-    figure, axes = _heads.panels(titles, lists, columns=1, row=max(0.2, 0.085 * len(methods)))
+    figure, axes = _head_lists.panels(titles, lists, columns=1, row=max(0.2, 0.085 * len(methods)))
     for ax, heads, (grid, rows, k) in zip(axes, lists, sources, strict=True):
-        for method, shift in zip(methods, _heads.shifts(len(methods)), strict=True):
-            of_method, look = rows[rows["method"] == method], style.method_style(study, method)
-            _heads.ranges(ax, of_method, heads, look, shift)
-            _heads.dots(ax, of_method, heads, look, shift, label=study.label("method", method))
-        _heads.rank_axis(ax, grid.heads, [k])
+        for method, shift in zip(methods, _head_lists.line_offsets(len(methods)), strict=True):
+            of_method, look = rows[rows["method"] == method], _style.method_style(study, method)
+            _head_lists.draw_ranges(ax, of_method, heads, look, shift)
+            _head_lists.draw_dots(ax, of_method, heads, look, shift, label=study.label("method", method))
+        _head_lists.rank_axis(ax, grid.heads, [k])
     figure.supxlabel("Mean rank, and best to worst rank")
-    style.legend(figure, **_heads.rare_key(figure))
+    _layout.legend(figure, **_head_lists.rare_key(figure))
     return figure

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from retrieval_heads.figures import style
+from retrieval_heads.figures import _accuracy_curves, _controls, _layout, _style
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.select import at
 
-TITLE = "Accuracy as heads are cut, every method and question"
+TITLE = "Accuracy as heads are ablated, every method and question"
 SECTION = "ablation"
 TABLES = ("effects", "against_random")
 NEEDS: dict[str, int] = {}
@@ -23,7 +23,7 @@ _DASHES = ["-", (0, (6, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (2.5, 1.2)), (0, (1, 1
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: (models × methods) × questions; all lengths together, each length as a thin line, and two bands."""
     if tables["effects"].empty:
-        return style.note(style.NOTHING_ABLATED)
+        return _layout.note(_layout.NOTHING_ABLATED)
     effects, controls = tables["effects"], at(tables["against_random"], pooled=["context_length"])
     pooled, single = at(effects, pooled=["context_length"]), at(effects)
     models, methods = study.order("model", pooled["model"]), study.order("method", pooled["method"])
@@ -32,7 +32,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     found = set(zip(pooled["model"], pooled["method"], strict=True))
     rows = [(model, method) for model in models for method in methods if (model, method) in found]
     names = [study.label("method", method) if len(methods) > 1 else "" for _, method in rows]
-    figure, axes = style.panels(
+    figure, axes = _layout.panels(
         names,
         [study.label("question", question) for question in questions],
         height=1.3 if len(methods) > 1 else 2.0,
@@ -43,32 +43,32 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             of_model = [line[-1] for line, row in zip(axes, rows, strict=True) if row[0] == model]
             _beside(of_model, study.label("model", model))
     tints = np.linspace(0.1, 0.6, len(lengths))
-    thin = {length: (tints[place], _DASHES[place % len(_DASHES)]) for place, length in enumerate(lengths)}
+    thin = {length: (tints[i], _DASHES[i % len(_DASHES)]) for i, length in enumerate(lengths)}
     thin = thin if len(lengths) > 1 else {}
     for i, (model, method) in enumerate(rows):
-        look = style.method_style(study, method)
+        look = _style.method_style(study, method)
         for j, question in enumerate(questions):
             ax, where = axes[i][j], {"model": model, "method": method, "question": question}
             random = _rows(controls, where)
             for matching in ("none", "layer"):
-                style.random_band(ax, random[random["matching"] == matching])
+                _controls.accuracy_band(ax, random[random["matching"] == matching])
             for length, (share, dashes) in thin.items():
                 if not (of_length := _rows(single, {**where, "context_length": length})).empty:
-                    x, y = style.from_baseline(of_length)
-                    ax.plot(x, y, color=style.tint(look["color"], share), linestyle=dashes, linewidth=0.8)
+                    x, y = _accuracy_curves.from_baseline(of_length)
+                    ax.plot(x, y, color=_style.tint(look["color"], share), linestyle=dashes, linewidth=0.8)
             if not (thick := _rows(pooled, where)).empty:
-                style.guess_line(ax, thick)
-                style.curve(ax, thick, label=study.label("method", method), **look)
-    style.accuracy_axes(axes, levels)
-    figure.supxlabel("Heads cut")
+                _controls.guess_line(ax, thick)
+                _accuracy_curves.accuracy_curve(ax, thick, label=study.label("method", method), **look)
+    _accuracy_curves.accuracy_axes(axes, levels)
+    figure.supxlabel("Heads ablated")
     figure.supylabel("Accuracy")
     keys = {
         study.label("context_length", length): Line2D(
-            [], [], color=style.tint(style.INK, share), linestyle=dashes, linewidth=0.8
+            [], [], color=_style.tint(_style.INK, share), linestyle=dashes, linewidth=0.8
         )
         for length, (share, dashes) in thin.items()
     }
-    style.legend(figure, **keys)
+    _layout.legend(figure, **keys)
     return figure
 
 

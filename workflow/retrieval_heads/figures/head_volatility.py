@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.overlap import grid_names
-from retrieval_heads.figures import _heads, style
+from retrieval_heads.figures import _head_lists, _layout, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "The most volatile heads, and the most stable of the top heads"
@@ -23,7 +23,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Methods × (most volatile, most stable of the top): every rank of a head, their mean, range and deviation."""
     rankings = tables["rankings"].assign(grid=grid_names(tables["rankings"], tables["rankings"]))
     panels = []
-    for grid, method, label, rows in _heads.each_method(tables["profiles"], study):
+    for grid, method, label, rows in _head_lists.by_method(tables["profiles"], study):
         if (rows["configurations"] > 1).all():
             ranks = rankings[(rankings["grid"] == grid.name) & (rankings["method"] == method)]
             panels.append((f"{label}: most volatile", head_profiles.volatile(rows, _HEADS), grid, method, ranks))
@@ -32,22 +32,22 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     panels = [panel for panel in panels if len(panel[1])]
     if not panels:
         several = (tables["profiles"]["configurations"] > 1).any()
-        return style.note(
+        return _layout.note(
             "No heads are told apart by the spread of their ranks."
             if several
             else "Each method has ranked the heads once only, so there is no spread of ranks to show."
         )
     lists = [list(zip(shown["layer"], shown["head"], strict=True)) for _, shown, *_ in panels]
-    figure, axes = _heads.panels([title for title, *_ in panels], lists, columns=2)
+    figure, axes = _head_lists.panels([title for title, *_ in panels], lists, columns=2)
     for ax, heads, (_, shown, grid, method, ranks) in zip(axes, lists, panels, strict=True):
-        look = style.method_style(study, method)
-        _heads.ranges(ax, shown, heads, look)
+        look = _style.method_style(study, method)
+        _head_lists.draw_ranges(ax, shown, heads, look)
         at = {head: y for y, head in enumerate(heads)}
         each = ranks.assign(y=[at.get(head, np.nan) for head in zip(ranks["layer"], ranks["head"], strict=True)])
         each = each.dropna(subset="y")
         ax.plot(each["rank"], each["y"], "|", color=look["color"], markersize=5, markeredgewidth=0.6, alpha=0.6)
-        _heads.dots(ax, shown, heads, {**look, "markersize": 5.5, "markeredgecolor": "white"})
-        _heads.rank_axis(ax, grid.heads)
-        _heads.column(ax, [f"{sd:,.0f}" if sd >= 10 else f"{sd:.1f}" for sd in shown["sd_rank"]], "sd")
+        _head_lists.draw_dots(ax, shown, heads, {**look, "markersize": 5.5, "markeredgecolor": "white"})
+        _head_lists.rank_axis(ax, grid.heads)
+        _head_lists.number_column(ax, [f"{sd:,.0f}" if sd >= 10 else f"{sd:.1f}" for sd in shown["sd_rank"]], "sd")
     figure.supxlabel("Rank in each configuration (strokes) and mean rank")
     return figure

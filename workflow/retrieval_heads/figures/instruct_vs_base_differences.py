@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from retrieval_heads.analysis import head_profiles
-from retrieval_heads.figures import _heads, style
+from retrieval_heads.figures import _head_lists, _layout, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Heads whose rank differs most between two models"
@@ -26,12 +26,12 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         panels = list(_panels(tables["profiles"], study, pair, named=len(models) > 2))
         if panels:
             return _draw(study, pair, panels)
-    return style.note("No two models have equal grids of heads and differ in the rank of one that matters.")
+    return _layout.note("No two models have equal grids of heads and differ in the rank of one that matters.")
 
 
 def _panels(table: pd.DataFrame, study: Study, pair: tuple[str, str], named: bool):
     names = " and ".join(study.label("model", model) for model in pair)
-    for grid, method, _, rows in _heads.each_method(table, study, "model"):
+    for grid, method, _, rows in _head_lists.by_method(table, study, "model"):
         if set(pair) <= set(rows["value"]):
             k = study.specialist_k(grid.heads)
             found = head_profiles.differences(rows, *pair, k, _HEADS)
@@ -40,15 +40,15 @@ def _panels(table: pd.DataFrame, study: Study, pair: tuple[str, str], named: boo
 
 
 def _draw(study: Study, pair: tuple[str, str], panels: list) -> Figure:
-    figure, axes = _heads.panels([title for title, *_ in panels], [list(found.index) for _, found, *_ in panels])
+    figure, axes = _head_lists.panels([title for title, *_ in panels], [list(found.index) for _, found, *_ in panels])
     for ax, (_, found, grid, rows, k) in zip(axes, panels, strict=True):
         heads = list(found.index)
-        ax.hlines(range(len(heads)), found["rank_a"], found["rank_b"], color=style.RANDOM, linewidth=1, zorder=1)
+        ax.hlines(range(len(heads)), found["rank_a"], found["rank_b"], color=_style.RANDOM, linewidth=1, zorder=1)
         for model in pair:
             of_model, label = rows[rows["value"] == model], study.label("model", model)
-            _heads.dots(ax, of_model, heads, style.model_style(study, model), label=label)
-        _heads.rank_axis(ax, grid.heads, [k])
-        _heads.column(ax, [f"{change:+,.0f}".replace("-", "−") for change in found["difference"]], "diff.")
+            _head_lists.draw_dots(ax, of_model, heads, _style.model_style(study, model), label=label)
+        _head_lists.rank_axis(ax, grid.heads, [k])
+        _head_lists.number_column(ax, [f"{change:+,.0f}".replace("-", "−") for change in found["difference"]], "diff.")
     figure.supxlabel("Mean rank")
-    style.legend(figure, **_heads.rare_key(figure))
+    _layout.legend(figure, **_head_lists.rare_key(figure))
     return figure

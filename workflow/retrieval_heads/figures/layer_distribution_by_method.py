@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from retrieval_heads.analysis.layers import layer_shares
 from retrieval_heads.analysis.overlap import grids, top_heads
-from retrieval_heads.figures import style
+from retrieval_heads.figures import _layout, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Layers of the top heads, by method"
@@ -22,9 +22,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     rankings = tables["rankings"]
     top, grid = top_heads(rankings, study.top_k), grids(rankings)
     if top.empty:
-        return style.note("No ranking tells top heads apart from the rest, so that they lie in no layers.")
+        return _layout.note("No ranking tells top heads apart from the rest, so that they lie in no layers.")
     models, methods = study.order("model", rankings["model"]), study.order("method", rankings["method"])
-    figure, axes = style.panels(
+    figure, axes = _layout.panels(
         [study.label("method", method) for method in methods],
         [study.label("model", model) for model in models],
         height=1.25,
@@ -34,28 +34,21 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         for j, model in enumerate(models):
             layers, _ = grid[model]
             shares = layer_shares(top[(top["model"] == model) & (top["method"] == method)], layers)
-            ax, look, name = axes[i][j], style.method_style(study, method), study.label("method", method)
+            ax, look, name = axes[i][j], _style.method_style(study, method), study.label("method", method)
             if len(shares):
                 mean, low, high = shares.mean(axis=0), shares.min(axis=0), shares.max(axis=0)
                 ax.bar(range(layers), mean, 0.8, color=look["color"], label=name if len(methods) == 1 else None)
-                ax.vlines(range(layers), low, high, color=style.INK, linewidth=0.8, label="Lowest to highest")
+                ax.vlines(range(layers), low, high, color=_style.INK, linewidth=0.8, label="Lowest to highest")
             else:
                 ranked = ((rankings["model"] == model) & (rankings["method"] == method)).any()
                 why = f"{name} tells no\ntop heads apart" if ranked else f"No ranking by {name}"
                 ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center")
-            ax.axhline(1 / layers, color=style.RANDOM, linestyle="--", linewidth=1, label="Spread evenly over layers")
+            ax.axhline(1 / layers, color=_style.RANDOM, linestyle="--", linewidth=1, label="Spread evenly over layers")
             ax.set_xlim(-0.8, layers - 0.2)
             ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
             ax.yaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
             ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.supxlabel("Layer")
     figure.supylabel("Share of the top heads")
-    style.legend(figure)
+    _layout.legend(figure)
     return figure
-
-
-def layer_shares(top: pd.DataFrame, layers: int) -> np.ndarray:
-    """The share of a configuration's top heads that each layer holds, shape (configurations that have some, layers)."""
-    counts = top.groupby(["question", "context_length", "layer"]).size().unstack("layer", fill_value=0)
-    counts = counts.reindex(columns=range(layers), fill_value=0).to_numpy(float)
-    return counts / counts.sum(axis=1, keepdims=True)

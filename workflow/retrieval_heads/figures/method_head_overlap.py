@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads.figures import _overlap, style
+from retrieval_heads.analysis.overlap_pairs import top_sets_along
+from retrieval_heads.figures import _layout, _overlap
 from retrieval_heads.study.study import Study
 
 TITLE = "Overlap of the top heads of each two methods"
@@ -19,16 +20,18 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
 
     Where models differ in their grids of heads, there is a row per grid, with its models in one panel.
     """
-    overlap, unions = (_overlap.top_sets_along(tables[name], "method") for name in ("overlap", "unions"))
+    overlap, unions = (top_sets_along(tables[name], "method") for name in ("overlap", "unions"))
     if overlap.empty:
-        return style.note("No two methods ranked the heads of the same model for the same question and context length.")
-    models, grids = study.order("model", overlap["model"]), _overlap.each_grid(study, overlap)
+        return _layout.note(
+            "No two methods ranked the heads of the same model for the same question and context length."
+        )
+    models, grids = study.order("model", overlap["model"]), _overlap.by_grid(study, overlap)
     apart = len(models) > 1 and len(grids) == 1
     titles = [study.label("model", model) for model in models] if apart else ["Single rankings: mean and range"]
     methods = _overlap.values_of(study, "method", overlap)
     labels = [study.label("method", method) for method in methods]
     height = 0.7 + 0.75 * (len(methods) - 1)
-    figure, axes = style.panels([names for names, _ in grids], [*titles, "Union over all rankings"], height=height)
+    figure, axes = _layout.panels([names for names, _ in grids], [*titles, "Union over all rankings"], height=height)
     for line, (_, rows) in zip(axes, grids, strict=True):
         parts = [rows[rows["model"] == model] for model in models] if apart else [rows]
         for ax, part in zip(line[:-1], parts, strict=True):

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads.figures import _overlap, style
+from retrieval_heads.analysis.overlap_pairs import chance_level, pairs_along
+from retrieval_heads.analysis.summaries import summary
+from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Agreement of each two methods, by context length"
@@ -19,18 +21,20 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
 
     Models with other grids of heads have rows of their own.
     """
-    overlap = _overlap.pairs_along(tables["overlap"], "method")
+    overlap = pairs_along(tables["overlap"], "method")
     if overlap.empty:
-        return style.note("No two methods ranked the heads of the same model for the same question and context length.")
+        return _layout.note(
+            "No two methods ranked the heads of the same model for the same question and context length."
+        )
     pairs = [
         (_overlap.of_models(f"{study.label('method', a)} – {study.label('method', b)}", names), rows)
-        for names, of_grid in _overlap.each_grid(study, overlap)
-        for a, b, rows in _overlap.each_pair(study, "method", of_grid)
+        for names, of_grid in _overlap.by_grid(study, overlap)
+        for a, b, rows in _overlap.by_pair(study, "method", of_grid)
     ]
     lengths, models = study.order("context_length", overlap["context_length"]), study.order("model", overlap["model"])
     ticks = [f"{length:,}" for length in lengths]
     measures = list(_overlap.MEASURES.values())
-    figure, axes = style.panels([name for name, _ in pairs], measures, height=1.35, sharey="col")
+    figure, axes = _layout.panels([name for name, _ in pairs], measures, height=1.35, sharey="col")
     for line, (_, rows) in zip(axes, pairs, strict=True):
         for ax, measure in zip(line, _overlap.MEASURES, strict=True):
             own = study.order("model", rows["model"])
@@ -38,17 +42,17 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
                 aside = 0.6 * (i - (len(own) - 1) / 2) / len(own)
                 for place, length in enumerate(lengths):
                     here = rows[(rows["model"] == model) & (rows["context_length"] == length)]
-                    x = place + aside + _overlap.spread(len(here), 0.4 / len(own))
-                    look = {**style.model_style(study, model), "markersize": 3.2, "alpha": 0.8, "linestyle": "none"}
+                    x = place + aside + _overlap.jitter(len(here), 0.4 / len(own))
+                    look = {**_style.model_style(study, model), "markersize": 3.2, "alpha": 0.8, "linestyle": "none"}
                     ax.plot(x, here[measure], **look)
-            means = rows.groupby("context_length")[measure].mean().reindex(lengths)
-            ax.plot(range(len(lengths)), means, "_-", color=style.INK, linewidth=1.1, markersize=9, label="Mean")
-            _overlap.chance_line(ax, _overlap.chance(rows, measure))
+            means = [summary(rows.loc[rows["context_length"] == length, measure]).mean for length in lengths]
+            ax.plot(range(len(lengths)), means, "_-", color=_style.INK, linewidth=1.1, markersize=9, label="Mean")
+            _overlap.chance_line(ax, chance_level(rows, measure))
             ax.set_xticks(range(len(lengths)), ticks, rotation=90 if sum(map(len, ticks)) > 24 else 0)
             ax.set_xlim(-0.5, len(lengths) - 0.5)
     for ax, measure in zip(axes[0], _overlap.MEASURES, strict=True):
         if measure != "spearman":
             ax.set_ylim(bottom=-0.04 * ax.get_ylim()[1])  # not through dots at 0
     figure.supxlabel("Context length (tokens)")
-    style.legend(figure, **_overlap.keys(study, "model", models))
+    _layout.legend(figure, **_overlap.legend_keys(study, "model", models))
     return figure

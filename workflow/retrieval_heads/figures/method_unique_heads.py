@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from retrieval_heads.analysis import head_profiles
-from retrieval_heads.figures import _heads, style
+from retrieval_heads.analysis.shared_heads import sharing
+from retrieval_heads.figures import _head_lists, _layout, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Top heads that methods share, and those that one alone has"
@@ -25,7 +26,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     A method's heads are those of the top set of any configuration.
     """
     panels = []
-    for grid in _heads.grids(tables["profiles"], study):
+    for grid in _head_lists.grids(tables["profiles"], study):
         rows = head_profiles.of(tables["profiles"], grid=grid.name)
         sets = {
             method: frozenset(zip(heads["layer"], heads["head"], strict=True))
@@ -34,42 +35,25 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         if len(sets) > 1:
             panels.append((grid, {method: sets[method] for method in study.order("method", sets)}))
     if not panels:
-        return style.note("No two methods have ranked the heads of one model, so there are none to share.")
+        return _layout.note("No two methods have ranked the heads of one model, so there are none to share.")
     height = 0.55 * max(len(sets) for _, sets in panels) + 0.3
-    figure, axes = style.panels([grid.models for grid, _ in panels], [""], height=height, sharey=False)
+    figure, axes = _layout.panels([grid.models for grid, _ in panels], [""], height=height, sharey=False)
     widest = max(len(heads) for _, sets in panels for heads in sets.values())
     for (ax,), (grid, sets) in zip(axes, panels, strict=True):
-        for place, method in enumerate(sets):
+        for position, method in enumerate(sets):
             counts, by_lot = sharing(sets, method, grid.heads)
-            _bar(ax, place - 0.16, 0.42, counts, widest, "{:.0f}")
-            _bar(ax, place + 0.24, 0.26, by_lot, widest, "{:.1f}")
-        labels = [text for method in sets for text in (style.wrap(study.label("method", method), 40), "drawn by lot")]
-        ax.set_yticks([place + at for place in range(len(sets)) for at in (-0.16, 0.24)], labels)
+            _bar(ax, position - 0.16, 0.42, counts, widest, "{:.0f}")
+            _bar(ax, position + 0.24, 0.26, by_lot, widest, "{:.1f}")
+        labels = [text for method in sets for text in (_style.wrap(study.label("method", method), 40), "drawn by lot")]
+        ax.set_yticks([position + step for position in range(len(sets)) for step in (-0.16, 0.24)], labels)
         for label in ax.get_yticklabels()[1::2]:
-            label.set(fontsize=7, color=style.RANDOM)
+            label.set(fontsize=7, color=_style.RANDOM)
         ax.set_ylim(len(sets) - 0.5, -0.5)
         ax.tick_params(axis="y", length=0)
         ax.grid(False, axis="y")
     figure.supxlabel("Heads in a top set of the method, by how many others have them too")
-    style.legend(figure)
+    _layout.legend(figure)
     return figure
-
-
-def sharing(sets: Mapping[str, frozenset], method: str, heads: int) -> tuple[np.ndarray, np.ndarray]:
-    """How many heads of a method 0, 1, … of the others have, and how many that would be were their sets random.
-
-    Parameters
-    ----------
-    sets : method → heads.
-    heads : how many heads there are.
-    """
-    others = [chosen for name, chosen in sets.items() if name != method]
-    times = [sum(head in chosen for chosen in others) for head in sets[method]]
-    probability = np.ones(1)
-    for chosen in others:
-        share = len(chosen) / heads
-        probability = np.convolve(probability, [1 - share, share])
-    return np.bincount(times, minlength=len(sets)), len(sets[method]) * probability
 
 
 def _bar(ax: Axes, y: float, height: float, counts: np.ndarray, widest: int, number: str) -> None:
@@ -78,11 +62,11 @@ def _bar(ax: Axes, y: float, height: float, counts: np.ndarray, widest: int, num
         label = _NUMBERS[others] if others < len(_NUMBERS) else f"{others} others"
         pale = 0.85 * others / (len(counts) - 1)
         ax.barh(
-            y, count, height, left, color=style.tint(style.INK, pale), edgecolor="white", linewidth=0.6, label=label
+            y, count, height, left, color=_style.tint(_style.INK, pale), edgecolor="white", linewidth=0.6, label=label
         )
         text = number.format(count)
         # What has no room is left out: a character takes 0.055 of some 5.5 inches.
         if 5.5 * count / widest > 0.055 * len(text) + 0.03:
-            ink = "white" if pale < 0.5 else style.INK
+            ink = "white" if pale < 0.5 else _style.INK
             ax.text(left + count / 2, y, text, ha="center", va="center", fontsize=7, color=ink)
         left += count

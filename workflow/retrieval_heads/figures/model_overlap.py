@@ -6,7 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from retrieval_heads.figures import _overlap, style
+from retrieval_heads.analysis.overlap_pairs import chance_level, top_sets_along
+from retrieval_heads.analysis.summaries import summary
+from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Overlap of the top heads of each two models"
@@ -23,41 +25,41 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
 
     Models with other grids of heads have heatmaps of their own.
     """
-    overlap = _overlap.top_sets_along(tables["overlap"], "model")
+    overlap = top_sets_along(tables["overlap"], "model")
     if overlap.empty:
-        return style.note(
+        return _layout.note(
             "No two models can be compared head by head: their grids of heads differ, or they share no ranking's "
             "method, question and context length that tells top heads apart."
         )
-    pairs = list(_overlap.each_pair(study, "model", overlap))
+    pairs = list(_overlap.by_pair(study, "model", overlap))
     if len(pairs) > _MOST_PAIRS:
         return _heatmaps(overlap, study)
     names = [f"{study.label('model', a)} and {study.label('model', b)}" for a, b, _ in pairs]
-    figure, axes = style.panels(names, [""], height=2.3)
+    figure, axes = _layout.panels(names, [""], height=2.3)
     methods, questions = study.order("method", overlap["method"]), study.order("question", overlap["question"])
     for line, name, (_, _, rows) in zip(axes, names, pairs, strict=True):
         _by_question(line[0], rows, methods, questions, study)
         line[0].set_title(name)  # also where there is one pair alone
-        _overlap.chance_line(line[0], rows["chance"].mean())
+        _overlap.chance_line(line[0], chance_level(rows))
     figure.supylabel("Jaccard")
-    style.legend(figure, **_overlap.keys(study, "method", methods))
+    _layout.legend(figure, **_overlap.legend_keys(study, "method", methods))
     return figure
 
 
 def _by_question(ax: Axes, rows: pd.DataFrame, methods: list[str], questions: list[str], study: Study) -> None:
     """Mean and range over lengths of each method at each question, and over all questions."""
     groups = [*questions, _ALL] if len(questions) > 1 else questions
-    for place, method in enumerate(methods):
-        look = {**style.method_style(study, method), "linestyle": "none", "elinewidth": 0.9, "capsize": 2}
+    for position, method in enumerate(methods):
+        look = {**_style.method_style(study, method), "linestyle": "none", "elinewidth": 0.9, "capsize": 2}
         for at, question in enumerate(groups):
             chosen = rows["method"] == method
             values = rows.loc[chosen if question == _ALL else chosen & (rows["question"] == question), "jaccard"]
             if len(values):
-                x, mean = at + 0.18 * (place - (len(methods) - 1) / 2), values.mean()
-                ax.errorbar(x, mean, yerr=style.arms([mean], values.min(), values.max()), **look)
+                x, (mean, _, lowest, highest) = at + 0.18 * (position - (len(methods) - 1) / 2), summary(values)
+                ax.errorbar(x, mean, yerr=_style.interval_arms([mean], lowest, highest), **look)
     if _ALL in groups:
-        ax.axvline(len(groups) - 1.5, color=style.FAINT, linewidth=0.8)
-    names = [style.wrap(study.label("question", question) if question else "All questions") for question in groups]
+        ax.axvline(len(groups) - 1.5, color=_style.FAINT, linewidth=0.8)
+    names = [_style.wrap(study.label("question", question) if question else "All questions") for question in groups]
     ax.set_xticks(range(len(groups)), names)
     ax.tick_params(axis="x", length=0)
     ax.set_xlim(-0.5, len(groups) - 0.5)
@@ -65,14 +67,14 @@ def _by_question(ax: Axes, rows: pd.DataFrame, methods: list[str], questions: li
 
 
 def _heatmaps(overlap: pd.DataFrame, study: Study) -> Figure:
-    grids, methods = _overlap.each_grid(study, overlap), study.order("method", overlap["method"])
+    grids, methods = _overlap.by_grid(study, overlap), study.order("method", overlap["method"])
     models = [_overlap.values_of(study, "model", rows) for _, rows in grids]
     height = max(1.8, 0.45 * (max(map(len, models)) - 1) + 0.8)
     titles = [study.label("method", method) for method in methods]
-    figure, axes = style.panels([""] * len(grids), titles, height=height, sharex="row", sharey="row")
+    figure, axes = _layout.panels([""] * len(grids), titles, height=height, sharex="row", sharey="row")
     for line, (_, rows), own in zip(axes, grids, models, strict=True):
         labels = [study.label("model", model) for model in own]
         for ax, method in zip(line, methods, strict=True):
             image = _overlap.heatmap(ax, rows[rows["method"] == method], own, labels)
-        _overlap.chance_bar(figure, image, [line], rows["chance"].mean())
+        _overlap.chance_bar(figure, image, [line], chance_level(rows))
     return figure

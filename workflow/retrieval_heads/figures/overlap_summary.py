@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads.figures import _overlap, style
+from retrieval_heads.analysis.overlap_pairs import pairs_along
+from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Overlap of two rankings, by what they differ in"
@@ -19,7 +20,7 @@ _DIMENSIONS = {
     "model": "Model",
     "method": "Method",
 }
-_LOOK = {"color": style.INK, "marker": "o"}
+_LOOK = {"color": _style.INK, "marker": "o"}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
@@ -29,15 +30,17 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """
     rows = {}
     for dimension, name in _DIMENSIONS.items():
-        for models, of_grid in _overlap.each_grid(study, tables["overlap"]):
-            if len(pairs := _overlap.pairs_along(of_grid, dimension)):
-                what = style.wrap(_overlap.of_models(name, models), 24)
+        for models, of_grid in _overlap.by_grid(study, tables["overlap"]):
+            if len(pairs := pairs_along(of_grid, dimension)):
+                what = _style.wrap(_overlap.of_models(name, models), 24)
                 rows[f"{what}\n{len(pairs):,} pair{'s' if len(pairs) > 1 else ''}"] = pairs, _LOOK
     if not rows:
-        return style.note("No two rankings of this study differ in one dimension alone, so that none can be compared.")
-    figure = Figure(figsize=(style.WIDTH, max(0.55 * len(rows) + 0.7, 1.6)), layout="constrained")
+        return _layout.note(
+            "No two rankings of this study differ in one dimension alone, so that none can be compared."
+        )
+    figure = Figure(figsize=(_style.WIDTH, max(0.55 * len(rows) + 0.7, 1.6)), layout="constrained")
     axes = figure.subplots(1, len(_overlap.MEASURES), sharey=True)
-    _overlap.strips(axes, rows)
+    _overlap.draw_strips(axes, rows)
     axes[0].set_ylabel("The two rankings\ndiffer in")
-    style.legend(figure, **_overlap.strip_key())
+    _layout.legend(figure, **_overlap.strip_key())
     return figure

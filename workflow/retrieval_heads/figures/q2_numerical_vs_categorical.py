@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from retrieval_heads.analysis.statistics import mean_interval
-from retrieval_heads.figures import _overlap, style
-from retrieval_heads.seeds import generator
+from retrieval_heads.analysis.category_overlap import category_means, mean_over_configurations, within_and_between
+from retrieval_heads.analysis.overlap_pairs import BETWEEN, chance_level, with_category
+from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import p_value
 from retrieval_heads.tables.tests import HEAD_OVERLAP
@@ -19,10 +19,8 @@ SECTION = "q2"
 TABLES = ("overlap", "unions", "tests")
 NEEDS = {"category": 2}
 
-_BETWEEN, _WITHIN = "", "within"
-_FEWEST = 3
+_WITHIN = "within"
 _MEAN = {"elinewidth": 1, "markeredgecolor": "white", "markeredgewidth": 0.6, "zorder": 4}
-_CONFIGURATION = ["model", "method", "context_length"]
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
@@ -30,51 +28,50 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
 
     Models with other grids of heads have a row of their own; the tests are about all of them, beyond chance.
     """
-    pairs = _with_category(tables["overlap"], study)
-    within = study.order("category", pairs.loc[pairs["category"] != _BETWEEN, "category"])
+    pairs = with_category(tables["overlap"], study.categories)
+    within = study.order("category", pairs.loc[pairs["category"] != BETWEEN, "category"])
     if not within:
-        return style.note("No category has two questions whose rankings could be compared.")
-    if not (pairs["category"] == _BETWEEN).any():
-        return style.note("No two questions of different categories were ranked in the same configuration.")
+        return _layout.note("No category has two questions whose rankings could be compared.")
+    if not (pairs["category"] == BETWEEN).any():
+        return _layout.note("No two questions of different categories were ranked in the same configuration.")
     tests, unions = tables["tests"], tables["unions"]
     tests = tests[(tests["subject"] == HEAD_OVERLAP) & (tests["dimension"] == "category")].set_index("a")
-    grids = _overlap.each_grid(study, pairs)
-    figure = Figure(figsize=(style.WIDTH, 0.2 + 3.1 * len(grids)), layout="constrained")
+    grids = _overlap.by_grid(study, pairs)
+    figure = Figure(figsize=(_style.WIDTH, 0.2 + 3.1 * len(grids)), layout="constrained")
     axes = figure.subplots(len(grids), 2, width_ratios=[1, 1.15], squeeze=False)
     for (left, right), (models, rows) in zip(axes, grids, strict=True):
         _against(left, rows, study)
         left.set_title(models or _tested(tests))
-        _each(right, rows, [*within, _BETWEEN], tests.iloc[:0] if models else tests, study)
-        _unions(right, unions[unions["grid"] == rows["grid"].iloc[0]], [*within, _BETWEEN], study)
+        _each(right, rows, [*within, BETWEEN], tests.iloc[:0] if models else tests, study)
+        _unions(right, unions[unions["grid"] == rows["grid"].iloc[0]], [*within, BETWEEN], study)
     if len(grids) > 1:
         figure.supxlabel(_tested(tests))
-    style.legend(figure, **_overlap.keys(study, "method", study.order("method", pairs["method"])))
+    _layout.legend(figure, **_overlap.legend_keys(study, "method", study.order("method", pairs["method"])))
     return figure
-
-
-def _with_category(table: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Pairs of questions with the category that both belong to."""
-    pairs = _overlap.top_sets_along(table, "question")
-    a, b = (pairs[end].map(study.categories) for end in ("a", "b"))
-    return pairs.assign(category=a.where(a == b, _BETWEEN))
 
 
 def _against(ax: Axes, pairs: pd.DataFrame, study: Study) -> None:
     """Mean Jaccard within categories against that between them, and the mean of each method with its intervals."""
-    same = pairs["category"] != _BETWEEN
-    means = pairs.assign(same=same).groupby([*_CONFIGURATION, "same"])["jaccard"].mean().unstack("same")
-    means = means.reindex(columns=[False, True]).dropna()
+    means = within_and_between(pairs)
     for method in study.order("method", means.index.get_level_values("method")):
-        look = style.method_style(study, method)
+        look = _style.method_style(study, method)
         rows = means.xs(method, level="method")
-        faint = {**look, "color": style.tint(look["color"], 0.55), "markersize": 3.5}
-        ax.plot(rows[False], rows[True], linestyle="none", **faint)
-        x, y = (_mean(rows[kind], study, "against", method, kind) for kind in (False, True))
+        faint = {**look, "color": _style.tint(look["color"], 0.55), "markersize": 3.5}
+        ax.plot(rows["between"], rows["within"], linestyle="none", **faint)
+        # The keys of the two draws of resamples: is it within?
+        x, y = (
+            mean_over_configurations(rows[kind], study.seed, study.resamples, "against", method, within)
+            for kind, within in (("between", False), ("within", True))
+        )
         look = {**look, **_MEAN, "markersize": 6.5}
-        ax.errorbar(x[0], y[0], xerr=x[1], yerr=y[1], **look)
+        ends = {
+            "xerr": _style.interval_arms([x.value], x.low, x.high),
+            "yerr": _style.interval_arms([y.value], y.low, y.high),
+        }
+        ax.errorbar(x.value, y.value, **ends, **look)
     end = min(1.04, means.to_numpy().max() + 0.08) if len(means) else 1.04
-    ax.plot([-0.04, end], [-0.04, end], color=style.RANDOM, linewidth=0.8)
-    level = pairs["chance"].mean()
+    ax.plot([-0.04, end], [-0.04, end], color=_style.RANDOM, linewidth=0.8)
+    level = chance_level(pairs)
     _overlap.chance_line(ax, level)
     ax.plot([level, level], [-0.04, end], **_overlap.CHANCE)
     ax.set(xlim=(-0.04, end), ylim=(-0.04, end), aspect="equal")
@@ -84,20 +81,21 @@ def _against(ax: Axes, pairs: pd.DataFrame, study: Study) -> None:
 
 def _each(ax: Axes, pairs: pd.DataFrame, kinds: Sequence[str], tests: pd.DataFrame, study: Study) -> None:
     """The mean Jaccard of each configuration within each category and between them, methods side by side."""
-    means = pairs.groupby([*_CONFIGURATION, "category"])["jaccard"].mean().reset_index()
+    means = category_means(pairs)
     methods = study.order("method", means["method"])
-    for place, kind in enumerate(kinds):
+    for position, kind in enumerate(kinds):
         for step, method in zip(_steps(len(methods)), methods, strict=True):
             values = means.loc[(means["category"] == kind) & (means["method"] == method), "jaccard"]
             if values.empty:
                 continue
-            look = style.method_style(study, method)
-            faint = {**look, "color": style.tint(look["color"], 0.55), "markersize": 3}
-            ax.plot(place + step + _overlap.spread(len(values), 0.07), values, linestyle="none", **faint)
-            mean, ends = _mean(values, study, "each", method, kind)
-            ax.errorbar(place + step, mean, yerr=ends, **look, **_MEAN, markersize=5.5)
-    _overlap.chance_line(ax, pairs["chance"].mean())
-    names = ["Between\ncategories" if kind == _BETWEEN else f"Within\n{style.wrap(kind)}" for kind in kinds]
+            look = _style.method_style(study, method)
+            faint = {**look, "color": _style.tint(look["color"], 0.55), "markersize": 3}
+            ax.plot(position + step + _overlap.jitter(len(values), 0.07), values, linestyle="none", **faint)
+            mean = mean_over_configurations(values, study.seed, study.resamples, "each", method, kind)
+            ends = _style.interval_arms([mean.value], mean.low, mean.high)
+            ax.errorbar(position + step, mean.value, yerr=ends, **look, **_MEAN, markersize=5.5)
+    _overlap.chance_line(ax, chance_level(pairs))
+    names = ["Between\ncategories" if kind == BETWEEN else f"Within\n{_style.wrap(kind)}" for kind in kinds]
     tested = [f"\np {p_value(tests.loc[kind, 'p_holm'])}" if kind in tests.index else "" for kind in kinds]
     ax.set_xticks(range(len(kinds)), [name + p for name, p in zip(names, tested, strict=True)])
     ax.tick_params(axis="x", length=0)
@@ -106,24 +104,18 @@ def _each(ax: Axes, pairs: pd.DataFrame, kinds: Sequence[str], tests: pd.DataFra
 
 def _unions(ax: Axes, unions: pd.DataFrame, kinds: Sequence[str], study: Study) -> None:
     """The Jaccard of unions over all rankings, each with its chance level: of two questions, and of two categories."""
-    questions, categories = _with_category(unions, study), unions[unions["dimension"] == "category"]
+    questions, categories = with_category(unions, study.categories), unions[unions["dimension"] == "category"]
     marks: list[tuple[float, pd.DataFrame, str, str]] = [
         (place, questions[questions["category"] == kind], "*", "Union, two questions")
         for place, kind in enumerate(kinds)
     ]
     marks.append((len(kinds) - 0.88, categories, "h", "Union, two categories"))
     for place, rows, marker, label in marks:
-        x = place + 0.32 + _overlap.spread(len(rows), 0.12)
-        ax.plot(x, rows["jaccard"], marker, markersize=6, color="white", markeredgecolor=style.INK, label=label)
-        ax.plot(x, rows["chance"], "_", markersize=7, markeredgewidth=1.2, color=style.RANDOM, label="Chance of unions")
-
-
-def _mean(values: pd.Series, study: Study, *key: object) -> tuple[float, np.ndarray | list[list[float]]]:
-    """The mean, and how far the ends of its 95% interval are from it; too few configurations have no interval."""
-    if len(values) < _FEWEST:
-        return values.mean(), [[0.0], [0.0]]
-    mean = mean_interval(values.to_numpy(), study.resamples, generator(study.seed, "q2_categories", *key))
-    return mean.value, style.arms([mean.value], mean.low, mean.high)
+        x = place + 0.32 + _overlap.jitter(len(rows), 0.12)
+        ax.plot(x, rows["jaccard"], marker, markersize=6, color="white", markeredgecolor=_style.INK, label=label)
+        ax.plot(
+            x, rows["chance"], "_", markersize=7, markeredgewidth=1.2, color=_style.RANDOM, label="Chance of unions"
+        )
 
 
 def _tested(tests: pd.DataFrame) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads.figures import _overlap, style
+from retrieval_heads.analysis.overlap_pairs import chance_level, top_sets_along
+from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Overlap of the top heads of each two questions, by method"
@@ -18,29 +19,29 @@ _NARROWEST = 0.27
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: methods, or methods × models or grids of heads; Jaccard of each two questions, mean and range."""
-    overlap = _overlap.top_sets_along(tables["overlap"], "question")
+    overlap = top_sets_along(tables["overlap"], "question")
     if overlap.empty:
-        return style.note("No two questions were ranked with the same model, method and context length.")
+        return _layout.note("No two questions were ranked with the same model, method and context length.")
     models, methods = study.order("model", overlap["model"]), study.order("method", overlap["method"])
-    questions = _overlap.by_category(study, _overlap.values_of(study, "question", overlap))
+    questions = _layout.by_category(study, _overlap.values_of(study, "question", overlap))
     cells = len(questions) - 1
     names = [study.label("method", method) for method in methods]
     height = max(1.1, 0.6 * cells)
-    parts = _overlap.each_grid(study, overlap)
-    chance = overlap["chance"].mean() if len(parts) == 1 else None
-    if _overlap.cell_width(style.WIDTH, len(models), cells) >= _NARROWEST:
+    parts = _overlap.by_grid(study, overlap)
+    chance = chance_level(overlap) if len(parts) == 1 else None
+    if _overlap.cell_width(_style.WIDTH, len(models), cells) >= _NARROWEST:
         # Models side by side, for there are few of them, and cells need the width.
         parts = [(study.label("model", model), overlap[overlap["model"] == model]) for model in models]
     if len(parts) == 1:
-        figure, axes = style.panels([""], names, height=height + 0.6)
+        figure, axes = _layout.panels([""], names, height=height + 0.6)
         places = [(ax, method, overlap) for ax, method in zip(axes[0], methods, strict=True)]
     else:
-        titles = [style.wrap(name, 66 // len(parts)) for name, _ in parts]
+        titles = [_style.wrap(name, 66 // len(parts)) for name, _ in parts]
         if chance is None:
             titles = [
                 f"{title}\n(chance {rows['chance'].mean():.3f})" for title, (_, rows) in zip(titles, parts, strict=True)
             ]
-        figure, axes = style.panels(names, titles, height=height)
+        figure, axes = _layout.panels(names, titles, height=height)
         places = [
             (ax, method, rows)
             for method, line in zip(methods, axes, strict=True)
@@ -52,5 +53,5 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         image = _overlap.heatmap(ax, rows[rows["method"] == method], questions, labels, framed)
     _overlap.chance_bar(figure, image, axes, chance)
     if framed:
-        style.legend(figure, **_overlap.frame_key())
+        _layout.legend(figure, **_overlap.frame_key())
     return figure

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from retrieval_heads.analysis.overlap import grid_names
-from retrieval_heads.figures import _overlap, style
+from retrieval_heads.analysis.overlap_pairs import pairs_along
+from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Agreement of a method with itself and of two methods"
@@ -14,7 +15,7 @@ SECTION = "agreement"
 TABLES = ("rankings", "overlap", "reliability")
 NEEDS = {"split_halves": 1}
 
-_LOOK = {"color": style.INK, "marker": "o"}
+_LOOK = {"color": _style.INK, "marker": "o"}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
@@ -24,23 +25,23 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """
     reliability = tables["reliability"]
     if reliability.empty:
-        return style.note("No configuration has scores in both halves of the documents.")
-    grids = _overlap.each_grid(study, reliability.assign(grid=grid_names(reliability, tables["rankings"])))
+        return _layout.note("No configuration has scores in both halves of the documents.")
+    grids = _overlap.by_grid(study, reliability.assign(grid=grid_names(reliability, tables["rankings"])))
     rows = {}
     for method in study.order("method", reliability["method"]):
         for models, of_grid in grids:
             if len(halves := of_grid[of_grid["method"] == method]):
-                name = style.wrap(_overlap.of_models(study.label("method", method), models), 20)
-                rows[f"{name},\ntwo halves"] = halves, style.method_style(study, method)
+                name = _style.wrap(_overlap.of_models(study.label("method", method), models), 20)
+                rows[f"{name},\ntwo halves"] = halves, _style.method_style(study, method)
     own = len(rows)
-    for models, of_grid in _overlap.each_grid(study, _overlap.pairs_along(tables["overlap"], "method")):
-        for a, b, pairs in _overlap.each_pair(study, "method", of_grid):
+    for models, of_grid in _overlap.by_grid(study, pairs_along(tables["overlap"], "method")):
+        for a, b, pairs in _overlap.by_pair(study, "method", of_grid):
             names = study.label("method", a), _overlap.of_models(study.label("method", b), models)
-            rows[f"{style.wrap(names[0], 20)} –\n{style.wrap(names[1], 20)}"] = pairs, _LOOK
-    figure = Figure(figsize=(style.WIDTH, 0.55 * len(rows) + 0.7), layout="constrained")
+            rows[f"{_style.wrap(names[0], 20)} –\n{_style.wrap(names[1], 20)}"] = pairs, _LOOK
+    figure = Figure(figsize=(_style.WIDTH, 0.55 * len(rows) + 0.7), layout="constrained")
     axes = figure.subplots(1, len(_overlap.MEASURES), sharey=True)
-    _overlap.strips(axes, rows)
+    _overlap.draw_strips(axes, rows)
     for ax in axes if own < len(rows) else ():
-        ax.axhline(own - 0.5, color=style.INK, linewidth=0.6)
-    style.legend(figure, **_overlap.strip_key())
+        ax.axhline(own - 0.5, color=_style.INK, linewidth=0.6)
+    _layout.legend(figure, **_overlap.strip_key())
     return figure

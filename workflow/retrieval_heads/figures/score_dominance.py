@@ -7,10 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from retrieval_heads.analysis.mean_gaps import mean_gap
 from retrieval_heads.analysis.score_gaps import score_gaps
-from retrieval_heads.analysis.statistics import mean_interval
-from retrieval_heads.figures import _drops, style
-from retrieval_heads.seeds import generator
+from retrieval_heads.figures import _drop_strips, _layout, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "How far the first head stands above the second"
@@ -23,42 +22,39 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: the mean gap with its interval, then at each length every ranking as a dot."""
     gaps = score_gaps(tables["rankings"])
     if gaps.empty:
-        return style.note("No ranking lists two heads of which the first has a score above 0.")
+        return _layout.note("No ranking lists two heads of which the first has a score above 0.")
     methods, lengths = study.order("method", gaps["method"]), study.order("context_length", gaps["context_length"])
-    figure, axes = style.panels([""], [study.label("method", method) for method in methods], height=2.2)
+    figure, axes = _layout.panels([""], [study.label("method", method) for method in methods], height=2.2)
     several = gaps["model"].nunique() > 1
     for ax, method in zip(axes[0], methods, strict=True):
         rows = gaps[gaps["method"] == method]
-        estimate = mean_interval(
-            rows["gap"].to_numpy(), study.resamples, generator(study.seed, "score_dominance", method)
+        _drop_strips.draw_mean(
+            ax, 0, *mean_gap(rows, study.seed, study.resamples), **_style.method_style(study, method)
         )
-        _drops.mean(ax, 0, *estimate, **style.method_style(study, method))
-        for place, length in enumerate(lengths, start=1):
-            _dots(ax, place, rows[rows["context_length"] == length], study, several)
-        ax.axvline(0.5, color=style.FAINT, linewidth=0.8)
+        for position, length in enumerate(lengths, start=1):
+            _dots(ax, position, rows[rows["context_length"] == length], study, several)
+        ax.axvline(0.5, color=_style.FAINT, linewidth=0.8)
         ax.set_xlim(-0.5, len(lengths) + 0.5)
-        _drops.tick_names(ax, ["Mean", *(f"{length:,}" for length in lengths)], len(methods))
+        _drop_strips.tick_names(ax, ["Mean", *(f"{length:,}" for length in lengths)], len(methods))
         ax.tick_params(axis="x", length=0)
         ax.yaxis.set_major_formatter(PercentFormatter(1))
-    # Panels share the axis; no gap is below 0, and a dot there is not to be cut in half.
+    # Panels share the axis; no gap is below 0, and a dot there is to be seen whole.
     axes[0][0].set_ylim(bottom=-0.03 * gaps["gap"].max())
     figure.supxlabel("Context length (tokens)")
     figure.supylabel("(score 1 − score 2) / score 1")
     if several:
-        style.legend(figure)
+        _layout.legend(figure)
     return figure
 
 
-def _dots(ax: Axes, place: int, rows: pd.DataFrame, study: Study, several: bool) -> None:
+def _dots(ax: Axes, position: int, rows: pd.DataFrame, study: Study, several: bool) -> None:
     """Rankings of one method and length; where there are several models, each has a look of its own."""
     # From the middle of the strip on, for here the mean is not beside them.
-    places = place + _drops.spread(rows["gap"].to_numpy(), 1.0) - 0.15
+    x = position + _drop_strips.dot_offsets(rows["gap"].to_numpy(), 1.0) - 0.15
     for model in study.order("model", rows["model"]):
         here = (rows["model"] == model).to_numpy()
         if several:
-            look = style.model_style(study, model) | {"label": study.label("model", model)}
+            look = _style.model_style(study, model) | {"label": study.label("model", model)}
         else:
-            look = style.method_style(study, rows["method"].iloc[0])
-        ax.plot(
-            places[here], rows["gap"][here], linestyle="none", markersize=3.2, markeredgewidth=0, alpha=0.75, **look
-        )
+            look = _style.method_style(study, rows["method"].iloc[0])
+        ax.plot(x[here], rows["gap"][here], linestyle="none", markersize=3.2, markeredgewidth=0, alpha=0.75, **look)

@@ -8,7 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from retrieval_heads.figures import _overlap, style
+from retrieval_heads.analysis.overlap_pairs import chance_level, top_sets_along
+from retrieval_heads.analysis.summaries import summary
+from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Overlap of the top heads of each two context lengths"
@@ -22,33 +24,33 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
 
     Models with other grids of heads have rows of their own.
     """
-    overlap = _overlap.top_sets_along(tables["overlap"], "context_length")
+    overlap = top_sets_along(tables["overlap"], "context_length")
     if overlap.empty:
-        return style.note("No two context lengths were ranked with the same model, method and question.")
+        return _layout.note("No two context lengths were ranked with the same model, method and question.")
     lengths, questions = (
         _overlap.values_of(study, "context_length", overlap),
         study.order("question", overlap["question"]),
     )
-    grids = _overlap.each_grid(study, overlap)
+    grids = _overlap.by_grid(study, overlap)
     methods = [study.order("method", rows["method"]) for _, rows in grids]
     if len(lengths) == 2:
-        figure = Figure(figsize=(style.WIDTH, 0.3 + 2.3 * len(grids)), layout="constrained")
+        figure = Figure(figsize=(_style.WIDTH, 0.3 + 2.3 * len(grids)), layout="constrained")
         between = " and ".join(study.label("context_length", length) for length in lengths)
         panels = figure.subplots(len(grids), 1, squeeze=False)[:, 0]
         for ax, (models, rows), own in zip(panels, grids, methods, strict=True):
-            names = [style.wrap(study.label("method", method), 18) for method in own]
+            names = [_style.wrap(study.label("method", method), 18) for method in own]
             parts = [(name, rows[rows["method"] == method]) for name, method in zip(names, own, strict=True)]
-            _dots(ax, parts, rows["chance"].mean(), questions, study)
+            _dots(ax, parts, chance_level(rows), questions, study)
             ax.set_title(_overlap.of_models(between, models))
             ax.set_ylabel("Jaccard")
     else:
         lines = [(place, method) for place, own in enumerate(methods) for method in own]
         names = [_overlap.of_models(study.label("method", method), grids[place][0]) for place, method in lines]
         titles = ["Each two lengths: mean and range", "Neighbouring lengths"]
-        figure, axes = style.panels(names, titles, height=1.9, sharex="col", sharey=False)
+        figure, axes = _layout.panels(names, titles, height=1.9, sharex="col", sharey=False)
         for (place, method), (left, right) in zip(lines, axes, strict=True):
             of_grid = grids[place][1]
-            rows, chance = of_grid[of_grid["method"] == method], of_grid["chance"].mean()
+            rows, chance = of_grid[of_grid["method"] == method], chance_level(of_grid)
             image = _overlap.heatmap(left, rows, lengths, [study.label("context_length", length) for length in lengths])
             steps = [frozenset(map(str, pair)) for pair in pairwise(lengths)]
             ends = [frozenset(pair) for pair in zip(rows["a"], rows["b"], strict=True)]
@@ -59,8 +61,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         axes[-1][1].set_xlabel("Context lengths (tokens)")
         for place, (_, of_grid) in enumerate(grids):
             heatmaps = [line[0] for line, (of, _) in zip(axes, lines, strict=True) if of == place]
-            _overlap.chance_bar(figure, image, [heatmaps], of_grid["chance"].mean())
-    style.legend(figure, **_overlap.keys(study, "question", questions))
+            _overlap.chance_bar(figure, image, [heatmaps], chance_level(of_grid))
+    _layout.legend(figure, **_overlap.legend_keys(study, "question", questions))
     return figure
 
 
@@ -70,13 +72,15 @@ def _dots(ax: Axes, parts: list[tuple[str, pd.DataFrame]], chance: float, questi
     for question, step in zip(questions, steps, strict=True):
         for place, (_, part) in enumerate(parts):
             values = part.loc[part["question"] == question, "jaccard"]
-            x = place + step + _overlap.spread(len(values), 0.06)
-            look = {**style.question_style(study, question), "markersize": 3.6, "linestyle": "none"}
+            x = place + step + _overlap.jitter(len(values), 0.06)
+            look = {**_style.question_style(study, question), "markersize": 3.6, "linestyle": "none"}
             ax.plot(x, values, **look)
     for place, (_, part) in enumerate(parts):
         if len(part):
             ends = [place - 0.36, place + 0.36]
-            ax.plot(ends, [part["jaccard"].mean()] * 2, color=style.INK, linewidth=1.2, zorder=1.5, label="Mean")
+            ax.plot(
+                ends, [summary(part["jaccard"]).mean] * 2, color=_style.INK, linewidth=1.2, zorder=1.5, label="Mean"
+            )
     _overlap.chance_line(ax, chance)
     ax.set_xlim(-0.5, len(parts) - 0.5)
     ax.set_ylim(-0.04, 1.04)

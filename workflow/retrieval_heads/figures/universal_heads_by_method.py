@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from retrieval_heads.analysis import head_profiles
-from retrieval_heads.figures import _heads, style
+from retrieval_heads.figures import _head_lists, _layout, _style
 from retrieval_heads.study.study import Study
 
 TITLE = "Heads in most top sets, by method"
@@ -20,17 +20,17 @@ _HEADS = 12
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: the share of its configurations whose top set holds a head."""
     panels = []
-    for _, method, label, rows in _heads.each_method(tables["profiles"], study):
+    for _, method, label, rows in _head_lists.by_method(tables["profiles"], study):
         if len(shown := head_profiles.universal(rows, _HEADS)):
             panels.append((label, shown, method))
     if not panels:
-        return style.note("No method tells the heads in most top sets apart.")
+        return _layout.note("No method tells the heads in most top sets apart.")
     lists = [list(zip(shown["layer"], shown["head"], strict=True)) for _, shown, *_ in panels]
-    figure, axes = _heads.panels([title for title, *_ in panels], lists, pad=6)
+    figure, axes = _head_lists.panels([title for title, *_ in panels], lists, pad=6)
     for ax, (_, shown, method) in zip(axes, panels, strict=True):
-        ax.barh(range(len(shown)), shown["top_share"], 0.72, color=style.method_style(study, method)["color"])
-        _heads.column(ax, [f"{share:.0%}" for share in shown["top_share"]], "")
-        _heads.chance_line(ax, shown["top_chance"].iloc[0])
+        ax.barh(range(len(shown)), shown["top_share"], 0.72, color=_style.method_style(study, method)["color"])
+        _head_lists.number_column(ax, [f"{share:.0%}" for share in shown["top_share"]], "")
+        _head_lists.chance_line(ax, shown["top_chance"].iloc[0])
     figure.supxlabel("Share of the method's top sets that hold the head")
-    style.legend(figure)
+    _layout.legend(figure)
     return figure

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from retrieval_heads.methods import HeadScorer, Prompt, Reading
+from retrieval_heads.methods import AttentionRowScorer, Prompt, Reading, Readings
 
 
 @dataclass(frozen=True)
-class QRHead(HeadScorer):
+class QRHead(AttentionRowScorer):
     """How much more attention the question pays to the needle than a question that asks nothing.
 
     Per needle token: the mean attention from all suffix rows, minus the same under the null question. Per head, tokens
@@ -34,7 +34,7 @@ class QRHead(HeadScorer):
         """(H, Q, K) → (H, needle tokens)."""
         return rows[:, :, prompt.needle].mean(1)
 
-    def score(self, readings: dict[Reading, list[Tensor]], generated: list[int], prompt: Prompt) -> Tensor:
+    def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:
         """The calibrated attention, summed over the tokens kept."""
         gain = readings[Reading.QUESTION][0] - readings[Reading.NULL][0]  # (L, H, needle tokens)
         floor = gain.mean(-1, keepdim=True) - self.outlier_sd * gain.std(-1, keepdim=True)

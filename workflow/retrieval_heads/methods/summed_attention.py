@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from retrieval_heads.methods import HeadScorer, Prompt, Reading
+from retrieval_heads.methods import AttentionRowScorer, Prompt, Reading, Readings
 
 
 @dataclass(frozen=True)
-class SummedAttention(HeadScorer):
+class SummedAttention(AttentionRowScorer):
     """How much of the last prompt token's attention goes to the needle: Σ_{j in needle} a[last, j], in [0, 1]."""
 
     name: ClassVar = "summed_attention"
@@ -21,6 +21,6 @@ class SummedAttention(HeadScorer):
         """(H, 1, K) → (H,)."""
         return rows[:, -1, prompt.needle].sum(-1)
 
-    def score(self, readings: dict[Reading, list[Tensor]], generated: list[int], prompt: Prompt) -> Tensor:
+    def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:
         """The mass itself."""
         return readings[Reading.QUESTION][0]

@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from retrieval_heads.methods import HeadScorer, Prompt, Reading
+from retrieval_heads.methods import AttentionRowScorer, Prompt, Reading, Readings
 
 
 @dataclass(frozen=True)
-class RetrievalHead(HeadScorer):
+class RetrievalHead(AttentionRowScorer):
     """How often a head, while the answer is generated, looks hardest at the very token that is copied.
 
     In the row that produces generated token y, a head scores a hit if its strongest key lies in the span and the prompt
@@ -36,7 +36,7 @@ class RetrievalHead(HeadScorer):
         """(H, 1, K) → (H,), the position of the strongest key."""
         return rows[:, -1].argmax(-1)
 
-    def score(self, readings: dict[Reading, list[Tensor]], generated: list[int], prompt: Prompt) -> Tensor:
+    def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:
         """Hits over the generated tokens, divided by the span's length."""
         strongest = torch.stack(readings[Reading.QUESTION] + readings[Reading.DECODE])[: len(generated)]  # (T, L, H)
         start, end = {

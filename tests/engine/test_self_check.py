@@ -1,7 +1,6 @@
 """A model that would be measured wrongly is refused by its architecture's name, and every other passes."""
 
 import copy
-import inspect
 from functools import partial
 
 import pandas as pd
@@ -12,13 +11,15 @@ from transformers.masking_utils import causal_mask_function
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from retrieval_heads.ablation.running import ablate_split
-from retrieval_heads.engine import attention
+from retrieval_heads.engine import attention, self_check
+from retrieval_heads.engine.architecture import require_same_rotation
 from retrieval_heads.engine.attention import AttentionCall, hooked
-from retrieval_heads.engine.inference import Batch, require_one_side
+from retrieval_heads.engine.batch import Batch
+from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.runner import Decoding, Runner
+from retrieval_heads.engine.self_check import require_measurable
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods._scoring import score_split
-from retrieval_heads.model import self_check
-from retrieval_heads.model.self_check import require_measurable
 from tiny_models import LENGTHS, MODELS, TWO_EXPERTS, dynamic, llama, long_rope, made
 
 _LATENT = {
@@ -112,7 +113,8 @@ def test_rows_that_leave_something_out_are_noticed(architecture, part, monkeypat
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_tokens_in_the_wrong_place_are_noticed(dtype, monkeypatch):
     # Each suffix is read as if it stood at the beginning, where it sees next to nothing.
-    monkeypatch.setattr(Batch, "_place", lambda batch, real, place=Batch._place: place(batch, real) - batch.context)
+    place = Batch._place
+    monkeypatch.setattr(Batch, "_place", lambda batch, real: place(batch, real) - batch.layout.context)
     with pytest.raises(StudyError, match="LlamaForCausalLM: a context that is run once gives other logits"):
         require_measurable(llama().to(dtype))
 
@@ -147,7 +149,16 @@ def test_memory_that_runs_out_is_no_fault_of_the_architecture(monkeypatch):
 PROMPT = {"input_ids": range(60), "null_ids": range(58), "suffix_start": 50, "answer_start": 20, "answer_end": 24}
 
 
-@pytest.mark.parametrize("work", [score_split, ablate_split])
+def score(model, prompts):
+    score_split(Runner(model, None, Budget(1, 1), Decoding(5, [])), prompts, [], {})
+
+
+def ablate(model, prompts):
+    settings = {"intervention": "one", "mode": "zero", "scope": "all", "max_new_tokens": 5, "stop": []}
+    ablate_split(model, None, prompts, None, {}, budget=Budget(1, 1), **settings)
+
+
+@pytest.mark.parametrize("work", [score, ablate])
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -157,11 +168,9 @@ PROMPT = {"input_ids": range(60), "null_ids": range(58), "suffix_start": 50, "an
     ids=["mamba", "phi3"],
 )
 def test_a_model_is_tried_before_any_work(work, model, message):
-    # Of what else is given, only how long prompts are is looked at.
-    wanted = [one for one in inspect.signature(work).parameters.values() if one.default is one.empty]
-    given = {one.name: None for one in wanted if one.kind != one.VAR_KEYWORD} | {"prompts": pd.DataFrame([PROMPT])}
+    # Only how long the prompts are is looked at.
     with pytest.raises(StudyError, match=f"^{message}"):
-        work(**given | {"model": model(), "max_new_tokens": 5})
+        work(model(), pd.DataFrame([PROMPT]))
 
 
 # --- what depends on length ----------------------------------------------------------------------------------------
@@ -244,10 +253,10 @@ def test_the_model_is_afterwards_as_it_was(name):
 def test_lengths_on_both_sides_of_a_change_are_refused(model, shortest, longest, message):
     model = model()
     if message is None:
-        require_one_side(model, shortest, longest)
+        require_same_rotation(model, shortest, longest)
         require_measurable(model, shortest, longest)
         return
-    for refuse in (require_one_side, require_measurable):
+    for refuse in (require_same_rotation, require_measurable):
         with pytest.raises(StudyError, match=message) as caught:
             refuse(model, shortest, longest)
         assert "\n" not in str(caught.value)

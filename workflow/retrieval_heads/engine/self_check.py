@@ -1,12 +1,12 @@
-"""A trial before any work: on a short prompt, a model is held against itself as transformers runs it.
+"""A check before any work: on a short prompt, a model run by this engine is compared with itself run by transformers.
 
-What tests show for some architectures, this shows for the one at hand, whatever it is: a model that would be measured
-wrongly is refused by name. It takes six passes over a few dozen tokens and the memory of one: a second or two
-for SmolLM2-135M on a CPU.
+What the tests show for some architectures, this shows for the one at hand: a model that would be measured wrongly is
+refused by name. It takes six passes over a few dozen tokens and the memory of one: a second or two for SmolLM2-135M on
+a CPU.
 
 A few dozen tokens say nothing of what begins later: windows, chunks, scales that grow with the position, rotary factors
-that switch. Where a study's prompts reach so far, the trial is made again with these thresholds moved into its short
-prompt: the code that runs is the same, on the other side of them. A model that brings code of its own is tried at the
+that switch. Where a study's prompts reach so far, the check is made again with these thresholds moved into its short
+prompt, so that the same code runs on the other side of them. A model that brings code of its own is checked at the
 longest length itself.
 """
 
@@ -18,28 +18,31 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from retrieval_heads.engine.architecture import head_grid, length_switches, require_same_rotation
 from retrieval_heads.engine.attention import AttentionCall, hooked
-from retrieval_heads.engine.inference import Batch, Prefix, head_grid, length_switches, prefill, require_one_side
+from retrieval_heads.engine.batch import Batch
+from retrieval_heads.engine.caches import Prefix
+from retrieval_heads.engine.prefill import prefill
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import is_out_of_memory
 
 _CONTEXT, _SUFFIXES = 16, (8, 5)
-"""Tokens of a context and of what two rows read after it: of different length, so that they end at other positions."""
-_TRIED = _CONTEXT + max(_SUFFIXES) + 1
+"""Tokens of a context, and of the suffixes of two rows, of different length so that they end at other positions."""
+_LONGEST = _CONTEXT + max(_SUFFIXES) + 1
 """Tokens of the longer row, with one more that is read as if it had been decoded."""
 _MOVED = 6
-"""Where thresholds are moved to: well within the context, so that rotary factors are those of the far side for all."""
+"""Where thresholds are moved to: well within the context, so that all rotary factors are those beyond it."""
 _THRESHOLDS = (
     *("sliding_window", "attention_chunk_size", "window_size"),
     *("original_max_position_embeddings", "floor_scale", "log_scaling_n_floor"),
 )
-"""What a config or a module calls a number of tokens from which on something is otherwise."""
-_ROWS = 1e-4
-"""Largest difference of attention weights: both sides are computed in float32, from the same queries and keys."""
-_LOGITS = {torch.float32: 1e-3}
-_ROUNDED_LOGITS = 0.5
-"""Largest distance of logits, as a share of their spread: bfloat16 alone makes up to 0.1 in 30 layers, and a pass that
-has nothing to do with the other more than 1."""
+"""Names, in a config or a module, of a number of tokens from which on something changes."""
+_MAX_ROW_DIFFERENCE = 1e-4
+"""Of attention weights, which are computed in float32 on both sides, from the same queries and keys."""
+_MAX_LOGIT_DISTANCE = {torch.float32: 1e-3}
+_MAX_LOGIT_DISTANCE_ROUNDED = 0.5
+"""Distance of logits as a share of their spread, in float32 and in other precisions. Rounding to bfloat16 alone makes
+up to 0.1 in 30 layers; two unrelated passes are more than 1 apart."""
 
 
 @torch.inference_mode()
@@ -60,21 +63,21 @@ def require_measurable(model: PreTrainedModel, shortest: int | None = None, long
     """
     name = type(model).__name__
     if shortest is not None and longest is not None:
-        require_one_side(model, shortest, longest)
+        require_same_rotation(model, shortest, longest)
     thresholds = {(what, value) for _, what, value in _thresholds(model)}
     far = sorted((what, value) for what, value in thresholds if longest is None or value < longest)
-    # Where a rotary embedding switches within the trial itself, any prompt lies on its far side, and so must the trial.
-    switches = any(length < _TRIED for length in length_switches(model))
+    # Where a rotary embedding switches within this short prompt, any real prompt lies beyond, and so must the check.
+    switches = any(length < _LONGEST for length in length_switches(model))
     try:
         if not switches:
-            _try(model, name)
-        if switches or any(value >= _TRIED for _, value in far):
+            _check(model, name)
+        if switches or any(value >= _LONGEST for _, value in far):
             with _moved(model):
-                _try(model, f"{name} beyond its {' and '.join(f'{what} of {value}' for what, value in far)}")
-        # What code of its own calls its thresholds is not known.
+                _check(model, f"{name} beyond its {' and '.join(f'{what} of {value}' for what, value in far)}")
+        # How a model with code of its own names its thresholds is not known.
         own_code = not type(model).__module__.startswith("transformers.")
-        if own_code and longest is not None and longest > 2 * _TRIED:
-            _try_at(model, f"{name} at {longest} tokens", longest - _TRIED + _CONTEXT)
+        if own_code and longest is not None and longest > 2 * _LONGEST:
+            _check_at(model, f"{name} at {longest} tokens", longest - _LONGEST + _CONTEXT)
     except StudyError:
         raise
     except Exception as error:
@@ -87,7 +90,7 @@ def require_measurable(model: PreTrainedModel, shortest: int | None = None, long
 
 
 def _thresholds(model: PreTrainedModel) -> Iterator[tuple[dict[str, Any], str, int]]:
-    """Every number of tokens from which on something is otherwise: what holds it, under which name, and the number."""
+    """The numbers of tokens from which on something changes: what holds each, under which name, and the number."""
     holders: dict[int, dict[str, Any]] = {}
 
     def hold(values: dict[str, Any]) -> None:
@@ -113,7 +116,7 @@ def _thresholds(model: PreTrainedModel) -> Iterator[tuple[dict[str, Any], str, i
 
 @contextmanager
 def _moved(model: PreTrainedModel) -> Iterator[None]:
-    """A model whose thresholds lie within the trial, as long as the context is open."""
+    """Move a model's thresholds into the short prompt as long as the context is open."""
     before = [(values, name, value) for values, name, value in _thresholds(model) if value > _MOVED]
     for values, name, _ in before:
         values[name] = _MOVED
@@ -124,11 +127,11 @@ def _moved(model: PreTrainedModel) -> Iterator[None]:
             values[name] = value
 
 
-def _try(model: PreTrainedModel, name: str) -> None:
-    """Hold rows against eager attention, and what continues a context against whole prompts; refuse what differs."""
+def _check(model: PreTrainedModel, name: str) -> None:
+    """Compare rows with eager attention, and what continues a context with whole prompts; refuse what differs."""
     layers, heads = head_grid(model)
     prompts = _prompts(model, _CONTEXT)
-    plain = [_plain(model, prompt) for prompt in prompts]
+    plain = [_logits(model, prompt) for prompt in prompts]
     ids = prompts[0].to(model.device)[None]
     seen: list[int] = []
     shapes: list[tuple] = []
@@ -139,7 +142,7 @@ def _try(model: PreTrainedModel, name: str) -> None:
         rows = call.rows()
         if rows.shape != (1, heads, ids.shape[1], ids.shape[1]):
             raise StudyError(f"{name}: layer {call.layer} does not have {heads} heads; choose another model.")
-        if not (rows - expected).abs().max() <= _ROWS:
+        if not (rows - expected).abs().max() <= _MAX_ROW_DIFFERENCE:
             raise StudyError(
                 f"{name}: the attention of layer {call.layer} is not softmax(q·k) as it is measured here; "
                 "choose another model."
@@ -162,14 +165,14 @@ def _try(model: PreTrainedModel, name: str) -> None:
             raise StudyError(
                 f"{name}: layer {layer} keeps other keys and values than its heads meet; choose another model."
             )
-    _hold(model, name, prompts, prefix, plain)
+    _compare_logits(model, name, prompts, prefix, plain)
 
 
-def _try_at(model: PreTrainedModel, name: str, context: int) -> None:
-    """Hold what continues a context of so many tokens against whole prompts."""
+def _check_at(model: PreTrainedModel, name: str, context: int) -> None:
+    """Compare what continues a context of so many tokens with whole prompts."""
     prompts = _prompts(model, context)
-    plain = [_plain(model, prompt, last=len(prompt) - context) for prompt in prompts]
-    _hold(model, name, prompts, prefill(model, [prompts[0][:context].tolist()]), plain)
+    plain = [_logits(model, prompt, last=len(prompt) - context) for prompt in prompts]
+    _compare_logits(model, name, prompts, prefill(model, [prompts[0][:context].tolist()]), plain)
 
 
 def _prompts(model: PreTrainedModel, context: int) -> list[Tensor]:
@@ -183,14 +186,16 @@ def _prompts(model: PreTrainedModel, context: int) -> list[Tensor]:
     return [torch.cat([shared, suffix]) for suffix in rest]
 
 
-def _plain(model: PreTrainedModel, prompt: Tensor, last: int = 0) -> Tensor:
+def _logits(model: PreTrainedModel, prompt: Tensor, last: int = 0) -> Tensor:
     """Logits of a prompt as transformers runs it, (T, V), or of its last tokens."""
     ids = prompt.to(model.device)[None]
     return model(input_ids=ids, use_cache=False, **({"logits_to_keep": last} if last else {})).logits[0].float()
 
 
-def _hold(model: PreTrainedModel, name: str, prompts: list[Tensor], prefix: Prefix, plain: list[Tensor]) -> None:
-    """Refuse a model that says something else after a context that is run once than after whole prompts."""
+def _compare_logits(
+    model: PreTrainedModel, name: str, prompts: list[Tensor], prefix: Prefix, plain: list[Tensor]
+) -> None:
+    """Refuse a model whose logits after a context that is run once are not those of whole prompts."""
     suffixes = [prompt[prefix.length :] for prompt in prompts]
     width = max(_SUFFIXES)
     real = torch.arange(width) >= torch.tensor([[width - length] for length in _SUFFIXES])
@@ -198,14 +203,14 @@ def _hold(model: PreTrainedModel, name: str, prompts: list[Tensor], prefix: Pref
     padded[real] = torch.cat([suffix[:-1] for suffix in suffixes])
     last = torch.stack([suffix[-1:] for suffix in suffixes])
     batch = Batch(model, prefix, len(_SUFFIXES), width + 2)
-    with hooked(model, shared=prefix.shared, before=prefix.shared_throughout) as hook:
+    with hooked(model, shared=prefix.shared, shared_tokens=prefix.tokens_shared_in_all_layers) as hook:
         read = batch.forward(hook, padded.to(model.device), real, last=width)
         decoded = batch.forward(hook, last.to(model.device), torch.ones_like(last, dtype=torch.bool), last=1)
     logits = torch.cat([read[real.to(read.device)], decoded[:, 0]])
     ends = [each[-len(suffix) :] for each, suffix in zip(plain, suffixes, strict=True)]
     expected = torch.cat([end[:-1] for end in ends] + [end[-1:] for end in ends])
     distance = (logits - expected).norm() / (expected - expected.mean(-1, keepdim=True)).norm()
-    if not distance <= _LOGITS.get(model.dtype, _ROUNDED_LOGITS):
+    if not distance <= _MAX_LOGIT_DISTANCE.get(model.dtype, _MAX_LOGIT_DISTANCE_ROUNDED):
         raise StudyError(
             f"{name}: a context that is run once gives other logits ({distance:.2g} of their spread) than a whole "
             "prompt; choose another model."

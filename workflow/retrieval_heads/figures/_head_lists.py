@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
 from retrieval_heads.analysis import head_profiles
-from retrieval_heads.figures import style
+from retrieval_heads.figures import _style
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.heads import head_name
 
@@ -49,7 +49,7 @@ def grids(table: pd.DataFrame, study: Study) -> list[Grid]:
     ]
 
 
-def each_method(
+def by_method(
     table: pd.DataFrame, study: Study, dimension: str = head_profiles.ALL
 ) -> Iterator[tuple[Grid, str, str, pd.DataFrame]]:
     """For each grid and method: grid, method, what to call the two in a title, and their rows of one dimension."""
@@ -75,12 +75,12 @@ def panels(
     columns = min(columns, len(lists))
     starts = range(0, len(lists), columns)
     tall = [max(2, *map(len, lists[start : start + columns])) for start in starts]
-    figure = Figure(figsize=(style.WIDTH, row * sum(tall) + 0.55 * len(tall) + 0.55), layout="constrained")
+    figure = Figure(figsize=(_style.WIDTH, row * sum(tall) + 0.55 * len(tall) + 0.55), layout="constrained")
     cells = figure.add_gridspec(len(tall), columns, height_ratios=tall)
     axes = []
     for i, (title, heads) in enumerate(zip(titles, lists, strict=True)):
         ax = figure.add_subplot(cells[i // columns, i % columns])
-        ax.set_title(style.wrap(title, {1: 100, 2: 46}.get(columns, 29)), pad=pad)
+        ax.set_title(_style.wrap(title, {1: 100, 2: 46}.get(columns, 29)), pad=pad)
         ax.set_yticks(range(len(heads)), [head_name(*head) for head in heads])
         ax.set_ylim(tall[i // columns] - 0.4, -0.6)
         # A panel ends with its list, though its neighbour's be longer.
@@ -113,16 +113,18 @@ def rank_axis(ax: Axes, heads: int, thresholds: Sequence[int] = ()) -> None:
             textcoords="offset points",
             ha=side,
             fontsize=7,
-            color=style.RANDOM,
+            color=_style.RANDOM,
         )
 
 
 def _line(ax: Axes, x: float, **options) -> None:
     """A broken line down to the end of a panel's list."""
-    ax.plot([x, x], [-0.6, len(ax.get_yticks()) - 0.4], "--", color=style.RANDOM, linewidth=1, **options)
+    ax.plot([x, x], [-0.6, len(ax.get_yticks()) - 0.4], "--", color=_style.RANDOM, linewidth=1, **options)
 
 
-def dots(ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: style.Look, shift: float = 0, **options) -> None:
+def draw_dots(
+    ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: _style.Look, shift: float = 0, **options
+) -> None:
     """The mean rank of each head on its line, hollow where fewer than half of the configurations list it.
 
     Parameters
@@ -138,19 +140,19 @@ def dots(ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: style.Look, 
     ax.plot(rows["mean_rank"].where(rare), y, linestyle="none", markerfacecolor="white", **look)
 
 
-def ranges(ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: style.Look, shift: float = 0) -> None:
+def draw_ranges(ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: _style.Look, shift: float = 0) -> None:
     """A thin line from the best to the worst rank of each head."""
     rows = rows.set_index(["layer", "head"]).reindex(pd.MultiIndex.from_tuples(heads))
     y = np.arange(len(heads)) + shift
-    ax.hlines(y, rows["best_rank"], rows["worst_rank"], color=style.tint(look["color"], 0.5), linewidth=0.8, zorder=1)
+    ax.hlines(y, rows["best_rank"], rows["worst_rank"], color=_style.tint(look["color"], 0.5), linewidth=0.8, zorder=1)
 
 
-def shifts(count: int) -> np.ndarray:
+def line_offsets(count: int) -> np.ndarray:
     """Where on a head's line each of so many values stands, so that none hides another."""
     return np.linspace(-0.27, 0.27, count) if count > 1 else np.zeros(1)
 
 
-def column(ax: Axes, texts: Sequence[str], header: str) -> None:
+def number_column(ax: Axes, texts: Sequence[str], header: str) -> None:
     """Numbers at the right of a panel, one for each head, under a header."""
     for y, text in [(-0.6, header), *enumerate(texts)]:
         ax.annotate(
@@ -169,7 +171,7 @@ def rare_key(figure: Figure) -> dict[str, Line2D]:
     lines = [line for ax in figure.axes for line in ax.lines if line.get_markerfacecolor() == "white"]
     if not any(np.isfinite(np.asarray(line.get_xdata(), dtype=float)).any() for line in lines):
         return {}
-    return {RARE: Line2D([], [], linestyle="none", marker="o", color=style.INK, markerfacecolor="white")}
+    return {RARE: Line2D([], [], linestyle="none", marker="o", color=_style.INK, markerfacecolor="white")}
 
 
 def chance_line(ax: Axes, chance: float) -> None:
@@ -179,5 +181,5 @@ def chance_line(ax: Axes, chance: float) -> None:
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.grid(False)
     shares = (0, 0.25, 0.5, 0.75, 1)
-    ax.vlines(shares, -0.6, len(ax.get_yticks()) - 0.4, color=style.FAINT, linewidth=0.5, zorder=0)
+    ax.vlines(shares, -0.6, len(ax.get_yticks()) - 0.4, color=_style.FAINT, linewidth=0.5, zorder=0)
     ax.set_xticks(shares)

@@ -1,0 +1,190 @@
+"""What a method or an ablation is given of a model: contexts run once, answers, and what heads do meanwhile."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from retrieval_heads.engine.ablation import Ablation
+from retrieval_heads.engine.architecture import head_grid
+from retrieval_heads.engine.attention import AttentionCall, Replacement
+from retrieval_heads.engine.budget import Budget
+from retrieval_heads.engine.caches import Prefix
+from retrieval_heads.engine.decoding import (
+    Answered,
+    Decoding,
+    Observer,
+    RowsRead,
+    answer_suffixes,
+    reserved_tokens,
+)
+from retrieval_heads.engine.prefill import prefill
+from retrieval_heads.engine.self_check import require_measurable
+from retrieval_heads.engine.trace import Objective, Trace, answer_logprob, trace_prompt
+
+__all__ = [
+    "Ablation",
+    "Answered",
+    "AttentionCall",
+    "Budget",
+    "Decoding",
+    "Objective",
+    "Observer",
+    "Prefix",
+    "Replacement",
+    "RowsRead",
+    "Runner",
+    "Trace",
+    "answer_logprob",
+    "reserved_tokens",
+]
+
+
+class Runner:
+    """A model with its tokenizer, and all that methods and ablations ask of it.
+
+    Everything is measured inside the model's own passes, so any decoder of transformers will do whose attention goes
+    through its attention interface; :meth:`require_measurable` refuses the others.
+
+    Parameters
+    ----------
+    model : a decoder of transformers, ready for inference. It is left as it is.
+    tokenizer : of which ``decode`` is used, for generated text.
+    budget : how many tokens go through the model at a time; default what its device holds.
+    decoding : where generations end that methods ask for.
+
+    layers, heads: the model's number of layers, and of attention heads in each.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        budget: Budget | None = None,
+        decoding: Decoding | None = None,
+    ):
+        self.model, self.tokenizer = model, tokenizer
+        self.budget = Budget.for_model(model, "auto", "auto") if budget is None else budget
+        self.decoding = Decoding(0, []) if decoding is None else decoding
+        self.layers, self.heads = head_grid(model)
+        self._latest: tuple[list[list[int]], Prefix] | None = None
+
+    def require_measurable(self, shortest: int | None = None, longest: int | None = None) -> None:
+        """Refuse a model that would not be measured exactly, before any work.
+
+        Parameters
+        ----------
+        shortest, longest : tokens of the shortest context that will be run, and of the longest prompt with its answer;
+            without them, any length may come.
+
+        Raises
+        ------
+        StudyError
+            with the architecture's name and the reason.
+        """
+        require_measurable(self.model, shortest, longest)
+
+    def prefill(
+        self, contexts: Sequence[Sequence[int]], ablation: Ablation | None = None, *, reserved: int = 0
+    ) -> Prefix:
+        """Run contexts once for all that continues them.
+
+        Parameters
+        ----------
+        contexts : R lists of equally many token ids.
+        ablation : of N head sets in every token of a single context; None for the model as it is. Sets that agree in
+            their first layers share these, best where they are neighbours.
+        reserved : how many tokens may follow under each head set (:func:`reserved_tokens`).
+        """
+        self._latest = None  # so that two prefixes are never held at the same time
+        if ablation is not None:
+            return prefill(self.model, contexts, ablation, reserved=reserved, batch_tokens=self.budget.batch_tokens)
+        prefix = prefill(self.model, contexts)
+        self._latest = [list(ids) for ids in contexts], prefix
+        return prefix
+
+    def answer(
+        self,
+        prefix: Prefix,
+        suffixes: Sequence[Sequence[int]],
+        decoding: Decoding | None = None,
+        *,
+        answers: Sequence[Sequence[int]] | None = None,
+        generate: Sequence[bool] | None = None,
+        ablation: Ablation | None = None,
+        observe: Observer | None = None,
+    ) -> Answered:
+        """Read B suffixes behind their contexts, then decode greedily.
+
+        Expected answers are read together with the suffixes, and serve as drafts: as far as a row's most likely tokens
+        are those of its answer, they have been decoded in that one pass; only from the first other token on are they
+        decoded one by one. Verified so, a draft changes no token (Stern et al. 2018, "Blockwise Parallel Decoding for
+        Deep Autoregressive Models", arXiv 1811.03115, section 3).
+
+        Parameters
+        ----------
+        prefix : of R contexts, each of which B / R rows continue, in order; or of one context under B head sets.
+        suffixes : B lists of token ids.
+        decoding : where generations end; default the runner's.
+        answers : B lists of token ids that are expected behind the suffixes; their log-probability is returned.
+        generate : which rows to decode; default all. The others end with their suffix and expected answer.
+        ablation : of B head sets, one in each row. Rows with the same suffix share layers where their sets agree.
+        observe : called with every layer's attention rows, first over suffixes and expected answers, then over each
+            decoded token. It may be called again for a token of a row; then the later call holds.
+
+        Raises
+        ------
+        StudyError
+            when the model's rotary embedding changes between the context's length and the longest that may come.
+        """
+        return answer_suffixes(
+            self.model,
+            self.tokenizer,
+            prefix,
+            suffixes,
+            self.decoding if decoding is None else decoding,
+            answers=answers,
+            generate=generate,
+            ablation=ablation,
+            observe=observe,
+        )
+
+    def trace(
+        self,
+        context: Sequence[int],
+        suffix: Sequence[int],
+        answer: Sequence[int] = (),
+        *,
+        objective: Objective | None = None,
+    ) -> Trace:
+        """Read one prompt with its answer, and keep what every head does in the suffix and in the answer.
+
+        The context is run when it is first asked for, and not again until another one is run. Its keys and values are
+        constants: gradients go through the suffix and the answer.
+
+        Parameters
+        ----------
+        context, suffix, answer : token ids; the answer is read, not generated.
+        objective : what to take gradients of with respect to the heads' outputs, such as :func:`answer_logprob`; None
+            for no gradients, and less memory.
+
+        Raises
+        ------
+        StudyError
+            when the model's rotary embedding changes between the context's length and the prompt's.
+        """
+        if self._latest is None or list(context) not in self._latest[0]:
+            self.prefill([context])
+        assert self._latest is not None  # it is the prefix made last
+        contexts, prefix = self._latest
+        return trace_prompt(self.model, prefix, contexts.index(list(context)), suffix, answer, objective)
+
+    def head_mask(self, head_sets: Iterable[Iterable[tuple[int, int]]]) -> Tensor:
+        """The mask (N, L, H) of an :class:`Ablation` of N sets of (layer, head) pairs, both counted from 0."""
+        sets = [list(heads) for heads in head_sets]
+        mask = torch.ones(len(sets), self.layers, self.heads, device=self.model.device)
+        for row, heads in enumerate(sets):
+            for layer, head in heads:
+                mask[row, layer, head] = 0
+        return mask

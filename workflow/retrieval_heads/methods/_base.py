@@ -1,0 +1,87 @@
+"""What a head-scoring method is given, and what it gives."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from retrieval_heads.engine.runner import Runner
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt's tokens, and where things are in it, as token positions; ends are exclusive.
+
+    input_ids: the context, which holds the needle, and the suffix, which asks the question. answer: the expected
+    answer's tokens as they would follow the prompt.
+    """
+
+    input_ids: list[int]
+    needle_start: int
+    needle_end: int
+    answer_start: int
+    answer_end: int
+    suffix_start: int
+    answer: list[int]
+
+    @property
+    def needle(self) -> slice:
+        """The needle's positions."""
+        return slice(self.needle_start, self.needle_end)
+
+    @property
+    def context(self) -> list[int]:
+        """The tokens that all prompts about a document share."""
+        return self.input_ids[: self.suffix_start]
+
+    @property
+    def suffix(self) -> list[int]:
+        """The tokens that ask the question."""
+        return self.input_ids[self.suffix_start :]
+
+
+@dataclass(frozen=True)
+class Document:
+    """The prompts about one document, which share their context, and the suffix that asks nothing behind it."""
+
+    prompts: list[Prompt]
+    null_suffix: list[int]
+
+    @property
+    def context(self) -> list[int]:
+        """The tokens that all its prompts begin with."""
+        return self.prompts[0].context
+
+
+class HeadScorer(ABC):
+    """A method that gives each attention head of a model one score for each prompt. Higher means more retrieval.
+
+    A method is one file in ``methods/``, named as in a study's config, with one subclass of this class or of
+    :class:`retrieval_heads.methods.AttentionRowScorer`. Its dataclass fields are its parameters in the config.
+    """
+
+    name: ClassVar[str]
+    """Key in config and tables, and the name of the method's file."""
+
+    label: ClassVar[str]
+    """How figures and findings write it."""
+
+    paper: ClassVar[str]
+    """Where the method was published."""
+
+    needs_success: ClassVar[bool] = False
+    """Whether the scores of a prompt that the model does not answer are left out. The type of its question decides what
+    an answer is."""
+
+    @abstractmethod
+    def score(self, runner: Runner, documents: Sequence[Document]) -> Tensor:
+        """The scores (P, L, H) of all P prompts of some documents, in order, for L layers of H heads.
+
+        Parameters
+        ----------
+        runner : the model, which gives attention rows, values, heads' outputs and their gradients
+            (:meth:`retrieval_heads.engine.runner.Runner.trace`), log-probabilities and generations.
+        documents : as many as fit the runner's budget, with contexts of equal length.
+        """
