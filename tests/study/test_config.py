@@ -738,10 +738,10 @@ OTHERS = {
 
 
 def leaves(rule, name=None):
-    """(name, default) of every key of the schema that has one, with the schemas of sections opened."""
+    """(name, default) of every key of the schema that has one, sections left out."""
     for part in (rule, *rule.get("oneOf", ())):
         for key, sub in part.get("properties", {}).items():
-            if "default" in sub:
+            if "default" in sub and sub.get("type") != "object":
                 yield key, sub["default"]
             yield from leaves(sub)
     if isinstance(extra := rule.get("additionalProperties"), dict):

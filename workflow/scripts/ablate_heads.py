@@ -2,9 +2,9 @@ from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
 from retrieval_heads.ablation.running import ablate_split, first_documents
-from retrieval_heads.data.selection import usable
+from retrieval_heads.data.selection import shard_of, usable
 from retrieval_heads.engine.budget import Budget
-from retrieval_heads.job import job, shard
+from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
 from retrieval_heads.tables.ablation import ABLATION
@@ -28,7 +28,7 @@ with job(snakemake), unchanged_model(snakemake):
         prompts,
         head_sets,
         params.answer_types,
-        *shard(snakemake.wildcards),
+        *shard_of(snakemake.wildcards.shard),
         intervention=intervention,
         mode=params.mode,
         scope=params.scope,
