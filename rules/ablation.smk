@@ -41,7 +41,7 @@ rule ablate_heads:
         scope=intervention("scope"),
         documents=intervention("documents"),
         generation=config["generation"],
-        code=code("ablate_heads.py"),
+        code=code("ablate_heads.py", *answer_files()),
     script:
         "../workflow/scripts/ablate_heads.py"
 

@@ -72,6 +72,12 @@ def table_files(names):
     return [plugins.files("tables")[name] for name in names]
 
 
+def answer_files():
+    """The files of the study's types of answers, for rules that read or judge answers."""
+    types = {question["type"] for question in config["questions"].values()}
+    return [plugins.files("data.answers")[name] for name in types]
+
+
 def folder_of(model):
     """Where a model lies, or will once it is prepared."""
     source = config["models"][model]["source"]
