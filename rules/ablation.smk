@@ -39,7 +39,7 @@ rule answer_unablated:
         answer_types=ANSWER_TYPES,
         documents=lambda wildcards: unablated_documents(config, int(wildcards.length)),
         generation=config["generation"],
-        code=code("answer_unablated.py"),
+        code=code("answer_unablated.py", *answer_files()),
     script:
         "../workflow/scripts/answer_unablated.py"
 
@@ -102,7 +102,7 @@ rule ablate_heads:
         scope=intervention("scope"),
         documents=intervention("documents"),
         generation=config["generation"],
-        code=ablation_code("ablate_heads.py"),
+        code=ablation_code("ablate_heads.py", *answer_files()),
     script:
         "../workflow/scripts/ablate_heads.py"
 

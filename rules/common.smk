@@ -86,6 +86,12 @@ def table_files(names):
     return [plugins.files("tables")[name] for name in names]
 
 
+def answer_files():
+    """The files of the study's types of answers, for rules that read or judge answers."""
+    types = {question["type"] for question in config["questions"].values()}
+    return [plugins.files("data.answers")[name] for name in types]
+
+
 def folder_of(model):
     """Where a model lies, or will once it is prepared."""
     source = config["models"][model]["source"]
@@ -125,10 +131,10 @@ def states(wildcards, lengths):
     ]
 
 
-def ablation_code(script):
-    """The digest of a script that ablates heads, with the file of what replaces their outputs."""
+def ablation_code(script, *files):
+    """The digest of a script that ablates heads, with the file of what replaces their outputs, and further ones."""
     known = plugins.files("ablation.replacements")
-    return lambda wildcards: code(script, known[intervention("mode")(wildcards)])
+    return lambda wildcards: code(script, known[intervention("mode")(wildcards)], *files)
 
 
 def compared_config():

@@ -115,7 +115,7 @@ def test_a_prepared_model_is_made_anew_when_its_file_or_the_code_that_reads_it_c
     assert one != two and not to_make()
     code = project.path("workflow", "retrieval_heads", "model", "sources", "gguf.py")
     former = code.read_text()
-    code.write_text(former + "# a remark\n")
+    code.write_text(former + "CHANGED = True\n")
     assert to_make() == {two}
     code.write_text(former)
     project.path("small.gguf").write_bytes(b"GGUF one")

@@ -18,7 +18,9 @@ from collections.abc import Iterable, Mapping, Sized
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 from retrieval_heads.errors import StudyError
 
@@ -42,6 +44,17 @@ def names(kind: str) -> list[str]:
 def module(kind: str, name: str) -> ModuleType:
     """The module of a kind that has this name."""
     return import_module(f"{_ROOT.name}.{kind}.{name}")
+
+
+def subclass(kind: str, name: str, base: type[T]) -> type[T]:
+    """The class in a module of a kind that the module defines as a subclass of ``base``; there must be exactly one."""
+    found = module(kind, name)
+    (only,) = (
+        value
+        for value in vars(found).values()
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == found.__name__
+    )
+    return only
 
 
 def constants(file: Path) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.running import ablate_split
 from retrieval_heads.ablation.states import load_state
 from retrieval_heads.ablation.unablated import join_unablated
-from retrieval_heads.data.selection import first_documents, shard_of_documents, usable
+from retrieval_heads.data.selection import first_documents, shard_of, shard_of_documents, usable
 from retrieval_heads.engine.runner import Budget, Decoding, Runner
-from retrieval_heads.job import job, shard
+from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
 from retrieval_heads.tables.ablation import ABLATION
@@ -23,7 +23,7 @@ with job(snakemake), unchanged_model(snakemake):
     name = snakemake.wildcards.intervention
     key = f"ablation.interventions.{name}.documents"
     prompts = first_documents(tables.read(source.prompts, PROMPTS), params.documents, key)
-    prompts = shard_of_documents(usable(prompts, "test", source.prompts), *shard(snakemake.wildcards))
+    prompts = shard_of_documents(usable(prompts, "test", source.prompts), *shard_of(snakemake.wildcards.shard))
     head_sets = tables.read(source.head_sets, HEAD_SETS)
     unablated = tables.read_parts(source.unablated, UNABLATED)
     model = load_model(source.model, device=compute["device"], **params.loading)

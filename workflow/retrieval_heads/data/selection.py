@@ -16,6 +16,12 @@ NOT_DECODED = "the answer's tokens do not decode to the answer"
 _POSITIONS = ("needle_start", "needle_end", "answer_start", "answer_end", "suffix_start")
 
 
+def shard_of(name: str) -> tuple[int, int]:
+    """Which shard of the documents a name such as ``1-of-4`` means, counted from 0, and of how many."""
+    number, _, shards = name.partition("-of-")
+    return int(number) - 1, int(shards)
+
+
 def group_by_context(prompts: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The prompts that share a context, document by document: same document, same depth, another question."""
     for _, group in prompts.groupby(["doc_id", "depth"], sort=False):
