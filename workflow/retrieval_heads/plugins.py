@@ -18,9 +18,7 @@ from collections.abc import Iterable, Mapping, Sized
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 from retrieval_heads.errors import StudyError
 
@@ -46,7 +44,7 @@ def module(kind: str, name: str) -> ModuleType:
     return import_module(f"{_ROOT.name}.{kind}.{name}")
 
 
-def subclass(kind: str, name: str, base: type[T]) -> type[T]:
+def subclass(kind: str, name: str, base: type) -> Any:
     """The class in a module of a kind that the module defines as a subclass of ``base``; there must be exactly one."""
     found = module(kind, name)
     (only,) = (
