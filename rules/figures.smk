@@ -30,6 +30,7 @@ for figure in FIGURES.values():
             figure=figure.name,
             config=shown_config(),
             methods=describe_methods(config["methods"]),
+            replacements=described_replacements(),
             code=code(
                 "draw_figure.py",
                 plugins.files("figures")[figure.name],

@@ -51,5 +51,6 @@ rule write_findings:
         code=code(
             "write_findings.py", *plugins.files("figures").values(), *table_files(TABLES_READ)
         ),
+        replacements=described_replacements(),
     script:
         "../workflow/scripts/write_findings.py"

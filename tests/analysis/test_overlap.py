@@ -4,8 +4,9 @@ import pytest
 
 from made_tables import make_ablation, make_counts, make_rankings, make_study
 from retrieval_heads import tables
-from retrieval_heads.analysis import effects, overlap
+from retrieval_heads.analysis import overlap
 from retrieval_heads.analysis.coverage import dataset_counts, gaps, leading_heads
+from retrieval_heads.analysis.outcomes import summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.top_k import top_k_for
@@ -242,7 +243,7 @@ def test_dataset_counts():
 def test_gaps_are_named():
     study = make_study(models=("a",))
     rankings, ablation = make_rankings(study), make_ablation(study, documents=1)
-    summary = effects.summarise(ablation)
+    summary = summarise(ablation)
     assert gaps(study, rankings, summary) == []
     hole = (rankings["method"] == "qrhead") & (rankings["question"] == "inc_year") & (rankings["context_length"] == 512)
     few = (rankings["method"] == "wu24") & (rankings["rank"] > 20)

@@ -15,7 +15,9 @@ from made_tables import (
     make_reliability,
     make_study,
 )
-from retrieval_heads.analysis import effects, head_profiles, overlap
+from retrieval_heads.analysis import head_profiles, overlap
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.findings import claims
 from retrieval_heads.findings.claims import Outcome, agreement, baseline, categories, heads, language, scores
@@ -111,7 +113,7 @@ def moved(rankings, shift):
 
 
 def effects_of(study, **ablation):
-    return effects.from_rows(make_ablation(study, **ablation), seed=1, resamples=200)._asdict()
+    return estimate_effects(as_outcomes(make_ablation(study, **ablation), 1, 200))._asdict()
 
 
 of_brief = cache(partial(effects_of, BRIEF))
@@ -171,14 +173,14 @@ class TestAblation:
         """At level 20 the ranking tells 7 heads apart, which are those of level 10 already: one set, one level."""
         rows = make_ablation(SPARSE, 12, top=0.2)
         rows = rows.assign(size=rows["k"].clip(upper=7))
-        found = effects.from_rows(rows, 1, 200)._asdict()
+        found = estimate_effects(as_outcomes(rows, 1, 200))._asdict()
         assert sorted(found["effects"]["k"].unique()) == [5, 10]
         claim = one(ablation_module.top_heads_matter_more_than_random, found, make_study(levels=(5, 10, 20), level=20))
         assert claim.outcome is SUPPORTED and claim.statement.startswith("The top 20 heads of Wu24")
         assert "Ablating the top 20 heads (7, as ties end some top sets early) of Wu24" in claim.sentence
         # One question's ranking stops earlier than the other's.
         earlier = rows.assign(size=rows["size"].where(rows["question"] == "hq_state", rows["size"].clip(upper=6)))
-        found = effects.from_rows(earlier, 1, 200)._asdict()
+        found = estimate_effects(as_outcomes(earlier, 1, 200))._asdict()
         claim = one(ablation_module.top_heads_matter_more_than_random, found, make_study(levels=(5, 10, 20), level=20))
         assert "(6.5 on average, as ties end some top sets early)" in claim.sentence
         assert "of 8 steps from one" in one(ablation_module.more_heads_cost_more, found, SPARSE).sentence
@@ -196,7 +198,7 @@ class TestAblation:
         study = make_study(methods=("wu24",), questions=("hq_state",), levels=(5, 6))
         rows = make_ablation(study)
         rows = rows[(rows["k"] != 6) | (rows["context_length"] == 512)]
-        pooled = select.at(effects.from_rows(rows, 1, 50).effects, pooled=("question", "context_length"))
+        pooled = select.at(estimate_effects(as_outcomes(rows, 1, 50)).effects, pooled=("question", "context_length"))
         assert pooled["k"].tolist() == [5, 6] and pooled["size"].tolist() == [5, 6]
 
     def test_what_was_drawn_is_told(self):
@@ -220,7 +222,7 @@ class TestAblation:
 
     def test_from_counts_the_test_is_over_configurations(self):
         rows = make_ablation(STUDY, top=0.2)
-        made = analyse(STUDY, make_rankings(STUDY), effects.summarise(rows))
+        made = analyse(STUDY, make_rankings(STUDY), summarise(rows))
         found = one(ablation_module.top_heads_matter_more_than_random, made, STUDY)
         assert found.outcome is SUPPORTED
         assert "Wilcoxon signed-rank test over 8 configurations" in found.sentence and "80 prompts)" in found.sentence

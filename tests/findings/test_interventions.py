@@ -5,7 +5,9 @@ import pytest
 
 from made_tables import TEMPLATES, analyse, make_ablation, make_rankings, make_study
 from retrieval_heads import figures
-from retrieval_heads.analysis import drops, effects
+from retrieval_heads.analysis.drops import mean_drops
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.analysis.statistics import corrected, holm
 from retrieval_heads.findings import claims, rendering
 from retrieval_heads.findings.claims import Outcome, ablation, language
@@ -48,8 +50,12 @@ def costly(whole):
     return {name: table.copy() for name, table in whole.items()}
 
 
+def outcomes_of(rows):
+    return as_outcomes(rows, STUDY.seed, STUDY.resamples)
+
+
 def effects_of(rows):
-    return effects.of(rows, STUDY.seed, STUDY.resamples)._asdict()
+    return estimate_effects(outcomes_of(rows))._asdict()
 
 
 class TestPValues:
@@ -87,7 +93,7 @@ def test_each_intervention_has_the_numbers_that_it_has_alone(rankings):
     for name in HOW:
         rows = both[both["intervention"] == name]
         one = effects_of(rows)
-        one["mean_drops"] = drops.mean_drops(drops.of(rows, STUDY.seed, STUDY.resamples), STUDY.categories)
+        one["mean_drops"] = mean_drops(outcomes_of(rows), STUDY.categories)
         here = of_intervention(together, name)
         for table, alone in one.items():
             columns = [column for column in alone.columns if column not in ("p_holm", "p_every")]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     made_with = tables.made_with(snakemake.input.tables)
-    study = Study(snakemake.params.config, snakemake.params.methods, made_with)
+    params = snakemake.params
+    study = Study(params.config, params.methods, made_with, params.replacements)
     figures = [Path(path) for path in snakemake.input.figures]
     notes = {path.stem: note_in(path) for path in figures}
     findings = rendering.build(study, read_tables(snakemake.input.tables), notes, snakemake.params.templates)
