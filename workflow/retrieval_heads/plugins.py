@@ -18,9 +18,7 @@ from collections.abc import Iterable, Mapping, Sized
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 _ROOT = Path(__file__).parent
 
@@ -44,7 +42,7 @@ def module(kind: str, name: str) -> ModuleType:
     return import_module(f"{_ROOT.name}.{kind}.{name}")
 
 
-def subclass(kind: str, name: str, base: type[T]) -> type[T]:
+def subclass(kind: str, name: str, base: type) -> type:
     """The class in a module of a kind that the module defines as a subclass of ``base``; there must be exactly one."""
     found = module(kind, name)
     (only,) = (
