@@ -31,7 +31,8 @@ sys.path.insert(0, "workflow")
 
 from eager import EagerScoring
 from retrieval_heads.ablation.head_sets import choose_head_sets
-from retrieval_heads.ablation.running import ablate_prompts
+from retrieval_heads.ablation.intervention import Intervention
+from retrieval_heads.ablation.running import ablate_context
 from retrieval_heads.analysis.rankings import rank_heads
 from retrieval_heads.atomic_write import whole_file
 from retrieval_heads.data.documents import make_documents
@@ -128,7 +129,7 @@ class Setup:
         """Of the default study's rankings at 512 tokens, with controls of both kinds."""
         train = self.prompts(PLAIN_TOKENS, "train")
         scores, _ = score_split(self.runner, train, self.methods, self.answer_types)
-        return choose_head_sets(rank_heads(scores), LEVELS, DRAWS, self.config["seed"])
+        return choose_head_sets(rank_heads([scores]), LEVELS, DRAWS, self.config["seed"])
 
 
 @cache
@@ -196,10 +197,10 @@ def eager(setup: Setup) -> Iterator[Measured]:
     yield Measured("eager", "eager passes / scoring, 2,048 tokens", slow / ours, "×", "≥ 100", detail)
 
     group = setup.group(1024)
-    parts, _ = score_groups(setup.runner, [group], setup.methods, setup.answer_types)
-    scores = pd.concat(parts)
+    rows, _ = score_groups(setup.runner, [group], setup.methods, setup.answer_types)
+    scores = pd.DataFrame(rows)
     worst = EagerScoring(setup.model(), setup.tokenizer).largest_difference(scores, group, **setup.answering)
-    detail = f"{len(scores):,} scores"
+    detail = f"{scores['scores'].map(len).sum():,} scores"
     yield Measured("eager", "largest difference of a score, float32, 1,024 tokens", worst, "", "≤ 1e-4", detail)
 
 
@@ -359,17 +360,7 @@ def _score(setup: Setup, groups: list[pd.DataFrame]) -> object:
 
 
 def _ablate(setup: Setup, group: pd.DataFrame, head_sets: pd.DataFrame, scope: str) -> object:
-    return ablate_prompts(
-        setup.model(),
-        setup.tokenizer,
-        group,
-        head_sets,
-        setup.answer_types,
-        mode="zero",
-        scope=scope,
-        budget=setup.budget,
-        **setup.answering,
-    )
+    return ablate_context(setup.runner, group, head_sets, Intervention(scope, "zero", scope), setup.answer_types)
 
 
 def _generate(setup: Setup, group: pd.DataFrame) -> None:

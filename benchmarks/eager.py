@@ -37,12 +37,12 @@ class EagerScoring:
 
         Wu24 may be missing for a prompt, which the model does not answer then.
         """
-        mine, worst = scores.set_index(["prompt_id", "method", "layer", "head"])["score"].sort_index(), 0.0
+        mine, worst = scores.set_index(["prompt_id", "method"])["scores"].to_dict(), 0.0
         for prompt in prompts.itertuples():
             for method, table in self.score(prompt, **answering).items():
-                if (prompt.prompt_id, method) not in mine.index:
+                if (prompt.prompt_id, method) not in mine:
                     continue
-                found = torch.tensor(mine[prompt.prompt_id, method].to_numpy()).view(table.shape)
+                found = torch.tensor(mine[prompt.prompt_id, method]).view(table.shape)
                 worst = max(worst, (found - table).abs().max().item())
         return worst
 

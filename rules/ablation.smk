@@ -3,9 +3,9 @@ rule choose_head_sets:
     input:
         rules.rank_heads.output[0],
     output:
-        f"{OUT}/head_sets/{{model}}/{{length}}/{{intervention}}.parquet",
+        PATHS.output("head_sets"),
     log:
-        f"{OUT}/logs/choose_head_sets/{{model}}/{{length}}/{{intervention}}.log",
+        PATHS.log("choose_head_sets", "head_sets"),
     conda:
         "../envs/analysis.yaml"
     params:
@@ -17,15 +17,76 @@ rule choose_head_sets:
         "../workflow/scripts/choose_head_sets.py"
 
 
+# What the whole model answers, with and without the document: the same for all interventions, so it is asked once.
+rule answer_unablated:
+    input:
+        prompts=rules.build_prompts.output[0],
+        model=model_input,
+    output:
+        PATHS.output("unablated"),
+    log:
+        PATHS.log("answer_unablated", "unablated"),
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("unablated"),
+    params:
+        loading=loading,
+        content=content,
+        answer_types=ANSWER_TYPES,
+        documents=lambda wildcards: unablated_documents(config, int(wildcards.length)),
+        generation=config["generation"],
+        code=code("answer_unablated.py", *answer_files()),
+    script:
+        "../workflow/scripts/answer_unablated.py"
+
+
+# What a replacement needs to know of a model, where it needs anything: its state, for each context length.
+rule fit_replacement:
+    input:
+        prompts=rules.build_prompts.output[0],
+        model=model_input,
+    output:
+        PATHS.output("replacements"),
+    log:
+        PATHS.log("fit_replacement", "replacements"),
+    wildcard_constraints:
+        replacement="|".join(map(re.escape, FITTED)) or "none",
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("replacements"),
+    params:
+        loading=loading,
+        content=content,
+        code=lambda wildcards: code(
+            "fit_replacement.py", plugins.files("ablation.replacements")[wildcards.replacement]
+        ),
+    script:
+        "../workflow/scripts/fit_replacement.py"
+
+
+# The answers of the whole model are the same however often they are asked, so that asking more of them, for another
+# intervention, makes no ablation stale. All else that could change them is a parameter or an input here too.
 rule ablate_heads:
     input:
         prompts=rules.build_prompts.output[0],
         head_sets=rules.choose_head_sets.output[0],
+        unablated=lambda wildcards: ancient(
+            PATHS.shards("unablated", model=wildcards.model, length=wildcards.length)
+        ),
+        state=lambda wildcards: states(wildcards, [wildcards.length]),
         model=model_input,
     output:
-        f"{OUT}/ablation/{{model}}/{{length}}/{{intervention}}/{{shard}}.parquet",
+        PATHS.output("ablation"),
     log:
-        f"{OUT}/logs/ablate_heads/{{model}}/{{length}}/{{intervention}}/{{shard}}.log",
+        PATHS.log("ablate_heads", "ablation"),
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -36,12 +97,12 @@ rule ablate_heads:
     params:
         loading=loading,
         content=content,
-        answer_types={key: question["type"] for key, question in config["questions"].items()},
+        answer_types=ANSWER_TYPES,
         mode=intervention("mode"),
         scope=intervention("scope"),
         documents=intervention("documents"),
         generation=config["generation"],
-        code=code("ablate_heads.py", *answer_files()),
+        code=ablation_code("ablate_heads.py", *answer_files()),
     script:
         "../workflow/scripts/ablate_heads.py"
 
@@ -50,15 +111,16 @@ rule ablate_heads:
 rule measure_guard:
     input:
         head_sets=lambda wildcards: [
-            f"{OUT}/head_sets/{wildcards.model}/{length}/{wildcards.intervention}.parquet"
+            PATHS.output("head_sets", length=length, **wildcards)
             for length in ablated_lengths(config, wildcards.intervention)
         ],
+        states=lambda wildcards: states(wildcards, ablated_lengths(config, wildcards.intervention)),
         prose="resources/guard/prose.txt",
         model=model_input,
     output:
-        f"{OUT}/guard/{{model}}/{{intervention}}.parquet",
+        PATHS.output("guard"),
     log:
-        f"{OUT}/logs/measure_guard/{{model}}/{{intervention}}.log",
+        PATHS.log("measure_guard", "guard"),
     conda:
         "../envs/model.yaml"
     threads: 8
@@ -71,35 +133,18 @@ rule measure_guard:
         loading=loading,
         mode=intervention("mode"),
         scope=intervention("scope"),
-        code=code("measure_guard.py"),
+        code=ablation_code("measure_guard.py"),
     script:
         "../workflow/scripts/measure_guard.py"
 
 
-rule collect_table:
-    input:
-        lambda wildcards: parts(wildcards.table),
-    output:
-        f"{OUT}/tables/{{table}}.parquet",
-    log:
-        f"{OUT}/logs/collect_table/{{table}}.log",
-    wildcard_constraints:
-        table="rankings|ablation|guard",
-    conda:
-        "../envs/analysis.yaml"
-    params:
-        code=code("collect_table.py"),
-    script:
-        "../workflow/scripts/collect_table.py"
-
-
 rule summarise_ablation:
     input:
-        f"{OUT}/tables/ablation.parquet",
+        PATHS.output("tables", table="ablation"),
     output:
-        f"{OUT}/tables/ablation_summary.parquet",
+        PATHS.output("tables", table="ablation_summary"),
     log:
-        f"{OUT}/logs/summarise_ablation.log",
+        PATHS.log("summarise_ablation"),
     conda:
         "../envs/analysis.yaml"
     params:

@@ -4,12 +4,12 @@
 
 rule measure_overlap:
     input:
-        f"{OUT}/tables/rankings.parquet",
+        PATHS.output("tables", table="rankings"),
     output:
-        overlap=f"{OUT}/tables/overlap.parquet",
-        unions=f"{OUT}/tables/unions.parquet",
+        overlap=PATHS.output("tables", table="overlap"),
+        unions=PATHS.output("tables", table="unions"),
     log:
-        f"{OUT}/logs/measure_overlap.log",
+        PATHS.log("measure_overlap"),
     group:
         "analysis"
     conda:
@@ -24,11 +24,11 @@ rule measure_overlap:
 
 rule profile_heads:
     input:
-        f"{OUT}/tables/rankings.parquet",
+        PATHS.output("tables", table="rankings"),
     output:
-        f"{OUT}/tables/profiles.parquet",
+        PATHS.output("tables", table="profiles"),
     log:
-        f"{OUT}/logs/profile_heads.log",
+        PATHS.log("profile_heads"),
     group:
         "analysis"
     conda:
@@ -42,13 +42,13 @@ rule profile_heads:
 
 rule estimate_effects:
     input:
-        f"{OUT}/tables/{ABLATED}.parquet",
+        PATHS.output("tables", table=ABLATED),
     output:
-        effects=f"{OUT}/tables/effects.parquet",
-        against_random=f"{OUT}/tables/against_random.parquet",
-        steps=f"{OUT}/tables/steps.parquet",
+        effects=PATHS.output("tables", table="effects"),
+        against_random=PATHS.output("tables", table="against_random"),
+        steps=PATHS.output("tables", table="steps"),
     log:
-        f"{OUT}/logs/estimate_effects.log",
+        PATHS.log("estimate_effects"),
     group:
         "analysis"
     conda:
@@ -63,11 +63,11 @@ rule estimate_effects:
 
 rule average_drops:
     input:
-        f"{OUT}/tables/{ABLATED}.parquet",
+        PATHS.output("tables", table=ABLATED),
     output:
-        f"{OUT}/tables/mean_drops.parquet",
+        PATHS.output("tables", table="mean_drops"),
     log:
-        f"{OUT}/logs/average_drops.log",
+        PATHS.log("average_drops"),
     group:
         "analysis"
     conda:
@@ -86,11 +86,11 @@ TESTED = ["rankings", "overlap", "profiles", ABLATED, *NOISE]
 
 rule test_hypotheses:
     input:
-        expand(f"{OUT}/tables/{{table}}.parquet", table=TESTED),
+        expand(PATHS.output("tables"), table=TESTED),
     output:
-        f"{OUT}/tables/tests.parquet",
+        PATHS.output("tables", table="tests"),
     log:
-        f"{OUT}/logs/test_hypotheses.log",
+        PATHS.log("test_hypotheses"),
     group:
         "analysis"
     conda:

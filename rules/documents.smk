@@ -11,9 +11,9 @@ rule write_documents:
     input:
         document_source(config).files(config),
     output:
-        f"{OUT}/documents.parquet",
+        PATHS.output("documents"),
     log:
-        f"{OUT}/logs/write_documents.log",
+        PATHS.log("write_documents"),
     conda:
         "../envs/edgar.yaml"
         if config["documents"]["source"] == "edgar_corpus"

@@ -1,25 +1,21 @@
 # Rankings for other programs, and lists of heads that came from them.
 
-EXPORTS = expand(
-    f"{OUT}/exports/{{model}}/{{length}}",
-    model=config["models"],
-    length=config["prompts"]["context_lengths"],
-)
+EXPORTS = PATHS.every("exports")
 
 
 rule export_rankings:
     input:
         rankings=(
-            f"{OUT}/tables/rankings.parquet"
+            PATHS.output("tables", table="rankings")
             if config["published"]
-            else f"{OUT}/rankings/{{model}}/{{length}}.parquet"
+            else PATHS.output("rankings")
         ),
         # Published results have no scores of single prompts.
-        scores=lambda wildcards: [] if config["published"] else shards("scores", **wildcards),
+        scores=lambda wildcards: [] if config["published"] else PATHS.shards("scores", **wildcards),
     output:
-        directory(f"{OUT}/exports/{{model}}/{{length}}"),
+        directory(PATHS.output("exports")),
     log:
-        f"{OUT}/logs/export_rankings/{{model}}/{{length}}.log",
+        PATHS.log("export_rankings", "exports"),
     conda:
         "../envs/analysis.yaml"
     params:
@@ -30,12 +26,12 @@ rule export_rankings:
 
 rule compare_imports:
     input:
-        rankings=f"{OUT}/tables/rankings.parquet",
+        rankings=PATHS.output("tables", table="rankings"),
         lists=[entry["file"] for entry in config["imports"].values()],
     output:
-        f"{OUT}/tables/imports.parquet",
+        PATHS.output("tables", table="imports"),
     log:
-        f"{OUT}/logs/compare_imports.log",
+        PATHS.log("compare_imports"),
     conda:
         "../envs/analysis.yaml"
     params:

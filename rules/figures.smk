@@ -3,7 +3,7 @@
 from retrieval_heads.figures import declarations, drawable
 
 declared_figures = declarations()
-FIGURES = {name: declared_figures[name] for name in drawable(dimensions())}
+FIGURES = {name: declared_figures[name] for name in drawable(available(config))}
 
 for figure in FIGURES.values():
 
@@ -11,25 +11,26 @@ for figure in FIGURES.values():
         name:
             f"draw_{figure.name}"
         input:
-            **{table: f"{OUT}/tables/{table}.parquet" for table in figure.tables},
+            **{table: PATHS.output("tables", table=table) for table in figure.tables},
         output:
             png=report(
-                f"{OUT}/figures/{figure.name}.png",
+                PATHS.output("pictures", figure=figure.name),
                 caption=f"../report/captions/{figure.name}.rst",
                 category=figure.section.capitalize(),
                 labels={"figure": figure.title},
             ),
-            svg=f"{OUT}/figures/{figure.name}.svg",
+            svg=PATHS.output("figures", figure=figure.name),
         log:
-            f"{OUT}/logs/draw_figure/{figure.name}.log",
+            PATHS.log("draw_figure", "figures", figure=figure.name),
         group:
             "analysis"
         conda:
             "../envs/report.yaml"
         params:
             figure=figure.name,
-            config=shown_config(figure),
+            config=shown_config(),
             methods=describe_methods(config["methods"]),
+            replacements=described_replacements(),
             code=code(
                 "draw_figure.py",
                 plugins.files("figures")[figure.name],

@@ -10,9 +10,9 @@ PREPARED = {
 
 rule prepare_model:
     output:
-        directory(f"{MODELS}/{{artifact}}"),
+        directory(PATHS.model()),
     log:
-        f"{MODELS}/logs/{{artifact}}.log",
+        PATHS.model_log(),
     wildcard_constraints:
         artifact="|".join(map(re.escape, PREPARED)) or "none",
     # Only where all is in the folder itself: a model of a hub is made of links into somebody's own cache.

@@ -7,9 +7,9 @@ rule build_prompts:
         haystack=haystack_files(config["prompts"]["haystack"]),
         model=model_input,
     output:
-        f"{OUT}/prompts/{{model}}/{{length}}.parquet",
+        PATHS.output("prompts"),
     log:
-        f"{OUT}/logs/build_prompts/{{model}}/{{length}}.log",
+        PATHS.log("build_prompts", "prompts"),
     conda:
         "../envs/model.yaml"
     params:
@@ -26,11 +26,11 @@ rule build_prompts:
 
 rule count_prompts:
     input:
-        parts("prompts"),
+        PATHS.every("prompts"),
     output:
-        f"{OUT}/tables/dataset_counts.parquet",
+        PATHS.output("tables", table="dataset_counts"),
     log:
-        f"{OUT}/logs/count_prompts.log",
+        PATHS.log("count_prompts"),
     conda:
         "../envs/analysis.yaml"
     params:

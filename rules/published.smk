@@ -18,10 +18,10 @@ rule convert_published:
     input:
         published.files(ASKED_OF_PUBLISHED),
     output:
-        rankings=f"{OUT}/tables/rankings.parquet",
-        ablation_summary=f"{OUT}/tables/ablation_summary.parquet",
+        rankings=PATHS.output("tables", table="rankings"),
+        ablation_summary=PATHS.output("tables", table="ablation_summary"),
     log:
-        f"{OUT}/logs/convert_published.log",
+        PATHS.log("convert_published"),
     conda:
         "../envs/analysis.yaml"
     params:

@@ -1,10 +1,10 @@
 rule rank_heads:
     input:
-        lambda wildcards: shards("scores", **wildcards),
+        lambda wildcards: PATHS.shards("scores", **wildcards),
     output:
-        f"{OUT}/rankings/{{model}}/{{length}}.parquet",
+        PATHS.output("rankings"),
     log:
-        f"{OUT}/logs/rank_heads/{{model}}/{{length}}.log",
+        PATHS.log("rank_heads", "rankings"),
     conda:
         "../envs/analysis.yaml"
     params:
@@ -15,12 +15,12 @@ rule rank_heads:
 
 rule measure_reliability:
     input:
-        scores=parts("scores"),
-        prompts=parts("prompts"),
+        scores=PATHS.every("scores"),
+        prompts=PATHS.every("prompts"),
     output:
-        f"{OUT}/tables/reliability.parquet",
+        PATHS.output("tables", table="reliability"),
     log:
-        f"{OUT}/logs/measure_reliability.log",
+        PATHS.log("measure_reliability"),
     conda:
         "../envs/analysis.yaml"
     params:

@@ -1,33 +1,20 @@
-FINDINGS = f"{OUT}/findings.html"
-SHOWN_TABLES = report_tables(dimensions())
+from retrieval_heads.findings.declarations import tables_read, tables_shown
 
-TOLD = [
-    "rankings",
-    "ablation_summary",
-    "overlap",
-    "unions",
-    "profiles",
-    "effects",
-    "against_random",
-    "steps",
-    "mean_drops",
-    "tests",
-    *NOISE,
-    *GUARD,
-    *(["imports"] if config["imports"] else []),
-    *([] if config["published"] else ["dataset_counts"]),
-]
+FINDINGS = PATHS.output("findings")
+TABLES_READ = tables_read(available(config))
+TABLES_SHOWN = tables_shown(available(config))
+# Relative, so that a project that is moved elsewhere stays as done as it is.
+TEMPLATES = os.path.relpath(Path(workflow.basedir, "report"))
 
 
 rule write_findings:
     input:
         tables=expand(
-            f"{OUT}/tables/{{table}}.parquet",
-            table=TOLD,
+            PATHS.output("tables"),
+            table=TABLES_READ,
         ),
-        figures=expand(f"{OUT}/figures/{{figure}}.svg", figure=FIGURES),
-        # Relative, so that a project that is moved elsewhere stays as done as it is.
-        templates=sorted(map(os.path.relpath, Path(workflow.basedir, "report").rglob("*.*"))),
+        figures=expand(PATHS.output("figures"), figure=FIGURES),
+        templates=sorted(map(str, Path(TEMPLATES).rglob("*.*"))),
     output:
         html=report(
             FINDINGS,
@@ -36,23 +23,23 @@ rule write_findings:
             labels={"page": "All findings"},
         ),
         map=report(
-            f"{OUT}/pages/head_map.html",
+            PATHS.output("pages", page="head_map"),
             caption="../report/captions/head_map.rst",
             category="Findings",
             labels={"page": "Map of all heads"},
         ),
-        markdown=f"{OUT}/FINDINGS.md",
+        markdown=PATHS.output("markdown"),
         tables=[
             report(
-                f"{OUT}/pages/{name}.html",
+                PATHS.output("pages", page=name),
                 caption=f"../report/captions/{name}.rst",
                 category="Tables",
                 labels={"table": title},
             )
-            for name, title in SHOWN_TABLES.items()
+            for name, title in TABLES_SHOWN.items()
         ],
     log:
-        f"{OUT}/logs/write_findings.log",
+        PATHS.log("write_findings"),
     group:
         "analysis"
     conda:
@@ -60,6 +47,10 @@ rule write_findings:
     params:
         config=config,
         methods=describe_methods(config["methods"]),
-        code=code("write_findings.py", *plugins.files("figures").values(), *table_files(TOLD)),
+        templates=TEMPLATES,
+        code=code(
+            "write_findings.py", *plugins.files("figures").values(), *table_files(TABLES_READ)
+        ),
+        replacements=described_replacements(),
     script:
         "../workflow/scripts/write_findings.py"

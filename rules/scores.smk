@@ -3,10 +3,10 @@ rule score_heads:
         prompts=rules.build_prompts.output[0],
         model=model_input,
     output:
-        scores=f"{OUT}/scores/{{model}}/{{length}}/{{shard}}.parquet",
-        generations=f"{OUT}/generations/{{model}}/{{length}}/{{shard}}.parquet",
+        scores=PATHS.output("scores"),
+        generations=PATHS.output("generations"),
     log:
-        f"{OUT}/logs/score_heads/{{model}}/{{length}}/{{shard}}.log",
+        PATHS.log("score_heads", "scores"),
     conda:
         "../envs/model.yaml"
     threads: 8

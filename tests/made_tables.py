@@ -1,16 +1,27 @@
 """Made-up tables with a known shape, for tests of what comes after ablation."""
 
+import tracemalloc
 from functools import cache
 from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, overlap
+from retrieval_heads.analysis import head_profiles, overlap
+from retrieval_heads.analysis.drops import mean_drops
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.hypotheses import run_tests
+from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.guard import GUARD
+from retrieval_heads.tables.scores import SCORES, score_row
+
+TEMPLATES = Path(__file__).parents[1] / "report"
+"""Templates, style sheet, scripts and captions of the findings."""
 
 ANALYSIS = {key: rule["default"] for key, rule in schema()["properties"]["analysis"]["properties"].items()}
 METHODS = {
@@ -62,17 +73,23 @@ def make_study(
         "documents": {"source": "generator", "train": 12, "test": 10},
         "methods": {method: {} for method in methods},
         "questions": {question: QUESTIONS[question] for question in questions},
-        "prompts": {"context_lengths": list(lengths)},
+        "prompts": {"context_lengths": list(lengths), "depths": [0.5]},
         "ablation": {
             "levels": list(levels),
             "random_draws": {"matched": 2, "unmatched": 1},
             "headline": next(iter(interventions)),
             "interventions": {
-                name: {"levels": list(levels), "random_draws": {"matched": 2, "unmatched": 1}, **how}
+                name: {
+                    "context_lengths": None,
+                    "levels": list(levels),
+                    "random_draws": {"matched": 2, "unmatched": 1},
+                    **how,
+                }
                 for name, how in interventions.items()
             },
         },
         "analysis": {**ANALYSIS, "resamples": 200, **analysis},
+        "imports": {},
         "published": None,
     }
     return Study(config, {method: METHODS[method] for method in methods})
@@ -207,26 +224,24 @@ def make_reliability(study, seed=0, splits=3):
 
 def analyse(study, rankings, results, reliability=None):
     """All tables of the analysis, from rankings and from the ablation or ablation_summary table."""
-    found = effects.of(results, study.seed, study.resamples)
-    measured = drops.of(results, study.seed, study.resamples)
+    outcomes = as_outcomes(results, study.seed, study.resamples)
+    found = estimate_effects(outcomes)
     tables = {
         "rankings": rankings,
-        "ablation_summary": effects.summarise(results) if "doc_id" in results else results,
+        "ablation_summary": summarise(results) if "doc_id" in results else results,
         "overlap": overlap.pairwise(rankings, study.top_k),
         "unions": overlap.unions(rankings, study.categories, study.top_k),
         "profiles": head_profiles.profile_heads(rankings, study.top_k),
         "effects": found.effects,
         "against_random": found.against_random,
         "steps": found.steps,
-        "mean_drops": drops.mean_drops(measured, study.categories),
+        "mean_drops": mean_drops(outcomes, study.categories),
     }
     if "doc_id" in results:  # else there was no model to try
         # The guard reads prose with the heads that are ablated.
         levels = None if (results["source"] == "method").any() else ()
         tables["guard"] = pd.concat([make_guard(study, levels=levels, intervention=i) for i in study.interventions])
-    tables["tests"] = hypotheses.hypotheses(
-        study, rankings, tables["overlap"], tables["profiles"], measured, reliability
-    )
+    tables["tests"] = run_tests(study, rankings, tables["overlap"], tables["profiles"], outcomes, reliability)
     return tables if reliability is None else {**tables, "reliability": reliability}
 
 
@@ -242,3 +257,30 @@ def small_tables():
 def _configurations(study):
     config = study.config
     return product(config["models"], study.methods, config["questions"], config["prompts"]["context_lengths"])
+
+
+def make_scores(by_prompt, method="wu24", **cell):
+    """The scores table of one method and question, from prompt_id → scores of shape (layers, heads)."""
+    cell = {"model": "small", "question": "hq_state", "context_length": 512} | cell
+    rows = [
+        score_row(SimpleNamespace(**cell, prompt_id=prompt), method, np.asarray(scores, float))
+        for prompt, scores in by_prompt.items()
+    ]
+    return pd.DataFrame(rows, columns=SCORES.columns)
+
+
+def peak_of(work, parts, size=50, shape=(8, 32)):
+    """Peak memory in bytes of work on a scores table in so many parts, which are made as they are asked for."""
+
+    class Parts:
+        def __iter__(self):
+            for part in range(parts):
+                prompts = [f"d{number:05d}/hq_state/512/0.5" for number in range(part * size, (part + 1) * size)]
+                yield make_scores({prompt: np.full(shape, 0.5) for prompt in prompts})
+
+    tracemalloc.start()
+    try:
+        work(Parts())
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

@@ -177,8 +177,13 @@ def answer_logprob(model: PreTrainedModel, ids: Sequence[int], answer: Sequence[
 
 def logprob_in(logits: Tensor, ids: Sequence[int], answer: Sequence[int]) -> float:
     """The same in the logits (T, V) of prompt and answer."""
+    return float(tensor_logprob(logits, ids, answer))
+
+
+def tensor_logprob(logits: Tensor, ids: Sequence[int], answer: Sequence[int]) -> Tensor:
+    """The same as a tensor, which autograd can go back from."""
     table = logits.log_softmax(-1)
-    return sum(table[len(ids) - 1 + at, token].item() for at, token in enumerate(answer))
+    return sum(table[len(ids) - 1 + at, token] for at, token in enumerate(answer))
 
 
 def summed_attention(attention: Tensor, needle: range) -> Tensor:

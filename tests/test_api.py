@@ -12,13 +12,28 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
+import oracle
 from oracle import generate, plain, without_heads
 from retrieval_heads import tables
 from retrieval_heads.analysis.rankings import placed
-from retrieval_heads.api import ablated, top_heads
+from retrieval_heads.api import (
+    Budget,
+    Decoding,
+    Document,
+    HeadScorer,
+    Prompt,
+    Runner,
+    ablated,
+    answer_logprob,
+    make_methods,
+    read_documents,
+    score_heads,
+    top_heads,
+)
 from retrieval_heads.errors import StudyError
+from retrieval_heads.tables import prompts as prompts_table
 from retrieval_heads.tables.rankings import RANKINGS
-from tiny_models import MODELS, VOCABULARY, llama, random_ids
+from tiny_models import MODELS, VOCABULARY, Numbers, llama, made, random_ids
 
 HEADS = [(0, 1), (1, 3), (1, 2), (2, 0)]
 
@@ -167,23 +182,23 @@ PROMPTS = [random_ids(count, seed=count) for count in (40, 33, 7)]
 @pytest.mark.parametrize("architecture", MODELS)
 def test_a_forward_pass_is_that_of_zeroed_weights(architecture):
     model = MODELS[architecture]()
-    cut, ids = without_heads(model, HEADS), [random_ids(40, seed=1), random_ids(40, seed=2)]
-    expected, whole = logits(cut, ids), logits(model, ids)
+    without, ids = without_heads(model, HEADS), [random_ids(40, seed=1), random_ids(40, seed=2)]
+    expected, whole = logits(without, ids), logits(model, ids)
     with ablated(model, HEADS):
         assert logits(model, ids).sub(expected).abs().max() < 1e-4
         assert logits(model, ids, use_cache=False).sub(expected).abs().max() < 1e-4
-    assert expected.sub(whole).abs().max() > 0.1, "the cut makes no difference, so the test shows nothing"
+    assert expected.sub(whole).abs().max() > 0.1, "the ablation makes no difference, so the test shows nothing"
 
 
 @pytest.mark.parametrize("architecture", MODELS)
 def test_generation_is_that_of_zeroed_weights(architecture):
     model = MODELS[architecture]()
-    cut = without_heads(model, HEADS)
-    alone = [generate(cut, prompt, 6) for prompt in PROMPTS]
+    without = without_heads(model, HEADS)
+    alone = [generate(without, prompt, 6) for prompt in PROMPTS]
     with ablated(model, HEADS):
         assert [generate(model, prompt, 6) for prompt in PROMPTS] == alone
         together = generate_batch(model, PROMPTS)
-    assert together == generate_batch(cut, PROMPTS) == alone
+    assert together == generate_batch(without, PROMPTS) == alone
     assert alone != [generate(model, prompt, 6) for prompt in PROMPTS]
 
 
@@ -203,11 +218,11 @@ def test_uniform_attention_is_the_mean_of_what_a_head_can_see(architecture):
 
 def test_gradients_are_those_of_zeroed_weights():
     model, ids = llama(), torch.tensor([PROMPTS[0]])
-    cut = without_heads(model, HEADS)
+    without = without_heads(model, HEADS)
     with ablated(model, HEADS):
         model(ids, labels=ids).loss.backward()
-    cut(ids, labels=ids).loss.backward()
-    found, expected = (each.model.embed_tokens.weight.grad for each in (model, cut))
+    without(ids, labels=ids).loss.backward()
+    found, expected = (each.model.embed_tokens.weight.grad for each in (model, without))
     assert found.sub(expected).abs().max() < 1e-4 * expected.abs().max()
 
 
@@ -285,7 +300,7 @@ def test_another_model_or_mode_inside_is_refused():
         ([(3, 0)], "zero", "heads: LlamaForCausalLM with 3 layers of 4 heads has no L3H0; take heads that were ranked"),
         ([(0, 0), (0, 4)], "zero", "has no L0H4"),
         ([(-1, 0)], "zero", "has no L-1H0"),
-        ([(0, 0)], "mean", "mode: mean is not offered; write one of zero, uniform"),
+        ([(0, 0)], "mean", "mode: mean is not offered; write one of uniform, zero"),
     ],
 )
 def test_what_a_model_does_not_have_is_refused(heads, mode, message):
@@ -384,3 +399,83 @@ def test_a_call_from_another_thread_is_refused_and_its_own_context_is_taken():
             thread.join()
     assert "called in another thread" in found["bare"]
     assert found["copied"].sub(logits(without_heads(model, HEADS), ids)).abs().max() < 1e-4
+
+
+# --- methods of one's own ------------------------------------------------------------------------------------------
+
+
+class Share(HeadScorer):
+    """How much of what a head does for the answer comes from the values at the needle."""
+
+    name = "share"
+
+    def score(self, runner, documents):
+        return torch.stack([self._share(runner, prompt) for document in documents for prompt in document.prompts])
+
+    def _share(self, runner, prompt):
+        trace = runner.trace(prompt.context, prompt.suffix, prompt.answer, objective=answer_logprob)
+        carried = [
+            trace.attention(layer)[..., prompt.needle] @ trace.values(layer)[:, prompt.needle] for layer in trace.layers
+        ]
+        return torch.stack([(trace.gradients(layer) * carried[layer]).sum((1, 2)) for layer in trace.layers])
+
+
+def asked(context, suffix, answer):
+    return Prompt([*context, *suffix], 5, 12, 6, 9, len(context), answer)
+
+
+DOCUMENTS = [
+    Document(
+        [asked(random_ids(40, seed=n), random_ids(6, seed=10 + m), random_ids(3, seed=20 + m)) for m in range(2)],
+        random_ids(3, seed=30),
+    )
+    for n in range(3)
+]
+
+
+@pytest.mark.parametrize("budget", [Budget(1, 1), Budget(10_000, 1)], ids=["alone", "together"])
+def test_a_method_of_ones_own_takes_a_class_and_a_call(budget):
+    model = MODELS["gemma2"]()
+    scores = score_heads(Runner(model, Numbers(), budget), DOCUMENTS, Share())
+    assert scores.shape == (6, 3, 4)
+    prompts = [prompt for document in DOCUMENTS for prompt in document.prompts]
+    for found, prompt in zip(scores, prompts, strict=True):
+        ids = [*prompt.input_ids, *prompt.answer]
+        logits, outputs = oracle.eager_outputs(model, ids)
+        logprob = oracle.tensor_logprob(logits, prompt.input_ids, prompt.answer)
+        gradients = torch.autograd.grad(logprob, outputs)
+        rows, values = oracle.eager_attention(model, ids), oracle.eager_values(model, ids)
+        for layer, gradient in enumerate(gradients):
+            carried = rows[layer][:, :, 5:12] @ values[layer][:, 5:12]
+            expected = (gradient.transpose(0, 1) * carried)[:, prompt.suffix_start :].sum((1, 2))
+            assert found[layer].sub(expected).abs().max() < 1e-4
+        assert found.abs().max() > 1e-3
+
+
+def test_methods_of_the_package_are_run_the_same_way():
+    model = llama()
+    (method,) = make_methods({"summed_attention": {}})
+    scores = score_heads(Runner(model, Numbers(), Budget(10_000, 1), Decoding(2, [])), DOCUMENTS, method)
+    first = DOCUMENTS[0].prompts[0]
+    expected = oracle.summed_attention(oracle.eager_attention(model, first.input_ids), range(5, 12))
+    assert scores[0].sub(expected).abs().max() < 1e-5
+
+
+def test_a_model_that_would_be_measured_wrongly_is_refused():
+    with pytest.raises(StudyError, match="MambaForCausalLM: its 3 layers have 0 attentions in all"):
+        score_heads(Runner(made("mamba"), Numbers(), Budget(1, 1)), DOCUMENTS, Share())
+
+
+def test_documents_are_those_of_a_study(tmp_path):
+    row = dict.fromkeys(prompts_table.PROMPTS.columns) | {
+        **{"prompt_id": "a", "doc_id": "a", "split": "train", "model": "m", "question": "q", "status": "ok"},
+        **{"context_length": 9, "depth": 0.5, "answer": " 5 6", "input_ids": [1, 5, 6, 2], "null_ids": [1, 5, 6, 3]},
+        **{"needle_start": 1, "needle_end": 3, "answer_start": 1, "answer_end": 3, "suffix_start": 3},
+    }
+    other = row | {"prompt_id": "b", "question": "r", "input_ids": [1, 5, 6, 4]}
+    left_out = row | {"prompt_id": "c", "status": "the document does not state the fact"}
+    tables.write(pd.DataFrame([row, other, left_out]), tmp_path / "prompts.parquet", prompts_table.PROMPTS)
+    (document,) = read_documents(tmp_path / "prompts.parquet", Numbers())
+    assert document == Document([Prompt([1, 5, 6, last], 1, 3, 1, 3, 3, [5, 6]) for last in (2, 4)], null_suffix=[3])
+    with pytest.raises(StudyError, match="no usable prompt in the test split"):
+        read_documents(tmp_path / "prompts.parquet", Numbers(), "test")

@@ -14,6 +14,7 @@ import pytest
 from retrieval_heads import plugins, tables
 from retrieval_heads.methods import HeadScorer
 from retrieval_heads.study.forms import schema
+from retrieval_heads.study.paths import Paths
 from retrieval_heads.tables.documents import documents_table
 from rule_graph import picture
 
@@ -169,13 +170,13 @@ def test_the_default_study_says_beside_each_key_how_to_choose_it():
 
 
 def all_tables():
-    return {"documents": documents_table([QUESTION]), **tables.every()}
+    return {"documents": documents_table([QUESTION]), **tables.all_tables()}
 
 
 def type_name(type_):
     if hasattr(type_, "value_type"):
         return f"list of {type_name(type_.value_type)}"
-    return {"double": "float64"}.get(str(type_), str(type_))
+    return {"double": "float64", "float": "float32"}.get(str(type_), str(type_))
 
 
 def documented_tables():
@@ -205,8 +206,10 @@ def test_every_column_is_explained():
 def test_a_table_is_made_where_its_page_says(name):
     path, rule = re.search(r"^`(.+)`, made by `(\w+)`", documented_tables()[name], flags=re.MULTILINE).groups()
     written = {"tables/rankings.parquet": "tables/{table}.parquet"}.get(path, path)
-    text = rule_texts()[rule].replace("{{", "{").replace("}}", "}")
-    assert "{OUT}/" + written in text
+    paths, text = Paths({"results": "results", "study": "study"}), rule_texts()[rule]
+    outputs = re.findall(r'PATHS\.output\("(\w+)"(?:, table="(\w+)")?\)', text)
+    made = [paths.output(stage, **({"table": table} if table else {})) for stage, table in outputs]
+    assert f"{paths.folder}/{written}" in made
 
 
 # --- README.md, docs/workflow.md and links -------------------------------------------------------------------------
@@ -245,7 +248,8 @@ def test_the_workflow_page_draws_the_rules_as_snakemake_does():
     assert shown == picture(graph.stdout)
     # What the default study does not need is told beside it.
     drawn = set(re.findall(r"\w+_\w+", re.sub(r"\[.*?\]", "", shown))) | {"draw_{figure}"}
-    assert {name for name in rule_texts() if name not in drawn} == {"convert_published", "compare_imports"}
+    beside = {"convert_published", "compare_imports", "fit_replacement"}
+    assert {name for name in rule_texts() if name not in drawn} == beside
 
 
 def test_the_workflow_page_lists_every_ready_made_study():

@@ -63,6 +63,19 @@ def test_imports_run_one_way():
     assert not upward
 
 
+def test_caches_forks_and_hooks_stay_in_the_engine():
+    public = {"runner", "budget", "pace", "extent"}
+    used = {
+        (str(file.relative_to(ROOT)), node.module)
+        for file in modules()
+        if place(file) != "engine"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{ROOT.name}.engine")
+        if node.module.rpartition(".")[2] not in public
+    }
+    assert not used
+
+
 @pytest.mark.parametrize("folder", ["study", "tables", "analysis", "exchange", "figures", "findings"])
 def test_what_reads_tables_alone_loads_no_model(folder):
     files = [ROOT / f"{folder}.py"] if (ROOT / f"{folder}.py").exists() else sorted((ROOT / folder).rglob("*.py"))

@@ -5,6 +5,7 @@ import pytest
 from made_tables import make_rankings, make_study
 from retrieval_heads import tables
 from retrieval_heads.analysis import head_profiles, overlap
+from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.profiles import PROFILES
 from retrieval_heads.tables.rankings import RANKINGS
 
@@ -46,26 +47,26 @@ def one(frame, **values):
 
 class TestProfile:
     def test_over_all_configurations_by_hand(self, heads):
-        row = one(head_profiles.of(heads), method="x", head=1)  # ranks 2, 1, 4, 3
-        assert (row["grid"], row["value"]) == ("1 × 4", "all")
+        row = one(head_profiles.select(heads), method="x", head=1)  # ranks 2, 1, 4, 3
+        assert (Grid.of(row), row["value"]) == ((1, 4), "all")
         assert row["mean_rank"] == 2.5 and row["sd_rank"] == pytest.approx(np.std([2, 1, 4, 3]))
         assert (row["best_rank"], row["worst_rank"]) == (1, 4)
         assert (row["top_share"], row["listed"], row["configurations"]) == (2 / 4, 4, 4)
 
     def test_of_a_value_by_hand(self, heads):
-        row = one(head_profiles.of(heads, "question", value="p"), method="x", head=1)  # ranks 2 in m, 3 in n
+        row = one(head_profiles.select(heads, "question", value="p"), method="x", head=1)  # ranks 2 in m, 3 in n
         assert (row["mean_rank"], row["top_share"], row["configurations"]) == (2.5, 1 / 2, 2)
-        assert one(head_profiles.of(heads, "context_length", value="8"), method="x", head=1)["mean_rank"] == 2.5
+        assert one(head_profiles.select(heads, "context_length", value="8"), method="x", head=1)["mean_rank"] == 2.5
 
     def test_a_head_that_is_not_listed_ties_last(self, heads):
-        row = one(head_profiles.of(heads), method="y", head=3)  # with head 1 at ranks 3 and 4 in p, fourth in q
+        row = one(head_profiles.select(heads), method="y", head=3)  # with head 1 at ranks 3 and 4 in p, fourth in q
         assert (row["mean_rank"], row["listed"], row["configurations"], row["top_share"]) == (3.75, 1, 2, 0)
         assert (row["best_rank"], row["worst_rank"], row["sd_rank"]) == (3.5, 4, 0.25)
 
     def test_chance_is_that_of_the_sizes_that_ties_leave(self):
         tied = rankings_of({("m", "x", "p", 8): [0, 1, 2, 3], ("m", "x", "q", 8): [0, 1, 2, 3]})
         tied.loc[5:7, ["rank", "last"]] = [3, 4]
-        found = head_profiles.of(head_profiles.profile_heads(tied, 2))
+        found = head_profiles.select(head_profiles.profile_heads(tied, 2))
         assert found["top_share"].tolist() == [1, 0.5, 0, 0]
         assert found["top_chance"].tolist() == [3 / 8] * 4
 
@@ -74,7 +75,7 @@ class TestProfile:
         found = head_profiles.profile_heads(make_rankings(study))
         sizes = found[found["method"] == "wu24"].groupby("dimension").size().to_dict()
         assert sizes == {"all": 24, "model": 48, "question": 96, "context_length": 48}
-        shares = head_profiles.of(found).groupby("method")["top_share"].sum()
+        shares = head_profiles.select(found).groupby("method")["top_share"].sum()
         assert shares.tolist() == pytest.approx([1.0] * 3)  # top sets of one head
 
     def test_models_of_other_grids_stand_apart_whatever_the_index(self, tmp_path):
@@ -83,11 +84,13 @@ class TestProfile:
         )
         found = head_profiles.profile_heads(rankings, 2)
         tables.write(found, tmp_path / "profiles.parquet", PROFILES)
-        assert head_profiles.of(found).groupby("grid")["configurations"].unique().map(list).to_dict() == {
-            "3 × 8": [8],
-            "6 × 4": [8],
+        assert head_profiles.select(found).groupby(["layers", "heads"])["configurations"].unique().map(
+            list
+        ).to_dict() == {
+            (3, 8): [8],
+            (6, 4): [8],
         }
-        shares = head_profiles.of(found).groupby(["grid", "method"])["top_share"].sum()
+        shares = head_profiles.select(found).groupby(["layers", "heads", "method"])["top_share"].sum()
         assert shares.tolist() == pytest.approx([2.0] * 6)
 
     def test_nothing_gives_nothing(self):
@@ -97,11 +100,11 @@ class TestProfile:
 class TestConsensus:
     def test_by_hand(self, heads):
         # Mean ranks in x: 1.5, 2.5, 2.75, 3.25; in y: 1.5, 2.75, 2, 3.75.
-        found = head_profiles.consensus(head_profiles.of(heads), 3)
+        found = head_profiles.consensus(head_profiles.select(heads), 3)
         assert found.index.tolist() == [(0, 0), (0, 1), (0, 2)]  # by the worse of the two
         assert found.loc[(0, 2)].to_dict() == {"x": 2.75, "y": 2}
-        assert head_profiles.consensus(head_profiles.of(heads), 2).index.tolist() == [(0, 0)]
-        assert head_profiles.consensus(head_profiles.of(heads).iloc[:0], 3).empty
+        assert head_profiles.consensus(head_profiles.select(heads), 2).index.tolist() == [(0, 0)]
+        assert head_profiles.consensus(head_profiles.select(heads).iloc[:0], 3).empty
 
     def test_a_head_that_a_method_never_lists_is_out(self):
         found = head_profiles.profile_heads(rankings_of({("m", "x", "p", 8): [0, 1], ("m", "y", "p", 8): [1]}))
@@ -110,7 +113,7 @@ class TestConsensus:
 
 class TestSpecialists:
     def test_by_hand(self, heads):
-        rows = head_profiles.of(heads, "question", method="x")
+        rows = head_profiles.select(heads, "question", method="x")
         found = head_profiles.specialists(rows, k=2, beyond=3)
         assert found.reset_index().to_dict("records") == [
             {"layer": 0, "head": 3, "question": "r", "rank": 1, "others": 4},  # of equal ranks, the one further off
@@ -120,13 +123,13 @@ class TestSpecialists:
         assert head_profiles.specialists(rows, k=2, beyond=4).empty
 
     def test_one_question_or_none_has_no_specialists(self, heads):
-        rows = head_profiles.of(heads, "question", method="x")
+        rows = head_profiles.select(heads, "question", method="x")
         assert head_profiles.specialists(rows[rows["value"] == "p"], 4, 0).empty
         assert head_profiles.specialists(rows.iloc[:0], 4, 0).empty
 
     def test_a_head_that_is_listed_for_one_question_ties_last_for_the_others(self):
         apart = rankings_of({("m", "x", "p", 8): [0], ("m", "x", "q", 8): [1]})
-        found = head_profiles.specialists(head_profiles.of(head_profiles.profile_heads(apart), "question"), 2, 1)
+        found = head_profiles.specialists(head_profiles.select(head_profiles.profile_heads(apart), "question"), 2, 1)
         assert found.to_dict("records") == [
             {"question": "p", "rank": 1, "others": 2},
             {"question": "q", "rank": 1, "others": 2},
@@ -135,7 +138,7 @@ class TestSpecialists:
 
 class TestDifferences:
     def test_by_hand(self, heads):
-        found = head_profiles.differences(head_profiles.of(heads, "model", method="x"), "m", "n", within=2, most=4)
+        found = head_profiles.differences(head_profiles.select(heads, "model", method="x"), "m", "n", within=2, most=4)
         # In m 5/3, 7/3, 3, 8/3 and in n 1, 3, 2, 4; heads 1 and 3 are above rank 2 in both.
         assert found.index.tolist() == [(0, 2), (0, 0)]
         assert found["difference"].tolist() == pytest.approx([-1, -2 / 3])
@@ -152,18 +155,18 @@ class TestOrder:
                 }
             )
         )
-        rows = head_profiles.of(made)
+        rows = head_profiles.select(made)
         assert sorted(head_profiles.volatile(rows, 4)["head"]) == [0, 1, 2, 3]
         assert sorted(head_profiles.volatile(rows.assign(listed=rows["listed"] - 1), 4)["head"]) == [0, 1, 2]
 
     def test_universal_heads_by_hand(self, heads):
-        found = head_profiles.universal(head_profiles.of(heads, method="x"), 4)
+        found = head_profiles.universal(head_profiles.select(heads, method="x"), 4)
         # In the top two of x: head 0 four times, 1 twice, 2 and 3 once; 2 has the better mean rank.
         assert found["head"].tolist() == [0, 1, 2, 3]
         assert found["top_share"].tolist() == [1, 1 / 2, 1 / 4, 1 / 4]
 
     def test_heads_that_tie_are_shown_together_or_not_at_all(self, heads):
-        rows = head_profiles.of(heads, method="x").assign(top_share=[1, 0.5, 0.5, 0], mean_rank=[1, 2.5, 2.5, 4])
+        rows = head_profiles.select(heads, method="x").assign(top_share=[1, 0.5, 0.5, 0], mean_rank=[1, 2.5, 2.5, 4])
         assert head_profiles.universal(rows, 2)["head"].tolist() == [0]
         assert head_profiles.universal(rows, 3)["head"].tolist() == [0, 1, 2]
         assert head_profiles.universal(rows, 4)["head"].tolist() == [0, 1, 2]  # head 3 is in no top set
@@ -171,7 +174,7 @@ class TestOrder:
 
 def test_shares_of_top_sets_are_those_of_the_rankings():
     rankings = make_rankings(make_study(models=("a", "b")), 8, 8)
-    found = head_profiles.of(head_profiles.profile_heads(rankings, 5)).set_index(["method", "layer", "head"])[
+    found = head_profiles.select(head_profiles.profile_heads(rankings, 5)).set_index(["method", "layer", "head"])[
         "top_share"
     ]
     times = overlap.top_heads(rankings, 5).groupby(["method", "layer", "head"]).size() / 16

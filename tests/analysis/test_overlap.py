@@ -4,12 +4,14 @@ import pytest
 
 from made_tables import make_ablation, make_counts, make_rankings, make_study
 from retrieval_heads import tables
-from retrieval_heads.analysis import effects, overlap
+from retrieval_heads.analysis import overlap
 from retrieval_heads.analysis.coverage import dataset_counts, gaps, leading_heads
+from retrieval_heads.analysis.outcomes import summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.top_k import top_k_for
 from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
+from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.overlap import OVERLAP
 from retrieval_heads.tables.rankings import RANKINGS
 from retrieval_heads.tables.unions import UNIONS
@@ -178,7 +180,7 @@ class TestUnions:
         )
         found = overlap.unions(rankings, {"p": "one", "q": "other"}, top_k=2).set_index("dimension")
         method, question = found.loc["method"], found.loc["question"]
-        assert (method["a"], method["b"], method["grid"], method["k"]) == ("x", "y", "1 × 4", 2)
+        assert (method["a"], method["b"], Grid.of(method), method["k"]) == ("x", "y", (1, 4), 2)
         # x names 0, 1, 2 and y names 2, 3; question p names all four, q names 1, 2, 3.
         assert (method["heads_a"], method["heads_b"], method["jaccard"]) == (3, 2, 1 / 4)
         assert (question["heads_a"], question["heads_b"], question["jaccard"]) == (4, 3, 3 / 4)
@@ -199,9 +201,9 @@ class TestUnions:
             [make_rankings(make_study(models=("a", "c")), 6, 4), make_rankings(make_study(models=("b",)), 3, 8)]
         )
         found = overlap.unions(rankings, make_study().categories)
-        assert set(found["grid"]) == {"6 × 4", "3 × 8"}
+        assert set(found.groupby(["layers", "heads"]).groups) == {(6, 4), (3, 8)}
         assert (
-            found.groupby("grid")["dimension"].value_counts().unstack().to_dict("records")
+            found.groupby(["layers", "heads"])["dimension"].value_counts().unstack().to_dict("records")
             == [{"category": 1, "method": 3, "question": 6}] * 2
         )
         tables.write(found, tmp_path / "unions.parquet", UNIONS)
@@ -241,7 +243,7 @@ def test_dataset_counts():
 def test_gaps_are_named():
     study = make_study(models=("a",))
     rankings, ablation = make_rankings(study), make_ablation(study, documents=1)
-    summary = effects.summarise(ablation)
+    summary = summarise(ablation)
     assert gaps(study, rankings, summary) == []
     hole = (rankings["method"] == "qrhead") & (rankings["question"] == "inc_year") & (rankings["context_length"] == 512)
     few = (rankings["method"] == "wu24") & (rankings["rank"] > 20)

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_tables import analyse, make_ablation, make_counts, make_study
+from made_tables import analyse, make_ablation, make_counts, make_scores, make_study
 from retrieval_heads.ablation.head_sets import choose_head_sets
-from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, overlap
+from retrieval_heads.analysis import head_profiles, overlap
 from retrieval_heads.analysis.coverage import leading_heads
+from retrieval_heads.analysis.hypotheses import run_tests
+from retrieval_heads.analysis.hypotheses.rankings import specialists_and_models
+from retrieval_heads.analysis.layer_overlap import layer_overlap
+from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.reliability import split_half
 from retrieval_heads.analysis.score_gaps import score_gaps
@@ -238,7 +242,7 @@ def trials(tmp_path_factory):
     """What the analysis finds in independent rankings; every other time it reads them as published results."""
     rng = np.random.default_rng(11)
     pairs, layers, tests = [], [], []
-    nothing = drops.of(make_ablation(STUDY, documents=1).iloc[:0], 0, 1)
+    nothing = as_outcomes(make_ablation(STUDY, documents=1).iloc[:0], 0, 1)
     for trial in range(TRIALS):
         rankings = made_rankings(STUDY, sparse(rng))
         if trial % 2:
@@ -246,13 +250,11 @@ def trials(tmp_path_factory):
         overlaps = overlap.pairwise(rankings, STUDY.top_k)
         heads = head_profiles.profile_heads(rankings, STUDY.top_k)
         pairs.append(overlaps.assign(trial=trial))
-        layers.append(hypotheses.layer_overlap(rankings, STUDY.top_k).assign(trial=trial))
-        found = hypotheses.hypotheses(STUDY, rankings, overlaps, heads, nothing)
+        layers.append(layer_overlap(rankings, STUDY.top_k).assign(trial=trial))
+        found = run_tests(STUDY, rankings, overlaps, heads, nothing)
         # In the mean of six rankings no head is among the first; in that of two, some are.
         few = rankings[(rankings["model"] == "a") & (rankings["context_length"] < 2048)]
-        found = pd.concat(
-            [found[found["subject"] != SPECIALISTS], pd.DataFrame(hypotheses._of_whole_rankings(STUDY, few))]
-        )
+        found = pd.concat([found[found["subject"] != SPECIALISTS], pd.DataFrame(specialists_and_models(STUDY, few))])
         tests.append(found.assign(trial=trial))
     return tuple(pd.concat(found, ignore_index=True) for found in (pairs, layers, tests))
 
@@ -348,11 +350,12 @@ ABOUT_RANKINGS = (
 
 def halves(study, score):
     """Agreement of halves of six documents in which every head has the same score."""
-    grid = pd.MultiIndex.from_product([range(LAYERS), range(HEADS)], names=["layer", "head"]).to_frame(index=False)
     made = made_rankings(study, lambda heads: np.full(heads, score))[CONFIGURATION].drop_duplicates()
-    made = made[made["model"] == "a"].merge(pd.DataFrame({"prompt_id": [f"p{n}" for n in range(6)]}), how="cross")
     documents = pd.Series({f"p{n}": f"doc{n}" for n in range(6)})
-    return split_half(made.merge(grid, how="cross").assign(score=score), documents, 3, 0)
+    equal = dict.fromkeys(documents.index, np.full((LAYERS, HEADS), score))
+    return split_half(
+        [make_scores(equal, **of) for of in made[made["model"] == "a"].to_dict("records")], documents, 3, 0
+    )
 
 
 class TestEqualScores:
@@ -367,14 +370,14 @@ class TestEqualScores:
         results = make_ablation(study, documents=6)
         # Or heads were ablated in an order that scores do not give, as published ones may be.
         nothing = results[results["source"] == "baseline"]
-        results = nothing if ablated == "nothing" else effects.summarise(results)
+        results = nothing if ablated == "nothing" else summarise(results)
         found = analyse(study, rankings, results, halves(study, score))
         names = json.dumps({f"{layer}-{head}": score for layer, head in product(range(LAYERS), range(HEADS))})
         (tmp_path / "list.json").write_text(names)
         found["imports"] = compare(rankings, {"theirs": {"model": "a", "file": tmp_path / "list.json"}})
         found["dataset_counts"] = make_counts(study)
 
-        said = [claim for section in ABOUT_RANKINGS for claim in claims.about(section, found, study)]
+        said = [claim for section in ABOUT_RANKINGS for claim in claims.of_section(section, found, study)]
         assert [claim.statement for claim in said if claim.outcome is Outcome.SUPPORTED] == []
         signs = [claim for claim in claims.warnings(found, study) if claim.rule == "top_sets_are_told_apart"]
         assert len(signs) == 2 * 2  # each method in each model
@@ -382,7 +385,7 @@ class TestEqualScores:
         # Nothing is in a top set, and no head is named for any reason.
         assert overlap.top_heads(rankings).empty and leading_heads(rankings).empty and found["unions"].empty
         assert found["profiles"]["top_share"].eq(0).all() and found["profiles"]["sd_rank"].eq(0).all()
-        rows = head_profiles.of(found["profiles"], method="wu24")
+        rows = head_profiles.select(found["profiles"], method="wu24")
         for chosen in (
             head_profiles.universal(rows, 10),
             head_profiles.leading(rows, 10),
@@ -455,16 +458,16 @@ def whole_analysis(rankings, sets, originals, list_file):
     found = analyse(SMALL, rankings, ablation_of(sets, originals))
     found |= {"imports": compare(rankings, {"theirs": {"model": "a", "file": list_file}}, SMALL.top_k)}
     found |= {"leading_heads": leading_heads(rankings, SMALL.top_k), "top_heads": overlap.top_heads(rankings, 4)}
-    every = head_profiles.of(found["profiles"])
+    every = head_profiles.select(found["profiles"])
     for method, rows in every.groupby("method"):
-        of_questions = head_profiles.of(found["profiles"], "question", method=method)
+        of_questions = head_profiles.select(found["profiles"], "question", method=method)
         found |= {
             f"universal {method}": head_profiles.universal(rows, 5),
             f"volatile {method}": head_profiles.volatile(rows, 5),
             f"stable {method}": head_profiles.stable(rows, 8, 3),
             f"specialists {method}": head_profiles.specialists(of_questions, 8, 10).reset_index(),
             f"differences {method}": head_profiles.differences(
-                head_profiles.of(found["profiles"], "model", method=method), "a", "b", 10, 5
+                head_profiles.select(found["profiles"], "model", method=method), "a", "b", 10, 5
             ).reset_index(),
         }
     return found | {"consensus": head_profiles.consensus(every, 12).reset_index()}
@@ -502,8 +505,8 @@ def test_names_of_heads_change_no_table(tmp_path_factory, seed):
     before = whole_analysis(rankings, sets, names, folder / "before.json")
     after = whole_analysis(moved, anew, back, folder / "after.json")
     same_tables(after, {name: relabel(table, permuted) if "head" in table else table for name, table in before.items()})
-    assert [claim.outcome for claim in claims.claims(after, SMALL)] == [
-        claim.outcome for claim in claims.claims(before, SMALL)
+    assert [claim.outcome for claim in claims.every_claim(after, SMALL)] == [
+        claim.outcome for claim in claims.every_claim(before, SMALL)
     ]
 
 

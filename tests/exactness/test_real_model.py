@@ -98,14 +98,14 @@ def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, model, p
     group = next(group_by_context(prompts)).head(2)
     types = {key: question["type"] for key, question in config["questions"].items()}
     runner = Runner(model, tokenizer, Budget(4096, 1), Decoding(**generation))
-    parts, generations = score_groups(runner, [group], make_methods(config["methods"]), types)
+    rows, generations = score_groups(runner, [group], make_methods(config["methods"]), types)
     generations = pd.concat(generations)
     assert generations["success"].all(), "wu24 has nothing to compare"
     for prompt, generated in zip(group.itertuples(), generations["generated"], strict=True):
         # So the answers were decoded as drafts.
         assert generated.startswith(tokenizer.decode(expected_answer(tokenizer, prompt)))
     answering = {key: generation[key] for key in ("max_new_tokens", "stop")}
-    assert EagerScoring(model, tokenizer).largest_difference(pd.concat(parts), group, **answering) < 1e-4
+    assert EagerScoring(model, tokenizer).largest_difference(pd.DataFrame(rows), group, **answering) < 1e-4
 
 
 def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, model, prompts):

@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrieval_heads.analysis import drops, head_profiles, hypotheses, overlap
+from retrieval_heads.analysis import head_profiles, overlap
+from retrieval_heads.analysis.drops import mean_drops
+from retrieval_heads.analysis.hypotheses.agreement import breaks_between_lengths
+from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.exchange import published
 from retrieval_heads.study.config import complete
@@ -53,7 +56,7 @@ def rankings(published_tables):
 
 @pytest.fixture(scope="module")
 def means(study, published_tables):
-    frame = drops.mean_drops(drops.of(published_tables[1], study.seed), study.categories)
+    frame = mean_drops(as_outcomes(published_tables[1], study.seed), study.categories)
     return frame.set_index(["grouping", "value", "source", "k"]).sort_index()
 
 
@@ -123,13 +126,13 @@ def test_question_3_drops_by_category_over_all_levels(means, category, mean, sd)
 
 
 def test_finding_1_two_heads_agree_across_all_methods(study, heads):
-    found = head_profiles.consensus(head_profiles.of(heads), study.consensus_k(1024))
+    found = head_profiles.consensus(head_profiles.select(heads), study.consensus_k(1024))
     ranks = {head: rounded(row[SUMMED], row[WU24], row[QRHEAD]) for head, row in found.iterrows()}
     assert ranks == {(20, 14): (19, 20, 38), (14, 31): (78, 65, 7)}
 
 
 def test_finding_3_question_specialists(study, heads):
-    rows = head_profiles.of(heads, "question", method=SUMMED)
+    rows = head_profiles.select(heads, "question", method=SUMMED)
     found = head_profiles.specialists(rows, study.top_k_of(1024), study.specialist_k(1024))
     printed = {
         (16, 9): ("hq_state", 2, 423),
@@ -148,7 +151,7 @@ def test_finding_3_question_specialists(study, heads):
     [(SUMMED, (10, 19), (814, 176, 638)), (SUMMED, (10, 26), (719, 278, 441)), (QRHEAD, (15, 19), (727, 226, 501))],
 )
 def test_finding_4_ranks_in_two_models(heads, method, head, printed):
-    rows = head_profiles.of(heads, "model", method=method)
+    rows = head_profiles.select(heads, "model", method=method)
     row = head_profiles.differences(rows, "llama3_base", "llama3_instruct", within=1024, most=1024).loc[head]
     # 637.5 is printed as 638, and 500.6 as 501.
     assert rounded(row["rank_b"], row["rank_a"], row["difference"]) == printed
@@ -172,14 +175,14 @@ def test_finding_5_the_most_volatile_head_by_its_own_definition(study, method, h
 
 @pytest.mark.parametrize(("method", "head", "low", "high", "sd"), [VOLATILE[0], VOLATILE[2]])
 def test_finding_5_the_most_volatile_head(heads, method, head, low, high, sd):
-    row = head_profiles.volatile(head_profiles.of(heads, method=method), 1024).iloc[0]
+    row = head_profiles.volatile(head_profiles.select(heads, method=method), 1024).iloc[0]
     found = (row["layer"], row["head"]), row["best_rank"], row["worst_rank"], round(row["sd_rank"])
     assert found == (head, low, high, sd)
 
 
 def test_finding_5_where_wu24_leaves_heads_out(heads):
     """Heads that a list of 133 to 280 does not name tie last in it, and 15 of 32 leave out the most volatile ones."""
-    found = head_profiles.of(heads, method=WU24)
+    found = head_profiles.select(heads, method=WU24)
     row = found.set_index(["layer", "head"]).loc[17, 28]
     assert (row["listed"], row["best_rank"], row["worst_rank"], round(row["sd_rank"])) == (17, 1, 629.5, 223)
     row = head_profiles.volatile(found, 1024).iloc[0]
@@ -206,7 +209,7 @@ def test_ties_end_few_of_the_published_top_sets_early(rankings):
 
 def test_finding_5_the_most_stable_important_head(heads):
     # Its standard deviation under summed attention is the smallest of all heads that are ever among the top there.
-    found = head_profiles.volatile(head_profiles.of(heads, method=SUMMED), 1024)
+    found = head_profiles.volatile(head_profiles.select(heads, method=SUMMED), 1024)
     row = found[found["top_share"] > 0].iloc[-1]
     assert (row["layer"], row["head"], round(row["sd_rank"])) == (20, 14, 18)
 
@@ -263,12 +266,12 @@ def test_random_heads_cost_less_than_the_five_percent_it_says(means, method, sha
     ],
 )
 def test_universal_heads_are_not_in_the_shares_it_says(heads, method, shares):
-    found = head_profiles.universal(head_profiles.of(heads, method=method), 3)
+    found = head_profiles.universal(head_profiles.select(heads, method=method), 3)
     assert {(row.layer, row.head): percent(row.top_share) for row in found.itertuples()} == shares
 
 
 def test_six_heads_are_in_every_top_set_of_wu24(heads):
-    found = head_profiles.universal(head_profiles.of(heads, method=WU24), 1024)
+    found = head_profiles.universal(head_profiles.select(heads, method=WU24), 1024)
     always = found[found["top_share"] == 1]
     # By mean rank. The reference names L24H27 (95%), L20H14 and L15H30.
     assert list(zip(always["layer"], always["head"], strict=True)) == [
@@ -289,7 +292,7 @@ def test_rankings_break_between_4096_and_6144_tokens(pairs, a, b, mean):
 
 
 def test_the_break_is_found_by_its_test(study, pairs):
-    found = pd.DataFrame(list(hypotheses._breaks(study, pairs)))
+    found = pd.DataFrame(list(breaks_between_lengths(study, pairs)))
     found = found[found["difference"] < 0].set_index(["method", "a", "b"])
     # QRHead was computed in the other way from 4,096 tokens on.
     assert {(SUMMED, "4096", "6144"), (QRHEAD, "2048", "4096")} <= set(found.index)

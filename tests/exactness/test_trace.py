@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import tiny_models
-from oracle import eager_attention, eager_outputs, eager_values
+from oracle import eager_attention, eager_outputs, eager_values, tensor_logprob
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.runner import Runner, answer_logprob
 from retrieval_heads.errors import StudyError
@@ -24,8 +24,7 @@ def run(model):
 
 def plain_logprob(logits):
     """Σ ln p of the answer in the logits (T, V) of the whole prompt."""
-    before = logits[len(CONTEXT) + len(SUFFIX) - 1 : -1].log_softmax(-1)
-    return sum(before[step, token] for step, token in enumerate(ANSWER))
+    return tensor_logprob(logits, [*CONTEXT, *SUFFIX], ANSWER)
 
 
 def last_logit(logits, _answer):

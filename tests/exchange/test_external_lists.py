@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from made_tables import (
+    TEMPLATES,
     analyse,
     make_ablation,
     make_counts,
@@ -20,11 +21,10 @@ from retrieval_heads.exchange import external_lists, published
 from retrieval_heads.exchange.exports import export_rankings
 from retrieval_heads.exchange.external_lists import compare, read_list
 from retrieval_heads.findings import claims, rendering
-from retrieval_heads.findings.claims import Outcome, ranking
+from retrieval_heads.findings.claims import Outcome, overlap
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.config import complete
 from retrieval_heads.tables.imports import IMPORTS
-from retrieval_heads.tables.scores import SCORES
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "llama3_8b"
@@ -231,12 +231,14 @@ class TestReport:
 
         def about_wu24(heads):
             study, found = with_list(made, tmp_path / "list.json", heads)
-            (claim,) = (c for c in ranking.imported_heads_are_top_heads(found, study) if "Wu24" in c.statement)
+            (claim,) = (c for c in overlap.imported_heads_are_top_heads(found, study) if "Wu24" in c.statement)
             return claim
 
         same = about_wu24(order)
         assert same.outcome is Outcome.SUPPORTED
-        assert same.sentence.startswith("Rankings by Wu24 and their list agree more than chance: mean Jaccard ")
+        assert same.sentence.startswith(
+            "Rankings by Wu24 and their list agree more than chance. Their top heads have a mean Jaccard of "
+        )
         assert about_wu24(others).outcome is Outcome.CONTRADICTED
         # One head in common is above what chance gives, and not significant.
         assert about_wu24([order[0], *others]).outcome is Outcome.UNDECIDED
@@ -244,10 +246,10 @@ class TestReport:
     def test_a_section_shows_them(self, made, tmp_path):
         heads = heads_of(made[1]["rankings"], method="wu24", question="hq_state")
         study, found = with_list(made, tmp_path / "a.json", heads[:30])
-        built = rendering.build(study, found, [])
+        built = rendering.build(study, found, {}, TEMPLATES)
         (section,) = (section for section in built.sections if section.key == "imports")
         text = rendering.markdown(built)
-        for claim in claims.about("imports", found, study):
+        for claim in claims.of_section("imports", found, study):
             assert claim.sentence in text.replace("\\", "")
         (block,) = (block for block in section.blocks if getattr(block, "name", "") == "imports")
         assert block.header[:4] == ["List", "Method", "Heads listed", "k"]
@@ -257,7 +259,7 @@ class TestReport:
         assert len(block.rows) == 3
 
     def test_without_lists_there_is_no_section(self, made):
-        built = rendering.build(*made, [])
+        built = rendering.build(*made, {}, TEMPLATES)
         assert "imports" not in {section.key for section in built.sections}
         assert "Imported" not in rendering.markdown(built)
 
@@ -265,7 +267,7 @@ class TestReport:
         study, found = with_list(made, tmp_path / "a.json", [(0, 0)])
         found["imports"] = found["imports"].iloc[:0]
         assert "their list has no ranking of this study to stand beside" in rendering.markdown(
-            rendering.build(study, found, [])
+            rendering.build(study, found, {}, TEMPLATES)
         )
 
 
@@ -276,7 +278,7 @@ def test_published_rankings_come_back_through_their_export(tmp_path):
     rankings, _ = published.convert(complete(config))
     model, method, question, length = rankings[["model", "method", "question", "context_length"]].iloc[0]
     here = rankings[(rankings["model"] == model) & (rankings["context_length"] == length)]
-    export_rankings(here, pd.DataFrame(columns=SCORES.columns), tmp_path / "out")
+    export_rankings(here, [], tmp_path / "out")
     mine = {"mine": {"model": model, "file": str(tmp_path / "out" / method / f"{question}.json")}}
     found = compare(rankings, mine).set_index(["model", "method", "question", "context_length"])
     same = found.loc[(model, method, question, length)]

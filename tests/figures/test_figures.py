@@ -23,6 +23,7 @@ from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import _layout, _style
 from retrieval_heads.findings.sections import TITLES
+from retrieval_heads.study.needs import available
 from retrieval_heads.tables.select import at
 
 STUDIES = {
@@ -70,20 +71,6 @@ def tables_of(name):
     return {"two grids": two_grids, "all equal": all_equal}.get(name, make_tables)(STUDIES[name])
 
 
-def values(study):
-    config = study.config
-    return {
-        "model": config["models"],
-        "method": study.methods,
-        "question": config["questions"],
-        "context_length": config["prompts"]["context_lengths"],
-        "category": set(study.categories.values()),
-        "ablated_length": config["prompts"]["context_lengths"],
-        "split_halves": [0, 1, 2],
-        "documents": ["train", "test"],
-    }
-
-
 def draw(name, study="small", **changed):
     tables = {**tables_of(study), **changed}
     declared = figures.declarations()[name].tables
@@ -121,7 +108,7 @@ def seen(name, study):
     )
 
 
-CASES = [(name, study) for study, made in STUDIES.items() for name in figures.drawable(values(made))]
+CASES = [(name, study) for study, made in STUDIES.items() for name in figures.drawable(available(made.config))]
 """Every figure with every study in which it has something to show."""
 
 
@@ -166,18 +153,18 @@ universal_heads_by_method layer_distribution_by_method
 
 def test_all_figures_of_the_reference_study_are_there_and_drawn_where_all_is_compared():
     names = {*MAIN.split(), *EXPLORATION.split()}
-    assert len(names) == 27 and names <= set(figures.drawable(values(STUDIES["large"])))
+    assert len(names) == 27 and names <= set(figures.drawable(available(STUDIES["large"].config)))
 
 
 def test_every_figure_stands_in_a_section_and_reads_tables_that_exist():
-    known = set(tables.every())
+    known = set(tables.all_tables())
     known |= {"rankings", "guard"}
     for figure in figures.declarations().values():
         assert figure.section in TITLES and set(figure.tables) <= known
 
 
 def test_figures_that_compare_need_two_values():
-    names = figures.drawable(values(STUDIES["one of each"]))
+    names = figures.drawable(available(STUDIES["one of each"].config))
     assert "figure8_option_a_by_question" in names
     assert "method_head_overlap" not in names and "q2_head_overlap_questions" not in names
 

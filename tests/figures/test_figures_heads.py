@@ -76,7 +76,7 @@ def shown(figure):
 
 
 def mean_rank(table, layer, head, dimension="all", **values):
-    rows = head_profiles.of(table, dimension, layer=layer, head=head, **values)
+    rows = head_profiles.select(table, dimension, layer=layer, head=head, **values)
     assert len(rows) == 1
     return rows["mean_rank"].iloc[0]
 
@@ -90,7 +90,7 @@ def test_all_of_them_are_declared_with_a_caption_each():
 class TestConsensus:
     def test_agreed_heads_stand_above_the_nearest_misses(self):
         figure = consensus_heads.draw(made(), STUDY)
-        rows = head_profiles.of(made()["profiles"])
+        rows = head_profiles.select(made()["profiles"])
         ranks = head_profiles.mean_ranks(rows, "method").max(axis=1).sort_values(kind="stable")
         agreed, missed = ranks[ranks < 30], ranks[ranks >= 30]
         for ax, heads, room in ((figure.axes[0], agreed, 20), (figure.axes[1], missed, 8)):
@@ -105,7 +105,7 @@ class TestConsensus:
         layer, head = map(int, names_of(ax)[0][1:].split("H"))
         for label, method in (("Wu24", "wu24"), ("QRHead", "qrhead")):
             assert dots(ax, label)[names_of(ax)[0]] == mean_rank(table, layer, head, method=method)
-        row = head_profiles.of(table, method="summed_attention", layer=layer, head=head).iloc[0]
+        row = head_profiles.select(table, method="summed_attention", layer=layer, head=head).iloc[0]
         (start, end) = ax.collections[0].get_segments()[0]
         assert (start[0], end[0]) == (row["best_rank"], row["worst_rank"])
 
@@ -195,7 +195,7 @@ class TestModelDifferences:
         figure = instruct_vs_base_differences.draw(made(), STUDY)
         table = made()["profiles"]
         for ax, method in zip(figure.axes, STUDY.methods, strict=True):
-            found = head_profiles.differences(head_profiles.of(table, "model", method=method), "a", "b", 25, 10)
+            found = head_profiles.differences(head_profiles.select(table, "model", method=method), "a", "b", 25, 10)
             assert names_of(ax) == [head_name(*head) for head in found.index]
             assert list(dots(ax, "a").values()) == found["rank_a"].tolist()
             assert list(dots(ax, "b").values()) == found["rank_b"].tolist()
@@ -229,7 +229,7 @@ class TestModelDifferences:
 class TestVolatility:
     def test_most_volatile_and_most_stable_top_heads(self):
         figure = head_volatility.draw(made(), STUDY)
-        rows = head_profiles.of(made()["profiles"], method="wu24")
+        rows = head_profiles.select(made()["profiles"], method="wu24")
         volatile = rows.sort_values("sd_rank", ascending=False).head(6)
         stable = rows.nsmallest(8, "mean_rank").nsmallest(6, "sd_rank")
         titles = [ax.get_title(loc="left") for ax in figure.axes]
@@ -274,7 +274,7 @@ class TestUniversal:
     def test_by_method_the_heads_are_its_most_frequent(self):
         figure = universal_heads_by_method.draw(made(), STUDY)
         for ax, method in zip(figure.axes, STUDY.methods, strict=True):
-            rows = head_profiles.universal(head_profiles.of(made()["profiles"], method=method), 12)
+            rows = head_profiles.universal(head_profiles.select(made()["profiles"], method=method), 12)
             assert names_of(ax) == [head_name(*head) for head in zip(rows["layer"], rows["head"], strict=True)]
             assert [bar.get_width() for bar in ax.containers[0]] == rows["top_share"].tolist()
 

@@ -6,11 +6,14 @@ import pytest
 
 from made_tables import make_rankings, make_reliability, make_study
 from retrieval_heads import figures
-from retrieval_heads.analysis import hypotheses, overlap
+from retrieval_heads.analysis import overlap
+from retrieval_heads.analysis.hypotheses.rankings import within_and_between_categories
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.statistics import mean_interval
 from retrieval_heads.figures import _style
 from retrieval_heads.study.wording import p_value
+from retrieval_heads.tables.heads import Grid
+from retrieval_heads.tables.heads import of_grid as rows_of_grid
 from retrieval_heads.tables.tests import HEAD_OVERLAP, TESTS
 
 STUDIES = {
@@ -26,7 +29,7 @@ GRIDS = {"a": (6, 12), "b": (9, 30), "c": (9, 30)}
 def tables_for(study, rankings):
     pairs = overlap.pairwise(rankings, study.top_k)
     tests = pd.DataFrame(
-        list(hypotheses._within_and_between(study, HEAD_OVERLAP, pairs[pairs["dimension"] == "question"])),
+        list(within_and_between_categories(study, HEAD_OVERLAP, pairs[pairs["dimension"] == "question"])),
         columns=TESTS.columns,
     )
     return {
@@ -293,13 +296,13 @@ class TestModels:
 
 
 def of_grid(dimension, grid, table="overlap", **values):
-    return pairs_of(dimension, "two grids", table, grid=grid, **values)
+    return pairs_of(dimension, "two grids", table, **grid._asdict(), **values)
 
 
 class TestGrids:
     """Models of two shapes: every mean and every chance level is of one of them, named by its models."""
 
-    NAMES = {"6 × 12": "a", "9 × 30": "b, c"}  # noqa: RUF012
+    NAMES = {Grid(6, 12): "a", Grid(9, 30): "b, c"}  # noqa: RUF012
 
     @pytest.mark.parametrize(
         ("name", "dimension", "a", "b"),
@@ -341,10 +344,8 @@ class TestGrids:
         tables = tables_for(study, pd.concat(parts, ignore_index=True))
         figure = figures.load("question_overlap_heatmaps").draw(tables, study)
         left, right, _ = figure.axes
-        for ax, grid in ((left, "6 × 4"), (right, "5 × 8")):
-            rows = tables["overlap"][
-                (tables["overlap"]["dimension"] == "question") & (tables["overlap"]["grid"] == grid)
-            ]
+        for ax, grid in ((left, Grid(6, 4)), (right, Grid(5, 8))):
+            rows = rows_of_grid(tables["overlap"][tables["overlap"]["dimension"] == "question"], grid)
             states = rows[(rows["a"] == "hq_state") & (rows["b"] == "inc_state")]
             assert cells(ax)[0, 0] == pytest.approx(states["jaccard"].mean())
             assert f"(chance {rows['chance'].mean():.3f})" in ax.get_title(loc="left")
@@ -360,7 +361,7 @@ class TestGrids:
         ]  # fmt: skip
         levels = [line.get_xdata()[0] for line in ax.lines if line.get_label() == "Chance"]
         means = [bars.lines[0].get_xdata()[0] for bars in ax.containers]
-        for place, (dimension, grid) in enumerate((("question", "6 × 12"), ("question", "9 × 30"))):
+        for place, (dimension, grid) in enumerate((("question", Grid(6, 12)), ("question", Grid(9, 30)))):
             assert means[place] == pytest.approx(of_grid(dimension, grid)["jaccard"].mean())
             assert levels[place] == pytest.approx(of_grid(dimension, grid)["chance"].mean())
 
@@ -368,7 +369,7 @@ class TestGrids:
         figure = picture("token_length_overlap", "two grids")
         bars = figure.axes[-2:]
         heat, dots = figure.axes[6:8]  # the first method in models b and c
-        rows = of_grid("context_length", "9 × 30", method="summed_attention")
+        rows = of_grid("context_length", Grid(9, 30), method="summed_attention")
         assert "Summed\nattention (b,\nc)" in [text.get_text() for text in dots.texts]
         both = rows[(rows["a"] == "512") & (rows["b"] == "1024")]["jaccard"]
         assert cells(heat)[0, 0] == pytest.approx(both.mean())
@@ -384,16 +385,16 @@ class TestGrids:
         tables = tables_for(study, two_grids(study))
         first, second = figures.load("token_length_overlap").draw(tables, study).axes
         assert first.get_title(loc="left") == "512 tokens and 1,024 tokens (a)"
-        for ax, grid in ((first, "6 × 12"), (second, "9 × 30")):
+        for ax, grid in ((first, Grid(6, 12)), (second, Grid(9, 30))):
             rows = tables["overlap"]
-            rows = rows[(rows["dimension"] == "context_length") & (rows["grid"] == grid)]
+            rows = rows_of_grid(rows[rows["dimension"] == "context_length"], grid)
             assert level(ax) == pytest.approx(rows["chance"].mean())
             assert sorted(value for marker in "os^D" for value in marks(ax, marker)) == sorted(rows["jaccard"])
 
     def test_methods(self):
         figure = picture("method_overlap", "two grids")
         assert len(figure.axes) == 2 * 3 * 3
-        for first, grid in ((0, "6 × 12"), (9, "9 × 30")):
+        for first, grid in ((0, Grid(6, 12)), (9, Grid(9, 30))):
             ax = figure.axes[first]  # Jaccard of the study's first two methods
             rows = of_grid("method", grid, a="summed_attention", b="wu24")
             (line,) = [line for line in ax.lines if line.get_label() == "Mean"]
@@ -409,11 +410,13 @@ class TestGrids:
         of_b_and_c = halves[(halves["model"] != "a") & (halves["method"] == "summed_attention")]
         means = [bars.lines[0].get_xdata()[0] for bars in ax.containers]
         assert means[1] == pytest.approx(of_b_and_c["jaccard"].mean())
-        assert means[6] == pytest.approx(of_grid("method", "6 × 12", a="summed_attention", b="wu24")["jaccard"].mean())
+        assert means[6] == pytest.approx(
+            of_grid("method", Grid(6, 12), a="summed_attention", b="wu24")["jaccard"].mean()
+        )
 
     def test_categories(self):
         figure = picture("q2_numerical_vs_categorical", "two grids")
-        for (left, right), grid in ((figure.axes[:2], "6 × 12"), (figure.axes[2:], "9 × 30")):
+        for (left, right), grid in ((figure.axes[:2], Grid(6, 12)), (figure.axes[2:], Grid(9, 30))):
             assert left.get_title(loc="left") == self.NAMES[grid]
             assert level(left) == level(right) == pytest.approx(of_grid("question", grid)["chance"].mean())
             assert marks(right, "h") == of_grid("category", grid, "unions")["jaccard"].tolist()
@@ -435,8 +438,8 @@ class TestGrids:
         figure = figures.load("model_overlap").draw(tables, study)
         assert len(figure.axes) == 2 * 3 + 2
         pairs = tables["overlap"][tables["overlap"]["dimension"] == "model"]
-        for bar, grid in zip(figure.axes[-2:], ("6 × 4", "5 × 8"), strict=True):
-            assert bar.lines[0].get_ydata()[0] == pytest.approx(pairs[pairs["grid"] == grid]["chance"].mean())
+        for bar, grid in zip(figure.axes[-2:], (Grid(6, 4), Grid(5, 8)), strict=True):
+            assert bar.lines[0].get_ydata()[0] == pytest.approx(rows_of_grid(pairs, grid)["chance"].mean())
         assert cells(figure.axes[0]).shape == (2, 2) and cells(figure.axes[3]).shape == (3, 3)
 
 

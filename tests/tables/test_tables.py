@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,12 @@ TABLE = tables.Table(
     key=("name", "part", "draw"),
     nullable=frozenset({"draw", "spread", "ids"}),
 )
+LISTS = tables.Table(
+    "lists",
+    (("name", pa.string()), ("rows", pa.int32()), ("columns", pa.int32()), ("values", pa.list_(pa.float32()))),
+    key=("name",),
+    lengths={"values": ("rows", "columns")},
+)
 GOOD = pd.DataFrame(
     {
         "name": ["a", "b"],
@@ -39,7 +46,7 @@ GOOD = pd.DataFrame(
         "right": [True, False],
     }
 )
-EVERY = [*tables.every().values(), documents_table(["q"])]
+EVERY = [*tables.all_tables().values(), documents_table(["q"])]
 
 int32 = st.integers(-(2**31), 2**31 - 1)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -73,6 +80,14 @@ def listed(frame):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("tables")
+
+
+def stream(path, table):
+    """All that a stream gives, as one frame."""
+    return pd.concat(list(tables.Stream([path], table)), ignore_index=True)
+
+
+READERS = [tables.read, stream]
 
 
 @given(rows)
@@ -118,6 +133,7 @@ BAD = [  # what is changed, and what the message says of it
     pytest.param({"ids": ["x", "y"]}, r"does not fit its schema.*column ids", id="text as lists"),
     pytest.param({"ids": [1, 2]}, r"does not fit its schema.*column ids", id="integers as lists"),
     pytest.param({"ids": [[2**40], []]}, r"does not fit its schema.*column ids", id="a list of too large integers"),
+    pytest.param({"ids": [[1, None], []]}, r"ids.* 1 empty values in its lists", id="a list with a null"),
     pytest.param({"name": ["a", None]}, r"name.* 1 (empty|null) value", id="text that is null"),
     pytest.param({"part": [None, None]}, r"part.* 2 (empty|null) value", id="integers that are null"),
     pytest.param({"right": [None, True]}, r"right.* 1 (empty|null) value", id="truth that is null"),
@@ -144,12 +160,32 @@ def test_what_does_not_fit_is_not_written(tmp_path, change, message):
 
 def test_missing_columns_are_named_on_writing_and_reading(tmp_path):
     fewer = GOOD.drop(columns=["part", "right"])
-    message = r"t\.parquet: the samples table lacks the columns part, right\."
-    with pytest.raises(StudyError, match=message):
+    with pytest.raises(StudyError, match=r"t\.parquet: the samples table lacks the columns part, right\."):
         tables.write(fewer, tmp_path / "t.parquet", TABLE)
     pq.write_table(pa.Table.from_pandas(fewer), tmp_path / "t.parquet")
-    with pytest.raises(StudyError, match=message):
-        tables.read(tmp_path / "t.parquet", TABLE)
+    for read in READERS:
+        with pytest.raises(StudyError, match=r"t\.parquet: .* earlier version and lacks the columns part, right;"):
+            read(tmp_path / "t.parquet", TABLE)
+
+
+OUTDATED = [  # where a file is, and which folder is to be deleted
+    ("results/s/tables/samples.parquet", "results/s"),
+    ("results/s/samples/m/plain/512/1-of-1.parquet", "results/s"),
+    ("results/s/samples.parquet", "results/s"),
+    ("elsewhere/tables/s/samples/m/512.parquet", "elsewhere/tables/s"),
+    ("samples/samples/m/512.parquet", "samples"),
+]
+
+
+@pytest.mark.parametrize(("file", "study"), OUTDATED)
+@pytest.mark.parametrize("change", [{}, {"part": ["one", "two"]}], ids=["a column less", "another type"])
+def test_a_table_of_an_earlier_version_names_its_studys_folder(tmp_path, monkeypatch, file, study, change):
+    monkeypatch.chdir(tmp_path)
+    Path(file).parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pandas(GOOD.assign(**change) if change else GOOD.drop(columns="part")), file)
+    for read in READERS:
+        with pytest.raises(StudyError, match=rf"^{file}: [^;]*earlier version[^;]*; delete {study} and run again\.$"):
+            read(file, TABLE)
 
 
 FOREIGN = [  # a column of a file that somebody else wrote
@@ -169,14 +205,29 @@ FOREIGN = [  # a column of a file that somebody else wrote
 def test_a_file_that_does_not_fit_is_refused(tmp_path, column, values, message):
     data = pa.Table.from_pandas(GOOD, preserve_index=False)
     pq.write_table(data.set_column(data.column_names.index(column), column, values), tmp_path / "t.parquet")
-    with pytest.raises(StudyError, match=rf"t\.parquet: .*{message}"):
-        tables.read(tmp_path / "t.parquet", TABLE)
+    for read in READERS:
+        with pytest.raises(StudyError, match=rf"t\.parquet: .*{message}"):
+            read(tmp_path / "t.parquet", TABLE)
 
 
 def test_a_file_with_a_key_twice_is_refused(tmp_path):
-    pq.write_table(pa.Table.from_pandas(pd.concat([GOOD, GOOD])), tmp_path / "t.parquet")
-    with pytest.raises(StudyError, match=r"t\.parquet: the samples table has two rows for name = a, part = 1"):
-        tables.read(tmp_path / "t.parquet", TABLE)
+    # In row groups of their own, so that no group has one twice.
+    pq.write_table(pa.Table.from_pandas(pd.concat([GOOD, GOOD])), tmp_path / "t.parquet", row_group_size=2)
+    for read in READERS:
+        with pytest.raises(StudyError, match=r"t\.parquet: the samples table has two rows for name = a, part = 1"):
+            read(tmp_path / "t.parquet", TABLE)
+
+
+def test_lists_have_the_length_that_their_row_says(tmp_path):
+    frame = pd.DataFrame({"name": ["a", "b"], "rows": [1, 2], "columns": 2, "values": [[1, 2], [1, 2, 3, 4]]})
+    tables.write(frame, tmp_path / "t.parquet", LISTS)
+    assert [list(values) for values in tables.read(tmp_path / "t.parquet", LISTS)["values"]] == [[1, 2], [1, 2, 3, 4]]
+    with pytest.raises(StudyError, match=r"column values of the lists table .* another length than rows × columns"):
+        tables.write(frame.assign(rows=2), tmp_path / "t.parquet", LISTS)
+    pq.write_table(pa.Table.from_pandas(frame.assign(rows=2)), tmp_path / "t.parquet")
+    for read in READERS:
+        with pytest.raises(StudyError, match="another length than rows × columns"):
+            read(tmp_path / "t.parquet", LISTS)
 
 
 @pytest.mark.parametrize(
@@ -236,10 +287,50 @@ class TestWholeOrNotAtAll:
 def test_parts_are_put_one_below_the_other(tmp_path):
     for part in (2, 1):
         tables.write(GOOD[:1].assign(part=part), tmp_path / f"{part}.parquet", TABLE)
-    whole = tables.read_all([tmp_path / "2.parquet", tmp_path / "1.parquet"], TABLE)
+    whole = tables.read_parts([tmp_path / "2.parquet", tmp_path / "1.parquet"], TABLE)
     assert whole["part"].tolist() == [2, 1] and whole.index.tolist() == [0, 1]
     assert whole["draw"].dtype == "Int32"
-    assert list(tables.read_all([], TABLE).columns) == TABLE.columns
+    assert list(tables.read_parts([], TABLE).columns) == TABLE.columns
+
+
+def test_some_columns_can_be_read_alone(tmp_path):
+    tables.write(GOOD, tmp_path / "t.parquet", TABLE)
+    some = tables.read(tmp_path / "t.parquet", TABLE, ["spread", "draw"])
+    pd.testing.assert_frame_equal(some, tables.read(tmp_path / "t.parquet", TABLE)[["spread", "draw"]])
+
+
+class TestStream:
+    @pytest.fixture
+    def paths(self, tmp_path, monkeypatch):
+        """Two files of rows of 4 kB each, of which a row group holds ten."""
+        monkeypatch.setattr(tables, "_ROW_GROUP_BYTES", 41_000)
+        for part in range(2):
+            rows = {"name": [f"{part}-{row:03d}" for row in range(95)], "rows": 32, "columns": 32}
+            frame = pd.DataFrame({**rows, "values": list(np.random.default_rng(part).random((95, 1024), np.float32))})
+            tables.write(frame, tmp_path / f"{part}.parquet", LISTS, {"m": CPU})
+        return [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+
+    def test_it_gives_what_is_read_in_the_order_of_rows_and_again(self, paths):
+        stream, read = tables.Stream(paths, LISTS), tables.read_parts(paths, LISTS)
+        for _ in range(2):
+            pd.testing.assert_frame_equal(pd.concat(list(stream), ignore_index=True), read)
+
+    def test_it_holds_a_row_group_at_a_time(self, paths):
+        before, groups = pa.total_allocated_bytes(), 0
+        for part in tables.Stream(paths, LISTS):
+            groups += 1
+            assert len(part) <= 10
+            # A file holds 0.4 MB; two groups are there while one takes the place of the other.
+            assert pa.total_allocated_bytes() - before < 200_000
+        assert groups == 20
+
+    def test_parts_of_one_model_in_two_dtypes_are_refused(self, paths):
+        tables.write(tables.read(paths[1], LISTS), paths[1], LISTS, {"m": HALF})
+        with pytest.raises(StudyError, match="m ran in float32 for the one and in bfloat16 for the other"):
+            next(iter(tables.Stream(paths, LISTS)))
+
+    def test_without_files_it_gives_nothing(self):
+        assert list(tables.Stream([], LISTS)) == []
 
 
 CPU, GPU, HALF = (
@@ -269,7 +360,7 @@ def write_parts(folder, *runs):
 def test_tables_tell_how_their_models_ran(tmp_path, runs, told):
     paths = write_parts(tmp_path, *runs)
     assert tables.made_with(paths) == told
-    assert len(tables.read_all(paths, TABLE)) == len(runs)
+    assert len(tables.read_parts(paths, TABLE)) == len(runs)
     again = (tmp_path / "again").joinpath
     tables.write(GOOD, again("all.parquet"), TABLE, tables.made_with(paths))
     assert tables.made_with([again("all.parquet")]) == told
@@ -282,7 +373,7 @@ def test_tables_of_one_model_in_two_dtypes_are_refused_together(tmp_path):
     message = (
         rf"^{one} and {other}: a ran in float32 for the one and in bfloat16 for the other, .*models\.a\.dtype: float32"
     )
-    for together in (tables.made_with, lambda paths: tables.read_all(paths, TABLE)):
+    for together in (tables.made_with, lambda paths: tables.read_parts(paths, TABLE)):
         with pytest.raises(StudyError, match=message):
             together([one, right, other])
     with pytest.raises(StudyError, match=rf"^this job and {one}: a ran in bfloat16 for the one and in float32"):
@@ -303,6 +394,7 @@ def rows_without(table, names):
     """Two rows of any table, of which the second lacks these columns."""
     made = {pa.string(): "x", pa.float64(): 0.5, pa.bool_(): True, pa.int32(): 7}
     row = {name: made.get(type_, []) for name, type_ in table.fields}
+    row |= {name: [0.5] * 7 ** len(factors) for name, factors in table.lengths.items()}
     other = {name: value + value if isinstance(value, str) else value for name, value in row.items()}
     keys = [name for name in table.key if name not in names]
     if all(row[name] == other[name] for name in keys):
@@ -321,8 +413,8 @@ def test_whole_numbers_are_whole_in_every_table_however_it_is_read(tmp_path, tab
     frames = [
         *(tables.read(tmp_path / name, table) for name in parts),
         *(pd.read_parquet(tmp_path / name) for name in parts),
-        tables.read_all([tmp_path / name for name in parts], table),
-        tables.read_all([], table),
+        tables.read_parts([tmp_path / name for name in parts], table),
+        tables.read_parts([], table),
     ]
     for frame in frames:
         assert {name: str(frame[name].dtype) for name in table.integers} == {

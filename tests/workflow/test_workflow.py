@@ -60,12 +60,14 @@ def test_the_bundle_holds_every_figure_with_its_caption(study):
         assert " ".join(caption.split()[:5]) in page
 
 
-def test_the_example_in_the_documentation_prints_what_it_says(study):
+def test_the_examples_in_the_documentation_print_what_they_say(study):
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^```python\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
-    (printed,) = re.findall(r"^```text\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
-    run = study.python("-c", example, PYTHONPATH="workflow")
-    assert run.stdout == printed, run.stderr
+    examples = re.findall(r"^```python\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
+    printed = re.findall(r"^```text\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
+    assert len(examples) == 2
+    for example, wanted in zip(examples, printed, strict=True):
+        run = study.python("-c", example, PYTHONPATH="workflow")
+        assert run.stdout == wanted, run.stderr
 
 
 def test_exports_are_the_rankings(finished):
@@ -161,7 +163,8 @@ def test_another_intervention_runs_itself_and_what_follows(study):
     stale = study.stale()
     alone = {"choose_head_sets": 1, "ablate_heads": 1, "measure_guard": 1}
     assert {**alone, "estimate_effects": 1, "write_findings": 1}.items() <= stale.items()
-    assert not {"write_documents", "build_prompts", "score_heads", "rank_heads", "measure_overlap"} & set(stale)
+    others = {"write_documents", "build_prompts", "score_heads", "rank_heads", "answer_unablated", "measure_overlap"}
+    assert not others & set(stale)
 
 
 def test_a_level_runs_ablation_and_what_follows(study):
@@ -176,6 +179,7 @@ def test_a_context_length_keeps_the_results_of_the_others(study):
     study.change("config/tiny.yaml", "context_lengths: [512, 640]", "context_lengths: [512, 640, 704]")
     stale = study.stale()
     one_each = {"build_prompts": 1, "score_heads": 1, "rank_heads": 1, "choose_head_sets": 1, "ablate_heads": 1}
+    one_each |= {"answer_unablated": 1}
     assert one_each.items() <= stale.items()
     assert "write_documents" not in stale
 

@@ -1,31 +1,59 @@
-"""A finished study in a Python program of one's own: the heads at its top, and any model with heads ablated.
+"""For Python programs of one's own: the heads at the top of a study, a model without them, and own methods of scoring.
 
-``docs/python.md`` shows both in an example.
+``docs/python.md`` shows all in examples.
 """
 
-import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads import tables
-from retrieval_heads.ablation.running import MODES
+from retrieval_heads.ablation.replacements import make_replacement, unfitted
 from retrieval_heads.analysis.overlap import Ranking, grids
 from retrieval_heads.analysis.ties import told_apart
-from retrieval_heads.engine.architecture import head_grid
-from retrieval_heads.engine.attention import AttentionCall, hooked
+from retrieval_heads.data.selection import group_by_context, usable
+from retrieval_heads.engine.runner import (
+    Budget,
+    Decoding,
+    Runner,
+    Trace,
+    answer_logprob,
+    every_call_ablated,
+    head_grid,
+    make_head_mask,
+)
 from retrieval_heads.errors import StudyError
+from retrieval_heads.methods import AttentionRowScorer, Document, HeadScorer, Prompt, Reading, make_methods
+from retrieval_heads.methods._scoring import make_document
 from retrieval_heads.tables.heads import Head, head_name
+from retrieval_heads.tables.prompts import PROMPTS
 from retrieval_heads.tables.rankings import RANKINGS
 
-__all__ = ["ablated", "top_heads"]
+__all__ = [
+    "AttentionRowScorer",
+    "Budget",
+    "Decoding",
+    "Document",
+    "HeadScorer",
+    "Prompt",
+    "Reading",
+    "Runner",
+    "Trace",
+    "ablated",
+    "answer_logprob",
+    "make_methods",
+    "read_documents",
+    "score_heads",
+    "top_heads",
+]
 
 
 def top_heads(
@@ -108,7 +136,8 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
     ----------
     model : a decoder model of transformers. Its weights are not changed.
     heads : (layer, head) pairs; both count from 0.
-    mode : what an ablated head puts out: ``zero``, nothing; ``uniform``, the mean of the values it can see.
+    mode : what an ablated head puts out: ``zero``, nothing; ``uniform``, the mean of the values it can see; or the name
+        of another file of ``ablation/replacements``, if it needs no fit.
 
     Raises
     ------
@@ -117,8 +146,9 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
         this one is about another model or mode; and when the model is called where the ablation would have no effect:
         in another thread, after set_attn_implementation inside the context, or with gradient checkpointing.
     """
-    if mode not in MODES:
-        raise StudyError(f"mode: {mode} is not offered; write one of {', '.join(MODES)}.")
+    if mode not in (offered := unfitted()):
+        raise StudyError(f"mode: {mode} is not offered; write one of {', '.join(offered)}.")
+    replacement = partial(make_replacement(mode).output, state={})
     layers, heads_per_layer = head_grid(model)
     wanted = frozenset((int(layer), int(head)) for layer, head in heads)
     for layer, head in sorted(wanted):
@@ -131,61 +161,51 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
         if around[0] is not model or around[1] != mode:
             raise StudyError("ablated: another model, or another mode, is in use around this; end that first.")
         wanted |= around[2]
-    head_mask = torch.ones(layers, 1, 1, heads_per_layer, device=model.device)
-    for layer, head in wanted:
-        head_mask[layer, ..., head] = 0
-    mine = (model, mode, wanted)
-    token = _ablated.set(mine)
+    (head_mask,) = make_head_mask(model, [wanted])
+    token = _ablated.set((model, mode, wanted))
     try:
-        with (
-            _every_layer_met(model, lambda: _ablated.get() is None or _ablated.get() is mine) as met,
-            hooked(model, head_mask=lambda layer: head_mask[layer], replacement=MODES[mode], observe=met),
-        ):
+        with every_call_ablated(model, head_mask, replacement):
             yield
     finally:
         _ablated.reset(token)
 
 
-@contextmanager
-def _every_layer_met(
-    model: PreTrainedModel, concerned: Callable[[], bool]
-) -> Iterator[Callable[[AttentionCall, torch.Tensor], None]]:
-    """Refuse passes some of whose layers do not meet the hook, and so have their heads back; gives what it has to tell.
+def read_documents(prompts: str | Path, tokenizer: PreTrainedTokenizerBase, split: str = "train") -> list[Document]:
+    """The documents of a study, each with the prompts that ask about it.
 
-    Many things take a layer's attention elsewhere: another implementation of it, a layer or a forward that is replaced.
-    What they have in common is that the hook is not told of that layer. A layer that is run again later, for gradients,
-    would be run as it is then.
+    Parameters
+    ----------
+    prompts : a file of a study's prompts, of one model and context length.
+    tokenizer : the model's.
+    split : ``train``, whose documents a study ranks heads by, or ``test``.
 
-    concerned : whether a pass is about this hook, and not about one in a context inside.
+    Raises
+    ------
+    StudyError
+        when the split has no usable prompt.
     """
-    layers, _ = head_grid(model)
-    decoder: torch.nn.Module = model.get_decoder()
-    passes = threading.local()
+    table = usable(tables.read(prompts, PROMPTS), split, str(prompts))
+    return [make_document(tokenizer, group) for group in group_by_context(table)]
 
-    def begin(module: torch.nn.Module, *_) -> None:
-        passes.met = set()
-        again = module is decoder and module.training and torch.is_grad_enabled()
-        if again and any(getattr(part, "gradient_checkpointing", False) for part in module.modules()):
-            raise StudyError(
-                "ablated: gradient checkpointing runs layers again for their gradients, where heads may be back; turn "
-                "it off for the model."
-            )
 
-    def met(call: AttentionCall, _outputs: torch.Tensor) -> None:
-        vars(passes).setdefault("met", set()).add(call.layer)
+def score_heads(runner: Runner, documents: Sequence[Document], method: HeadScorer) -> torch.Tensor:
+    """The scores that a method gives each head, (P, L, H) for all P prompts of the documents, in order.
 
-    def end(module: torch.nn.Module, *_) -> None:
-        lost = sorted(set(range(layers)) - passes.met)
-        # A copy that was made inside the context brings these guards along, and is a model of its own.
-        if lost and module is decoder and concerned():
-            raise StudyError(
-                f"ablated: the attention of layer {lost[0]} was changed inside the context, by set_attn_implementation "
-                "or in another way, so that its heads are back; make such changes before the context."
-            )
+    Higher means more retrieval. Scores of prompts that the model does not answer are among them, also of a method that
+    a study leaves them out of (``needs_success``).
 
-    guards = [decoder.register_forward_pre_hook(begin), decoder.register_forward_hook(end)]
-    try:
-        yield met
-    finally:
-        for guard in guards:
-            guard.remove()
+    Parameters
+    ----------
+    documents : with contexts of equal length; as many are run at a time as the runner's budget allows.
+
+    Raises
+    ------
+    StudyError
+        when the model would not be measured exactly.
+    """
+    prompts = [prompt for document in documents for prompt in document.prompts]
+    shortest = min(prompt.suffix_start for prompt in prompts)
+    longest = max(len(prompt.input_ids) + max(len(prompt.answer), runner.decoding.max_new_tokens) for prompt in prompts)
+    runner.require_measurable(shortest, longest)
+    batches = runner.budget.batches(documents, shortest, "batch_tokens", lambda batch: method.score(runner, batch))
+    return torch.cat(list(batches))

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from retrieval_heads.errors import StudyError
+
 _ROOT = Path(__file__).parent
 
 
@@ -42,7 +44,7 @@ def module(kind: str, name: str) -> ModuleType:
     return import_module(f"{_ROOT.name}.{kind}.{name}")
 
 
-def subclass(kind: str, name: str, base: type) -> type:
+def subclass(kind: str, name: str, base: type) -> Any:
     """The class in a module of a kind that the module defines as a subclass of ``base``; there must be exactly one."""
     found = module(kind, name)
     (only,) = (
@@ -87,7 +89,12 @@ def parameters(file: Path) -> dict[str, dict]:
 
 def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Label, definition and paper of methods, as far as their files tell them; nothing of a method without a file."""
-    described, known = {}, files("methods")
+    return describe("methods", names)
+
+
+def describe(kind: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Label, definition and paper of those of a kind that have these names, as far as their files tell them."""
+    described, known = {}, files(kind)
     for name in names:
         if name in known:
             told = constants(known[name]) | {"definition": summary(known[name])}
@@ -117,21 +124,21 @@ def _json_schema(annotation: ast.expr) -> dict | None:
     return None
 
 
-def report_tables(values: Mapping[str, Sized]) -> dict[str, str]:
-    """Name → title of the tables of the findings that have something to show, as the sections' files declare them.
+def meets(needs: Mapping[str, int], values: Mapping[str, Sized], where: str) -> bool:
+    """Whether a study has as many values of each dimension as something needs to show anything.
 
     Parameters
     ----------
-    values : the study's values of each dimension.
+    needs : the least number of values of each dimension.
+    values : what the study has, from :func:`retrieval_heads.study.needs.available`.
+    where : what declares the needs, for the message.
+
+    Raises
+    ------
+    StudyError
+        when a name is none of those that studies have values of.
     """
-    found = {}
-    for path in files("findings.sections").values():
-        for name, table in constants(path).get("TABLES", {}).items():
-            if meets(table["needs"], values):
-                found[name] = table["title"]
-    return found
-
-
-def meets(needs: Mapping[str, int], values: Mapping[str, Sized]) -> bool:
-    """Whether a study has as many values of each dimension as something needs to show anything."""
-    return all(len(values[dimension]) >= count for dimension, count in needs.items())
+    for name in needs:
+        if name not in values:
+            raise StudyError(f"{where}: {name} is nothing that studies have values of; known are {', '.join(values)}.")
+    return all(len(values[name]) >= count for name, count in needs.items())

@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 with job(snakemake):
     known = {table.name: table for table in (RANKINGS, ABLATION, GUARD)}
     table = known[snakemake.wildcards.table]
-    whole = tables.read_all(snakemake.input, table)
+    whole = tables.read_parts(snakemake.input, table)
     tables.write(whole, snakemake.output[0], table, tables.made_with(snakemake.input))

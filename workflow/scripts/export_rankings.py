@@ -13,5 +13,4 @@ with job(snakemake):
     wildcards = snakemake.wildcards
     rankings = tables.read(snakemake.input.rankings, RANKINGS)
     here = (rankings["model"] == wildcards.model) & (rankings["context_length"] == int(wildcards.length))
-    scores = tables.read_all(snakemake.input.scores, SCORES)
-    export_rankings(rankings[here], scores, snakemake.output[0])
+    export_rankings(rankings[here], tables.Stream(snakemake.input.scores, SCORES), snakemake.output[0])

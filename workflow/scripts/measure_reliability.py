@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 with job(snakemake):
     params = snakemake.params
     # Models share prompts' ids, and an id names its document whatever the model.
-    prompts = pd.concat([tables.read(file, PROMPTS)[["prompt_id", "doc_id"]] for file in snakemake.input.prompts])
+    prompts = pd.concat([tables.read(file, PROMPTS, ["prompt_id", "doc_id"]) for file in snakemake.input.prompts])
     documents = prompts.drop_duplicates().set_index("prompt_id")["doc_id"]
-    # The scores of all models and lengths would not fit into memory at a time.
+    # The files of one model and length share a folder.
     folders = list(dict.fromkeys(Path(file).parent for file in snakemake.input.scores))
     frames = []
     with progress(len(folders), "rankings to halve"):
         for folder in folders:
             with units(1):
-                scores = [file for file in snakemake.input.scores if Path(file).parent == folder]
-                frames.append(
-                    split_half(tables.read_all(scores, SCORES), documents, params.splits, params.seed, params.top_k)
-                )
+                files = [file for file in snakemake.input.scores if Path(file).parent == folder]
+                scores = tables.Stream(files, SCORES)
+                frames.append(split_half(scores, documents, params.splits, params.seed, params.top_k))
     tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], RELIABILITY)

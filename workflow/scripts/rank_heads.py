@@ -10,5 +10,5 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    scores = tables.read_all(snakemake.input, SCORES)
-    tables.write(rank_heads(scores), snakemake.output[0], RANKINGS, tables.made_with(snakemake.input))
+    rankings = rank_heads(tables.Stream(snakemake.input, SCORES))
+    tables.write(rankings, snakemake.output[0], RANKINGS, tables.made_with(snakemake.input))

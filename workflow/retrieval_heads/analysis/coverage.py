@@ -56,7 +56,7 @@ def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[st
         for a, b in incomparable_models(rankings)
     ]
     return [
-        *_missing(study, rankings, "ranked no heads", study.asked("context_length")),
+        *_missing(study, rankings, "ranked no heads", study.configured("context_length")),
         *_of_ablation(study, summary),
         *_partial(study, rankings),
         *incomparable,
@@ -66,10 +66,10 @@ def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[st
 def _missing(study: Study, frame: pd.DataFrame, what: str, lengths: list[int]) -> list[str]:
     present = set(frame[list(DIMENSIONS)].itertuples(index=False, name=None))
     sentences = []
-    for model, method in product(study.asked("model"), study.asked("method")):
+    for model, method in product(study.configured("model"), study.configured("method")):
         absent = {
             question: [length for length in lengths if (model, method, question, length) not in present]
-            for question in study.asked("question")
+            for question in study.configured("question")
         }
         subject, where = f"{study.label('method', method)} {what}", f"in {study.label('model', model)}."
         if all(gone == lengths for gone in absent.values()):
@@ -89,7 +89,7 @@ def _of_ablation(study: Study, summary: pd.DataFrame) -> list[str]:
     for name, one in study.interventions.items():
         here = summary[summary["intervention"] == name]
         cut, random, baseline = (here[here["source"] == source] for source in ("method", "random", "baseline"))
-        lengths = one.get("context_lengths") or study.asked("context_length")
+        lengths = one.get("context_lengths") or study.configured("context_length")
         found = [
             *_missing(study, cut, "was not ablated", lengths),
             *_no_random(study, cut, random),
@@ -131,13 +131,13 @@ def _cell(study: Study, model: str, question: str, length: int) -> str:
 def _partial(study: Study, rankings: pd.DataFrame) -> list[str]:
     sentences = []
     listed = rankings.groupby(list(DIMENSIONS)).size()
-    for model, (layers, heads) in grids(rankings).items():
+    for model, grid in grids(rankings).items():
         for method, sizes in listed[model].groupby("method"):
-            if sizes.min() < layers * heads:
+            if sizes.min() < grid.total:
                 few, many = f"{sizes.min():,}", f"{sizes.max():,}"
                 count = few if few == many else f"{few} to {many}"
                 sentences.append(
-                    f"{study.label('method', method)} lists only {count} of the {layers * heads:,} heads of "
+                    f"{study.label('method', method)} lists only {count} of the {grid.total:,} heads of "
                     f"{study.label('model', model)}."
                 )
     return sentences

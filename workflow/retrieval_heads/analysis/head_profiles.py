@@ -1,14 +1,13 @@
 """Where each head stands in the rankings of a method, over all configurations and for each value of a dimension."""
 
-import math
-
 import numpy as np
 import pandas as pd
 
-from retrieval_heads.analysis.overlap import Ranking, grid_names, grids
+from retrieval_heads.analysis.overlap import Ranking, grids
 from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.top_k import top_k_for
+from retrieval_heads.tables.heads import GRID, Grid, of_grid
 from retrieval_heads.tables.profiles import PROFILES
 
 ALL = "all"
@@ -34,31 +33,31 @@ def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
     row.
     """
     grid = grids(rankings)
-    names = dict(zip(rankings["model"], grid_names(rankings, rankings), strict=True))
     configurations, ranks, tops, named = [], [], [], []
     for configuration, rows in rankings.groupby(list(DIMENSIONS)):
-        ranking = Ranking.of(rows, grid[configuration[0]], top_k_for(math.prod(grid[configuration[0]]), top_k))
-        configurations.append((*configuration, names[configuration[0]], ALL))
+        own = grid[configuration[0]]
+        ranking = Ranking.of(rows, own, top_k_for(own.total, top_k))
+        configurations.append((*configuration, *own, ALL))
         ranks.append(ranking.places.rank)
         tops.append(ranking.places.last <= ranking.k)
-        named.append(np.isin(np.arange(len(ranks[-1])), rows["layer"] * grid[configuration[0]][1] + rows["head"]))
-    where = pd.DataFrame(configurations, columns=[*DIMENSIONS, "grid", ALL])
+        named.append(np.isin(np.arange(len(ranks[-1])), rows["layer"] * own.heads + rows["head"]))
+    where = pd.DataFrame(configurations, columns=[*DIMENSIONS, *GRID, ALL])
     # A head that a method names for one question alone counts for the others too.
-    ever = {key: np.any([named[i] for i in rows.index], axis=0) for key, rows in where.groupby(["grid", "method"])}
+    ever = {key: np.any([named[i] for i in rows.index], axis=0) for key, rows in where.groupby([*GRID, "method"])}
     frames = []
     for dimension in _SLICES:
         # The dimension "all" is a column with a single value.
-        for (name, method, value), rows in where.groupby(["grid", "method", dimension]):
+        for (layers, heads, method, value), rows in where.groupby([*GRID, "method", dimension]):
             rank, top, is_named = (np.array([values[i] for i in rows.index]) for values in (ranks, tops, named))
-            per_layer = grid[rows["model"].iloc[0]][1]
             frame = pd.DataFrame(
                 {
-                    "grid": name,
+                    "layers": layers,
+                    "heads": heads,
                     "method": method,
                     "dimension": dimension,
                     "value": str(value),
-                    "layer": np.arange(rank.shape[1]) // per_layer,
-                    "head": np.arange(rank.shape[1]) % per_layer,
+                    "layer": np.arange(rank.shape[1]) // heads,
+                    "head": np.arange(rank.shape[1]) % heads,
                     "mean_rank": rank.mean(axis=0),
                     "sd_rank": rank.std(axis=0),
                     "best_rank": rank.min(axis=0),
@@ -69,17 +68,18 @@ def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
                     "configurations": len(rows),
                 }
             )
-            frames.append(frame[ever[name, method]])
+            frames.append(frame[ever[layers, heads, method]])
     # An empty table among them would make every column one of objects.
     return pd.concat(frames, ignore_index=True)[PROFILES.columns] if frames else pd.DataFrame(columns=PROFILES.columns)
 
 
-def of(profiles: pd.DataFrame, dimension: str = ALL, **values: object) -> pd.DataFrame:
-    """The rows of one dimension, with these values."""
-    chosen = profiles["dimension"] == dimension
+def select(profiles: pd.DataFrame, dimension: str = ALL, *, grid: Grid | None = None, **values: object) -> pd.DataFrame:
+    """The rows of one dimension, of one grid of heads if it is given, and with these values."""
+    rows = profiles if grid is None else of_grid(profiles, grid)
+    chosen = rows["dimension"] == dimension
     for name, value in values.items():
-        chosen &= profiles[name] == value
-    return profiles[chosen]
+        chosen &= rows[name] == value
+    return rows[chosen]
 
 
 def mean_ranks(profiles: pd.DataFrame, columns: str) -> pd.DataFrame:

@@ -19,35 +19,29 @@ from retrieval_heads.analysis.similarity import (
 from retrieval_heads.analysis.ties import Places, listed
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.top_k import top_k_for
+from retrieval_heads.tables.heads import Grid, by_grid
 from retrieval_heads.tables.overlap import OVERLAP
 from retrieval_heads.tables.unions import UNIONS
 
 
-def grids(rankings: pd.DataFrame) -> dict[str, tuple[int, int]]:
-    """Layers and heads per layer of each model, from the highest numbers in its rankings."""
+def grids(rankings: pd.DataFrame) -> dict[str, Grid]:
+    """The grid of each model's heads, from the highest numbers in its rankings."""
     highest = rankings.groupby("model", sort=False)[["layer", "head"]].max() + 1
-    return {model: (int(row["layer"]), int(row["head"])) for model, row in highest.iterrows()}
+    return {model: Grid(int(row["layer"]), int(row["head"])) for model, row in highest.iterrows()}
 
 
-def grid_names(frame: pd.DataFrame, rankings: pd.DataFrame) -> pd.Series:
-    """For each row of a frame, its model's grid of heads in words: ``32 × 32``. Equal grids can be compared."""
-    return frame["model"].map({model: grid_name(grid) for model, grid in grids(rankings).items()})
-
-
-def grid_name(grid: tuple[int, int]) -> str:
-    """Layers × heads per layer in words: ``32 × 32``."""
-    return " × ".join(map(str, grid))
-
-
-def heads_in(grid: str) -> int:
-    """The number of heads in a grid such as ``32 × 32``."""
-    layers, heads = grid.split(" × ")
-    return int(layers) * int(heads)
+def with_grids(frame: pd.DataFrame, rankings: pd.DataFrame) -> pd.DataFrame:
+    """A frame with its models' layers, and heads in each, as further columns."""
+    known = grids(rankings)
+    return frame.assign(
+        layers=frame["model"].map({model: grid.layers for model, grid in known.items()}),
+        heads=frame["model"].map({model: grid.heads for model, grid in known.items()}),
+    )
 
 
 def unequal_totals(rankings: pd.DataFrame) -> dict[str, int]:
     """The number of heads of each model, if models differ in it: as many heads are then another share of each."""
-    total = {model: layers * heads for model, (layers, heads) in grids(rankings).items()}
+    total = {model: grid.total for model, grid in grids(rankings).items()}
     return total if len(set(total.values())) > 1 else {}
 
 
@@ -62,7 +56,7 @@ def top_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
     A top set ends where heads are no longer told apart (:mod:`~retrieval_heads.analysis.ties`), and may hold fewer than
     k, or none.
     """
-    sizes = {model: top_k_for(layers * heads, top_k) for model, (layers, heads) in grids(rankings).items()}
+    sizes = {model: top_k_for(grid.total, top_k) for model, grid in grids(rankings).items()}
     k = rankings["model"].map(sizes).astype(int)
     return rankings.assign(k=k)[rankings["last"] <= k]
 
@@ -82,12 +76,11 @@ class Ranking:
     k: int
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, grid: tuple[int, int], k: int) -> "Ranking":
+    def of(cls, rows: pd.DataFrame, grid: Grid, k: int) -> "Ranking":
         """From the rows of a rankings table that belong to one configuration of a model with this grid."""
-        layers, per_layer = grid
-        named = (rows["layer"] * per_layer + rows["head"]).to_numpy()
+        named = (rows["layer"] * grid.heads + rows["head"]).to_numpy()
         among = Places(rows["rank"].to_numpy(float), rows["last"].to_numpy(int))
-        return cls(listed(layers * per_layer, named, among), k)
+        return cls(listed(grid.total, named, among), k)
 
     @cached_property
     def top(self) -> frozenset[int]:
@@ -129,8 +122,8 @@ def pairwise(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
     grid = grids(rankings)
     each = {}
     for configuration, group in rankings.groupby(list(DIMENSIONS), sort=False):
-        layers, heads = grid[configuration[0]]
-        each[configuration] = Ranking.of(group, (layers, heads), top_k_for(layers * heads, top_k))
+        own = grid[configuration[0]]
+        each[configuration] = Ranking.of(group, own, top_k_for(own.total, top_k))
     rows = []
     for at, dimension in enumerate(DIMENSIONS):
         for a, b in _pairs(sorted(each), dimension):
@@ -142,7 +135,7 @@ def pairwise(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
                         "dimension": dimension,
                         "a": str(a[at]),
                         "b": str(b[at]),
-                        "grid": grid_name(grid[a[0]]),
+                        **grid[a[0]]._asdict(),
                         "k": each[a].k,
                         **each[a].compare(each[b]),
                     }
@@ -168,10 +161,9 @@ def unions(rankings: pd.DataFrame, categories: Mapping[str, str], top_k: int | N
     The unions table: a row for each two values; models with equal grids are taken together.
     """
     top = top_heads(rankings, top_k)
-    top = top.assign(grid=grid_names(top, rankings), category=top["question"].map(categories))
+    top = with_grids(top, rankings).assign(category=top["question"].map(categories))
     rows = []
-    for grid, group in top.groupby("grid"):
-        heads = heads_in(grid)
+    for grid, group in by_grid(top):
         for dimension in ("method", "question", "category"):
             sets = {
                 value: frozenset(zip(rows_["layer"], rows_["head"], strict=True))
@@ -181,7 +173,7 @@ def unions(rankings: pd.DataFrame, categories: Mapping[str, str], top_k: int | N
                 sizes = len(sets[a]), len(sets[b])
                 rows.append(
                     {
-                        "grid": grid,
+                        **grid._asdict(),
                         "dimension": dimension,
                         "a": a,
                         "b": b,
@@ -189,7 +181,7 @@ def unions(rankings: pd.DataFrame, categories: Mapping[str, str], top_k: int | N
                         "heads_a": sizes[0],
                         "heads_b": sizes[1],
                         "jaccard": jaccard(sets[a], sets[b]),
-                        "chance": expected_jaccard(heads, *sizes),
+                        "chance": expected_jaccard(grid.total, *sizes),
                     }
                 )
     return pd.DataFrame(rows, columns=UNIONS.columns)

@@ -1,10 +1,12 @@
 """How far the rankings from two halves of the documents agree: what noise alone takes from any agreement."""
 
+from collections.abc import Collection, Iterable
+
 import numpy as np
 import pandas as pd
 
-from retrieval_heads.analysis.overlap import Ranking, grids
-from retrieval_heads.analysis.rankings import rank_heads
+from retrieval_heads.analysis.overlap import Ranking
+from retrieval_heads.analysis.ties import places
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.top_k import top_k_for
@@ -12,7 +14,7 @@ from retrieval_heads.tables.reliability import RELIABILITY
 
 
 def split_half(
-    scores: pd.DataFrame, documents: pd.Series, splits: int, seed: int, top_k: int | None = None
+    scores: Iterable[pd.DataFrame], documents: pd.Series, splits: int, seed: int, top_k: int | None = None
 ) -> pd.DataFrame:
     """Agreement of rankings from two random halves of the documents.
 
@@ -20,7 +22,8 @@ def split_half(
 
     Parameters
     ----------
-    scores : the scores table of one model.
+    scores : the scores table of one model, in parts. They are gone through twice, and beside a part one sum for each
+        ranking, split, half and head is held, however many prompts there are.
     documents : prompt_id → doc_id. A half has whole documents; those without scores, such as the test split's, do not
         count.
     splits : how many random splits.
@@ -32,64 +35,60 @@ def split_half(
     -------
     The reliability table; a configuration in which a half has no scores has no row.
     """
-    if scores.empty:
-        return pd.DataFrame(columns=RELIABILITY.columns)
-    ((layers, per_layer),) = grids(scores).values()
-    k, heads = top_k_for(layers * per_layer, top_k), layers * per_layer
-    configurations, configuration = _codes(scores, list(DIMENSIONS))
-    prompt, prompts = scores["prompt_id"].factorize(sort=True)
-    names, owner = np.unique(documents[prompts].to_numpy(str), return_inverse=True)
-    doc = owner[prompt]
-    used = np.bincount(np.unique(configuration * len(names) + doc) // len(names))
-    # One sum for each configuration and head; prompts in one order, so that the last bit does not depend on the rows'.
-    place = configuration * heads + (scores["layer"] * per_layer + scores["head"]).to_numpy()
-    order = np.argsort(prompt, kind="stable")
-    place, doc, score = place[order], doc[order], scores["score"].to_numpy()[order]
-    del order, prompt, configuration
+    scored = sorted({document for part in scores for document in documents[part["prompt_id"].unique()]})
+    halves = _halves(scored, splits, seed)
+    sums: dict[tuple, _HalfSums] = {}
+    for part in scores:
+        for (*configuration, layers, heads), rows in part.groupby([*DIMENSIONS, "layers", "heads"]):
+            of_heads = sums.setdefault(tuple(configuration), _HalfSums(splits, layers * heads))
+            for prompt, prompt_scores in zip(rows["prompt_id"], rows["scores"], strict=True):
+                of_heads.add(documents[prompt], halves[documents[prompt]], prompt_scores)
     rows = []
     for split in range(splits):
-        first = np.zeros(len(names), bool)
-        first[generator(seed, "split_half", split).permutation(len(names))[: len(names) // 2]] = True
-        halves = []
-        for chosen in (first[doc], ~first[doc]):
-            sums, counts = (
-                np.bincount(place[chosen], weights, minlength=len(configurations) * heads).reshape(-1, heads)
-                for weights in (score[chosen], None)
-            )
-            halves.append([_ranking(*each, (layers, per_layer), k) for each in zip(sums, counts, strict=True)])
-        for at, (a, b) in enumerate(zip(*halves, strict=True)):
+        for configuration, of_heads in sorted(sums.items()):
+            k = top_k_for(of_heads.sums.shape[-1], top_k)
+            a, b = of_heads.rankings(split, k)
             if a is None or b is None:
                 continue
-            agreement = a.compare(b)
             rows.append(
                 {
-                    **dict(zip(DIMENSIONS, configurations[at], strict=True)),
+                    **dict(zip(DIMENSIONS, configuration, strict=True)),
                     "split": split,
-                    "documents": used[at],
+                    "documents": len(of_heads.documents),
                     "k": k,
-                    **agreement,
+                    **a.compare(b),
                 }
             )
     return pd.DataFrame(rows, columns=RELIABILITY.columns)
 
 
-def _codes(frame: pd.DataFrame, columns: list[str]) -> tuple[list[tuple], np.ndarray]:
-    """The different values that rows have in these columns, sorted, and for each row which of them it has."""
-    code = np.zeros(len(frame), np.int64)
-    values: list[tuple] = [()]
-    for name in columns:
-        each, different = frame[name].factorize(sort=True)
-        # Numbered anew after each column, so that only what occurs together is counted.
-        found, code = np.unique(code * len(different) + each, return_inverse=True)
-        values = [(*values[both // len(different)], different[both % len(different)]) for both in found]
-    return values, code
+def _halves(documents: Collection[str], splits: int, seed: int) -> dict[str, np.ndarray]:
+    """For each document its half in each split, 0 or 1; shape (splits,)."""
+    halves = np.ones((splits, len(documents)), int)
+    for split in range(splits):
+        order = generator(seed, "split_half", split).permutation(len(documents))
+        halves[split, order[: len(documents) // 2]] = 0
+    return dict(zip(documents, halves.T, strict=True))
 
 
-def _ranking(sums: np.ndarray, counts: np.ndarray, grid: tuple[int, int], k: int) -> Ranking | None:
-    """The ranking of the heads that have scores, by their means; sums and counts have shape (heads,)."""
-    (listed,) = np.nonzero(counts)
-    if not len(listed):
-        return None
-    layer, head = np.divmod(listed, grid[1])
-    means = pd.DataFrame({"layer": layer, "head": head, "score": sums[listed] / counts[listed]})
-    return Ranking.of(rank_heads(means.assign(**dict.fromkeys([*DIMENSIONS, "prompt_id"], "-"))), grid, k)
+class _HalfSums:
+    """Sums of each head's scores over the documents of each half, for all splits, in one configuration."""
+
+    def __init__(self, splits: int, heads: int):
+        self.documents: set[str] = set()
+        self.sums = np.zeros((splits, 2, heads))
+        self.prompts = np.zeros((splits, 2), int)
+
+    def add(self, document: str, half: np.ndarray, scores: np.ndarray) -> None:
+        """Count a prompt's scores in, shape (heads,); ``half`` is its document's in each split, shape (splits,)."""
+        self.documents.add(document)
+        each = np.arange(len(half))
+        self.sums[each, half] += scores
+        self.prompts[each, half] += 1
+
+    def rankings(self, split: int, k: int) -> list[Ranking | None]:
+        """The rankings from both halves of a split; a half without prompts has none."""
+        return [
+            Ranking(places(sums / prompts), k) if prompts else None
+            for sums, prompts in zip(self.sums[split], self.prompts[split], strict=True)
+        ]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from retrieval_heads.analysis.overlap import Ranking, grids
-from retrieval_heads.analysis.rankings import rank_heads
+from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import read_json
 from retrieval_heads.study.dimensions import DIMENSIONS
@@ -102,9 +102,7 @@ def compare(rankings: pd.DataFrame, imports: Mapping[str, Mapping], top_k: int |
 
 def rank_list(model: str, scores: Mapping[Head, list[float]]) -> pd.DataFrame:
     """A list as a ranking, by the same rule as the study's own."""
-    rows = [
-        (model, "imported", "imported", 0, place, layer, head, score)
-        for (layer, head), values in scores.items()
-        for place, score in enumerate(values)
-    ]
-    return rank_heads(pd.DataFrame(rows, columns=[*DIMENSIONS, "prompt_id", "layer", "head", "score"]))
+    rows = [(*head, score) for head, values in scores.items() for score in values]
+    by_head = pd.DataFrame(rows, columns=["layer", "head", "score"]).groupby(["layer", "head"])["score"]
+    heads = by_head.agg(score="mean", n_samples="count", score_sd="std").reset_index()
+    return placed(heads.assign(**dict(zip(DIMENSIONS, (model, "imported", "imported", 0), strict=True))))

@@ -31,8 +31,8 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
     effects = at(tables["effects"], pooled=["context_length"])
     pooled = ["context_length"] if panel == "question" else ["question", "context_length"]
     controls, guesses = at(tables["against_random"], pooled=pooled), at(tables["effects"], pooled=pooled)
-    models, across = study.order("model", effects["model"]), study.order(panel, effects[panel])
-    lines, levels = study.order(line, effects[line]), sorted(effects["k"].unique())
+    models, across = study.in_config_order("model", effects["model"]), study.in_config_order(panel, effects[panel])
+    lines, levels = study.in_config_order(line, effects[line]), sorted(effects["k"].unique())
     look = {"method": _style.method_style, "question": _style.question_style}[line]
     figure, axes = panels(
         [study.label("model", model) for model in models],

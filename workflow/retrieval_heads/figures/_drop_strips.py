@@ -71,7 +71,7 @@ def draw_strips(
     """
     top, random = mean_drops_by(mean_drops, dimension)
     drops = pd.concat([drops, over_levels(drops)]) if None in levels else drops
-    values = study.order(dimension, drops[dimension])
+    values = study.in_config_order(dimension, drops[dimension])
     width = 0.84 / len(values)
     for position, value in enumerate(values):
         look = _LOOKS[dimension](study, value)

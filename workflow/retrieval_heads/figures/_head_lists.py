@@ -13,6 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMe
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.figures import _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.heads import Grid as Shape
 from retrieval_heads.tables.heads import head_name
 
 Head = tuple[int, int]
@@ -24,29 +25,33 @@ RARE = "Listed in fewer than half of the rankings"
 class Grid:
     """Models whose heads can be matched, for they have as many layers with as many heads."""
 
-    name: str
-    layers: int
-    per_layer: int
+    shape: Shape
     models: str
     """Their labels."""
 
     @property
+    def layers(self) -> int:
+        """How many layers a model has."""
+        return self.shape.layers
+
+    @property
+    def per_layer(self) -> int:
+        """How many heads a layer has."""
+        return self.shape.heads
+
+    @property
     def heads(self) -> int:
-        """How many there are in a model."""
-        return self.layers * self.per_layer
+        """How many heads a model has."""
+        return self.shape.total
 
 
 def grids(table: pd.DataFrame, study: Study) -> list[Grid]:
     """The grids of the profiles table, in the order of the study's models."""
-    names = head_profiles.of(table, "model").drop_duplicates("value").set_index("value")["grid"]
-    models: dict[str, list[str]] = {}
-    for model in study.order("model", names.index):
-        models.setdefault(names[model], []).append(study.label("model", model))
-    return [
-        Grid(name, layers, per_layer, ", ".join(labels))
-        for name, labels in models.items()
-        for layers, per_layer in [map(int, name.split(" × "))]
-    ]
+    shapes = head_profiles.select(table, "model").drop_duplicates("value").set_index("value")[["layers", "heads"]]
+    models: dict[Shape, list[str]] = {}
+    for model in study.in_config_order("model", shapes.index):
+        models.setdefault(Shape(*map(int, shapes.loc[model])), []).append(study.label("model", model))
+    return [Grid(shape, ", ".join(labels)) for shape, labels in models.items()]
 
 
 def by_method(
@@ -55,8 +60,8 @@ def by_method(
     """For each grid and method: grid, method, what to call the two in a title, and their rows of one dimension."""
     found = grids(table, study)
     for grid in found:
-        rows = head_profiles.of(table, dimension, grid=grid.name)
-        for method in study.order("method", rows["method"]):
+        rows = head_profiles.select(table, dimension, grid=grid.shape)
+        for method in study.in_config_order("method", rows["method"]):
             label = study.label("method", method) + (f" ({grid.models})" if len(found) > 1 else "")
             yield grid, method, label, rows[rows["method"] == method]
 

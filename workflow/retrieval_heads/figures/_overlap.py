@@ -16,6 +16,7 @@ from retrieval_heads.analysis.overlap_pairs import chance_level, jaccard_of_pair
 from retrieval_heads.analysis.summaries import summary
 from retrieval_heads.figures import _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.heads import GRID, Grid, of_grid
 
 MEASURES = {"jaccard": "Jaccard", "rbo": "Rank-biased overlap", "spearman": "Spearman's correlation"}
 """What the overlap table measures of two rankings, and how to write it."""
@@ -34,15 +35,20 @@ def by_grid(study: Study, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
     Parameters
     ----------
-    rows : of a table with the columns model and grid; of the overlap table along models, a and b are the models.
+    rows : of a table with the columns model, layers and heads; of the overlap table along models, a and b are the
+        models.
     """
     named = rows["model"].notna()
     ends = [("model", rows[named]), *((end, rows[~named]) for end in ("a", "b") if not named.all())]
-    grid = {model: name for end, part in ends for model, name in zip(part[end], part["grid"], strict=True)}
-    models: dict[str, list[str]] = {}
-    for model in study.order("model", grid):
+    grid = {
+        model: Grid(layers, heads)
+        for end, part in ends
+        for model, layers, heads in part[[end, *GRID]].itertuples(index=False)
+    }
+    models: dict[Grid, list[str]] = {}
+    for model in study.in_config_order("model", grid):
         models.setdefault(grid[model], []).append(study.label("model", model))
-    return [(", ".join(names) if len(models) > 1 else "", rows[rows["grid"] == one]) for one, names in models.items()]
+    return [(", ".join(names) if len(models) > 1 else "", of_grid(rows, one)) for one, names in models.items()]
 
 
 def of_models(name: str, models: str) -> str:
@@ -53,7 +59,7 @@ def of_models(name: str, models: str) -> str:
 def values_of(study: Study, dimension: str, pairs: pd.DataFrame) -> list:
     """The values that pairs are made of, in the study's order."""
     found = {*pairs["a"], *pairs["b"]}
-    return study.order(dimension, map(int, found) if dimension == "context_length" else found)
+    return study.in_config_order(dimension, map(int, found) if dimension == "context_length" else found)
 
 
 def by_pair(study: Study, dimension: str, pairs: pd.DataFrame) -> Iterator[tuple[object, object, pd.DataFrame]]:

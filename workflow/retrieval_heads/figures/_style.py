@@ -60,22 +60,24 @@ mpl.rcParams.update(
 
 def method_style(study: Study, method: str) -> Look:
     """Colour and marker of a method, the same in every figure: by its position in the study."""
-    return _style(study.order("method", [*study.methods, method]).index(method), _OKABE_ITO)
+    return _style(study.in_config_order("method", [*study.methods, method]).index(method), _OKABE_ITO)
 
 
 def question_style(study: Study, question: str) -> Look:
     """Colour and marker of a question."""
-    return _style(study.order("question", [*study.config["questions"], question]).index(question), _OKABE_ITO[::-1])
+    return _style(
+        study.in_config_order("question", [*study.config["questions"], question]).index(question), _OKABE_ITO[::-1]
+    )
 
 
 def model_style(study: Study, model: str) -> Look:
     """Colour and marker of a model."""
-    return _style(study.order("model", [*(study.config.get("models") or {}), model]).index(model), _TOL_MUTED)
+    return _style(study.in_config_order("model", [*(study.config.get("models") or {}), model]).index(model), _TOL_MUTED)
 
 
 def category_style(study: Study, category: str) -> Look:
     """Colour and marker of a category of questions."""
-    position = study.order("category", [*study.categories.values(), category]).index(category)
+    position = study.in_config_order("category", [*study.categories.values(), category]).index(category)
     return _style(position, _TOL_MUTED[4::-1])
 
 

@@ -29,8 +29,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _layout.note(f"No ranking tells the top {level} heads apart.")
     controls = _controls.one_control(_by_question_and_all(beside(tables["against_random"], effects)))
     effects = _by_question_and_all(effects)
-    models, methods = study.order("model", effects["model"]), study.order("method", effects["method"])
-    questions = study.order("question", tables["effects"]["question"])
+    models = study.in_config_order("model", effects["model"])
+    methods = study.in_config_order("method", effects["method"])
+    questions = study.in_config_order("question", tables["effects"]["question"])
     questions += [_ALL] if len(questions) > 1 else []
     figure, axes = _layout.panels([study.label("model", model) for model in models], [""], height=2.5)
     width = 0.8 / len(methods)

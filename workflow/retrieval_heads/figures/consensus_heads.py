@@ -23,7 +23,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     titles, lists, sources = [], [], []
     grids = _head_lists.grids(tables["profiles"], study)
     for grid in grids:
-        rows = head_profiles.of(tables["profiles"], grid=grid.name)
+        rows = head_profiles.select(tables["profiles"], grid=grid.shape)
         ranks = head_profiles.mean_ranks(rows, "method")
         if ranks.shape[1] < 2 or ranks.empty:
             continue
@@ -47,7 +47,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _layout.note(
             "No head that every method ranks is told apart as one that they agree on, or come nearest to."
         )
-    methods = study.order("method", tables["profiles"]["method"])
+    methods = study.in_config_order("method", tables["profiles"]["method"])
     figure, axes = _head_lists.panels(titles, lists, columns=1, row=max(0.2, 0.085 * len(methods)))
     for ax, heads, (grid, rows, k) in zip(axes, lists, sources, strict=True):
         for method, shift in zip(methods, _head_lists.line_offsets(len(methods)), strict=True):

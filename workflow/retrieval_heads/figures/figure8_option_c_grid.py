@@ -26,9 +26,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _layout.note(_layout.NOTHING_ABLATED)
     effects, controls = tables["effects"], at(tables["against_random"], pooled=["context_length"])
     pooled, single = at(effects, pooled=["context_length"]), at(effects)
-    models, methods = study.order("model", pooled["model"]), study.order("method", pooled["method"])
-    questions, levels = study.order("question", pooled["question"]), sorted(pooled["k"].unique())
-    lengths = study.order("context_length", single["context_length"])
+    models, methods = study.in_config_order("model", pooled["model"]), study.in_config_order("method", pooled["method"])
+    questions, levels = study.in_config_order("question", pooled["question"]), sorted(pooled["k"].unique())
+    lengths = study.in_config_order("context_length", single["context_length"])
     found = set(zip(pooled["model"], pooled["method"], strict=True))
     rows = [(model, method) for model in models for method in methods if (model, method) in found]
     names = [study.label("method", method) if len(methods) > 1 else "" for _, method in rows]

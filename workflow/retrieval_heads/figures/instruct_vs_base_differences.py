@@ -20,8 +20,8 @@ _HEADS = 10
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: the heads that differ most, their mean rank in each of the two models, and the difference."""
-    ranked = head_profiles.of(tables["profiles"], "model")
-    models = study.order("model", ranked["value"])
+    ranked = head_profiles.select(tables["profiles"], "model")
+    models = study.in_config_order("model", ranked["value"])
     for pair in combinations(models, 2):
         panels = list(_panels(tables["profiles"], study, pair, named=len(models) > 2))
         if panels:

@@ -22,7 +22,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     prose = guard_at(tables["guard"])
     if prose.empty:
         return _layout.note("No heads were ablated beside the whole model, so that there is nothing to compare.")
-    models, methods = study.order("model", prose["model"]), study.order("method", prose["method"])
+    models, methods = study.in_config_order("model", prose["model"]), study.in_config_order("method", prose["method"])
     levels = sorted(prose["k"].unique())
     figure, axes = _layout.panels([""], [study.label("model", model) for model in models], height=2.6)
     for ax, model in zip(axes[0], models, strict=True):

@@ -23,7 +23,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     top, grid = top_heads(rankings, study.top_k), grids(rankings)
     if top.empty:
         return _layout.note("No ranking tells top heads apart from the rest, so that they lie in no layers.")
-    models, methods = study.order("model", rankings["model"]), study.order("method", rankings["method"])
+    models = study.in_config_order("model", rankings["model"])
+    methods = study.in_config_order("method", rankings["method"])
     figure, axes = _layout.panels(
         [study.label("method", method) for method in methods],
         [study.label("model", model) for model in models],

@@ -22,7 +22,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: of its top heads those that fall furthest with another method, with all their mean ranks."""
     panels = []
     for grid, method, label, rows in _head_lists.by_method(tables["profiles"], study):
-        every = head_profiles.of(tables["profiles"], grid=grid.name)
+        every = head_profiles.select(tables["profiles"], grid=grid.shape)
         top = head_profiles.leading(rows, study.top_k_of(grid.heads))
         heads = most_different(head_profiles.mean_ranks(every, "method"), method, top, _HEADS)
         if heads:
@@ -35,7 +35,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     for ax, (_, heads, grid, every) in zip(axes, panels, strict=True):
         ranks = head_profiles.mean_ranks(every, "method").loc[heads]
         ax.hlines(range(len(heads)), ranks.min(axis=1), ranks.max(axis=1), color=_style.RANDOM, linewidth=1, zorder=1)
-        methods = study.order("method", ranks.columns)
+        methods = study.in_config_order("method", ranks.columns)
         for method, shift in zip(methods, _head_lists.line_offsets(len(methods)) / 2, strict=True):
             rows, look = every[every["method"] == method], _style.method_style(study, method)
             _head_lists.draw_dots(ax, rows, heads, look, shift, label=study.label("method", method))

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.figures import _layout, _overlap
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.heads import Grid, of_grid
 
 TITLE = "Overlap of the top heads of each two methods"
 SECTION = "agreement"
@@ -25,7 +26,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _layout.note(
             "No two methods ranked the heads of the same model for the same question and context length."
         )
-    models, grids = study.order("model", overlap["model"]), _overlap.by_grid(study, overlap)
+    models, grids = study.in_config_order("model", overlap["model"]), _overlap.by_grid(study, overlap)
     apart = len(models) > 1 and len(grids) == 1
     titles = [study.label("model", model) for model in models] if apart else ["Single rankings: mean and range"]
     methods = _overlap.values_of(study, "method", overlap)
@@ -36,7 +37,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         parts = [rows[rows["model"] == model] for model in models] if apart else [rows]
         for ax, part in zip(line[:-1], parts, strict=True):
             image = _overlap.heatmap(ax, part, methods, labels)
-        together = unions[unions["grid"] == rows["grid"].iloc[0]]
+        together = of_grid(unions, Grid.of(rows.iloc[0]))
         _overlap.heatmap(line[-1], together, methods, labels, own_chance=True)
         _overlap.chance_bar(figure, image, [line], rows["chance"].mean(), together["chance"].mean())
     return figure

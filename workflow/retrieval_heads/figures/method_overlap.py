@@ -31,13 +31,14 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         for names, of_grid in _overlap.by_grid(study, overlap)
         for a, b, rows in _overlap.by_pair(study, "method", of_grid)
     ]
-    lengths, models = study.order("context_length", overlap["context_length"]), study.order("model", overlap["model"])
+    lengths = study.in_config_order("context_length", overlap["context_length"])
+    models = study.in_config_order("model", overlap["model"])
     ticks = [f"{length:,}" for length in lengths]
     measures = list(_overlap.MEASURES.values())
     figure, axes = _layout.panels([name for name, _ in pairs], measures, height=1.35, sharey="col")
     for line, (_, rows) in zip(axes, pairs, strict=True):
         for ax, measure in zip(line, _overlap.MEASURES, strict=True):
-            own = study.order("model", rows["model"])
+            own = study.in_config_order("model", rows["model"])
             for i, model in enumerate(own):
                 aside = 0.6 * (i - (len(own) - 1) / 2) / len(own)
                 for place, length in enumerate(lengths):

@@ -27,13 +27,13 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """
     panels = []
     for grid in _head_lists.grids(tables["profiles"], study):
-        rows = head_profiles.of(tables["profiles"], grid=grid.name)
+        rows = head_profiles.select(tables["profiles"], grid=grid.shape)
         sets = {
             method: frozenset(zip(heads["layer"], heads["head"], strict=True))
             for method, heads in rows[rows["top_share"] > 0].groupby("method")
         }
         if len(sets) > 1:
-            panels.append((grid, {method: sets[method] for method in study.order("method", sets)}))
+            panels.append((grid, {method: sets[method] for method in study.in_config_order("method", sets)}))
     if not panels:
         return _layout.note("No two methods have ranked the heads of one model, so there are none to share.")
     height = 0.55 * max(len(sets) for _, sets in panels) + 0.3

@@ -25,11 +25,11 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     if tables["effects"].empty:
         return _layout.note(_layout.NOTHING_ABLATED)
     drops = configurations(tables["effects"], study.categories)
-    models, level = study.order("model", drops["model"]), study.level(tables["effects"])
+    models, level = study.in_config_order("model", drops["model"]), study.level(tables["effects"])
     if len(models) < 2:
         return _layout.note("Heads were ablated in one model only, so that there is nothing to compare.")
     pairs = against_first_model(at_level(drops, level), models)
-    others, methods = study.order("model", pairs["model"]), study.order("method", pairs["method"])
+    others, methods = study.in_config_order("model", pairs["model"]), study.in_config_order("method", pairs["method"])
     # A row of methods for each other model, or the other models side by side where there is but one method.
     by_method = len(methods) > 1 or len(others) == 1
     columns = max(1, len(methods) if by_method else min(len(others), 3))
@@ -70,7 +70,7 @@ def _pairs(ax: Axes, pairs: pd.DataFrame, study: Study, ends: tuple[float, float
     """Drops in one model against those in the first, and the diagonal, on which they are the same."""
     ax.plot(ends, ends, color=_style.RANDOM, linewidth=0.8, zorder=1)
     ax.axvline(0, color=_style.FAINT, linewidth=0.8, zorder=0.5)
-    for question in study.order("question", pairs["question"]):
+    for question in study.in_config_order("question", pairs["question"]):
         here = pairs[pairs["question"] == question]
         look = {"linestyle": "none", "alpha": 0.85, **_style.question_style(study, question)}
         ax.plot(here["drop_first"], here["drop"], label=study.label("question", question), **look)

@@ -36,7 +36,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _heatmaps(overlap, study)
     names = [f"{study.label('model', a)} and {study.label('model', b)}" for a, b, _ in pairs]
     figure, axes = _layout.panels(names, [""], height=2.3)
-    methods, questions = study.order("method", overlap["method"]), study.order("question", overlap["question"])
+    methods = study.in_config_order("method", overlap["method"])
+    questions = study.in_config_order("question", overlap["question"])
     for line, name, (_, _, rows) in zip(axes, names, pairs, strict=True):
         _by_question(line[0], rows, methods, questions, study)
         line[0].set_title(name)  # also where there is one pair alone
@@ -67,7 +68,7 @@ def _by_question(ax: Axes, rows: pd.DataFrame, methods: list[str], questions: li
 
 
 def _heatmaps(overlap: pd.DataFrame, study: Study) -> Figure:
-    grids, methods = _overlap.by_grid(study, overlap), study.order("method", overlap["method"])
+    grids, methods = _overlap.by_grid(study, overlap), study.in_config_order("method", overlap["method"])
     models = [_overlap.values_of(study, "model", rows) for _, rows in grids]
     height = max(1.8, 0.45 * (max(map(len, models)) - 1) + 0.8)
     titles = [study.label("method", method) for method in methods]

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from retrieval_heads.analysis.overlap_pairs import chance_level, top_sets_along
 from retrieval_heads.figures import _layout, _overlap
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.heads import Grid, of_grid
 
 TITLE = "Overlap of the top heads of each two questions"
 SECTION = "q2"
@@ -28,7 +29,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     height = max(1.1, 0.6 * (len(questions) - 1)) + 0.6
     figure, axes = _layout.panels([models for models, _ in grids], titles, height=height)
     for (single, union), (_, rows) in zip(axes, grids, strict=True):
-        together = unions[unions["grid"] == rows["grid"].iloc[0]]
+        together = of_grid(unions, Grid.of(rows.iloc[0]))
         image = _overlap.heatmap(single, rows, questions, labels, framed)
         _overlap.heatmap(union, together, questions, labels, framed, own_chance=True)
         _overlap.chance_bar(figure, image, [[single, union]], chance_level(rows), chance_level(together))

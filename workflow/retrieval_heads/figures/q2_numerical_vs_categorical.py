@@ -12,6 +12,7 @@ from retrieval_heads.analysis.overlap_pairs import BETWEEN, chance_level, with_c
 from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import p_value
+from retrieval_heads.tables.heads import Grid, of_grid
 from retrieval_heads.tables.tests import HEAD_OVERLAP
 
 TITLE = "Overlap of the top heads within and between categories"
@@ -29,7 +30,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     Models with other grids of heads have a row of their own; the tests are about all of them, beyond chance.
     """
     pairs = with_category(tables["overlap"], study.categories)
-    within = study.order("category", pairs.loc[pairs["category"] != BETWEEN, "category"])
+    within = study.in_config_order("category", pairs.loc[pairs["category"] != BETWEEN, "category"])
     if not within:
         return _layout.note("No category has two questions whose rankings could be compared.")
     if not (pairs["category"] == BETWEEN).any():
@@ -43,17 +44,17 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         _against(left, rows, study)
         left.set_title(models or _tested(tests))
         _each(right, rows, [*within, BETWEEN], tests.iloc[:0] if models else tests, study)
-        _unions(right, unions[unions["grid"] == rows["grid"].iloc[0]], [*within, BETWEEN], study)
+        _unions(right, of_grid(unions, Grid.of(rows.iloc[0])), [*within, BETWEEN], study)
     if len(grids) > 1:
         figure.supxlabel(_tested(tests))
-    _layout.legend(figure, **_overlap.legend_keys(study, "method", study.order("method", pairs["method"])))
+    _layout.legend(figure, **_overlap.legend_keys(study, "method", study.in_config_order("method", pairs["method"])))
     return figure
 
 
 def _against(ax: Axes, pairs: pd.DataFrame, study: Study) -> None:
     """Mean Jaccard within categories against that between them, and the mean of each method with its intervals."""
     means = within_and_between(pairs)
-    for method in study.order("method", means.index.get_level_values("method")):
+    for method in study.in_config_order("method", means.index.get_level_values("method")):
         look = _style.method_style(study, method)
         rows = means.xs(method, level="method")
         faint = {**look, "color": _style.tint(look["color"], 0.55), "markersize": 3.5}
@@ -82,7 +83,7 @@ def _against(ax: Axes, pairs: pd.DataFrame, study: Study) -> None:
 def _each(ax: Axes, pairs: pd.DataFrame, kinds: Sequence[str], tests: pd.DataFrame, study: Study) -> None:
     """The mean Jaccard of each configuration within each category and between them, methods side by side."""
     means = category_means(pairs)
-    methods = study.order("method", means["method"])
+    methods = study.in_config_order("method", means["method"])
     for position, kind in enumerate(kinds):
         for step, method in zip(_steps(len(methods)), methods, strict=True):
             values = means.loc[(means["category"] == kind) & (means["method"] == method), "jaccard"]

@@ -25,8 +25,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     grids = _head_lists.grids(tables["profiles"], study)
     panels = []
     for grid in grids:
-        rows = head_profiles.of(tables["profiles"], "question", grid=grid.name)
-        questions = study.order("question", rows.loc[rows["top_share"] > 0, "value"])
+        rows = head_profiles.select(tables["profiles"], "question", grid=grid.shape)
+        questions = study.in_config_order("question", rows.loc[rows["top_share"] > 0, "value"])
         for question in _layout.by_category(study, questions):
             words = [grid.models] if len(grids) > 1 else []
             words += [study.label("question", question), f"({study.categories.get(question, 'other')})"]

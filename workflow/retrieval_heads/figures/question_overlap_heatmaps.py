@@ -22,7 +22,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     overlap = top_sets_along(tables["overlap"], "question")
     if overlap.empty:
         return _layout.note("No two questions were ranked with the same model, method and context length.")
-    models, methods = study.order("model", overlap["model"]), study.order("method", overlap["method"])
+    models = study.in_config_order("model", overlap["model"])
+    methods = study.in_config_order("method", overlap["method"])
     questions = _layout.by_category(study, _overlap.values_of(study, "question", overlap))
     cells = len(questions) - 1
     names = [study.label("method", method) for method in methods]

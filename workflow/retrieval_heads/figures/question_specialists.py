@@ -38,7 +38,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     for ax, (_, heads, grid, rows, limits) in zip(axes, panels, strict=True):
         ranks = head_profiles.mean_ranks(rows, "value").loc[heads]
         ax.hlines(range(len(heads)), ranks.min(axis=1), ranks.max(axis=1), color=_style.FAINT, linewidth=2, zorder=1)
-        questions = study.order("question", rows["value"])
+        questions = study.in_config_order("question", rows["value"])
         for question, shift in zip(questions, _head_lists.line_offsets(len(questions)) / 2, strict=True):
             of_question, look = rows[rows["value"] == question], _style.question_style(study, question)
             _head_lists.draw_dots(ax, of_question, heads, look, shift, label=study.label("question", question))

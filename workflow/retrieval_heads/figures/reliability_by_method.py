@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from retrieval_heads.analysis.overlap import grid_names
+from retrieval_heads.analysis.overlap import with_grids
 from retrieval_heads.analysis.overlap_pairs import pairs_along
 from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
@@ -26,9 +26,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     reliability = tables["reliability"]
     if reliability.empty:
         return _layout.note("No configuration has scores in both halves of the documents.")
-    grids = _overlap.by_grid(study, reliability.assign(grid=grid_names(reliability, tables["rankings"])))
+    grids = _overlap.by_grid(study, with_grids(reliability, tables["rankings"]))
     rows = {}
-    for method in study.order("method", reliability["method"]):
+    for method in study.in_config_order("method", reliability["method"]):
         for models, of_grid in grids:
             if len(halves := of_grid[of_grid["method"] == method]):
                 name = _style.wrap(_overlap.of_models(study.label("method", method), models), 20)

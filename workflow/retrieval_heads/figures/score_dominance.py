@@ -23,7 +23,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     gaps = score_gaps(tables["rankings"])
     if gaps.empty:
         return _layout.note("No ranking lists two heads of which the first has a score above 0.")
-    methods, lengths = study.order("method", gaps["method"]), study.order("context_length", gaps["context_length"])
+    methods = study.in_config_order("method", gaps["method"])
+    lengths = study.in_config_order("context_length", gaps["context_length"])
     figure, axes = _layout.panels([""], [study.label("method", method) for method in methods], height=2.2)
     several = gaps["model"].nunique() > 1
     for ax, method in zip(axes[0], methods, strict=True):
@@ -51,7 +52,7 @@ def _dots(ax: Axes, position: int, rows: pd.DataFrame, study: Study, several: bo
     """Rankings of one method and length; where there are several models, each has a look of its own."""
     # From the middle of the strip on, for here the mean is not beside them.
     x = position + _drop_strips.dot_offsets(rows["gap"].to_numpy(), 1.0) - 0.15
-    for model in study.order("model", rows["model"]):
+    for model in study.in_config_order("model", rows["model"]):
         here = (rows["model"] == model).to_numpy()
         if several:
             look = _style.model_style(study, model) | {"label": study.label("model", model)}

@@ -22,10 +22,10 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     if tables["effects"].empty:
         return _layout.note(_layout.NOTHING_ABLATED)
     effects = tables["effects"]
-    lengths, level = study.order("context_length", effects["context_length"]), study.level(effects)
+    lengths, level = study.in_config_order("context_length", effects["context_length"]), study.level(effects)
     if len(lengths) < 2:
         return _layout.note("Heads were ablated at one context length only, so that there is nothing to compare.")
-    models = study.order("model", effects["model"])
+    models = study.in_config_order("model", effects["model"])
     each = [f"{study.label('model', model)}\n{level} heads ablated" for model in models]
     every = "All methods and models" if len(models) > 1 else "All methods"
     figure, axes = _layout.panels([""], [f"{every}\neach number of heads ablated", *each], height=2.6)
@@ -59,7 +59,7 @@ def _methods(
 ) -> None:
     rows = at_level(at(tables["effects"], pooled=["question"], model=model), level)
     _band(ax, _controls.one_control(beside(tables["against_random"], rows)), lengths)
-    methods = study.order("method", rows["method"])
+    methods = study.in_config_order("method", rows["method"])
     for position, method in enumerate(methods):
         label, look = study.label("method", method), _style.method_style(study, method)
         _curve(ax, rows[rows["method"] == method], lengths, _shift(position, len(methods)), label=label, **look)

@@ -29,10 +29,10 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _layout.note("No two context lengths were ranked with the same model, method and question.")
     lengths, questions = (
         _overlap.values_of(study, "context_length", overlap),
-        study.order("question", overlap["question"]),
+        study.in_config_order("question", overlap["question"]),
     )
     grids = _overlap.by_grid(study, overlap)
-    methods = [study.order("method", rows["method"]) for _, rows in grids]
+    methods = [study.in_config_order("method", rows["method"]) for _, rows in grids]
     if len(lengths) == 2:
         figure = Figure(figsize=(_style.WIDTH, 0.3 + 2.3 * len(grids)), layout="constrained")
         between = " and ".join(study.label("context_length", length) for length in lengths)

@@ -23,7 +23,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     grids = _head_lists.grids(tables["profiles"], study)
     panels = []
     for grid in grids:
-        of_grid = head_profiles.of(tables["profiles"], grid=grid.name)
+        of_grid = head_profiles.select(tables["profiles"], grid=grid.shape)
         if len(share := shares_of_all(of_grid, _HEADS // len(grids) or 1)):
             panels.append((grid.models if len(grids) > 1 else "", of_grid, share))
     if not panels:
@@ -32,7 +32,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure, axes = _head_lists.panels([title for title, *_ in panels], lists, columns=2, row=0.165, pad=6)
     for ax, (_, of_grid, share) in zip(axes, panels, strict=True):
         ax.barh(range(len(share)), share, 0.72, color=_style.FAINT, label="All methods")
-        methods = study.order("method", of_grid["method"])
+        methods = study.in_config_order("method", of_grid["method"])
         for method, shift in zip(methods, _head_lists.line_offsets(len(methods)), strict=True):
             own = of_grid[of_grid["method"] == method].set_index(["layer", "head"])["top_share"]
             own = own.reindex(share.index, fill_value=0)

@@ -14,8 +14,9 @@ from retrieval_heads.engine.runner import Answered, Runner
 from retrieval_heads.job import progress
 from retrieval_heads.methods import AttentionRowScorer, Document, HeadScorer, Prompt
 from retrieval_heads.methods._attention_rows import score_rows
+from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables.generations import GENERATIONS
-from retrieval_heads.tables.scores import SCORES
+from retrieval_heads.tables.scores import SCORES, score_row
 
 
 def score_split(
@@ -32,7 +33,8 @@ def score_split(
     """
     runner.require_measurable(*lengths(prompts, runner.decoding.max_new_tokens))
     groups: Sequence[pd.DataFrame] = list(group_by_context(prompts))
-    scores, generations = [pd.DataFrame(columns=SCORES.columns)], [pd.DataFrame(columns=GENERATIONS.columns)]
+    scores: list[dict] = []
+    generations = [pd.DataFrame(columns=GENERATIONS.columns)]
     length, budget = int(prompts["suffix_start"].iloc[0]), runner.budget
     groups = shard_slice(groups, shard, shards, batch_size=max(1, budget.batch_tokens // length))
     done = budget.batches(
@@ -42,12 +44,12 @@ def score_split(
         for new_scores, new_generations in done:
             scores += new_scores
             generations += new_generations
-    return pd.concat(scores, ignore_index=True), pd.concat(generations, ignore_index=True)
+    return pd.DataFrame(scores, columns=SCORES.columns), pd.concat(generations, ignore_index=True)
 
 
 def score_groups(
     runner: Runner, groups: Sequence[pd.DataFrame], methods: Sequence[HeadScorer], answer_types: dict[str, str]
-) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+) -> tuple[list[dict], list[pd.DataFrame]]:
     """Score all heads with all methods on the prompts of some documents, whose contexts have the same length.
 
     Parameters
@@ -57,19 +59,19 @@ def score_groups(
 
     Returns
     -------
-    Parts of the scores table and of the generations table. A method that needs success has no scores for a prompt that
-    the model does not answer.
+    Rows of the scores table and parts of the generations table. A method that needs success has no row for a prompt
+    that the model does not answer.
     """
     documents = [make_document(runner.tokenizer, group) for group in groups]
     answered, scores = score_documents(runner, documents, methods)
     made_scores, made_generations = [], []
     rows = chain.from_iterable(group.itertuples() for group in groups)
     for number, (row, generated) in enumerate(zip(rows, answered.text, strict=True)):
-        prompt = {key: getattr(row, key) for key in ("model", "question", "context_length", "prompt_id")}
+        prompt = {key: getattr(row, key) for key in (*CELL, "prompt_id")}
         success = judge(generated, row.answer, answer_types[row.question]).correct
         made_generations.append(pd.DataFrame([{**prompt, "generated": generated, "success": success}]))
         made_scores += [
-            table_of_scores(scores[method.name][number], {**prompt, "method": method.name})
+            score_row(row, method.name, scores[method.name][number].numpy(force=True))
             for method in methods
             if success or not method.needs_success
         ]
@@ -108,16 +110,3 @@ def make_document(tokenizer: PreTrainedTokenizerBase, group: pd.DataFrame) -> Do
         for row in rows
     ]
     return Document(prompts, list(rows[0].null_ids[rows[0].suffix_start :]))
-
-
-def table_of_scores(scores: Tensor, fields: dict[str, object]) -> pd.DataFrame:
-    """One prompt's scores (L, H) by one method as rows of the scores table, which ``fields`` identify."""
-    layers, heads = scores.shape
-    return pd.DataFrame(
-        {
-            **fields,
-            "layer": [layer for layer in range(layers) for _ in range(heads)],
-            "head": list(range(heads)) * layers,
-            "score": scores.numpy(force=True).astype(float).ravel(),
-        }
-    )

@@ -1,6 +1,8 @@
 """The ways of ablating heads that a config asks for, each under its name, and what each takes from all of them."""
 
 import copy
+import math
+from collections.abc import Mapping
 
 from retrieval_heads.errors import StudyError
 
@@ -25,12 +27,12 @@ def name_interventions(ablation: dict) -> None:
     ablation["headline"] = ablation["headline"] or next(iter(ablation["interventions"]))
 
 
-def interventions(config: dict) -> dict[str, dict]:
+def interventions(config: Mapping) -> dict[str, dict]:
     """The interventions of a complete config, each with all that holds for it; none where results are published."""
     return {} if config["published"] else config["ablation"]["interventions"]
 
 
-def ablated_lengths(config: dict, name: str | None = None) -> list[int]:
+def ablated_lengths(config: Mapping, name: str | None = None) -> list[int]:
     """The context lengths at which heads are ablated, by one intervention or by any."""
     chosen = interventions(config) if name is None else {name: interventions(config)[name]}
     every = config["prompts"]["context_lengths"]
@@ -39,10 +41,23 @@ def ablated_lengths(config: dict, name: str | None = None) -> list[int]:
     return [length for length in every if length in found] + sorted(found.difference(every))
 
 
-def count_head_sets(config: dict, name: str) -> int:
+def count_head_sets(config: Mapping, name: str) -> int:
     """How many sets of heads an intervention ablates for a question at each length, one of them without any head."""
     one = interventions(config)[name]
     return 1 + len(config["methods"]) * len(one["levels"]) * (1 + sum(one["random_draws"].values()))
+
+
+def unablated_documents(config: Mapping, length: int) -> tuple[int | None, str]:
+    """How many test documents the whole model is asked about at a context length, None for all, and the key that says
+    so: as many as the intervention that asks about most of them.
+    """
+    asked = {
+        name: math.inf if one["documents"] is None else one["documents"]
+        for name, one in interventions(config).items()
+        if length in ablated_lengths(config, name)
+    }
+    most = max(asked, key=lambda name: asked[name])
+    return interventions(config)[most]["documents"], f"ablation.interventions.{most}.documents"
 
 
 def key_path(config: dict, name: str, key: str) -> str:

@@ -7,10 +7,9 @@ from typing import Any
 import pandas as pd
 
 from retrieval_heads.errors import StudyError
-from retrieval_heads.study.dimensions import PUBLISHED
+from retrieval_heads.study.dimensions import PUBLISHED, described
+from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.top_k import share_of, top_k_for
-
-_TOKENS = {"all": "all tokens", "suffix": "question and answer", "decode": "answer"}
 
 
 @dataclass(frozen=True)
@@ -22,11 +21,13 @@ class Study:
     config : the study's config, with all defaults filled in.
     methods : name → ``label``, ``definition`` and ``paper`` (each optional), in the order in which to show them.
     made_with : model → ``dtype`` and ``device`` that it ran with; without models whose results were made elsewhere.
+    replacements : an intervention's mode → ``label`` and ``definition`` of what replaces the output of an ablated head.
     """
 
     config: Mapping
     methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     made_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    replacements: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -89,8 +90,8 @@ class Study:
         """Each way in which heads are ablated, the headline first; nothing is known of how published ones were."""
         if self.published:
             return {PUBLISHED: {}}
-        every, headline = self.config["ablation"]["interventions"], self.config["ablation"]["headline"]
-        return {headline: every[headline], **every}
+        every = self.config["ablation"]["interventions"]
+        return {name: every[name] for name in self.configured("intervention")}
 
     @property
     def headline(self) -> str:
@@ -122,24 +123,24 @@ class Study:
         """The same study with headlines about another number of heads."""
         return replace(self, config={**self.config, "analysis": {**self._analysis, "level": level}})
 
-    def order(self, dimension: str, values: Iterable) -> list:
+    def configured(self, dimension: str) -> list:
+        """The values that the config names, in the order in which to show them."""
+        return described(dimension).values(self.config)
+
+    def in_config_order(self, dimension: str, values: Iterable) -> list:
         """The distinct values that are there, in the config's order; unknown ones after them, sorted."""
         values = values.unique() if isinstance(values, pd.Series) else values  # tables repeat them thousands of times
         found = {value for value in values if pd.notna(value)}
-        known = [value for value in self.asked(dimension) if value in found]
+        known = [value for value in self.configured(dimension) if value in found]
         return known + sorted(found.difference(known))
 
     def label(self, dimension: str, value: Any) -> str:
         """How a value is shown."""
-        if dimension == "context_length":
-            return f"{int(float(value)):,} tokens"
         if dimension == "intervention":
             return self._intervention(value)
-        entries = self.methods if dimension == "method" else self.config.get(f"{dimension}s") or {}
-        entry = entries.get(value) if isinstance(entries, Mapping) else None
-        if isinstance(entry, Mapping) and entry.get("label"):
-            return entry["label"]
-        return str(value) if dimension == "model" else _spoken(str(value))
+        one = described(dimension)
+        entries = self.methods if dimension == "method" else self.config.get(one.labels_in or "") or {}
+        return (entries.get(value) or {}).get("label") or one.show(value)
 
     def _intervention(self, name: str) -> str:
         """What replaces a head's output, and where; with its name, where another intervention does the same."""
@@ -147,20 +148,5 @@ class Study:
         if name not in every:
             return "as published" if name == PUBLISHED else name
         mode, scope = every[name]
-        what = f"{mode}, {_TOKENS[scope]}"
+        what = f"{self.replacements.get(mode, {}).get('label', mode)}, {SCOPES[scope].label}"
         return what if list(every.values()).count(every[name]) == 1 else f"{name} ({what})"
-
-    def asked(self, dimension: str) -> list:
-        """The values that the config names, in its order."""
-        if dimension == "context_length":
-            return sorted(self.config.get("prompts", {}).get("context_lengths") or [])
-        if dimension == "category":
-            return list(dict.fromkeys(self.categories.values()))
-        if dimension == "intervention":
-            return list(self.interventions)
-        return list(self.methods if dimension == "method" else self.config.get(f"{dimension}s") or [])
-
-
-def _spoken(name: str) -> str:
-    words = name.replace("_", " ")
-    return words[:1].upper() + words[1:]

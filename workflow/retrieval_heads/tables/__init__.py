@@ -5,14 +5,16 @@ for readers in ``docs/tables.md``. Layers and heads count from 0.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from retrieval_heads import plugins
@@ -22,12 +24,22 @@ from retrieval_heads.errors import StudyError
 
 @dataclass(frozen=True)
 class Table:
-    """A table's columns, which of them may be null, and which together identify a row."""
+    """What is known of a table.
+
+    Parameters
+    ----------
+    name : its own.
+    fields : names and types of the columns, in order.
+    key : the columns that together identify a row.
+    nullable : the columns that may be null.
+    lengths : for columns of lists that all have a length of their own, the columns whose product it is.
+    """
 
     name: str
     fields: tuple[tuple[str, pa.DataType], ...]
     key: tuple[str, ...]
     nullable: frozenset[str] = frozenset()
+    lengths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
@@ -56,7 +68,10 @@ MadeWith = Mapping[str, Mapping[str, str]]
 """For each model that a table rests on, the ``dtype`` and the ``device`` that it ran with."""
 
 _MADE_WITH = b"retrieval_heads.made_with"
-"""Where the metadata of a Parquet file tell that, as JSON."""
+"""The key under which a Parquet file's metadata hold that, as JSON."""
+
+_ROW_GROUP_BYTES = 2**23
+"""What a row group takes in memory, about: small beside a job's memory, large beside the cost of reading one."""
 
 
 def write(frame: pd.DataFrame, path: str | Path, table: Table, made_with: MadeWith | None = None) -> None:
@@ -69,8 +84,8 @@ def write(frame: pd.DataFrame, path: str | Path, table: Table, made_with: MadeWi
     Raises
     ------
     StudyError
-        when columns are missing or of another type, a value is null or not finite where it must not be, or two rows
-        share a key.
+        when columns are missing or of another type, a value is null or not finite where it must not be, a list has
+        another length than it should, or two rows share a key.
     """
     path = Path(path)
     missing = [name for name in table.columns if name not in frame.columns]
@@ -80,46 +95,36 @@ def write(frame: pd.DataFrame, path: str | Path, table: Table, made_with: MadeWi
         data = pa.Table.from_pandas(frame[table.columns], schema=table.schema(strict=False), preserve_index=False)
     except (pa.ArrowException, ValueError, OverflowError) as error:
         raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
-    _check(data, path, table)
+    _check_values(data, path, table)
+    _check_keys(data, path, table)
     # With what tells pandas which types its columns have, for those who read the file by pandas alone.
     metadata = dict(pa.Schema.from_pandas(table.empty(), preserve_index=False).metadata)
     if made_with:
         metadata[_MADE_WITH] = json.dumps(made_with, sort_keys=True).encode()
+    data = data.cast(table.schema()).replace_schema_metadata(metadata)
+    rows = math.ceil(len(data) * min(1, _ROW_GROUP_BYTES / max(1, data.nbytes)))
     with whole_file(path) as file:
-        pq.write_table(data.cast(table.schema()).replace_schema_metadata(metadata), file, compression="zstd")
+        # Compression alone makes smaller files than dictionaries and compression, of lists of numbers by a third.
+        pq.write_table(data, file, compression="zstd", use_dictionary=False, row_group_size=max(1, rows))
 
 
-def read(path: str | Path, table: Table) -> pd.DataFrame:
-    """Read a table and check it against its schema.
+def read(path: str | Path, table: Table, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read a table, or some columns of it, and check it against its schema.
 
     Raises
     ------
     StudyError
         when the file is missing, is no Parquet file, or does not hold this table.
     """
-    path, columns = Path(path), {}
-    with _opened(path) as file:
-        missing = [name for name in table.columns if name not in file.schema_arrow.names]
-        # One column at a time, and of its texts each once, for tables of scores have millions of rows.
-        for name in () if missing else table.columns:
-            columns[name] = _compact(file.read(columns=[name])[name])
-    if missing:
-        raise StudyError(f"{path}: the {table.name} table lacks the columns {', '.join(missing)}.")
-    try:
-        for name, type_ in table.fields:
-            if columns[name].type != _encoded(type_):
-                columns[name] = columns[name].cast(type_)
-    except (pa.ArrowException, ValueError) as error:
-        raise StudyError(f"{path}: the {table.name} table does not fit its schema: {error}.") from error
-    data = pa.table(columns)
-    _check(data, path, table)
-    frame = data.to_pandas(self_destruct=True)
-    for name in frame.columns[frame.dtypes == "category"]:
-        frame[name] = frame[name].astype(object)
-    return table.typed(frame)
+    path = Path(path)
+    wanted = table.columns if columns is None else list(columns)
+    with _opened(path, table) as file:
+        data = _typed(file.read(columns=[*wanted, *table.key]), path, table)
+    _check_keys(data, path, table)
+    return table.typed(data.select(wanted).to_pandas())
 
 
-def read_all(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
+def read_parts(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
     """Read the parts of a table, one file for each, and put them one below the other.
 
     Raises
@@ -133,8 +138,41 @@ def read_all(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else table.empty()
 
 
+@dataclass(frozen=True)
+class Stream:
+    """The rows of a table's parts in order, of which one row group at a time is in memory.
+
+    Each time that it is gone through, it gives one DataFrame for each row group of each file, and checks what
+    :func:`read_parts` checks. The columns of a file's key alone are read whole, before its rows.
+
+    Parameters
+    ----------
+    paths : the files of the parts.
+    table : which they hold.
+    """
+
+    paths: Sequence[str | Path]
+    table: Table
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        made_with(self.paths)
+        for path in map(Path, self.paths):
+            with _opened(path, self.table) as file:
+                _check_keys(_typed(file.read(columns=list(self.table.key)), path, self.table), path, self.table)
+                for number in range(file.num_row_groups):
+                    data = _typed(file.read_row_group(number, columns=self.table.columns), path, self.table)
+                    yield self.table.typed(data.to_pandas())
+
+
+def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
+    """Name → table, for files named after their tables, of which none may be made in another dtype than others."""
+    paths = list(paths)
+    made_with(paths)
+    return {Path(path).stem: read(path, by_name(Path(path).stem)) for path in paths}
+
+
 def made_with(paths: Iterable[str | Path], here: MadeWith | None = None) -> dict[str, dict[str, str]]:
-    """How models were run for some tables that are used together; tables of no model tell nothing.
+    """How models were run for some tables that are used together; tables that rest on no model have none.
 
     Parameters
     ----------
@@ -147,15 +185,16 @@ def made_with(paths: Iterable[str | Path], here: MadeWith | None = None) -> dict
     Raises
     ------
     StudyError
-        when one model ran in different dtypes: what is told of it would depend on which part was made where.
+        when one model ran in different dtypes: its results would depend on which part was made where.
     """
-    told: list[tuple[str, MadeWith]] = [("this job", here or {})]
+    runs: list[tuple[str, MadeWith]] = [("this job", here or {})]
     for path in map(Path, paths):
         with _opened(path) as file:
-            told.append((str(path), json.loads((file.schema_arrow.metadata or {}).get(_MADE_WITH, b"{}"))))
+            metadata = file.schema_arrow.metadata or {}
+        runs.append((str(path), json.loads(metadata.get(_MADE_WITH, b"{}"))))
     dtypes: dict[str, tuple[str, str]] = {}
     devices: dict[str, set[str]] = {}
-    for name, models in told:
+    for name, models in runs:
         for model, run in models.items():
             dtype, first = dtypes.setdefault(model, (run["dtype"], name))
             if run["dtype"] != dtype:
@@ -167,46 +206,6 @@ def made_with(paths: Iterable[str | Path], here: MadeWith | None = None) -> dict
     return {model: {"dtype": dtypes[model][0], "device": ", ".join(sorted(devices[model]))} for model in sorted(dtypes)}
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
-    if not path.is_file():
-        raise StudyError(f"{path}: no such file; run the rule that makes it.")
-    try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(f"{path}: not a readable Parquet file; delete it and run again.") from error
-
-
-def _compact(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    # Not where texts are lacking: pandas would take these for numbers that are none.
-    return column.dictionary_encode() if pa.types.is_string(column.type) and not column.null_count else column
-
-
-def _encoded(type_: pa.DataType) -> pa.DataType:
-    return pa.dictionary(pa.int32(), type_)
-
-
-def _check(data: pa.Table, path: Path, table: Table) -> None:
-    for name, type_ in table.fields:
-        column = data[name]
-        if name not in table.nullable and column.null_count:
-            raise StudyError(f"{path}: column {name} of the {table.name} table has {column.null_count} empty values.")
-        if pa.types.is_floating(type_) and pa.compute.all(pa.compute.is_finite(column)).as_py() is False:
-            raise StudyError(f"{path}: column {name} of the {table.name} table has values that are not finite.")
-    keys = table.typed(data.select(list(table.key)).to_pandas())
-    if (twice := keys.duplicated()).any():
-        row = ", ".join(f"{name} = {value}" for name, value in keys[twice].iloc[0].items())
-        raise StudyError(f"{path}: the {table.name} table has two rows for {row}.")
-
-
-def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
-    """Name → table, for files named after their tables, of which none may be made in another dtype than others."""
-    paths = list(paths)
-    made_with(paths)
-    return {Path(path).stem: read(path, by_name(Path(path).stem)) for path in paths}
-
-
 def by_name(name: str) -> Table:
     """The table of a name, from the file of that name in this folder.
 
@@ -215,7 +214,65 @@ def by_name(name: str) -> Table:
     return getattr(plugins.module("tables", name), name.upper())
 
 
-def every() -> dict[str, Table]:
+def all_tables() -> dict[str, Table]:
     """Name → table of all there are, but for that of documents, whose columns are those of a study's questions."""
     modules = ((name, plugins.module("tables", name)) for name in plugins.names("tables"))
     return {name: table for name, module in modules if isinstance(table := vars(module).get(name.upper()), Table)}
+
+
+@contextmanager
+def _opened(path: Path, table: Table | None = None) -> Iterator[pq.ParquetFile]:
+    """A Parquet file to read from, which has all columns of the table."""
+    if not path.is_file():
+        raise StudyError(f"{path}: no such file; run the rule that makes it.")
+    try:
+        with pq.ParquetFile(path) as file:
+            if table and (missing := [name for name in table.columns if name not in file.schema_arrow.names]):
+                raise _outdated(path, table, f"lacks the columns {', '.join(missing)}")
+            yield file
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StudyError(f"{path}: not a readable Parquet file; delete it and run again.") from error
+
+
+def _outdated(path: Path, table: Table, why: str) -> StudyError:
+    """What is said of a file that holds another form of the table: all of its study's results are of that version."""
+    stages = [folder for folder in path.parents if folder.name in (table.name, "tables")]
+    study = stages[0].parent if stages else path.parent
+    return StudyError(
+        f"{path}: the {table.name} table is of an earlier version and {why}; delete {study} and run again."
+    )
+
+
+def _typed(data: pa.Table, path: Path, table: Table) -> pa.Table:
+    """Columns of a table that were read, in the types of its schema."""
+    try:
+        data = pa.table({name: data[name].cast(type_) for name, type_ in table.fields if name in data.column_names})
+    except (pa.ArrowException, ValueError) as error:
+        raise _outdated(path, table, f"does not fit its schema: {error}") from error
+    _check_values(data, path, table)
+    return data
+
+
+def _check_values(data: pa.Table, path: Path, table: Table) -> None:
+    """Refuse values that may not stand in these columns of the table."""
+    for name in data.column_names:
+        column, of_table = data[name], f"{path}: column {name} of the {table.name} table"
+        if name not in table.nullable and column.null_count:
+            raise StudyError(f"{of_table} has {column.null_count} empty values.")
+        if pa.types.is_list(column.type):
+            factors = [data[factor] for factor in table.lengths.get(name, ())]
+            if factors and pc.any(pc.not_equal(pc.list_value_length(column), reduce(pc.multiply, factors))).as_py():
+                raise StudyError(f"{of_table} has lists of another length than {' × '.join(table.lengths[name])}.")
+            column = pc.list_flatten(column)
+            if column.null_count:
+                raise StudyError(f"{of_table} has {column.null_count} empty values in its lists.")
+        if pa.types.is_floating(column.type) and not pc.all(pc.is_finite(column), min_count=0).as_py():
+            raise StudyError(f"{of_table} has values that are not finite.")
+
+
+def _check_keys(data: pa.Table, path: Path, table: Table) -> None:
+    """Refuse rows that share a key."""
+    keys = table.typed(data.select(list(table.key)).to_pandas())
+    if (repeated := keys.duplicated()).any():
+        row = ", ".join(f"{name} = {value}" for name, value in keys[repeated].iloc[0].items())
+        raise StudyError(f"{path}: the {table.name} table has two rows for {row}.")

@@ -1,34 +1,26 @@
 """The ablation table: what a model answers with a head set ablated."""
 
+from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import (
-    BOOLEAN,
+    ANSWERED,
     HEAD_SET,
     HEAD_SET_KEY,
     HEAD_SET_NULLABLE,
-    INTEGER,
     INTERVENTION,
-    NUMBER,
     TEXT,
+    dimensions,
 )
 
 ABLATION = Table(
     "ablation",
     (
-        ("model", TEXT),
-        ("question", TEXT),
-        ("context_length", INTEGER),
-        ("depth", NUMBER),
+        *dimensions(PROMPT),
         ("prompt_id", TEXT),
         ("doc_id", TEXT),
         *HEAD_SET,
         *INTERVENTION,
-        ("answer", TEXT),
-        ("generated", TEXT),
-        ("correct", BOOLEAN),
-        ("contains", BOOLEAN),
-        ("outcome", TEXT),
-        ("answer_logprob", NUMBER),
+        *ANSWERED,
     ),
     key=("model", "prompt_id", *HEAD_SET_KEY, "intervention"),
     nullable=HEAD_SET_NULLABLE,

@@ -1,5 +1,6 @@
 """The ablation_summary table: how many answers are right under each head set."""
 
+from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import (
     HEAD_SET,
@@ -8,21 +9,19 @@ from retrieval_heads.tables.columns import (
     INTEGER,
     INTERVENTION,
     NUMBER,
-    TEXT,
+    dimensions,
 )
 
 ABLATION_SUMMARY = Table(
     "ablation_summary",
     (
-        ("model", TEXT),
-        ("question", TEXT),
-        ("context_length", INTEGER),
+        *dimensions(CELL),
         *HEAD_SET,
         *INTERVENTION,
         ("accuracy", NUMBER),
         ("correct", INTEGER),
         ("total", INTEGER),
     ),
-    key=("model", "question", "context_length", *HEAD_SET_KEY, "intervention"),
+    key=(*CELL, *HEAD_SET_KEY, "intervention"),
     nullable=HEAD_SET_NULLABLE,
 )

@@ -1,17 +1,16 @@
 """The dataset_counts table: how many prompts are used, and why others are not."""
 
+from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, TEXT
+from retrieval_heads.tables.columns import INTEGER, TEXT, dimensions
 
 DATASET_COUNTS = Table(
     "dataset_counts",
     (
-        ("model", TEXT),
-        ("question", TEXT),
-        ("context_length", INTEGER),
+        *dimensions(CELL),
         ("split", TEXT),
         ("status", TEXT),
         ("prompts", INTEGER),
     ),
-    key=("model", "question", "context_length", "split", "status"),
+    key=(*CELL, "split", "status"),
 )

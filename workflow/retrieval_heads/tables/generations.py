@@ -1,14 +1,13 @@
 """The generations table: what the unablated model answers to each prompt that heads are scored on."""
 
+from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import BOOLEAN, INTEGER, TEXT
+from retrieval_heads.tables.columns import BOOLEAN, TEXT, dimensions
 
 GENERATIONS = Table(
     "generations",
     (
-        ("model", TEXT),
-        ("question", TEXT),
-        ("context_length", INTEGER),
+        *dimensions(CELL),
         ("prompt_id", TEXT),
         ("generated", TEXT),
         ("success", BOOLEAN),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import (
     HEAD_SET,
@@ -12,22 +13,20 @@ from retrieval_heads.tables.columns import (
     INTEGER,
     INTERVENTION,
     NUMBER,
-    TEXT,
+    dimensions,
 )
 
 GUARD = Table(
     "guard",
     (
-        ("model", TEXT),
-        ("question", TEXT),
-        ("context_length", INTEGER),
+        *dimensions(CELL),
         *HEAD_SET,
         *INTERVENTION,
         ("logprob", NUMBER),
         ("change", NUMBER),
         ("tokens", INTEGER),
     ),
-    key=("model", "question", "context_length", *HEAD_SET_KEY, "intervention"),
+    key=(*CELL, *HEAD_SET_KEY, "intervention"),
     nullable=HEAD_SET_NULLABLE,
 )
 

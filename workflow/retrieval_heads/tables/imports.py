@@ -1,5 +1,6 @@
 """The imports table: how far lists of heads from elsewhere agree with the rankings."""
 
+from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import AGREEMENT, AGREEMENT_NULLABLE, INTEGER, RANKING, TEXT
 
@@ -14,6 +15,6 @@ IMPORTS = Table(
         ("size_b", INTEGER),
         *AGREEMENT,
     ),
-    key=("import", "model", "method", "question", "context_length"),
+    key=("import", *DIMENSIONS),
     nullable=AGREEMENT_NULLABLE,
 )

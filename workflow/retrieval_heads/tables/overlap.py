@@ -1,7 +1,8 @@
 """The overlap table: how far two rankings agree."""
 
+from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import AGREEMENT, AGREEMENT_NULLABLE, INTEGER, RANKING, TEXT
+from retrieval_heads.tables.columns import AGREEMENT, AGREEMENT_NULLABLE, INTEGER, RANKING, SHAPE, TEXT
 
 OVERLAP = Table(
     "overlap",
@@ -10,13 +11,13 @@ OVERLAP = Table(
         ("a", TEXT),
         ("b", TEXT),
         *RANKING,
-        ("grid", TEXT),
+        *SHAPE,
         ("k", INTEGER),
         ("size_a", INTEGER),
         ("size_b", INTEGER),
         *AGREEMENT,
     ),
-    key=("dimension", "a", "b", "model", "method", "question", "context_length"),
+    key=("dimension", "a", "b", *DIMENSIONS),
     # The dimension along which a pair differs has no single value.
-    nullable=frozenset({"model", "method", "question", "context_length"}) | AGREEMENT_NULLABLE,
+    nullable=frozenset(DIMENSIONS) | AGREEMENT_NULLABLE,
 )

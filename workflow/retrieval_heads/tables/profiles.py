@@ -1,13 +1,14 @@
 """The profiles table: where each head stands over many rankings."""
 
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, NUMBER, TEXT
+from retrieval_heads.tables.columns import INTEGER, NUMBER, SHAPE, TEXT, dimensions
+from retrieval_heads.tables.heads import GRID
 
 PROFILES = Table(
     "profiles",
     (
-        ("grid", TEXT),
-        ("method", TEXT),
+        *SHAPE,
+        *dimensions(["method"]),
         ("dimension", TEXT),
         ("value", TEXT),
         ("layer", INTEGER),
@@ -21,5 +22,5 @@ PROFILES = Table(
         ("listed", INTEGER),
         ("configurations", INTEGER),
     ),
-    key=("grid", "method", "dimension", "value", "layer", "head"),
+    key=(*GRID, "method", "dimension", "value", "layer", "head"),
 )

@@ -1,7 +1,8 @@
 """The prompts table: what a model reads, and where needle and answer lie in it."""
 
+from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, NUMBER, TEXT, TOKEN_IDS
+from retrieval_heads.tables.columns import INTEGER, TEXT, TOKEN_IDS, dimensions
 
 PROMPTS = Table(
     "prompts",
@@ -9,10 +10,7 @@ PROMPTS = Table(
         ("prompt_id", TEXT),
         ("doc_id", TEXT),
         ("split", TEXT),
-        ("model", TEXT),
-        ("question", TEXT),
-        ("context_length", INTEGER),
-        ("depth", NUMBER),
+        *dimensions(PROMPT),
         ("input_ids", TOKEN_IDS),
         ("null_ids", TOKEN_IDS),
         ("no_needle_ids", TOKEN_IDS),

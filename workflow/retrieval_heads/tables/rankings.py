@@ -1,15 +1,13 @@
 """The rankings table: heads in the order of their mean score."""
 
+from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, NUMBER, TEXT
+from retrieval_heads.tables.columns import INTEGER, NUMBER, RANKING
 
 RANKINGS = Table(
     "rankings",
     (
-        ("model", TEXT),
-        ("method", TEXT),
-        ("question", TEXT),
-        ("context_length", INTEGER),
+        *RANKING,
         ("layer", INTEGER),
         ("head", INTEGER),
         ("score", NUMBER),
@@ -18,6 +16,6 @@ RANKINGS = Table(
         ("n_samples", INTEGER),
         ("score_sd", NUMBER),
     ),
-    key=("model", "method", "question", "context_length", "layer", "head"),
+    key=(*DIMENSIONS, "layer", "head"),
     nullable=frozenset({"score_sd"}),
 )

@@ -1,5 +1,6 @@
 """The reliability table: how far rankings from two halves of the documents agree."""
 
+from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import AGREEMENT, AGREEMENT_NULLABLE, INTEGER, RANKING
 
@@ -14,6 +15,6 @@ RELIABILITY = Table(
         ("size_b", INTEGER),
         *AGREEMENT,
     ),
-    key=("model", "method", "question", "context_length", "split"),
+    key=(*DIMENSIONS, "split"),
     nullable=AGREEMENT_NULLABLE,
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from retrieval_heads.study.dimensions import POOLED
 from retrieval_heads.tables.effects import EFFECTS
 
 
@@ -45,10 +46,10 @@ def of_intervention(tables: Mapping[str, pd.DataFrame], name: str, every: bool =
 
 
 def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:
-    """Rows of effects, against_random or steps with these values, pooled over exactly these of question and length."""
+    """Rows of effects, against_random or steps with these values, pooled over exactly these dimensions."""
     chosen = pd.Series(True, index=frame.index)
     pooled = tuple(pooled)
-    for name in ("question", "context_length"):
+    for name in frame.columns.intersection(POOLED):
         chosen &= frame[name].isna() == (name in pooled)
     for name, value in values.items():
         chosen &= frame[name] == value

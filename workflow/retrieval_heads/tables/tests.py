@@ -1,7 +1,18 @@
 """The tests table: named tests with their effect sizes."""
 
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, INTERVENTION, INTERVENTION_COLUMNS, NUMBER, P_VALUES, TEXT, estimate
+from retrieval_heads.tables.columns import (
+    INTEGER,
+    INTERVENTION,
+    INTERVENTION_COLUMNS,
+    NUMBER,
+    P_VALUES,
+    SHAPE,
+    TEXT,
+    dimensions,
+    estimate,
+)
+from retrieval_heads.tables.heads import GRID
 
 # What a test is about: the values of `subject`.
 DROP = "drop of accuracy"
@@ -22,10 +33,10 @@ TESTS = Table(
         ("subject", TEXT),
         ("dimension", TEXT),
         *INTERVENTION,
-        ("grid", TEXT),
+        *SHAPE,
         ("a", TEXT),
         ("b", TEXT),
-        ("method", TEXT),
+        *dimensions(["method"]),
         ("k", INTEGER),
         ("size_least", INTEGER),
         ("size_most", INTEGER),
@@ -38,12 +49,12 @@ TESTS = Table(
         ("effect_size", NUMBER),
         *estimate("difference"),
     ),
-    key=("subject", "dimension", "intervention", "grid", "a", "b", "method", "k"),
+    key=("subject", "dimension", "intervention", *GRID, "a", "b", "method", "k"),
     nullable=frozenset(
         {
             # A test of rankings is about no ablation.
             *INTERVENTION_COLUMNS,
-            "grid",
+            *GRID,
             "a",
             "b",
             "method",

@@ -1,12 +1,13 @@
 """The unions table: how far the heads agree that any ranking of a value has in its top set."""
 
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, NUMBER, TEXT
+from retrieval_heads.tables.columns import INTEGER, NUMBER, SHAPE, TEXT
+from retrieval_heads.tables.heads import GRID
 
 UNIONS = Table(
     "unions",
     (
-        ("grid", TEXT),
+        *SHAPE,
         ("dimension", TEXT),
         ("a", TEXT),
         ("b", TEXT),
@@ -16,5 +17,5 @@ UNIONS = Table(
         ("jaccard", NUMBER),
         ("chance", NUMBER),
     ),
-    key=("grid", "dimension", "a", "b"),
+    key=(*GRID, "dimension", "a", "b"),
 )

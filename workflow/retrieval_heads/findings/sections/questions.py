@@ -1,14 +1,17 @@
-"""The four questions about questions: what a cut costs them, which heads and layers they share."""
+"""The four questions about questions: what ablation costs them, which heads and layers they share."""
 
 import pandas as pd
 
 from retrieval_heads.analysis.overlap import summarise, top_heads
 from retrieval_heads.findings.sections.blocks import Block, Section, TableBlock, Tables
-from retrieval_heads.findings.sections.parts import costs, findings, leading_layers, only_one, table
+from retrieval_heads.findings.sections.parts import claims_of, costs, layers_with_shares, only_one, table
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import decimal, percent
+from retrieval_heads.tables.heads import GRID, Grid
 
-TABLES = {
+TABLES: dict[str, dict[str, int]] = {"overlap": {}, "rankings": {}, "unions": {}}
+
+SHOWN = {
     "q1_drops": {"title": "Mean drop of accuracy by question", "needs": {"question": 2}},
     "q1_tests": {"title": "Differences between questions", "needs": {"question": 2}},
     "q2_overlap": {"title": "Top heads that questions share", "needs": {"question": 2}},
@@ -22,14 +25,16 @@ _LAYERS = 5
 
 def q1(study: Study, tables: Tables) -> Section:
     """Do the same number of ablated heads affect different questions equally?"""
-    none = only_one(study, "question", tables["rankings"]["question"], "a cut cannot affect questions differently")
+    none = only_one(
+        study, "question", tables["rankings"]["question"], "what ablation costs is not compared with another"
+    )
     return Section("q1", none or costs(study, tables, "q1", "question", "q1"))
 
 
 def q2(study: Study, tables: Tables) -> Section:
     """Are there similarities between the heads of questions of one category?"""
-    none = only_one(study, "question", tables["rankings"]["question"], "no two questions can share heads")
-    return Section("q2", none or [*findings("q2", study, tables), *_one_category(study), *_shared(study, tables)])
+    none = only_one(study, "question", tables["rankings"]["question"], "there is no other that could share its heads")
+    return Section("q2", none or [*claims_of("q2", study, tables), *_one_category(study), *_shared(study, tables)])
 
 
 def q3(study: Study, tables: Tables) -> Section:
@@ -39,8 +44,8 @@ def q3(study: Study, tables: Tables) -> Section:
 
 def q4(study: Study, tables: Tables) -> Section:
     """Are there patterns within the categories?"""
-    none = only_one(study, "question", tables["rankings"]["question"], "there are no patterns to compare")
-    return Section("q4", none or [*findings("q4", study, tables), *_one_category(study), *_layers(study, tables)])
+    none = only_one(study, "question", tables["rankings"]["question"], "there is no other to compare its layers with")
+    return Section("q4", none or [*claims_of("q4", study, tables), *_one_category(study), *_layers(study, tables)])
 
 
 def _one_category(study: Study) -> list[Block]:
@@ -50,29 +55,30 @@ def _one_category(study: Study) -> list[Block]:
 def _shared(study: Study, tables: Tables) -> list[TableBlock]:
     pairs = tables["overlap"][tables["overlap"]["dimension"] == "question"]
     means = {
-        (row["grid"], frozenset((row["a"], row["b"]))): row
-        for _, row in summarise(pairs.dropna(subset="jaccard"), ["grid", "a", "b"]).iterrows()
+        (Grid.of(row), frozenset((row["a"], row["b"]))): row
+        for _, row in summarise(pairs.dropna(subset="jaccard"), [*GRID, "a", "b"]).iterrows()
     }
     unions = tables["unions"]
     category, rows = study.categories, []
     for _, union in unions[unions["dimension"].isin(["question", "category"])].iterrows():
         kind = union["dimension"]
-        a, b = study.order(kind, [union["a"], union["b"]])
+        a, b = study.in_config_order(kind, [union["a"], union["b"]])
         if kind == "category":
-            relation = "between categories"
+            relation = "unions of categories"
         else:
-            relation = f"within {category[a]}" if category[a] == category[b] else "across"
-        mean = means.get((union["grid"], frozenset((a, b))))
+            relation = f"within {category[a]}" if category[a] == category[b] else "different categories"
+        grid = Grid.of(union)
+        mean = means.get((grid, frozenset((a, b))))
         own = ["", "", "", "", ""] if mean is None else [
             decimal(mean["jaccard"]), f"{mean['lowest']:.3f} to {mean['highest']:.3f}", decimal(mean["chance"]),
             decimal(mean["rbo"]), decimal(mean["spearman"]) if pd.notna(mean["spearman"]) else "",
         ]  # fmt: skip
         names = [study.label(kind, value) for value in (a, b)]
-        rows.append([union["grid"], *names, relation, *own, percent(union["jaccard"]), percent(union["chance"])])
+        rows.append([str(grid), *names, relation, *own, percent(union["jaccard"]), percent(union["chance"])])
     header = [
         "Grid",
-        "One",
-        "Other",
+        "Question A",
+        "Question B",
         "Relation",
         "Jaccard",
         "Range",
@@ -88,12 +94,12 @@ def _shared(study: Study, tables: Tables) -> list[TableBlock]:
 def _layers(study: Study, tables: Tables) -> list[TableBlock]:
     top = top_heads(tables["rankings"], study.top_k)
     rows = []
-    for model in study.order("model", top["model"]):
-        for question in study.order("question", top["question"]):
+    for model in study.in_config_order("model", top["model"]):
+        for question in study.in_config_order("question", top["question"]):
             here = top[(top["model"] == model) & (top["question"] == question)]
             if here.empty:  # all its top sets are
                 continue
             names = [study.label("model", model), study.label("question", question), study.categories.get(question, "")]
-            rows.append([*names, leading_layers(here["layer"], _LAYERS), f"{here['layer'].mean():.1f}"])
+            rows.append([*names, layers_with_shares(here["layer"], _LAYERS), f"{here['layer'].mean():.1f}"])
     header = ["Model", "Question", "Category", f"The {_LAYERS} layers with most top heads", "Mean layer"]
     return table("q4_layers", "Layers of the top heads by question", header, rows, 1)

@@ -1,0 +1,54 @@
+"""Every output path is built in one place."""
+
+import re
+
+import pytest
+
+from projects import ROOT
+from retrieval_heads.study.paths import Paths
+
+INTERVENTIONS = {"a": {"context_lengths": [512]}, "b": {"context_lengths": None}}
+CONFIG = {
+    "results": "results",
+    "study": "s",
+    "models": {"m": {}, "n": {}},
+    "prompts": {"context_lengths": [512, 640]},
+    "compute": {"shards": 2},
+    "ablation": {"interventions": INTERVENTIONS},
+    "published": None,
+}
+PATHS = Paths(CONFIG)
+
+
+def test_what_is_not_given_stays_a_wildcard():
+    assert PATHS.output("prompts", model="m") == "results/s/prompts/m/{length}.parquet"
+    assert PATHS.output("tables", table="effects") == "results/s/tables/effects.parquet"
+
+
+def test_a_log_has_the_wildcards_of_what_its_job_writes():
+    assert PATHS.log("build_prompts", "prompts") == "results/s/logs/build_prompts/{model}/{length}.log"
+    assert PATHS.log("draw_figure", "figures", figure="one") == "results/s/logs/draw_figure/one.log"
+    assert PATHS.log("write_findings") == "results/s/logs/write_findings.log"
+
+
+@pytest.mark.parametrize(
+    ("stage", "number", "one"),
+    [
+        ("prompts", 4, "prompts/n/512.parquet"),
+        ("scores", 8, "scores/m/640/2-of-2.parquet"),
+        # One intervention ablates at one length alone.
+        ("ablation", 12, "ablation/n/512/a/1-of-2.parquet"),
+        ("guard", 4, "guard/m/b.parquet"),
+        ("exports", 4, "exports/m/512"),
+    ],
+)
+def test_the_files_of_a_stage_are_those_of_all_values(stage, number, one):
+    files = PATHS.every(stage)
+    assert len(files) == len(set(files)) == number and f"results/s/{one}" in files
+    assert not any(re.search("[{}]", file) for file in files)
+    assert ("results/s/ablation/m/640/a/1-of-2.parquet" in files) is False
+
+
+def test_no_rule_builds_a_path_of_its_own():
+    for file in (ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")):
+        assert not re.search(r"""f["'].*\.(parquet|log|svg|png|html)|config\[.results.\]\}""", file.read_text()), file
