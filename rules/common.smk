@@ -22,6 +22,7 @@ from retrieval_heads.model.guards import loaded_bytes
 from retrieval_heads.provenance import code_digest
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
+from retrieval_heads.study.variants import asked_questions, prompt_settings, variants
 
 try:
     # As a module of another workflow, this one is given its config by that, and no file.
@@ -59,6 +60,7 @@ CATEGORIES = {key: question["category"] for key, question in config["questions"]
 wildcard_constraints:
     model="|".join(map(re.escape, config["models"])),
     intervention="|".join(map(re.escape, interventions(config))) or "none",
+    variant="|".join(map(re.escape, variants(config))),
     length=r"\d+",
     shard=r"\d+-of-\d+",
 

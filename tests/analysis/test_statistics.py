@@ -545,7 +545,7 @@ class TestSteps:
         by_rows, by_counts = (effects.of(made, 1, 50).steps for made in (fewer, effects.summarise(fewer)))
         for steps in (by_rows, by_counts):
             tables.write(steps, tmp_path / "steps.parquet", STEPS)
-            alone = at(steps, question="hq_state", method="wu24", context_length=512)
+            alone = at(steps, question="hq_state", method="wu24", context_length=512, variant="plain")
             assert alone["k_before"].tolist() == [0, 5]
             # Pooled, a step is over the configurations that have both of its levels.
             pooled = at(steps, pooled=ALL, method="wu24")

@@ -21,6 +21,7 @@ from retrieval_heads.engine.runner import (
 )
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
+from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.heads import parse_head
 
@@ -126,7 +127,7 @@ def ablate_prompts(
     Rows of the ablation table, but for the intervention's name, one for each prompt and head set.
     """
     require_offered(mode, scope)
-    rows = group.merge(head_sets, on=["model", "question", "context_length"])
+    rows = group.merge(head_sets, on=CELL)
     # Methods may choose the same heads, and controls may come out alike: each is asked once.
     number = rows.groupby([rows["question"], rows["heads"].map(sorted).map(tuple)], sort=False).ngroup()
     jobs = rows[~number.duplicated()]

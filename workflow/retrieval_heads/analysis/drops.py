@@ -13,8 +13,8 @@ import pandas as pd
 
 from retrieval_heads.analysis.statistics import LEVEL, Estimate, bootstrap_weights, mean_of_intervals, newcombe, widened
 from retrieval_heads.seeds import generator
-from retrieval_heads.study.dimensions import CELL
-from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
+from retrieval_heads.study.dimensions import CELL, PLAIN
+from retrieval_heads.tables.columns import INTERVENTION_COLUMNS, PROMPT_KEY
 from retrieval_heads.tables.mean_drops import MEAN_DROPS
 
 _CUT = [*INTERVENTION_COLUMNS, *CELL, "method", "k", "size"]
@@ -89,9 +89,9 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Drops
     seed : the study's seed.
     resamples : how many bootstrap resamples of the documents.
     """
-    baseline = ablation[ablation["source"] == "baseline"].set_index(["model", "prompt_id"])["correct"].astype(float)
+    baseline = ablation[ablation["source"] == "baseline"].set_index(list(PROMPT_KEY))["correct"].astype(float)
     cut = ablation[ablation["source"].isin(_ABLATED)]
-    before = pd.MultiIndex.from_frame(cut[["model", "prompt_id"]])
+    before = pd.MultiIndex.from_frame(cut[list(PROMPT_KEY)])
     cut = cut.assign(drop=baseline.reindex(before).to_numpy() - cut["correct"].astype(float)).dropna(subset="drop")
     # A document's drop: the mean over its prompts (depths) and, for random heads, over the draws.
     prompts = cut.groupby([*_CUT, *_KIND, "doc_id", "prompt_id"], dropna=False)["drop"].mean()
@@ -156,7 +156,8 @@ def mean_drops(drops: Drops, categories: Mapping[str, str]) -> pd.DataFrame:
     The mean_drops table: at each level, and over all levels (k null). Standard deviations are population ones, over the
     configurations and levels that the mean is over.
     """
-    rows = drops.rows[drops.rows["source"] != "equal"]
+    # Of the plain variant: no mean is over several.
+    rows = drops.rows[(drops.rows["source"] != "equal") & (drops.rows["variant"] == PLAIN)]
     rows = rows.assign(category=rows["question"].map(categories), all="all")
     found = []
     for grouping in ("all", *_GROUPINGS):

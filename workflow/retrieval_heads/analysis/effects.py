@@ -23,6 +23,7 @@ from retrieval_heads.analysis.statistics import (
     wilson,
 )
 from retrieval_heads.seeds import generator
+from retrieval_heads.study.dimensions import CELL, seed_key
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.ablation_summary import ABLATION_SUMMARY
 from retrieval_heads.tables.against_random import AGAINST_RANDOM
@@ -30,7 +31,7 @@ from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
 from retrieval_heads.tables.effects import EFFECTS
 from retrieval_heads.tables.steps import STEPS
 
-_CELL = ("model", "question", "context_length", *INTERVENTION_COLUMNS)
+_CELL = (*CELL, *INTERVENTION_COLUMNS)
 _SET = ("source", "method", "matching", "draw", "k")
 _POOLINGS = ((), ("question",), ("context_length",), ("question", "context_length"))
 
@@ -88,7 +89,7 @@ def from_rows(ablation: pd.DataFrame, seed: int, resamples: int = 2000) -> Effec
         if sets.baseline not in outcomes:
             continue
         # The draws are those of what is done, whatever it is called.
-        key = tuple(value for name, value in cell.items() if name != "intervention")
+        key = tuple(seed_key({name: value for name, value in cell.items() if name != "intervention"}))
         paired = _Paired(outcomes, resamples, seed, key)
         for (method, k), k_to in sets.cuts.items():
             top = sets.top(method, k)

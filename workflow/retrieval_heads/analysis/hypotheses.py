@@ -28,7 +28,7 @@ from retrieval_heads.analysis.statistics import (
     signed_rank,
 )
 from retrieval_heads.seeds import generator
-from retrieval_heads.study.dimensions import CELL, DIMENSIONS
+from retrieval_heads.study.dimensions import CELL, DIMENSIONS, PLAIN
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.heads import GRID, Grid, by_grid
 from retrieval_heads.tables.tests import (
@@ -55,7 +55,7 @@ def hypotheses(
     drops: Drops,
     reliability: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """All tests that the study's data allow.
+    """All tests that the study's data of the plain variant allow.
 
     Parameters
     ----------
@@ -72,9 +72,13 @@ def hypotheses(
     the family of pairs, or of single models. Pairs of lengths are a family for each method, behind the gate of the
     method's own test of all.
     """
+    rankings, overlap, heads, units = (
+        frame[frame["variant"] == PLAIN] for frame in (rankings, overlap, heads, drops.units)
+    )
+    reliability = None if reliability is None else reliability[reliability["variant"] == PLAIN]
     shares = layer_overlap(rankings, study.top_k)
     found = [
-        *_each_intervention(study, drops),
+        *_each_intervention(study, units),
         *_within_and_between(study, HEAD_OVERLAP, overlap[overlap["dimension"] == "question"]),
         *_within_and_between(study, LAYER_OVERLAP, shares),
         *_of_whole_rankings(study, rankings),
@@ -125,9 +129,9 @@ def expected_layer_overlap(layers: int, per_layer: int, a: int, b: int) -> float
     return float(layers * (np.minimum.outer(here / a, here / b) * np.outer(one, other)).sum())
 
 
-def _each_intervention(study: Study, drops: Drops) -> Iterator[dict]:
+def _each_intervention(study: Study, drops: pd.DataFrame) -> Iterator[dict]:
     """What is asked of the ablations, for each way in which heads were ablated."""
-    for intervention, units in drops.units.groupby("intervention", sort=True):
+    for intervention, units in drops.groupby("intervention", sort=True):
         how = {"intervention": intervention, "mode": units["mode"].iloc[0], "scope": units["scope"].iloc[0]}
         for row in (*_drops(study, units), *_against_random(study, units)):
             yield row | how

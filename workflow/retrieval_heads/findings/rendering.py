@@ -15,8 +15,10 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import Declaration, declarations
 from retrieval_heads.findings import head_map
 from retrieval_heads.findings.sections import SECTIONS, FigureBlock, MapBlock, Paragraph, Section, TableBlock, Tables
+from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import listed
+from retrieval_heads.tables.select import of_variant
 
 TEMPLATES = Path(__file__).parents[3] / "report"
 """Templates, style sheet, scripts and captions."""
@@ -53,6 +55,7 @@ def build(study: Study, tables: Tables, figures: Mapping[str, str | None]) -> Re
     figures : the figures that were drawn, by name; for one that has nothing to show the sentence that says why, which
         then stands in its place, else None.
     """
+    tables = of_variant(tables, PLAIN)
     drawn = [figure for figure in declarations().values() if figure.name in figures]
     sections = [section(study, tables) for section in SECTIONS]
     sections = [

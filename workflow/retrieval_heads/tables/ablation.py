@@ -9,6 +9,7 @@ from retrieval_heads.tables.columns import (
     HEAD_SET_NULLABLE,
     INTERVENTION,
     NUMBER,
+    PROMPT_KEY,
     TEXT,
     dimensions,
 )
@@ -28,6 +29,6 @@ ABLATION = Table(
         ("outcome", TEXT),
         ("answer_logprob", NUMBER),
     ),
-    key=("model", "prompt_id", *HEAD_SET_KEY, "intervention"),
+    key=(*PROMPT_KEY, *HEAD_SET_KEY, "intervention"),
     nullable=HEAD_SET_NULLABLE,
 )

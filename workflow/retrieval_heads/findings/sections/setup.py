@@ -119,6 +119,7 @@ def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
         ("Precision", _precision(study)),
         ("Documents", ", ".join(f"{key} {value}" for key, value in documents.items())),
         ("Context lengths", sentence(study, "context_length", rankings["context_length"])),
+        ("Variants", _variants(study)),
         ("Heads cut", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
         ("Random draws", "; ".join(f"{row.draws} of {matched(row.Index, row.matched)}" for row in draws)),
         ("Interventions", "; ".join(_intervention(study, name) for name in study.interventions)),
@@ -126,6 +127,13 @@ def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
         ("Level of tests", f"{study.alpha:g}"),
         ("Smallest effect that matters", f"{study.smallest_effect:g}"),
     ]
+
+
+def _variants(study: Study) -> str:
+    """The variants of the prompts, where there are several."""
+    shown, *others = study.configured("variant")
+    names = [study.label("variant", name) for name in others]
+    return f"{study.label('variant', shown)} (in tables and figures), {', '.join(names)}" if names else ""
 
 
 def _precision(study: Study) -> str:
