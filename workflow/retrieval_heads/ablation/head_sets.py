@@ -37,12 +37,13 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
     StudyError
         when a level is larger than the number of heads, or leaves too few heads to draw controls from.
     """
-    rows = [row for _, of in rankings.groupby("model", sort=False) for row in _sets_of_model(of, levels, draws, seed)]
+    groups = rankings.groupby(["model", "variant"], sort=False)
+    rows = [row for _, ranked in groups for row in _sets_of_model(ranked, levels, draws, seed)]
     return pd.DataFrame(rows, columns=HEAD_SETS.columns).astype({"draw": "Int32", "matched": float})
 
 
 def _sets_of_model(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[str, int], seed: int) -> list[dict]:
-    model = rankings["model"].iloc[0]
+    model, variant = rankings[["model", "variant"]].iloc[0]
     orders = {
         configuration: _Order.of(ranking)
         for configuration, ranking in rankings.groupby(["question", "context_length", "method"], sort=False)
@@ -50,7 +51,7 @@ def _sets_of_model(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[st
     asked = {configuration: {order.reach(k) for k in levels} for configuration, order in orders.items()}
     rows = []
     for question, length in dict.fromkeys(configuration[:2] for configuration in orders):
-        same = {"model": model, "question": question, "context_length": length}
+        same = {"model": model, "question": question, "context_length": length, "variant": variant}
         rows.append(_row(same, "baseline", None, 0, []))
         for method in (configuration[2] for configuration in orders if configuration[:2] == (question, length)):
             order = orders[question, length, method]

@@ -61,6 +61,9 @@ ANSWERED = (
 # What tells rankings apart.
 RANKING = dimensions(DIMENSIONS)
 
+PROMPT_KEY = ("model", "variant", "prompt_id")
+"""What tells one prompt from another: an id is the same in all models and variants, and tells the rest."""
+
 # How far two rankings agree. A top set without heads shares none, nor could it. Where all heads of a ranking tie, or
 # the model has one head alone, ranks do not vary, and so do not correlate.
 AGREEMENT = (

@@ -28,6 +28,16 @@ def strictest(controls: pd.DataFrame, top: pd.Series) -> pd.Series:
     return (whole if len(whole) else controls).sort_values("matching").iloc[0]
 
 
+def of_variant(tables: Mapping[str, pd.DataFrame], name: str) -> dict[str, pd.DataFrame]:
+    """The tables with what is known in one variant of the prompts, beside all that is about none or several."""
+    return {
+        table: frame[(frame["variant"].isna() | (frame["variant"] == name)).astype(bool)].reset_index(drop=True)
+        if "variant" in frame
+        else frame
+        for table, frame in tables.items()
+    }
+
+
 def of_intervention(tables: Mapping[str, pd.DataFrame], name: str, every: bool = False) -> dict[str, pd.DataFrame]:
     """The tables with what is known under one intervention alone, beside all that is about none.
 
