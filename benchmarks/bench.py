@@ -31,7 +31,8 @@ sys.path.insert(0, "workflow")
 
 from eager import EagerScoring
 from retrieval_heads.ablation.head_sets import choose_head_sets
-from retrieval_heads.ablation.running import ablate_prompts
+from retrieval_heads.ablation.intervention import Intervention
+from retrieval_heads.ablation.running import ablate_context
 from retrieval_heads.analysis.rankings import rank_heads
 from retrieval_heads.atomic_write import whole_file
 from retrieval_heads.data.documents import make_documents
@@ -359,17 +360,7 @@ def _score(setup: Setup, groups: list[pd.DataFrame]) -> object:
 
 
 def _ablate(setup: Setup, group: pd.DataFrame, head_sets: pd.DataFrame, scope: str) -> object:
-    return ablate_prompts(
-        setup.model(),
-        setup.tokenizer,
-        group,
-        head_sets,
-        setup.answer_types,
-        mode="zero",
-        scope=scope,
-        budget=setup.budget,
-        **setup.answering,
-    )
+    return ablate_context(setup.runner, group, head_sets, Intervention(scope, "zero", scope), setup.answer_types)
 
 
 def _generate(setup: Setup, group: pd.DataFrame) -> None:

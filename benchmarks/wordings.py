@@ -20,9 +20,8 @@ import yaml
 sys.path.insert(0, "workflow")
 
 from bench import Setup, machine
-from retrieval_heads.ablation.running import ablate_prompts
+from retrieval_heads.ablation.unablated import answer_unablated
 from retrieval_heads.atomic_write import whole_file
-from retrieval_heads.data.selection import group_by_context
 from retrieval_heads.reading import read_yaml
 
 SETTINGS = Path(__file__).with_suffix(".yaml")
@@ -30,15 +29,9 @@ PAGE = Path(__file__).with_suffix(".md")
 
 
 def answered(setup: Setup, length: int) -> pd.DataFrame:
-    """What the model answers to all prompts about test documents with no head ablated: rows of the ablation table."""
-    same = {"model": setup.name, "context_length": length, "source": "baseline", "method": None, "matching": None}
-    same |= {"draw": None, "k": 0, "size": 0, "matched": None}
-    nothing = pd.DataFrame([{**same, "question": question, "heads": []} for question in setup.answer_types])
-    how = {"mode": "zero", "scope": "suffix", "budget": setup.budget, **setup.answering}
-    return pd.concat(
-        ablate_prompts(setup.model(), setup.tokenizer, group, nothing, setup.answer_types, **how)
-        for group in group_by_context(setup.prompts(length, "test"))
-    )
+    """What the model answers to all prompts about test documents with no head ablated: rows of the unablated table."""
+    answers = answer_unablated(setup.runner, setup.prompts(length, "test"), setup.answer_types)
+    return answers[answers["source"] == "baseline"]
 
 
 def worded(facts: dict[str, str], folder: Path) -> dict:

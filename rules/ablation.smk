@@ -17,10 +17,71 @@ rule choose_head_sets:
         "../workflow/scripts/choose_head_sets.py"
 
 
+# What the whole model answers, with and without the document: the same for all interventions, so it is asked once.
+rule answer_unablated:
+    input:
+        prompts=rules.build_prompts.output[0],
+        model=model_input,
+    output:
+        PATHS.output("unablated"),
+    log:
+        PATHS.log("answer_unablated", "unablated"),
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("unablated"),
+    params:
+        loading=loading,
+        content=content,
+        answer_types=ANSWER_TYPES,
+        documents=lambda wildcards: unablated_documents(config, int(wildcards.length)),
+        generation=config["generation"],
+        code=code("answer_unablated.py", *answer_files()),
+    script:
+        "../workflow/scripts/answer_unablated.py"
+
+
+# What a replacement needs to know of a model, where it needs anything: its state, for each context length.
+rule fit_replacement:
+    input:
+        prompts=rules.build_prompts.output[0],
+        model=model_input,
+    output:
+        PATHS.output("replacements"),
+    log:
+        PATHS.log("fit_replacement", "replacements"),
+    wildcard_constraints:
+        replacement="|".join(map(re.escape, FITTED)) or "none",
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("replacements"),
+    params:
+        loading=loading,
+        content=content,
+        code=lambda wildcards: code(
+            "fit_replacement.py", plugins.files("ablation.replacements")[wildcards.replacement]
+        ),
+    script:
+        "../workflow/scripts/fit_replacement.py"
+
+
+# The answers of the whole model are the same however often they are asked, so that asking more of them, for another
+# intervention, makes no ablation stale. All else that could change them is a parameter or an input here too.
 rule ablate_heads:
     input:
         prompts=rules.build_prompts.output[0],
         head_sets=rules.choose_head_sets.output[0],
+        unablated=lambda wildcards: ancient(
+            PATHS.shards("unablated", model=wildcards.model, length=wildcards.length)
+        ),
+        state=lambda wildcards: states(wildcards, [wildcards.length]),
         model=model_input,
     output:
         PATHS.output("ablation"),
@@ -36,12 +97,12 @@ rule ablate_heads:
     params:
         loading=loading,
         content=content,
-        answer_types={key: question["type"] for key, question in config["questions"].items()},
+        answer_types=ANSWER_TYPES,
         mode=intervention("mode"),
         scope=intervention("scope"),
         documents=intervention("documents"),
         generation=config["generation"],
-        code=code("ablate_heads.py"),
+        code=ablation_code("ablate_heads.py", *answer_files()),
     script:
         "../workflow/scripts/ablate_heads.py"
 
@@ -53,6 +114,7 @@ rule measure_guard:
             PATHS.output("head_sets", length=length, **wildcards)
             for length in ablated_lengths(config, wildcards.intervention)
         ],
+        states=lambda wildcards: states(wildcards, ablated_lengths(config, wildcards.intervention)),
         prose="resources/guard/prose.txt",
         model=model_input,
     output:
@@ -71,26 +133,9 @@ rule measure_guard:
         loading=loading,
         mode=intervention("mode"),
         scope=intervention("scope"),
-        code=code("measure_guard.py"),
+        code=ablation_code("measure_guard.py"),
     script:
         "../workflow/scripts/measure_guard.py"
-
-
-rule collect_table:
-    input:
-        lambda wildcards: PATHS.every(wildcards.table),
-    output:
-        PATHS.output("tables"),
-    log:
-        PATHS.log("collect_table", "tables"),
-    wildcard_constraints:
-        table="rankings|ablation|guard",
-    conda:
-        "../envs/analysis.yaml"
-    params:
-        code=code("collect_table.py"),
-    script:
-        "../workflow/scripts/collect_table.py"
 
 
 rule summarise_ablation:

@@ -12,9 +12,15 @@ from snakemake.settings.types import DeploymentMethod
 from retrieval_heads import plugins
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
-from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
+from retrieval_heads.study.interventions import (
+    ablated_lengths,
+    count_head_sets,
+    interventions,
+    unablated_documents,
+)
+from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.preflight import check_surroundings
-from retrieval_heads.plugins import describe_methods, report_tables
+from retrieval_heads.plugins import describe, describe_methods
 from retrieval_heads.errors import StudyError
 from retrieval_heads.engine.extent import GUARD_TOKENS, plain_passes
 from retrieval_heads.model.identity import model_content, model_folder
@@ -53,6 +59,13 @@ ABLATED = "ablation_summary" if config["published"] else "ablation"
 NOISE = ["reliability"] if not config["published"] and config["analysis"]["split_halves"] else []
 # What ablation leaves of the language can be measured where there is a model.
 GUARD = [] if config["published"] else ["guard"]
+# What replaces the outputs of ablated heads, as far as it must be fitted to a model first.
+FITTED = [
+    name
+    for name, file in plugins.files("ablation.replacements").items()
+    if plugins.constants(file).get("needs_fit")
+]
+ANSWER_TYPES = {key: question["type"] for key, question in config["questions"].items()}
 CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
 
 
@@ -71,6 +84,12 @@ def code(script, *more):
 def table_files(names):
     """The files that describe tables, for rules that read tables by name."""
     return [plugins.files("tables")[name] for name in names]
+
+
+def answer_files():
+    """The files of the study's types of answers, for rules that read or judge answers."""
+    types = {question["type"] for question in config["questions"].values()}
+    return [plugins.files("data.answers")[name] for name in types]
 
 
 def folder_of(model):
@@ -101,6 +120,23 @@ def intervention(key):
     return lambda wildcards: interventions(config)[wildcards.intervention][key]
 
 
+def states(wildcards, lengths):
+    """The states of an intervention's replacement at some context lengths; none where it needs no fit."""
+    mode = interventions(config)[wildcards.intervention]["mode"]
+    if mode not in FITTED:
+        return []
+    return [
+        PATHS.output("replacements", model=wildcards.model, length=length, replacement=mode)
+        for length in lengths
+    ]
+
+
+def ablation_code(script, *files):
+    """The digest of a script that ablates heads, with the file of what replaces their outputs, and further ones."""
+    known = plugins.files("ablation.replacements")
+    return lambda wildcards: code(script, known[intervention("mode")(wildcards)], *files)
+
+
 def compared_config():
     """The parts of the config that tests depend on: what is compared, without how it is shown."""
     return {
@@ -110,7 +146,7 @@ def compared_config():
     }
 
 
-def shown_config(figure):
+def shown_config():
     """The parts of the config that a figure can show."""
     shown = {
         key: config[key]
@@ -125,7 +161,13 @@ def shown_config(figure):
             "published",
         )
     }
-    return shown | {"ablation": shown_interventions()} if figure.of_ablation else shown
+    return shown | {"ablation": shown_interventions()}
+
+
+def described_replacements():
+    """Label and definition of what replaces the output of ablated heads."""
+    modes = {one["mode"] for one in interventions(config).values()}
+    return describe("ablation.replacements", sorted(modes))
 
 
 def shown_interventions():
@@ -179,7 +221,7 @@ def study_passes(wildcards):
 
 def model_runtime(stage):
     """Minutes for a job's share of a stage: half an hour, and what its contexts take; more at each retry."""
-    split = {"scores": "train", "ablation": "test"}[stage]
+    split = "test" if stage in ("ablation", "unablated") else "train"
     given = config["documents"].get(split, DOCUMENTS_OF_A_TABLE)
 
     def minutes(wildcards, input, attempt):
@@ -188,11 +230,15 @@ def model_runtime(stage):
             name = wildcards.intervention
             one = interventions(config)[name]
             documents = one["documents"] or given
-            # Beyond scope "all" a head set runs through the suffix alone.
-            shared = one["scope"] != "all"
+            # Where the context is read by the whole model, a head set runs through the suffix alone.
+            shared = not SCOPES[one["scope"]].in_context
             share = config["prompts"]["suffix_budget"] / int(wildcards.length) if shared else 1
             contexts += share * count_head_sets(config, name) * len(config["questions"])
-        prompts = documents * len(config["prompts"]["depths"]) / config["compute"]["shards"]
+        if stage == "unablated":
+            documents = unablated_documents(config, int(wildcards.length))[0] or given
+            contexts = 2  # with the document and without
+        jobs = config["compute"]["shards"] if "shard" in wildcards.keys() else 1
+        prompts = documents * len(config["prompts"]["depths"]) / jobs
         thousands = prompts * contexts * int(wildcards.length) / 1000
         work = thousands * weights_mb(input.model) / 1000
         return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)

@@ -23,7 +23,9 @@ rule write_documents:
         questions=QUESTIONS,
         seed=config["seed"],
         code=code(
-            "write_documents.py", plugins.files("data.documents")[config["documents"]["source"]]
+            "write_documents.py",
+            plugins.files("data.documents")[config["documents"]["source"]],
+            *answer_files(),
         ),
     script:
         "../workflow/scripts/write_documents.py"

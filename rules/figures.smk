@@ -28,8 +28,9 @@ for figure in FIGURES.values():
             "../envs/report.yaml"
         params:
             figure=figure.name,
-            config=shown_config(figure),
+            config=shown_config(),
             methods=describe_methods(config["methods"]),
+            replacements=described_replacements(),
             code=code(
                 "draw_figure.py",
                 plugins.files("figures")[figure.name],

@@ -19,7 +19,7 @@ rule build_prompts:
         seed=config["seed"],
         content=content,
         trust_remote_code=lookup("{model}/trust_remote_code", within=config["models"]),
-        code=code("build_prompts.py"),
+        code=code("build_prompts.py", *answer_files()),
     script:
         "../workflow/scripts/build_prompts.py"
 

@@ -1,33 +1,20 @@
-FINDINGS = PATHS.output("findings")
-SHOWN_TABLES = report_tables(available(config))
+from retrieval_heads.findings.declarations import tables_read, tables_shown
 
-TOLD = [
-    "rankings",
-    "ablation_summary",
-    "overlap",
-    "unions",
-    "profiles",
-    "effects",
-    "against_random",
-    "steps",
-    "mean_drops",
-    "tests",
-    *NOISE,
-    *GUARD,
-    *(["imports"] if config["imports"] else []),
-    *([] if config["published"] else ["dataset_counts"]),
-]
+FINDINGS = PATHS.output("findings")
+TABLES_READ = tables_read(available(config))
+TABLES_SHOWN = tables_shown(available(config))
+# Relative, so that a project that is moved elsewhere stays as done as it is.
+TEMPLATES = os.path.relpath(Path(workflow.basedir, "report"))
 
 
 rule write_findings:
     input:
         tables=expand(
             PATHS.output("tables"),
-            table=TOLD,
+            table=TABLES_READ,
         ),
         figures=expand(PATHS.output("figures"), figure=FIGURES),
-        # Relative, so that a project that is moved elsewhere stays as done as it is.
-        templates=sorted(map(os.path.relpath, Path(workflow.basedir, "report").rglob("*.*"))),
+        templates=sorted(map(str, Path(TEMPLATES).rglob("*.*"))),
     output:
         html=report(
             FINDINGS,
@@ -49,7 +36,7 @@ rule write_findings:
                 category="Tables",
                 labels={"table": title},
             )
-            for name, title in SHOWN_TABLES.items()
+            for name, title in TABLES_SHOWN.items()
         ],
     log:
         PATHS.log("write_findings"),
@@ -60,6 +47,10 @@ rule write_findings:
     params:
         config=config,
         methods=describe_methods(config["methods"]),
-        code=code("write_findings.py", *plugins.files("figures").values(), *table_files(TOLD)),
+        templates=TEMPLATES,
+        code=code(
+            "write_findings.py", *plugins.files("figures").values(), *table_files(TABLES_READ)
+        ),
+        replacements=described_replacements(),
     script:
         "../workflow/scripts/write_findings.py"

@@ -21,6 +21,10 @@ rule score_heads:
         methods=config["methods"],
         answer_types={key: question["type"] for key, question in config["questions"].items()},
         generation=config["generation"],
-        code=code("score_heads.py", *map(plugins.files("methods").get, config["methods"])),
+        code=code(
+            "score_heads.py",
+            *map(plugins.files("methods").get, config["methods"]),
+            *answer_files(),
+        ),
     script:
         "../workflow/scripts/score_heads.py"

@@ -3,17 +3,25 @@
 import tracemalloc
 from functools import cache
 from itertools import product
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, overlap
+from retrieval_heads.analysis import head_profiles, overlap
+from retrieval_heads.analysis.drops import mean_drops
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.hypotheses import run_tests
+from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.scores import SCORES, score_row
+
+TEMPLATES = Path(__file__).parents[1] / "report"
+"""Templates, style sheet, scripts and captions of the findings."""
 
 ANALYSIS = {key: rule["default"] for key, rule in schema()["properties"]["analysis"]["properties"].items()}
 METHODS = {
@@ -216,26 +224,24 @@ def make_reliability(study, seed=0, splits=3):
 
 def analyse(study, rankings, results, reliability=None):
     """All tables of the analysis, from rankings and from the ablation or ablation_summary table."""
-    found = effects.of(results, study.seed, study.resamples)
-    measured = drops.of(results, study.seed, study.resamples)
+    outcomes = as_outcomes(results, study.seed, study.resamples)
+    found = estimate_effects(outcomes)
     tables = {
         "rankings": rankings,
-        "ablation_summary": effects.summarise(results) if "doc_id" in results else results,
+        "ablation_summary": summarise(results) if "doc_id" in results else results,
         "overlap": overlap.pairwise(rankings, study.top_k),
         "unions": overlap.unions(rankings, study.categories, study.top_k),
         "profiles": head_profiles.profile_heads(rankings, study.top_k),
         "effects": found.effects,
         "against_random": found.against_random,
         "steps": found.steps,
-        "mean_drops": drops.mean_drops(measured, study.categories),
+        "mean_drops": mean_drops(outcomes, study.categories),
     }
     if "doc_id" in results:  # else there was no model to try
         # The guard reads prose with the heads that are ablated.
         levels = None if (results["source"] == "method").any() else ()
         tables["guard"] = pd.concat([make_guard(study, levels=levels, intervention=i) for i in study.interventions])
-    tables["tests"] = hypotheses.hypotheses(
-        study, rankings, tables["overlap"], tables["profiles"], measured, reliability
-    )
+    tables["tests"] = run_tests(study, rankings, tables["overlap"], tables["profiles"], outcomes, reliability)
     return tables if reliability is None else {**tables, "reliability": reliability}
 
 

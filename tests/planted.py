@@ -36,7 +36,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from retrieval_heads.data.answers import STATES
+from retrieval_heads.data.answers.state import STATES
 
 LAYERS, HEADS, KV_HEADS, HEAD_DIM = 5, 8, 4, 192
 GROUP = HEADS // KV_HEADS

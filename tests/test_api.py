@@ -307,7 +307,7 @@ def test_another_model_or_mode_inside_is_refused():
         ([(3, 0)], "zero", "heads: LlamaForCausalLM with 3 layers of 4 heads has no L3H0; take heads that were ranked"),
         ([(0, 0), (0, 4)], "zero", "has no L0H4"),
         ([(-1, 0)], "zero", "has no L-1H0"),
-        ([(0, 0)], "mean", "mode: mean is not offered; write one of zero, uniform"),
+        ([(0, 0)], "mean", "mode: mean is not offered; write one of uniform, zero"),
     ],
 )
 def test_what_a_model_does_not_have_is_refused(heads, mode, message):

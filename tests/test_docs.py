@@ -248,7 +248,8 @@ def test_the_workflow_page_draws_the_rules_as_snakemake_does():
     assert shown == picture(graph.stdout)
     # What the default study does not need is told beside it.
     drawn = set(re.findall(r"\w+_\w+", re.sub(r"\[.*?\]", "", shown))) | {"draw_{figure}"}
-    assert {name for name in rule_texts() if name not in drawn} == {"convert_published", "compare_imports"}
+    beside = {"convert_published", "compare_imports", "fit_replacement"}
+    assert {name for name in rule_texts() if name not in drawn} == beside
 
 
 def test_the_workflow_page_lists_every_ready_made_study():

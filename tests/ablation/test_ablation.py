@@ -9,10 +9,14 @@ import pytest
 
 import oracle
 from retrieval_heads import job
-from retrieval_heads.ablation.running import MODES, SCOPES, ablate_split
+from retrieval_heads.ablation.intervention import Intervention
+from retrieval_heads.ablation.running import ablate_split
+from retrieval_heads.ablation.unablated import answer_unablated, join_unablated
+from retrieval_heads.data.selection import shard_of_documents
 from retrieval_heads.engine.budget import Budget
-from retrieval_heads.engine.runner import Runner
+from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.errors import StudyError
+from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.tables import write
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.heads import parse_head
@@ -20,7 +24,7 @@ from tiny_models import MODELS, Numbers, random_ids
 
 CONTEXT = 40
 WHOLE = Budget(10_000, 10_000)
-SETTINGS = {"intervention": "one", "mode": "zero", "scope": "all", "max_new_tokens": 4, "stop": []}
+MODES = ["uniform", "zero"]
 SETS = {
     "q0": [("baseline", 0, []), ("method", 1, ["L1H2"]), ("random", 2, ["L0H3", "L1H2"]), ("method", 3, ["L2H0"])],
     "q1": [("baseline", 0, []), ("method", 1, ["L0H0"]), ("random", 2, ["L2H1", "L2H2"])],
@@ -65,36 +69,45 @@ def prompts(questions=("q0", "q1"), documents=2):
     return pd.DataFrame(rows)
 
 
-def answer(model, table, **settings):
-    """The whole ablation table."""
-    settings = {"budget": WHOLE, **SETTINGS, **settings}
-    return ablate_split(model, Numbers(), table, head_sets(), dict.fromkeys(SETS, "count"), **settings)
+TYPES = dict.fromkeys(SETS, "count")
 
 
-def ablate(model, table, **settings):
-    """Its rows about head sets."""
-    found = answer(model, table, **settings)
-    return found[found["source"] != "no_needle"].reset_index(drop=True)
+def runner_of(model, budget=WHOLE):
+    return Runner(model, Numbers(), budget, Decoding(4, []))
+
+
+def ablate(model, table, mode="zero", scope="all", budget=WHOLE, sets=None):
+    """The rows about heads that were ablated."""
+    sets = head_sets() if sets is None else sets
+    return ablate_split(runner_of(model, budget), table, sets, Intervention("one", mode, scope), TYPES)
+
+
+def unablated(model, table, budget=WHOLE):
+    """What the whole model answers, with and without needle."""
+    return answer_unablated(runner_of(model, budget), table, TYPES)
 
 
 @pytest.mark.parametrize("architecture", MODELS)
 def test_each_row_is_what_the_model_with_zeroed_weights_gives(architecture, tmp_path):
     model, table = MODELS[architecture](), prompts()
-    found = ablate(model, table)
+    found = join_unablated(ablate(model, table), unablated(model, table), table, Intervention("one", "zero", "all"))
     write(found, tmp_path / "ablation.parquet", ABLATION)
+    found = found[found["source"] != "no_needle"]
     assert len(found) == 2 * sum(map(len, SETS.values()))
     for row in found.itertuples():
         prompt = table[table["prompt_id"] == row.prompt_id].iloc[0]
         heads = next(heads for source, k, heads in SETS[row.question] if (source, k) == (row.source, row.k))
-        cut = oracle.without_heads(model, [parse_head(head) for head in heads])
-        expected = oracle.generate(cut, prompt["input_ids"], 4)
+        without = oracle.without_heads(model, [parse_head(head) for head in heads])
+        expected = oracle.generate(without, prompt["input_ids"], 4)
         # A generation may end as soon as the answer is settled.
         tokens = [int(token) for token in row.generated.split()]
         assert tokens == expected[: len(tokens)]
         assert len(tokens) == len(expected) or row.correct
         assert row.correct == (str(expected[0]) == prompt["answer"])
         answer = prompt["input_ids"][prompt["answer_start"] : prompt["answer_end"]]
-        assert row.answer_logprob == pytest.approx(oracle.answer_logprob(cut, prompt["input_ids"], answer), abs=1e-3)
+        assert row.answer_logprob == pytest.approx(
+            oracle.answer_logprob(without, prompt["input_ids"], answer), abs=1e-3
+        )
     assert found["generated"].nunique() > 4, "the sets make no difference, so the test shows nothing"
 
 
@@ -112,7 +125,7 @@ def test_a_distractor_is_what_the_document_states_and_not_its_haystack():
     first = {row.prompt_id: oracle.generate(model, row.input_ids, 1)[0] for row in table.itertuples()}
     # The needle is made of four of the context's tokens, and no document states the answer.
     table["answer"] = "99"
-    found = ablate(model, table)
+    found = unablated(model, table)
     found = found[found["source"] == "baseline"].set_index("prompt_id")
     for row in table.itertuples():
         inside = row.input_ids[10:14]
@@ -131,7 +144,7 @@ def test_a_question_changes_no_other():
 
 
 def test_a_question_without_head_sets_is_left_out():
-    found = answer(MODELS["llama"](), prompts(questions=("q0", "unranked")))
+    found = ablate(MODELS["llama"](), prompts(questions=("q0", "unranked")))
     assert set(found["question"]) == {"q0"}
 
 
@@ -165,46 +178,30 @@ def test_batches_change_nothing_in_any_scope(scope):
 @pytest.mark.parametrize("shards", [2, 3])
 def test_shards_change_nothing(shards):
     model, table = MODELS["llama"](), prompts()
-    parts = [
-        ablate_split(
-            model, Numbers(), table, head_sets(), dict.fromkeys(SETS, "count"), shard, shards, budget=WHOLE, **SETTINGS
-        )
-        for shard in range(shards)
-    ]
-    whole = answer(model, table)
-    assert pd.concat(parts, ignore_index=True).astype(whole.dtypes).equals(whole)
+    parts = [shard_of_documents(table, shard, shards) for shard in range(shards)]
+    for work in (ablate, unablated):
+        whole = work(model, table)
+        divided = pd.concat([work(model, part) for part in parts if len(part)], ignore_index=True)
+        assert divided.astype(whole.dtypes).equals(whole)
 
 
 def test_equal_sets_are_answered_once(monkeypatch):
-    asked, answer_suffixes = [], Runner.answer
-    monkeypatch.setattr(
-        Runner, "answer", lambda *args, **kw: asked.append(len(args[2])) or answer_suffixes(*args, **kw)
-    )
+    asked, answer = [], Runner.answer
+    monkeypatch.setattr(Runner, "answer", lambda *args, **kw: asked.append(len(args[2])) or answer(*args, **kw))
     twice = pd.concat([head_sets(), head_sets().assign(method="other")], ignore_index=True)
-    found = ablate_split(
-        MODELS["llama"](),
-        Numbers(),
-        prompts(documents=1),
-        twice,
-        dict.fromkeys(SETS, "count"),
-        budget=WHOLE,
-        **SETTINGS,
-    )
-    assert sum(asked) == len(head_sets()) + len(SETS)  # and each question once without the needle
-    found = found[found["source"] != "no_needle"]
+    found = ablate(MODELS["llama"](), prompts(documents=1), sets=twice)
+    assert sum(asked) == len(head_sets()) - len(SETS)  # that of no heads is asked apart
     columns = ["question", "source", "k", "generated", "correct", "answer_logprob"]
     other = found["method"] == "other"
     assert found.loc[other, columns].reset_index(drop=True).equals(found.loc[~other, columns].reset_index(drop=True))
 
 
-@pytest.mark.parametrize("scope", SCOPES)
-def test_guessing_is_the_whole_model_behind_the_haystack_alone(scope):
+def test_guessing_is_the_whole_model_behind_the_haystack_alone():
     model, table = MODELS["gemma2"](), prompts()
     at_two_depths = pd.concat([table, table.assign(depth=0.9, prompt_id=table["prompt_id"] + "/deep")])
-    found = answer(model, at_two_depths, scope=scope, budget=Budget(1, 1))
+    found = unablated(model, at_two_depths, Budget(1, 1))
     found = found[found["source"] == "no_needle"].set_index("prompt_id")
     assert sorted(found.index) == sorted(at_two_depths["prompt_id"])
-    assert (found["k"] == 0).all() and found[["method", "matching", "draw"]].isna().all(axis=None)
     for prompt in table.itertuples():
         row, deep = found.loc[prompt.prompt_id], found.loc[f"{prompt.prompt_id}/deep"]
         expected, tokens = oracle.generate(model, prompt.no_needle_ids, 4), [int(i) for i in row["generated"].split()]
@@ -216,20 +213,31 @@ def test_guessing_is_the_whole_model_behind_the_haystack_alone(scope):
         assert row[same].equals(deep[same])
 
 
+def test_an_intervention_stands_beside_the_answers_of_its_own_prompts():
+    model, table = MODELS["llama"](), prompts()
+    first, how = table[table["doc_id"] == "0"], Intervention("few", "uniform", "suffix")
+    joined = join_unablated(ablate(model, first), unablated(model, table), first, how)
+    beside = joined[joined["source"].isin(["baseline", "no_needle"])]
+    assert sorted(beside["prompt_id"]) == sorted([*first["prompt_id"]] * 2)
+    assert (beside[["intervention", "mode", "scope"]] == ["few", "uniform", "suffix"]).all(axis=None)
+    assert (beside[["k", "size"]] == 0).all(axis=None) and beside[["method", "matching", "draw"]].isna().all(axis=None)
+    assert len(joined) == len(beside) + len(ablate(model, first))
+
+
 def test_the_depth_of_no_needle_is_asked_once(monkeypatch):
     contexts, prefill = [], Runner.prefill
     monkeypatch.setattr(Runner, "prefill", lambda *args, **kw: contexts.append(args[1][0]) or prefill(*args, **kw))
     table = pd.concat([prompts().assign(depth=depth) for depth in (0.1, 0.5, 0.9)]).sort_values("doc_id")
     table["prompt_id"] += "/" + table["depth"].astype(str)
-    answer(MODELS["llama"](), table, scope="suffix")
+    unablated(MODELS["llama"](), table)
     for document in range(2):
         assert contexts.count(random_ids(CONTEXT, seed=100 + document)) == 1
 
 
 @pytest.mark.parametrize(("key", "value"), [("mode", "noise"), ("scope", "needle")])
 def test_what_is_not_offered_is_refused(key, value):
-    with pytest.raises(StudyError, match=rf"ablation\.{key}: {value} is not offered"):
-        ablate(MODELS["llama"](), prompts(), **{key: value})
+    with pytest.raises(StudyError, match=rf"ablation\.{key}: {value} is not offered; write one of"):
+        Intervention("one", **{"mode": "zero", "scope": "all", key: value})
 
 
 @pytest.mark.parametrize("budget", [WHOLE, Budget(60, 150)], ids=["whole", "small batches"])
@@ -238,7 +246,7 @@ def test_progress_counts_every_answer_and_goes_on_within_a_batch(monkeypatch, ca
     clock = count(step=7)  # each look at the clock takes a while, so that whatever is told of is told
     monkeypatch.setattr(job.time, "monotonic", lambda: next(clock))
     caplog.set_level(logging.INFO, "retrieval_heads")
-    found = answer(MODELS["llama"](), prompts(), scope=scope, budget=Budget(budget.batch_tokens, budget.cache_tokens))
+    found = ablate(MODELS["llama"](), prompts(), scope=scope, budget=Budget(budget.batch_tokens, budget.cache_tokens))
     told = [re.match(r"(\d+) of (\d+) answers .* about (\d+) s left", message) for message in caplog.messages]
     done, total, left = zip(*(map(int, match.groups()) for match in told if match), strict=True)
     assert set(total) == {len(found)} and done[-1] == len(found) and left[-1] == 0

@@ -14,7 +14,8 @@ from made_tables import (
     make_study,
 )
 from retrieval_heads import tables
-from retrieval_heads.analysis import effects
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.findings import rendering
 from retrieval_heads.tables.effects import EFFECTS
 from retrieval_heads.tables.select import at
@@ -23,7 +24,7 @@ STUDY = make_study(methods=("wu24", "qrhead"), questions=("inc_year", "hq_state"
 GUESSED = ["guess", "guess_low", "guess_high", "headroom", "headroom_low", "headroom_high"]
 RESULTS = {
     "rows": make_ablation(STUDY),
-    "counts": effects.summarise(make_ablation(STUDY)),
+    "counts": summarise(make_ablation(STUDY)),
 }
 
 
@@ -66,7 +67,7 @@ def test_it_changes_nothing_else(known):
 def test_it_is_over_the_prompts_that_an_effect_is_about():
     rows = RESULTS["rows"]
     lost = (rows["source"] == "method") & (rows["doc_id"] == "doc0")
-    found = at(effects.of(rows[~lost], 1, 200).effects, pooled=["question", "context_length"])
+    found = at(estimate_effects(as_outcomes(rows[~lost], 1, 200)).effects, pooled=["question", "context_length"])
     guesses = rows[(rows["source"] == "no_needle") & (rows["doc_id"] != "doc0")]
     assert found["guess"].to_numpy() == pytest.approx(np.full(len(found), guesses["correct"].mean()))
 
@@ -74,8 +75,8 @@ def test_it_is_over_the_prompts_that_an_effect_is_about():
 def test_a_cell_that_was_not_guessed_at_leaves_the_rest_known():
     rows = RESULTS["rows"]
     gone = (rows["source"] == "no_needle") & (rows["question"] == "inc_year")
-    for results in (rows[~gone], effects.summarise(rows[~gone])):
-        found = effects.of(results, 1, 200).effects
+    for results in (rows[~gone], summarise(rows[~gone])):
+        found = estimate_effects(as_outcomes(results, 1, 200)).effects
         assert found.loc[found["question"] == "inc_year", "guess"].isna().all()
         assert found.loc[found["question"] == "hq_state", "guess"].notna().all()
 

@@ -13,10 +13,16 @@ from made_tables import (
     make_study,
 )
 from retrieval_heads import tables
-from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, overlap
+from retrieval_heads.analysis import head_profiles, overlap
+from retrieval_heads.analysis.hypotheses import run_tests
+from retrieval_heads.analysis.hypotheses.agreement import breaks_between_lengths, methods_against_noise
+from retrieval_heads.analysis.hypotheses.rankings import specialists_and_models, within_and_between_categories
+from retrieval_heads.analysis.layer_overlap import expected_layer_overlap, layer_overlap
+from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.statistics import holm
+from retrieval_heads.tables import tests as tests_table
 from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.overlap import OVERLAP
 from retrieval_heads.tables.rankings import RANKINGS
@@ -27,8 +33,8 @@ KEY = ["subject", "dimension", "layers", "heads", "a", "b", "method", "k"]
 
 def run(study, rankings, results, reliability=None):
     pairs, heads = overlap.pairwise(rankings, study.top_k), head_profiles.profile_heads(rankings, study.top_k)
-    measured = drops.of(results, study.seed, study.resamples)
-    return hypotheses.hypotheses(study, rankings, pairs, heads, measured, reliability)
+    outcomes = as_outcomes(results, study.seed, study.resamples)
+    return run_tests(study, rankings, pairs, heads, outcomes, reliability)
 
 
 def of(tests, subject, **values):
@@ -71,12 +77,12 @@ class TestTable:
         assert tests["p"].between(0, 1).all() and (tests["p_holm"] >= tests["p"]).all()
 
     def test_every_subject_is_there(self, tests):
-        subjects = {value for name, value in vars(hypotheses).items() if name.isupper() and isinstance(value, str)}
+        subjects = {value for name, value in vars(tests_table).items() if name.isupper() and isinstance(value, str)}
         assert set(tests["subject"]) == subjects
 
     def test_units(self, tests, study, rankings, ablation):
         assert one(tests, DROP, dimension="question", a=None, k=5)["unit"] == "document"
-        counted = run(study, rankings, effects.summarise(ablation))
+        counted = run(study, rankings, summarise(ablation))
         row = one(counted, DROP, dimension="question", a=None, k=5)
         assert (row["unit"], row["units"]) == ("configuration group", 6)  # models × lengths
         row = one(counted, DROP, dimension="method", a=None, k=5)
@@ -137,7 +143,7 @@ class TestDrops:
         costly = (ablation["question"] == "inc_year") & (ablation["source"] == "method")
         ablation.loc[costly, "correct"] = False
         held = ablation[~(costly & (ablation["method"] == "wu24"))]
-        for results in (held, effects.summarise(held)):
+        for results in (held, summarise(held)):
             found = of(run(study, make_rankings(study), results), DROP, dimension="method", k=5)
             assert found["difference"].tolist() == [0] * len(found)
 
@@ -149,7 +155,7 @@ class TestDrops:
         ablation.loc[ablation["method"] == "wu24", "size"] = 3
         equal = ablation[top & (ablation["method"] == "qrhead")].assign(source="equal", k=3, size=3, correct=True)
         lost = (~ablation[top & (ablation["method"] == "wu24")]["correct"]).mean()
-        for results in (with_equal := pd.concat([ablation, equal]), effects.summarise(with_equal)):
+        for results in (with_equal := pd.concat([ablation, equal]), summarise(with_equal)):
             found = run(study, make_rankings(study), results)
             row = one(found, DROP, dimension="method", k=5)
             assert (row["a"], row["size_least"], row["size_most"]) == ("wu24", 3, 3)
@@ -168,7 +174,7 @@ class TestDrops:
         study = make_study(methods=("wu24", "qrhead"), levels=(5,))
         chance = {"wu24": 0.4, "qrhead": 0.92}
         ablation = make_ablation(study, 20, top=lambda method, k: chance[method], random=0.92)
-        for results in (ablation, effects.summarise(ablation)):
+        for results in (ablation, summarise(ablation)):
             tests = run(study, make_rankings(study), results)
             for matching in ("layer", "none"):
                 rows = of(tests, AGAINST_RANDOM, a=matching, b=None, k=5).set_index("method")
@@ -188,13 +194,8 @@ class TestDrops:
         for seed in range(6):
             study = make_study(methods=("wu24",), lengths=(512,), levels=(5,))
             ablation = make_ablation(study, 12, seed=seed, top=0.6)
-            measured = drops.from_rows(ablation, 0, 50)
-            rows = [
-                row
-                for row in hypotheses._drops(study, measured.units)
-                if row["dimension"] == "question" and row["a"] is not None and row["k"] == 5
-            ]
-            found += [row["p"] for row in rows]
+            tests = of(run(study, make_rankings(study), ablation), DROP, dimension="question", k=5)
+            found += tests.loc[tests["a"].notna(), "p"].tolist()
         assert len(found) == 36 and np.mean(np.array(found) < 0.05) < 0.2
 
 
@@ -223,7 +224,7 @@ def made_pairs(value, lengths=(1, 2, 3, 4), seed=0):
 
 class TestLengthBreak:
     def rows(self, pairs):
-        return pd.DataFrame(list(hypotheses._breaks(make_study(), pairs)))
+        return pd.DataFrame(list(breaks_between_lengths(make_study(), pairs)))
 
     def found(self, pairs):
         rows = self.rows(pairs)
@@ -330,7 +331,7 @@ class TestWholeRankings:
 
     @staticmethod
     def found(study, rankings):
-        return pd.DataFrame(list(hypotheses._of_whole_rankings(study, rankings)))
+        return pd.DataFrame(list(specialists_and_models(study, rankings)))
 
 
 class TestOverlaps:
@@ -354,7 +355,7 @@ class TestOverlaps:
             columns=["model", "method", "context_length", "a", "b", "jaccard", "chance"],
         )
         pairs["chance"] *= 0.01
-        rows = pd.DataFrame(list(hypotheses._within_and_between(study, "made", pairs))).set_index("a")
+        rows = pd.DataFrame(list(within_and_between_categories(study, "made", pairs))).set_index("a")
         row = rows.loc["within"]
         same = pairs["a"].map(category) == pairs["b"].map(category)
         beyond = pairs["jaccard"] - pairs["chance"]
@@ -369,7 +370,7 @@ class TestOverlaps:
             for question, order in (("p", [(0, 0), (0, 1), (1, 0), (1, 1)]), ("q", [(0, 1), (1, 1), (0, 0), (1, 0)]))
             for rank, (layer, head) in enumerate(order, start=1)
         ]
-        found = hypotheses.layer_overlap(pd.DataFrame(rows, columns=RANKINGS.columns), top_k=2)
+        found = layer_overlap(pd.DataFrame(rows, columns=RANKINGS.columns), top_k=2)
         assert found.to_dict("records") == [
             # p has both heads in layer 0, q one in each. Of 6 sets of 2 heads, 2 lie in one layer and 4 in both; so of
             # 36 pairs of sets, 2 + 16 overlap by 1, 16 by 0.5, and 2 by 0.
@@ -386,12 +387,12 @@ class TestOverlaps:
 
         one, other = ([shares(s) for s in combinations(range(layers * per_layer), size)] for size in (a, b))
         every = [np.minimum(x, y).sum() for x, y in product(one, other)]
-        assert hypotheses.expected_layer_overlap(layers, per_layer, a, b) == pytest.approx(np.mean(every))
+        assert expected_layer_overlap(layers, per_layer, a, b) == pytest.approx(np.mean(every))
 
     def test_layers_of_a_question_without_a_top_set_are_not_compared(self):
         rankings = make_rankings(make_study(methods=("wu24",), lengths=(8,)))
         tied = placed(rankings.assign(score=rankings["score"].where(rankings["question"] != "hq_state", 0.0)))
-        found = hypotheses.layer_overlap(tied, top_k=5)
+        found = layer_overlap(tied, top_k=5)
         assert set(found["a"]) | set(found["b"]) == {"inc_state", "inc_year", "employee_count"}
         assert found.notna().all(axis=None)
 
@@ -438,7 +439,7 @@ class TestNoise:
                 for i, (question, length) in enumerate((q, n) for q in study.config["questions"] for n in (512, 1024))
             ]
         ).astype({"context_length": "Int64"})
-        rows = pd.DataFrame(list(hypotheses._noise(study, pairs, reliability)))
+        rows = pd.DataFrame(list(methods_against_noise(study, pairs, reliability)))
         return rows.set_index(["a", "b"]) if len(rows) else rows
 
     def test_methods_that_differ_by_more_than_noise(self):
@@ -518,7 +519,7 @@ def test_whatever_is_missing_every_table_is_made(hole, summarised, tmp_path):
         resamples=50,
     )
     some, rest = HOLES[hole](make_rankings(study), make_ablation(study, 4))
-    made = analyse(study, some, effects.summarise(rest) if summarised else rest)
+    made = analyse(study, some, summarise(rest) if summarised else rest)
     for name, frame in made.items():
         table = tables.by_name(name)
         tables.write(frame, tmp_path / f"{name}.parquet", table)

@@ -4,8 +4,9 @@ import pytest
 
 from made_tables import make_ablation, make_counts, make_rankings, make_study
 from retrieval_heads import tables
-from retrieval_heads.analysis import effects, overlap
+from retrieval_heads.analysis import overlap
 from retrieval_heads.analysis.coverage import dataset_counts, gaps, leading_heads
+from retrieval_heads.analysis.outcomes import summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.top_k import top_k_for
@@ -242,7 +243,7 @@ def test_dataset_counts():
 def test_gaps_are_named():
     study = make_study(models=("a",))
     rankings, ablation = make_rankings(study), make_ablation(study, documents=1)
-    summary = effects.summarise(ablation)
+    summary = summarise(ablation)
     assert gaps(study, rankings, summary) == []
     hole = (rankings["method"] == "qrhead") & (rankings["question"] == "inc_year") & (rankings["context_length"] == 512)
     few = (rankings["method"] == "wu24") & (rankings["rank"] > 20)
@@ -255,9 +256,9 @@ def test_gaps_are_named():
     assert gaps(study, rankings, summary[~wu24]) == ["Wu24 was not ablated in a."]
     alone = wu24 & (summary["source"] == "random") & (summary["context_length"] == 512)
     assert gaps(study, rankings, summary[~alone | (summary["question"] != "inc_year")]) == [
-        "No random heads were cut beside those of Wu24 for year of incorporation at 512 tokens in a."
+        "No random heads were ablated beside those of Wu24 for year of incorporation at 512 tokens in a."
     ]
-    uncut = (summary["source"] == "baseline") & (summary["question"] == "hq_state") & (summary["context_length"] == 512)
-    assert gaps(study, rankings, summary[~uncut]) == [
-        "There is no uncut baseline for headquarters state at 512 tokens in a."
+    missing = (summary["source"] == "baseline") & (summary["question"] == "hq_state") & (summary["context_length"] == 512)
+    assert gaps(study, rankings, summary[~missing]) == [
+        "There is no unablated baseline for headquarters state at 512 tokens in a."
     ]

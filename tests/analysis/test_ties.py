@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 
 from made_tables import analyse, make_ablation, make_counts, make_scores, make_study
 from retrieval_heads.ablation.head_sets import choose_head_sets
-from retrieval_heads.analysis import drops, effects, head_profiles, hypotheses, overlap
+from retrieval_heads.analysis import head_profiles, overlap
 from retrieval_heads.analysis.coverage import leading_heads
+from retrieval_heads.analysis.hypotheses import run_tests
+from retrieval_heads.analysis.hypotheses.rankings import specialists_and_models
+from retrieval_heads.analysis.layer_overlap import layer_overlap
+from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.reliability import split_half
 from retrieval_heads.analysis.score_gaps import score_gaps
@@ -228,7 +232,8 @@ def through_published(rankings, folder, study):
             file = folder / kind / method / model / question / f"tokens_{length}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(content), encoding="utf-8")
-    config = {name: study.config[name] for name in ("study", "questions", "prompts")}
+    config = {name: study.config[name] for name in ("study", "questions")}
+    config["prompts"] = {"context_lengths": study.config["prompts"]["context_lengths"]}
     config |= {name: {key: {} for key in study.config[name]} for name in ("models", "methods")}
     return published.convert(complete(config | {"published": {"folder": str(folder)}}))
 
@@ -238,7 +243,7 @@ def trials(tmp_path_factory):
     """What the analysis finds in independent rankings; every other time it reads them as published results."""
     rng = np.random.default_rng(11)
     pairs, layers, tests = [], [], []
-    nothing = drops.of(make_ablation(STUDY, documents=1).iloc[:0], 0, 1)
+    nothing = as_outcomes(make_ablation(STUDY, documents=1).iloc[:0], 0, 1)
     for trial in range(TRIALS):
         rankings = made_rankings(STUDY, sparse(rng))
         if trial % 2:
@@ -246,13 +251,11 @@ def trials(tmp_path_factory):
         overlaps = overlap.pairwise(rankings, STUDY.top_k)
         heads = head_profiles.profile_heads(rankings, STUDY.top_k)
         pairs.append(overlaps.assign(trial=trial))
-        layers.append(hypotheses.layer_overlap(rankings, STUDY.top_k).assign(trial=trial))
-        found = hypotheses.hypotheses(STUDY, rankings, overlaps, heads, nothing)
+        layers.append(layer_overlap(rankings, STUDY.top_k).assign(trial=trial))
+        found = run_tests(STUDY, rankings, overlaps, heads, nothing)
         # In the mean of six rankings no head is among the first; in that of two, some are.
         few = rankings[(rankings["model"] == "a") & (rankings["context_length"] < 2048)]
-        found = pd.concat(
-            [found[found["subject"] != SPECIALISTS], pd.DataFrame(hypotheses._of_whole_rankings(STUDY, few))]
-        )
+        found = pd.concat([found[found["subject"] != SPECIALISTS], pd.DataFrame(specialists_and_models(STUDY, few))])
         tests.append(found.assign(trial=trial))
     return tuple(pd.concat(found, ignore_index=True) for found in (pairs, layers, tests))
 
@@ -368,14 +371,14 @@ class TestEqualScores:
         results = make_ablation(study, documents=6)
         # Or heads were ablated in an order that scores do not give, as published ones may be.
         nothing = results[results["source"] == "baseline"]
-        results = nothing if ablated == "nothing" else effects.summarise(results)
+        results = nothing if ablated == "nothing" else summarise(results)
         found = analyse(study, rankings, results, halves(study, score))
         names = json.dumps({f"{layer}-{head}": score for layer, head in product(range(LAYERS), range(HEADS))})
         (tmp_path / "list.json").write_text(names)
         found["imports"] = compare(rankings, {"theirs": {"model": "a", "file": tmp_path / "list.json"}})
         found["dataset_counts"] = make_counts(study)
 
-        said = [claim for section in ABOUT_RANKINGS for claim in claims.about(section, found, study)]
+        said = [claim for section in ABOUT_RANKINGS for claim in claims.of_section(section, found, study)]
         assert [claim.statement for claim in said if claim.outcome is Outcome.SUPPORTED] == []
         signs = [claim for claim in claims.warnings(found, study) if claim.rule == "top_sets_are_told_apart"]
         assert len(signs) == 2 * 2  # each method in each model
@@ -503,8 +506,8 @@ def test_names_of_heads_change_no_table(tmp_path_factory, seed):
     before = whole_analysis(rankings, sets, names, folder / "before.json")
     after = whole_analysis(moved, anew, back, folder / "after.json")
     same_tables(after, {name: relabel(table, permuted) if "head" in table else table for name, table in before.items()})
-    assert [claim.outcome for claim in claims.claims(after, SMALL)] == [
-        claim.outcome for claim in claims.claims(before, SMALL)
+    assert [claim.outcome for claim in claims.every_claim(after, SMALL)] == [
+        claim.outcome for claim in claims.every_claim(before, SMALL)
     ]
 
 

@@ -55,11 +55,12 @@ def test_every_part_of_a_study_is_counted():
     alone = {"ablation__levels": [3], "prompts__context_lengths": [512], "documents__missing_rate": 0}
     sets = count_head_sets(complete(TINY | {"ablation": TINY["ablation"] | {"levels": [3]}}), "zero_all")
     scoring, guessing = 3 * (1 + pace.SUFFIX_WORTH / 512), 3 * (1 + pace.SUFFIX_WORTH / 512)
-    ablation, guard = 3 * 2 * sets * 0.70, 2 * sets * passes_over(257) * 0.70
-    assert passes(**alone) == pytest.approx(scoring + guessing + ablation + guard)
-    contexts, rows = 3, 3 * 2 * sets * 0.45 * (64 + 8) / 512
+    unablated = 2 * guessing  # behind the document, and behind its haystack alone
+    ablation, guard = 3 * 2 * (sets - 1) * 0.70, 2 * sets * passes_over(257) * 0.70
+    assert passes(**alone) == pytest.approx(scoring + unablated + ablation + guard)
+    contexts, rows = 3, 3 * 2 * (sets - 1) * 0.45 * (64 + 8) / 512
     guard = 2 * sets * passes_over(257) / 2
-    assert passes(**alone, ablation__scope="suffix") == pytest.approx(scoring + guessing + contexts + rows + guard)
+    assert passes(**alone, ablation__scope="suffix") == pytest.approx(scoring + unablated + contexts + rows + guard)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from transformers.masking_utils import causal_mask_function
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from retrieval_heads.ablation.running import ablate_split
+from retrieval_heads.ablation.unablated import answer_unablated
 from retrieval_heads.engine import attention, self_check
 from retrieval_heads.engine.architecture import require_same_rotation
 from retrieval_heads.engine.attention import AttentionCall, hooked
@@ -154,11 +155,14 @@ def score(model, prompts):
 
 
 def ablate(model, prompts):
-    settings = {"intervention": "one", "mode": "zero", "scope": "all", "max_new_tokens": 5, "stop": []}
-    ablate_split(model, None, prompts, None, {}, budget=Budget(1, 1), **settings)
+    ablate_split(Runner(model, None, Budget(1, 1), Decoding(5, [])), prompts, None, None, {})
 
 
-@pytest.mark.parametrize("work", [score, ablate])
+def answer(model, prompts):
+    answer_unablated(Runner(model, None, Budget(1, 1), Decoding(5, [])), prompts, {})
+
+
+@pytest.mark.parametrize("work", [score, ablate, answer])
 @pytest.mark.parametrize(
     ("model", "message"),
     [

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from planted import GROUP, HEADS, LAYERS, SUPPORT_HEADS, PlantedModel, planted_model, save
-from retrieval_heads.data.answers import STATES
+from retrieval_heads.data.answers.state import STATES
 
 FACTS = {  # question → (its text, the answer's prefix)
     "headquarters": ("In which state is the company headquartered?", " The company is headquartered in"),

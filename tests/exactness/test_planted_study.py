@@ -5,7 +5,9 @@ import torch
 
 from planted import planted_model
 from retrieval_heads.ablation.head_sets import choose_head_sets
+from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.running import ablate_split
+from retrieval_heads.ablation.unablated import answer_unablated, join_unablated
 from retrieval_heads.analysis.rankings import rank_heads
 from retrieval_heads.data.documents import make_documents
 from retrieval_heads.data.haystack import load_haystack
@@ -63,18 +65,9 @@ def study():
     scores, generations = score_split(runner, usable(prompts, "train", "here"), methods, types)
     rankings = rank_heads([scores])
     sets = choose_head_sets(rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"])
-    ablation = ablate_split(
-        planted.model,
-        planted.tokenizer,
-        usable(prompts, "test", "here"),
-        sets,
-        types,
-        intervention="zero_all",
-        mode="zero",
-        scope="all",
-        budget=BUDGET,
-        **GENERATION,
-    )
+    tests, intervention = usable(prompts, "test", "here"), Intervention("zero_all", "zero", "all")
+    ablated = ablate_split(runner, tests, sets, intervention, types)
+    ablation = join_unablated(ablated, answer_unablated(runner, tests, types), tests, intervention)
     return planted, generations, rankings, ablation
 
 

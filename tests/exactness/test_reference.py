@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrieval_heads.analysis import drops, head_profiles, hypotheses, overlap
+from retrieval_heads.analysis import head_profiles, overlap
+from retrieval_heads.analysis.drops import mean_drops
+from retrieval_heads.analysis.hypotheses.agreement import breaks_between_lengths
+from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.exchange import published
 from retrieval_heads.study.config import complete
@@ -53,7 +56,7 @@ def rankings(published_tables):
 
 @pytest.fixture(scope="module")
 def means(study, published_tables):
-    frame = drops.mean_drops(drops.of(published_tables[1], study.seed), study.categories)
+    frame = mean_drops(as_outcomes(published_tables[1], study.seed), study.categories)
     return frame.set_index(["grouping", "value", "source", "k"]).sort_index()
 
 
@@ -289,7 +292,7 @@ def test_rankings_break_between_4096_and_6144_tokens(pairs, a, b, mean):
 
 
 def test_the_break_is_found_by_its_test(study, pairs):
-    found = pd.DataFrame(list(hypotheses._breaks(study, pairs)))
+    found = pd.DataFrame(list(breaks_between_lengths(study, pairs)))
     found = found[found["difference"] < 0].set_index(["method", "a", "b"])
     # QRHead was computed in the other way from 4,096 tokens on.
     assert {(SUMMED, "4096", "6144"), (QRHEAD, "2048", "4096")} <= set(found.index)

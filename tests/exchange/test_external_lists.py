@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from made_tables import (
+    TEMPLATES,
     analyse,
     make_ablation,
     make_counts,
@@ -20,7 +21,7 @@ from retrieval_heads.exchange import external_lists, published
 from retrieval_heads.exchange.exports import export_rankings
 from retrieval_heads.exchange.external_lists import compare, read_list
 from retrieval_heads.findings import claims, rendering
-from retrieval_heads.findings.claims import Outcome, ranking
+from retrieval_heads.findings.claims import Outcome, overlap
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.config import complete
 from retrieval_heads.tables.imports import IMPORTS
@@ -230,12 +231,14 @@ class TestReport:
 
         def about_wu24(heads):
             study, found = with_list(made, tmp_path / "list.json", heads)
-            (claim,) = (c for c in ranking.imported_heads_are_top_heads(found, study) if "Wu24" in c.statement)
+            (claim,) = (c for c in overlap.imported_heads_are_top_heads(found, study) if "Wu24" in c.statement)
             return claim
 
         same = about_wu24(order)
         assert same.outcome is Outcome.SUPPORTED
-        assert same.sentence.startswith("Rankings by Wu24 and their list agree more than chance: mean Jaccard ")
+        assert same.sentence.startswith(
+            "Rankings by Wu24 and their list agree more than chance. Their top heads have a mean Jaccard of "
+        )
         assert about_wu24(others).outcome is Outcome.CONTRADICTED
         # One head in common is above what chance gives, and not significant.
         assert about_wu24([order[0], *others]).outcome is Outcome.UNDECIDED
@@ -243,10 +246,10 @@ class TestReport:
     def test_a_section_shows_them(self, made, tmp_path):
         heads = heads_of(made[1]["rankings"], method="wu24", question="hq_state")
         study, found = with_list(made, tmp_path / "a.json", heads[:30])
-        built = rendering.build(study, found, [])
+        built = rendering.build(study, found, {}, TEMPLATES)
         (section,) = (section for section in built.sections if section.key == "imports")
         text = rendering.markdown(built)
-        for claim in claims.about("imports", found, study):
+        for claim in claims.of_section("imports", found, study):
             assert claim.sentence in text.replace("\\", "")
         (block,) = (block for block in section.blocks if getattr(block, "name", "") == "imports")
         assert block.header[:4] == ["List", "Method", "Heads listed", "k"]
@@ -256,7 +259,7 @@ class TestReport:
         assert len(block.rows) == 3
 
     def test_without_lists_there_is_no_section(self, made):
-        built = rendering.build(*made, [])
+        built = rendering.build(*made, {}, TEMPLATES)
         assert "imports" not in {section.key for section in built.sections}
         assert "Imported" not in rendering.markdown(built)
 
@@ -264,7 +267,7 @@ class TestReport:
         study, found = with_list(made, tmp_path / "a.json", [(0, 0)])
         found["imports"] = found["imports"].iloc[:0]
         assert "their list has no ranking of this study to stand beside" in rendering.markdown(
-            rendering.build(study, found, [])
+            rendering.build(study, found, {}, TEMPLATES)
         )
 
 

@@ -10,7 +10,8 @@ import yaml
 
 from projects import ROOT, Project, planned
 from retrieval_heads import tables
-from retrieval_heads.analysis import effects
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.errors import StudyError
 from retrieval_heads.exchange import published
 from retrieval_heads.preflight import check_surroundings
@@ -144,7 +145,7 @@ class TestConversion:
             path = tmp_path / f"{table.name}.parquet"
             tables.write(frame, path, table)
             pd.testing.assert_frame_equal(tables.read(path, table), frame, check_dtype=False)
-        found = effects.from_counts(tables.read(path, ABLATION_SUMMARY)).effects
+        found = estimate_effects(as_outcomes(tables.read(path, ABLATION_SUMMARY), 0)).effects
         cell = found[found["question"].eq("place") & found["context_length"].eq(512) & found["method"].eq("wu24")]
         assert cell.set_index("k")["drop"].round(9).to_dict() == {1: 0.3, 2: 0.9}
 

@@ -11,8 +11,10 @@ from made_tables import (
     make_study,
 )
 from retrieval_heads import figures
-from retrieval_heads.analysis import drops, effects
 from retrieval_heads.analysis.configuration_drops import against_first_model, configurations, over_levels
+from retrieval_heads.analysis.drops import mean_drops
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.figures import _controls, _drop_strips, _style
 from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE
 from retrieval_heads.tables.select import at
@@ -23,8 +25,8 @@ STRIPS = ("q1_equal_impact", "q3_ablation_effectiveness", "model_comparison")
 def ablated_tables(study):
     """The tables that come from ablation alone."""
     results = make_ablation(study)
-    found = effects.of(results, study.seed, study.resamples)
-    means = drops.mean_drops(drops.of(results, study.seed, study.resamples), study.categories)
+    outcomes = as_outcomes(results, study.seed, study.resamples)
+    found, means = estimate_effects(outcomes), mean_drops(outcomes, study.categories)
     return {"effects": found.effects, "against_random": found.against_random, "mean_drops": means}
 
 
@@ -271,11 +273,12 @@ def test_a_set_that_ends_below_the_level_is_drawn_at_it():
     study = make_study(methods=("wu24", "qrhead"), levels=(5, 20), lengths=(512, 1024), models=("a", "b"))
     results = make_ablation(study)
     results["size"] = results["size"].where(results["method"] != "wu24", 5)
-    found = effects.of(results, study.seed, 50)
+    outcomes = as_outcomes(results, study.seed, 50)
+    found = estimate_effects(outcomes)
     rows = at(found.effects, pooled=("question", "context_length"), model="a", method="wu24")
     assert rows["k"].tolist() == [5]
     tables = {"effects": found.effects, "against_random": found.against_random, "rankings": make_rankings(study)}
-    tables["mean_drops"] = drops.mean_drops(drops.of(results, study.seed, 50), study.categories)
+    tables["mean_drops"] = mean_drops(outcomes, study.categories)
     figure = figures.load("accuracy_drop_summary").draw(tables, study)
     (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "Wu24" and len(bars) == 5]
     assert bars[-1].get_height() == rows["drop"].item()

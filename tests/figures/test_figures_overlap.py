@@ -6,7 +6,8 @@ import pytest
 
 from made_tables import make_rankings, make_reliability, make_study
 from retrieval_heads import figures
-from retrieval_heads.analysis import hypotheses, overlap
+from retrieval_heads.analysis import overlap
+from retrieval_heads.analysis.hypotheses.rankings import within_and_between_categories
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.statistics import mean_interval
 from retrieval_heads.figures import _style
@@ -28,7 +29,7 @@ GRIDS = {"a": (6, 12), "b": (9, 30), "c": (9, 30)}
 def tables_for(study, rankings):
     pairs = overlap.pairwise(rankings, study.top_k)
     tests = pd.DataFrame(
-        list(hypotheses._within_and_between(study, HEAD_OVERLAP, pairs[pairs["dimension"] == "question"])),
+        list(within_and_between_categories(study, HEAD_OVERLAP, pairs[pairs["dimension"] == "question"])),
         columns=TESTS.columns,
     )
     return {

@@ -15,11 +15,14 @@ from made_tables import (
     make_reliability,
     make_study,
 )
-from retrieval_heads.analysis import effects, head_profiles, overlap
+from retrieval_heads.analysis import head_profiles, overlap
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.findings import claims
-from retrieval_heads.findings.claims import Outcome, guarding, ranking
+from retrieval_heads.findings.claims import Outcome, agreement, baseline, categories, heads, language, scores
 from retrieval_heads.findings.claims import ablation as ablation_module
+from retrieval_heads.findings.claims import overlap as overlap_claims
 from retrieval_heads.findings.claims.outcome import in_words
 from retrieval_heads.tables import select
 from retrieval_heads.tables.heads import by_grid
@@ -37,6 +40,7 @@ from retrieval_heads.tables.tests import (
     TESTS,
 )
 
+ABOUT_RANKINGS = [module.__name__ for module in (agreement, categories, heads, overlap_claims, scores)]
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 BRIEF = make_study(methods=("summed_attention", "qrhead"), questions=("inc_year", "hq_state"), levels=[20])
 STUDY = make_study(levels=(20,))
@@ -109,7 +113,7 @@ def moved(rankings, shift):
 
 
 def effects_of(study, **ablation):
-    return effects.from_rows(make_ablation(study, **ablation), seed=1, resamples=200)._asdict()
+    return estimate_effects(as_outcomes(make_ablation(study, **ablation), 1, 200))._asdict()
 
 
 of_brief = cache(partial(effects_of, BRIEF))
@@ -122,19 +126,19 @@ def brief():
     return analyse(BRIEF, make_rankings(BRIEF), make_ablation(BRIEF))
 
 
-class TestCutting:
+class TestAblation:
     def tables(self, study=BRIEF, **ablation):
         return {**(of_brief(**ablation) if study is BRIEF else effects_of(study, **ablation))}
 
     def test_baseline(self):
-        rule = ablation_module.baseline_is_usable
+        rule = baseline.baseline_is_usable
         assert one(rule, self.tables(), BRIEF).outcome is SUPPORTED
         low = one(rule, self.tables(baseline=0.15), BRIEF)
-        assert low.outcome is CONTRADICTED and "too few for a cut to show" in low.sentence
+        assert low.outcome is CONTRADICTED and "too few right answers for ablation to show" in low.sentence
         assert one(rule, self.tables(documents=3), BRIEF).outcome is UNDECIDED
 
     def test_every_question(self):
-        rule, made = ablation_module.every_question_is_answered, self.tables()
+        rule, made = baseline.every_question_is_answered, self.tables()
         high = made["effects"].assign(baseline=0.9, baseline_low=0.8, baseline_high=0.95)
         assert one(rule, {"effects": high}, BRIEF).outcome is SUPPORTED
         weak = high.copy()
@@ -151,8 +155,8 @@ class TestCutting:
         rule = ablation_module.top_heads_matter_more_than_random
         found = one(rule, self.tables(top=0.2), BRIEF)
         assert found.outcome is SUPPORTED
-        assert "Cutting the top 20 heads of Summed attention in small takes accuracy from" in found.sentence
-        assert "random heads of the same layers" in found.sentence and "Holm p < 0.001" in found.sentence
+        assert "Ablating the top 20 heads of Summed attention in small takes accuracy from" in found.sentence
+        assert "random heads from the same layers" in found.sentence and "Holm p < 0.001" in found.sentence
         same = one(rule, self.tables(top=1.1, random=1.1, documents=40), BRIEF)
         assert same.outcome is CONTRADICTED and "do not cost 5.0 points more" in same.sentence
         worse = one(rule, self.tables(top=0.9, random=0.2), BRIEF)
@@ -169,17 +173,17 @@ class TestCutting:
         """At level 20 the ranking tells 7 heads apart, which are those of level 10 already: one set, one level."""
         rows = make_ablation(SPARSE, 12, top=0.2)
         rows = rows.assign(size=rows["k"].clip(upper=7))
-        found = effects.from_rows(rows, 1, 200)._asdict()
+        found = estimate_effects(as_outcomes(rows, 1, 200))._asdict()
         assert sorted(found["effects"]["k"].unique()) == [5, 10]
         claim = one(ablation_module.top_heads_matter_more_than_random, found, make_study(levels=(5, 10, 20), level=20))
         assert claim.outcome is SUPPORTED and claim.statement.startswith("The top 20 heads of Wu24")
-        assert "Cutting the top 20 heads (7, for ties end top sets early) of Wu24" in claim.sentence
+        assert "Ablating the top 20 heads (7, as ties end some top sets early) of Wu24" in claim.sentence
         # One question's ranking stops earlier than the other's.
         earlier = rows.assign(size=rows["size"].where(rows["question"] == "hq_state", rows["size"].clip(upper=6)))
-        found = effects.from_rows(earlier, 1, 200)._asdict()
+        found = estimate_effects(as_outcomes(earlier, 1, 200))._asdict()
         claim = one(ablation_module.top_heads_matter_more_than_random, found, make_study(levels=(5, 10, 20), level=20))
-        assert "(6.5 on average, for ties end top sets early)" in claim.sentence
-        assert one(ablation_module.deeper_cuts_cost_more, found, SPARSE).sentence.startswith("Of 8 steps")
+        assert "(6.5 on average, as ties end some top sets early)" in claim.sentence
+        assert "of 8 steps from one" in one(ablation_module.more_heads_cost_more, found, SPARSE).sentence
 
     def test_a_level_that_is_missing_is_not_the_one_below(self):
         found = self.tables(SPARSE, top=0.2)
@@ -187,24 +191,25 @@ class TestCutting:
         claim = one(
             ablation_module.top_heads_matter_more_than_random, lacking, make_study(levels=(5, 10, 20), level=20)
         )
-        assert claim.outcome is UNDECIDED and "its top heads were not cut" in claim.sentence
+        assert claim.outcome is UNDECIDED and "its top heads were not ablated" in claim.sentence
 
     def test_a_level_of_some_configurations_is_no_other_for_that(self):
         """Six heads at one length and ten at the other: level 6 adds a head, though ten prompts lack it."""
         study = make_study(methods=("wu24",), questions=("hq_state",), levels=(5, 6))
         rows = make_ablation(study)
         rows = rows[(rows["k"] != 6) | (rows["context_length"] == 512)]
-        pooled = select.at(effects.from_rows(rows, 1, 50).effects, pooled=("question", "context_length"))
+        pooled = select.at(estimate_effects(as_outcomes(rows, 1, 50)).effects, pooled=("question", "context_length"))
         assert pooled["k"].tolist() == [5, 6] and pooled["size"].tolist() == [5, 6]
 
     def test_what_was_drawn_is_told(self):
         rule = ablation_module.top_heads_matter_more_than_random
         made = self.tables(top=0.2)
-        assert "random heads of the same layers to" in one(rule, made, BRIEF).sentence
+        assert "random heads from the same layers takes it to" in one(rule, made, BRIEF).sentence
         some = {**made, "against_random": made["against_random"].assign(matched=0.85, draws=1)}
-        assert "random heads (85.0% of them of the same layers, the rest of the nearest) (drawn once) to" in (
+        assert "random heads, 85.0% of them from the same layers and the rest from the nearest, takes it to" in (
             one(rule, some, BRIEF).sentence
         )
+        assert "(one draw)" in one(rule, some, BRIEF).sentence
         controls = made["against_random"]
         other = {**made, "against_random": controls[controls["matching"] == "none"]}
         assert "layers" not in one(rule, other, BRIEF).sentence
@@ -213,11 +218,11 @@ class TestCutting:
         found = self.tables()
         found["against_random"] = found["against_random"].iloc[:0]
         made = one(ablation_module.top_heads_matter_more_than_random, found, BRIEF)
-        assert made.outcome is UNDECIDED and "no random heads were cut" in made.sentence
+        assert made.outcome is UNDECIDED and "no random heads beside its top ones were ablated" in made.sentence
 
     def test_from_counts_the_test_is_over_configurations(self):
         rows = make_ablation(STUDY, top=0.2)
-        made = analyse(STUDY, make_rankings(STUDY), effects.summarise(rows))
+        made = analyse(STUDY, make_rankings(STUDY), summarise(rows))
         found = one(ablation_module.top_heads_matter_more_than_random, made, STUDY)
         assert found.outcome is SUPPORTED
         assert "Wilcoxon signed-rank test over 8 configurations" in found.sentence and "80 prompts)" in found.sentence
@@ -250,7 +255,7 @@ class TestCutting:
 
         found = outcome()
         assert found.outcome is SUPPORTED
-        assert f"{study.label(dimension, a)} 50.0 (40.0 to 60.0)" in found.sentence
+        assert f"50.0 (40.0 to 60.0) for {study.label(dimension, a)}" in found.sentence
         assert "Wilcoxon signed-rank test over 12 documents, Holm p = 0.001, rank-biserial correlation 0.90" in (
             found.sentence
         )
@@ -262,8 +267,8 @@ class TestCutting:
 
     def test_models_of_unequal_size_are_named_with_it(self, two_grids):
         claim = one(ablation_module.models_cost_differently, two_grids, TWO_MODELS)
-        assert "With the top 20 heads cut" in claim.sentence
-        assert "small (of its 24 heads) " in claim.sentence and "large (of its 80 heads) " in claim.sentence
+        assert "With the top 20 heads ablated" in claim.sentence
+        assert "for small (of its 24 heads)" in claim.sentence and "for large (of its 80 heads)" in claim.sentence
         assert "of its" not in one(ablation_module.questions_cost_differently, two_grids, TWO_MODELS).sentence
 
     def test_heads_that_a_test_compares_are_counted_where_they_are_fewer(self):
@@ -284,12 +289,12 @@ class TestCutting:
         )  # fmt: skip
         made = self.tables() | {"mean_drops": drops, "tests": pd.concat([every, pair])}
         found = one(ablation_module.methods_cost_differently, made, STUDY)
-        assert "of single pairs, Summed attention against QRHead (+20.0 points, 10.0 to 30.0; Holm p = 0.001)" in (
+        assert "of single pairs, Summed attention differs from QRHead (+20.0 points, 10.0 to 30.0; Holm p = 0.001)" in (
             found.sentence
         )
 
     def test_recovery(self):
-        rule, study = ablation_module.deeper_cuts_cost_more, make_study(methods=("wu24",), questions=("hq_state",))
+        rule, study = ablation_module.more_heads_cost_more, make_study(methods=("wu24",), questions=("hq_state",))
         steps = self.tables(study)["steps"].assign(change=-0.1, change_low=-0.2, change_high=0.01, p_holm=0.2)
         assert one(rule, {"steps": steps}, study).outcome is SUPPORTED
         risen = steps.copy()
@@ -304,12 +309,15 @@ class TestCutting:
         assert one(rule, {"steps": risen}, study).outcome is UNDECIDED
 
     def test_baseline_above_guessing(self, brief):
-        rule = ablation_module.baseline_is_above_guessing
+        rule = baseline.baseline_is_above_guessing
         found = one(rule, self.tables(documents=40), BRIEF)
-        assert found.outcome is SUPPORTED and "In each of 4 cells of question, length and model" in found.sentence
+        assert (
+            found.outcome is SUPPORTED
+            and "In each of 4 cells (a question at a context length in a model)" in found.sentence
+        )
         idle = one(rule, self.tables(guess=1.1), BRIEF)  # so easy that the document is not needed
-        assert idle.outcome is CONTRADICTED and "In 4 of 4 cells the document does not help" in idle.sentence
-        assert "by guessing 100.0%" in idle.sentence
+        assert idle.outcome is CONTRADICTED and "the document does not help" in idle.sentence
+        assert "(100.0% right with it, 100.0% without it" in idle.sentence
         assert idle in claims.warnings({**brief, **self.tables(guess=1.1)}, BRIEF)
         wide = self.tables()
         wide["effects"] = wide["effects"].assign(headroom=0.1, headroom_low=-0.05, headroom_high=0.3)
@@ -318,7 +326,7 @@ class TestCutting:
         assert rule(self.tables(guess=None), BRIEF) == []
 
 
-class TestGuarding:
+class TestLanguage:
     """Accuracy may be lost with the retrieval, or with the model."""
 
     def tables(self, prose=None, random=None, **ablation):
@@ -327,25 +335,25 @@ class TestGuarding:
         return {**found, "guard": guard}
 
     def test_retrieval_alone(self):
-        rule = guarding.ablation_takes_retrieval_alone
+        rule = language.ablation_takes_retrieval_alone
         found = one(rule, self.tables(), BRIEF)
-        assert found.outcome is SUPPORTED and "retrieval is lost, and the language is left" in found.sentence
+        assert found.outcome is SUPPORTED and "Retrieval is lost, and language is not" in found.sentence
         assert "Ablating the top 20 heads of Summed attention in small takes accuracy from" in found.sentence
-        assert "−0.04 nats per token on average over 4 sets of heads (lowest −0.04)" in found.sentence
-        assert "ablating as many random heads of the same layers by −0.01" in found.sentence
+        assert "−0.04 nats per token (mean over 4 sets of heads; lowest −0.04)" in found.sentence
+        assert "ablating as many random heads from the same layers changes it by −0.01" in found.sentence
         broken = one(rule, self.tables(prose=lambda *_: -4.3), BRIEF)
-        assert broken.outcome is CONTRADICTED and "the model is broken" in broken.sentence
+        assert broken.outcome is CONTRADICTED and "The model is broken" in broken.sentence
         kept = one(rule, self.tables(top=1.1, baseline=1.1, documents=40), BRIEF)
-        assert kept.outcome is CONTRADICTED and "a loss of 5.0 points of accuracy is ruled out" in kept.sentence
+        assert kept.outcome is CONTRADICTED and "A loss of 5.0 points of accuracy is ruled out" in kept.sentence
 
     def test_retrieval_alone_is_left_open(self):
-        rule = guarding.ablation_takes_retrieval_alone
+        rule = language.ablation_takes_retrieval_alone
         hurt = one(rule, self.tables(prose=lambda *_: -0.5), BRIEF)
-        assert hurt.outcome is UNDECIDED and "the language suffers too" in hurt.sentence
+        assert hurt.outcome is UNDECIDED and "Language suffers too" in hurt.sentence
         # Random heads hurt the language as much: where they cost no answers, answers are not lost with the language.
         as_much = {"prose": lambda *_: -0.5, "random": -0.45, "documents": 40}
         told = one(rule, self.tables(**as_much), BRIEF)
-        assert told.outcome is SUPPORTED and "the language suffers as it does with random heads" in told.sentence
+        assert told.outcome is SUPPORTED and "Language suffers about as much with random heads" in told.sentence
         tables = self.tables(**as_much)
         tables["against_random"] = tables["against_random"].assign(p_holm=0.4)
         assert one(rule, tables, BRIEF).outcome is UNDECIDED
@@ -360,27 +368,24 @@ class TestGuarding:
         assert unclear.outcome is UNDECIDED and "not significant" in unclear.sentence
 
     def test_broken_models(self, brief):
-        rule = guarding.ablation_breaks_no_model
+        rule = language.ablation_breaks_no_model
         found = one(rule, self.tables(), BRIEF)
-        assert found.outcome is SUPPORTED and "None of 32 sets of heads" in found.sentence
+        assert found.outcome is SUPPORTED and "None of 32 ablated sets of heads" in found.sentence
         assert one(rule, self.tables(prose=lambda *_: -0.2), BRIEF).outcome is UNDECIDED
         broken = self.tables(prose=lambda method, k, question: -4.3 if question == "hq_state" else -0.01)
         worst = one(rule, broken, BRIEF)
-        assert (
-            worst.outcome is CONTRADICTED
-            and "4 of 32 sets of heads that were ablated break the model" in worst.sentence
-        )
+        assert worst.outcome is CONTRADICTED and "4 of 32 ablated sets of heads break the model" in worst.sentence
         assert "the top 20 heads of Summed attention for Headquarters state at 512 tokens in small (−4.30 nats" in (
             worst.sentence
         )
         assert worst in claims.warnings({**brief, "guard": broken["guard"]}, BRIEF)
         random = {"guard": make_guard(BRIEF, random=-2.0)}
-        assert "20 heads drawn at random beside those of" in one(rule, random, BRIEF).sentence
+        assert "20 heads drawn at random to match those of" in one(rule, random, BRIEF).sentence
 
     def test_nothing_is_said_where_no_prose_was_read(self):
         without = {"effects": self.tables()["effects"]}
-        assert guarding.ablation_takes_retrieval_alone(without, BRIEF) == []
-        assert guarding.ablation_breaks_no_model(without, BRIEF) == []
+        assert language.ablation_takes_retrieval_alone(without, BRIEF) == []
+        assert language.ablation_breaks_no_model(without, BRIEF) == []
 
 
 class TestRanking:
@@ -388,15 +393,17 @@ class TestRanking:
         return {"rankings": rankings, "overlap": overlap.pairwise(rankings)}
 
     def test_shared(self, alike, apart):
-        rule = ranking.methods_agree
+        rule = overlap_claims.methods_agree
         assert one(rule, self.overlaps(alike), STUDY).outcome is SUPPORTED
         found = one(rule, self.overlaps(apart), STUDY)
         assert found.outcome is CONTRADICTED and "only in their method agree no more than chance" in found.sentence
         small = make_rankings(STUDY, 2, 2, shared=100.0)  # one head of four: nothing can be significant
-        assert UNDECIDED in {claim.outcome for claim in ranking.top_heads_are_shared(self.overlaps(small), STUDY)}
+        assert UNDECIDED in {
+            claim.outcome for claim in overlap_claims.top_heads_are_shared(self.overlaps(small), STUDY)
+        }
 
     def test_noise(self, made):
-        rule = ranking.methods_differ_beyond_noise
+        rule = agreement.methods_differ_beyond_noise
         pairs = made["overlap"]
         pairs = pairs[(pairs["dimension"] == "method") & (pairs["a"] == "summed_attention") & (pairs["b"] == "wu24")]
 
@@ -405,7 +412,7 @@ class TestRanking:
             return one(rule, {"overlap": pairs, "tests": row}, STUDY)
 
         less = outcome(**REVERSED)
-        assert less.outcome is SUPPORTED and "Beyond chance it is 0.200 (0.100 to 0.300) below" in less.sentence
+        assert less.outcome is SUPPORTED and "Beyond chance, that is 0.200 (0.100 to 0.300) below" in less.sentence
         assert outcome().outcome is CONTRADICTED
         assert outcome(**UNSURE).outcome is UNDECIDED
         nothing = one(rule, {"overlap": pairs, "tests": result("other", "method")}, STUDY)
@@ -414,11 +421,11 @@ class TestRanking:
     def test_agreement_by_length(self, made):
         def outcome(**values):
             row = result(AGREEMENT_BY_LENGTH, "context_length", "512", "1024", **values)
-            return one(ranking.methods_agree_differently_by_length, {"overlap": made["overlap"], "tests": row}, STUDY)
+            return one(agreement.methods_agree_differently_by_length, {"overlap": made["overlap"], "tests": row}, STUDY)
 
         pairs = made["overlap"][made["overlap"]["dimension"] == "method"]
         mean = pairs[pairs["context_length"] == 1024]["jaccard"].mean()
-        assert outcome().outcome is SUPPORTED and f"{mean:.3f} at 1,024 tokens; it differs" in outcome().sentence
+        assert outcome().outcome is SUPPORTED and f"{mean:.3f} at 1,024 tokens. It differs" in outcome().sentence
         assert outcome(**NONE).outcome is CONTRADICTED
         assert outcome(**UNSURE).outcome is UNDECIDED
         assert outcome(units=4).outcome is UNDECIDED
@@ -426,8 +433,8 @@ class TestRanking:
     @pytest.mark.parametrize(
         ("rule", "subject"),
         [
-            (ranking.categories_share_heads, HEAD_OVERLAP),
-            (ranking.categories_share_layers, LAYER_OVERLAP),
+            (categories.categories_share_heads, HEAD_OVERLAP),
+            (categories.categories_share_layers, LAYER_OVERLAP),
         ],
     )
     def test_categories(self, rule, subject, made):
@@ -443,19 +450,19 @@ class TestRanking:
         assert outcome(**UNSURE).outcome is UNDECIDED
 
     def test_unions_are_told_with_their_chance(self, made):
-        found = ranking.categories_share_heads(made, STUDY)
-        assert "Unions of the top heads over all configurations are larger" in found[0].sentence
+        found = categories.categories_share_heads(made, STUDY)
+        assert "Taken over all configurations, top sets hold more heads" in found[0].sentence
         assert "between categorical and numerical" in found[0].sentence
 
     def test_consensus(self, alike, apart, made):
-        rule = ranking.all_methods_agree_on_heads
+        rule = heads.all_methods_agree_on_heads
 
         def outcome(rankings, p=0.001):
             row = result(CONSENSUS, "method", layers=10, heads=8, statistic=5.0, effect_size=4.5, p=p)
             return one(rule, {"profiles": head_profiles.profile_heads(rankings), "tests": row}, STUDY)
 
         same = outcome(alike)
-        assert same.outcome is SUPPORTED and "chance gives 0.50 on average" in same.sentence
+        assert same.outcome is SUPPORTED and "by chance, 0.50 heads would on average" in same.sentence
         best = alike[alike["rank"] == 1].iloc[0]
         assert f"L{best['layer']}H{best['head']}" in same.sentence
         assert outcome(alike, p=0.3).outcome is UNDECIDED
@@ -471,15 +478,15 @@ class TestRanking:
             same = {"layers": 10, "heads": 8, "method": "wu24", "statistic": 4.0, "effect_size": 2.5}
             row = result(SPECIALISTS, "question", **same, **values)
             made = {"profiles": head_profiles.profile_heads(rankings), "tests": row}
-            return one(ranking.questions_have_specialists, made, study)
+            return one(heads.questions_have_specialists, made, study)
 
         found = outcome(turned)
         assert found.outcome is SUPPORTED and "Wu24 gives 3 heads a mean rank below 4" in found.sentence
-        assert "beyond 16 for the others; exchanging the questions at random gives 1.5" in found.sentence
+        assert "beyond 16 for the others; with the questions exchanged at random it would give 1.5" in found.sentence
         assert outcome(same).outcome is CONTRADICTED
         assert outcome(turned, p=0.4).outcome is UNDECIDED
         made = {"profiles": head_profiles.profile_heads(turned), "tests": result("other", "question")}
-        single = one(ranking.questions_have_specialists, made, study)
+        single = one(heads.questions_have_specialists, made, study)
         assert single.outcome is UNDECIDED and "allows no test" in single.sentence
 
     def test_models(self):
@@ -490,7 +497,7 @@ class TestRanking:
                 MODEL_RANKS, "model", "small", "large", method="wu24", statistic=40.0, effect_size=effect,
                 p=p, p_holm=p, units=20,
             )  # fmt: skip
-            return one(ranking.models_rank_heads_differently, {"overlap": pairs, "tests": row}, TWO_MODELS)
+            return one(heads.models_rank_heads_differently, {"overlap": pairs, "tests": row}, TWO_MODELS)
 
         found = outcome(0.001)
         assert found.outcome is SUPPORTED and "differs by 40.0 places on average" in found.sentence
@@ -501,7 +508,7 @@ class TestRanking:
     def test_gaps(self, made):
         def outcome(**values):
             row = result(SCORE_GAP, "method", "summed_attention", "wu24", **values)
-            return one(ranking.first_heads_stand_out_differently, {"rankings": made["rankings"], "tests": row}, STUDY)
+            return one(heads.first_heads_stand_out_differently, {"rankings": made["rankings"], "tests": row}, STUDY)
 
         assert outcome().outcome is SUPPORTED
         assert outcome(**NONE).outcome is CONTRADICTED
@@ -519,7 +526,9 @@ class TestRanking:
                 )
                 for a, b, difference in (("512", "1024", first), ("1024", "2048", second))
             ]  # fmt: skip
-            return one(ranking.rankings_break_between_lengths, {"overlap": pairs, "tests": pd.concat(rows)}, LENGTHS)
+            return one(
+                overlap_claims.rankings_break_between_lengths, {"overlap": pairs, "tests": pd.concat(rows)}, LENGTHS
+            )
 
         found = outcome(0.5, -0.5)
         assert found.outcome is SUPPORTED and "change between 1,024 and 2,048 tokens more" in found.sentence
@@ -528,53 +537,52 @@ class TestRanking:
         assert outcome(0.5, -0.5, units=4).outcome is UNDECIDED
 
     def test_top_sets_that_are_told_apart(self, made):
-        rule, top = ranking.top_sets_are_told_apart, STUDY.top_k_of(80)
+        rule, top = scores.top_sets_are_told_apart, STUDY.top_k_of(80)
         found = rule(made, STUDY)
         assert [claim.outcome for claim in found] == [SUPPORTED] * 3
         assert found[1].sentence == (
-            f"Wu24 in small tells the heads of each top set apart from the rest, at {top} and 20 heads."
+            f"Scores by Wu24 in small tell the heads of every top set apart from the rest, at {top} and 20 heads."
         )
         tied = {**made, "rankings": tied_behind(made["rankings"], "wu24", 7)}
         found = rule(tied, STUDY)
         assert [claim.outcome for claim in found] == [SUPPORTED, CONTRADICTED, SUPPORTED]
         assert found[1].sentence == (
-            "Wu24 in small gives equal scores to heads that a top set would have to choose between, in 8 of 16 cases "
-            "(ranking and level): of the top 20, 7 are told apart. Heads beyond are not told apart from the rest, and "
-            "are in no top set."
+            "In 8 of 16 cases (a ranking at a level), Wu24 in small gives equal scores to heads that a top set would "
+            "have to choose between: of the top 20, 7 are told apart. Heads that are not told apart are in no top set."
         )
         assert found[1] in claims.warnings(tied, STUDY)
 
     def test_top_sets_without_a_head(self, made):
         rankings = made["rankings"]
         equal = placed(rankings.assign(score=rankings["score"].mask(rankings["context_length"] == 512, 0.25)))
-        found = ranking.top_sets_are_told_apart({**made, "rankings": equal}, STUDY)
+        found = scores.top_sets_are_told_apart({**made, "rankings": equal}, STUDY)
         assert {claim.outcome for claim in found} == {CONTRADICTED}
         assert (
-            "in 8 of 16 cases (ranking and level): of the top 4, 0 to 4 are told apart and of the top 20, 0 to 20"
-            in (found[0].sentence)
+            "In 8 of 16 cases" in found[0].sentence
+            and "of the top 4, 0 to 4 are told apart and of the top 20, 0 to 20" in found[0].sentence
         )
-        assert "; in 8 cases none are. Heads beyond" in found[0].sentence
+        assert "; 8 top sets are empty. Heads that are not told apart" in found[0].sentence
 
     def test_lists_that_are_too_short_for_a_level(self, made):
         short = made["rankings"][made["rankings"]["rank"] <= 12]
-        found = one(ranking.top_sets_are_told_apart, {**made, "rankings": short}, STUDY)
+        found = one(scores.top_sets_are_told_apart, {**made, "rankings": short}, STUDY)
         assert found.outcome is CONTRADICTED and "gives equal scores, or none, to heads" in found.sentence
 
     def test_published_sets_were_ablated_whatever_ties(self, made):
         study = make_study(levels=(20,))
         study.config["published"] = {"folder": "elsewhere"}
         del study.config["ablation"]
-        found = ranking.top_sets_are_told_apart({**made, "rankings": tied_behind(made["rankings"], "wu24", 7)}, study)
+        found = scores.top_sets_are_told_apart({**made, "rankings": tied_behind(made["rankings"], "wu24", 7)}, study)
         assert found[1].outcome is CONTRADICTED and found[1].sentence.endswith(
-            "were ablated all the same in the published results, by an order that the scores do not give."
+            "were ablated all the same in the published results, in an order that the scores do not give."
         )
 
     def test_enough_prompts(self, made):
-        rule, rankings = ranking.top_heads_rest_on_enough_prompts, made["rankings"]
+        rule, rankings = scores.top_heads_rest_on_enough_prompts, made["rankings"]
         assert one(rule, {**made, "rankings": rankings}, STUDY).outcome is SUPPORTED
         few = rankings.assign(n_samples=rankings["n_samples"].where(rankings["rank"] != 2, 1))
         found = one(rule, {**made, "rankings": few}, STUDY)
-        assert found.outcome is CONTRADICTED and "at rank 2 on 1 prompt" in found.sentence
+        assert found.outcome is CONTRADICTED and "at rank 2 with 1 prompt" in found.sentence
         assert one(rule, {**made, "rankings": rankings.assign(n_samples=3)}, STUDY).outcome is UNDECIDED
         # A method whose top sets are all empty has no top heads to speak of.
         assert len(rule({**made, "rankings": tied_behind(rankings, "wu24", 0)}, STUDY)) == 2
@@ -584,7 +592,7 @@ def test_all_rules_speak_and_none_twice():
     made = analyse(
         TWO_MODELS, make_rankings(TWO_MODELS, 10, 8), make_ablation(TWO_MODELS), make_reliability(TWO_MODELS)
     )
-    found = claims.claims(made, TWO_MODELS)
+    found = claims.every_claim(made, TWO_MODELS)
     rules = {rule.__name__ for section in claims.RULES.values() for rule in section}
     # One takes three lengths, the other an imported list.
     silent = {"rankings_break_between_lengths", "imported_heads_are_top_heads"}
@@ -599,7 +607,7 @@ class TestGrids:
     def test_what_rankings_share(self, two_grids, dimension):
         found = [
             claim
-            for claim in ranking.top_heads_are_shared(two_grids, TWO_MODELS)
+            for claim in overlap_claims.top_heads_are_shared(two_grids, TWO_MODELS)
             if f"only in their {dimension.replace('_', ' ')}" in claim.sentence
         ]
         pairs = two_grids["overlap"]
@@ -607,16 +615,18 @@ class TestGrids:
         assert len(found) == 2 and len(list(by_grid(pairs))) == 2
         for claim, (grid, rows) in zip(found, by_grid(pairs), strict=True):
             assert f" in models of {grid} heads agree more than chance" in claim.statement
-            assert f"mean Jaccard {rows['jaccard'].mean():.3f} of the top heads" in claim.sentence
+            assert f"mean Jaccard of {rows['jaccard'].mean():.3f} " in claim.sentence
             assert (
-                f"chance gives {rows['chance'].mean():.3f}; rank-biased overlap {rows['rbo'].mean():.3f}"
-                in claim.sentence
+                f"chance gives {rows['chance'].mean():.3f}, and their rankings a rank-biased overlap of "
+                f"{rows['rbo'].mean():.3f}" in claim.sentence
             )
-        assert not any("their model" in claim.sentence for claim in ranking.top_heads_are_shared(two_grids, TWO_MODELS))
+        assert not any(
+            "their model" in claim.sentence for claim in overlap_claims.top_heads_are_shared(two_grids, TWO_MODELS)
+        )
 
     @pytest.mark.parametrize(
         "rule",
-        [ranking.methods_differ_beyond_noise, ranking.methods_agree_differently_by_length],
+        [agreement.methods_differ_beyond_noise, agreement.methods_agree_differently_by_length],
     )
     def test_numbers_beside_a_test_of_all(self, two_grids, rule):
         pairs = two_grids["overlap"]
@@ -641,23 +651,23 @@ class TestGrids:
             for model, grid in (("small", (6, 4)), ("large", (10, 8)))
         ]
         found = analyse(study, pd.concat(parts, ignore_index=True), make_ablation(study, 1, levels=[]))
-        (claim,) = ranking.rankings_break_between_lengths(found, study)
+        (claim,) = overlap_claims.rankings_break_between_lengths(found, study)
         pairs = found["overlap"]
         pairs = pairs[pairs["dimension"] == "context_length"]
-        for (layers, heads, a, b), rows in pairs.groupby(["layers", "heads", "a", "b"]):
+        for (layers, per_layer, a, b), rows in pairs.groupby(["layers", "heads", "a", "b"]):
             if {a, b} != {"512", "2048"}:
-                assert f"{rows['jaccard'].mean():.2f} from" in claim.sentence, (layers, heads, a, b)
+                assert f"{rows['jaccard'].mean():.2f} from" in claim.sentence, (layers, per_layer, a, b)
         assert (
             claim.sentence.count("in models of 10 × 8 heads") == claim.sentence.count("in models of 6 × 4 heads") == 1
         )
 
     def test_unions_consensus_and_specialists(self, two_grids):
-        sentence = ranking.categories_share_heads(two_grids, TWO_MODELS)[0].sentence
+        sentence = categories.categories_share_heads(two_grids, TWO_MODELS)[0].sentence
         unions = two_grids["unions"]
         for grid, rows in by_grid(unions[unions["dimension"] == "category"]):
             union = rows["jaccard"].item()
-            assert f"between categorical and numerical {100 * union:.1f}% in models of {grid} heads, where" in sentence
-        for rule in (ranking.all_methods_agree_on_heads, ranking.questions_have_specialists):
+            assert f"{100 * union:.1f}% between categorical and numerical in models of {grid} heads, where" in sentence
+        for rule in (heads.all_methods_agree_on_heads, heads.questions_have_specialists):
             made = rule(two_grids, TWO_MODELS)
             assert len({claim.statement for claim in made}) == len(made)
             for grid in ("6 × 4", "10 × 8"):
@@ -673,9 +683,9 @@ def test_equal_scores_support_no_claim_about_rankings_and_are_a_sign_of_trouble(
     for method in study.methods:
         own = tied_behind(placed(own), method, scored)
     found = analyse(study, own, make_ablation(study, 1, levels=[]))
-    rules = [rule for rules in claims.RULES.values() for rule in rules if rule.__module__ == ranking.__name__]
-    rules.remove(ranking.top_heads_rest_on_enough_prompts)  # what heads share with the others is not its matter
-    made = claims.written(rules, found, study)
+    rules = [rule for rules in claims.RULES.values() for rule in rules if rule.__module__ in ABOUT_RANKINGS]
+    rules.remove(scores.top_heads_rest_on_enough_prompts)  # what heads share with the others is not its matter
+    made = claims.of_rules(rules, found, study)
     assert [claim for claim in made if claim.outcome is SUPPORTED] == []
     assert all("nan" not in claim.sentence.lower().split() for claim in made)
     signs = [claim for claim in claims.warnings(found, study) if claim.rule == "top_sets_are_told_apart"]
@@ -687,4 +697,6 @@ def test_signs_of_trouble_are_told(made):
         claim for rule, sign in claims.CAUTIONS.items() for claim in rule(made, STUDY) if claim.outcome is sign
     ]
     few = made["rankings"].assign(n_samples=made["rankings"]["n_samples"].where(made["rankings"]["rank"] != 2, 1))
-    assert any("at rank 2 on 1 prompt" in claim.sentence for claim in claims.warnings({**made, "rankings": few}, STUDY))
+    assert any(
+        "at rank 2 with 1 prompt" in claim.sentence for claim in claims.warnings({**made, "rankings": few}, STUDY)
+    )

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from made_tables import METHODS, QUESTIONS, make_rankings, make_study
+from made_tables import METHODS, QUESTIONS, TEMPLATES, make_rankings, make_study
 from retrieval_heads.analysis.rankings import placed
-from retrieval_heads.findings import head_map, rendering
+from retrieval_heads.findings import head_map
 
+SCRIPT = (TEMPLATES / "head_map.js").read_text(encoding="utf-8")
 STUDY = make_study(models=("small", "large"))
 NODE = shutil.which("node")
 
@@ -29,7 +30,9 @@ def rankings():
 def data(rankings):
     """What the script finds in the page."""
     found = head_map.data(STUDY, rankings)
-    text = re.search(r'<script type="application/json" id="head-map-data">(.*?)</script>', head_map.scripts(found))[1]
+    text = re.search(
+        r'<script type="application/json" id="head-map-data">(.*?)</script>', head_map.scripts(found, SCRIPT)
+    )[1]
     assert json.loads(text) == found
     return found
 
@@ -77,19 +80,19 @@ def test_heads_that_a_ranking_does_not_list_are_blank(data):
 
 def test_a_large_study_stays_small():
     study = make_study(models=("one", "two"), lengths=(2048, 4096, 6144, 8192))  # 32 configurations of 3 methods
-    text = head_map.scripts(head_map.data(study, make_rankings(study, 32, 32)))
+    text = head_map.scripts(head_map.data(study, make_rankings(study, 32, 32)), SCRIPT)
     assert len(text.split('id="head-map-data">')[1].split("</script>")[0]) < 1.5e6
 
 
 def test_is_the_same_each_time(rankings):
     shuffled = rankings.sample(frac=1, random_state=np.random.default_rng(3))
-    assert head_map.scripts(head_map.data(STUDY, shuffled)) == head_map.scripts(head_map.data(STUDY, rankings))
+    assert head_map.data(STUDY, shuffled) == head_map.data(STUDY, rankings)
 
 
 def test_text_from_config_never_ends_the_script():
     name = "</script><script>alert(1)<!--"
     study = make_study(models=(name,), methods=("wu24",))
-    text = head_map.scripts(head_map.data(study, make_rankings(study)))
+    text = head_map.scripts(head_map.data(study, make_rankings(study)), SCRIPT)
     carried = text.split("</script>")[0]
     assert "\\u003c/script>" in carried and carried.count("<") == 1
     assert json.loads(carried.split(">", 1)[1])["models"][0]["label"] == name
@@ -106,7 +109,7 @@ class TestScript:
 
     @staticmethod
     def run(data, expression):
-        script = (rendering.TEMPLATES / "head_map.js").read_text(encoding="utf-8")
+        script = SCRIPT
         script += f"\nconst data = {json.dumps(data)};\nconsole.log(JSON.stringify({expression}));"
         done = subprocess.run([NODE, "--input-type=module"], input=script, capture_output=True, text=True, check=True)
         return json.loads(done.stdout)

@@ -3,12 +3,14 @@
 import pandas as pd
 import pytest
 
-from made_tables import analyse, make_ablation, make_rankings, make_study
+from made_tables import TEMPLATES, analyse, make_ablation, make_rankings, make_study
 from retrieval_heads import figures
-from retrieval_heads.analysis import drops, effects
+from retrieval_heads.analysis.drops import mean_drops
+from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.analysis.statistics import corrected, holm
 from retrieval_heads.findings import claims, rendering
-from retrieval_heads.findings.claims import Outcome, ablation, guarding
+from retrieval_heads.findings.claims import Outcome, ablation, language
 from retrieval_heads.findings.claims.interventions import judged
 from retrieval_heads.tables.select import of_intervention
 
@@ -48,8 +50,12 @@ def costly(whole):
     return {name: table.copy() for name, table in whole.items()}
 
 
+def outcomes_of(rows):
+    return as_outcomes(rows, STUDY.seed, STUDY.resamples)
+
+
 def effects_of(rows):
-    return effects.of(rows, STUDY.seed, STUDY.resamples)._asdict()
+    return estimate_effects(outcomes_of(rows))._asdict()
 
 
 class TestPValues:
@@ -87,7 +93,7 @@ def test_each_intervention_has_the_numbers_that_it_has_alone(rankings):
     for name in HOW:
         rows = both[both["intervention"] == name]
         one = effects_of(rows)
-        one["mean_drops"] = drops.mean_drops(drops.of(rows, STUDY.seed, STUDY.resamples), STUDY.categories)
+        one["mean_drops"] = mean_drops(outcomes_of(rows), STUDY.categories)
         here = of_intervention(together, name)
         for table, alone in one.items():
             columns = [column for column in alone.columns if column not in ("p_holm", "p_every")]
@@ -129,12 +135,13 @@ def test_a_claim_has_the_outcome_that_it_has_under_every_intervention(top, outco
     each = {name: RULE(of_intervention(found, name), STUDY)[0].outcome for name in HOW}
     assert set(each.values()) == own
     sentence = made[0].sentence
-    assert sentence.startswith("Zero, question and answer: ")
+    assert sentence.startswith("Under “zero, question and answer”: ")
     if outcome is UNDECIDED:
         held = next(name for name in HOW if each[name] is SUPPORTED)
-        assert f"supported ({STUDY.label('intervention', held)})" in sentence
+        assert f"supported (“{STUDY.label('intervention', held)}”)" in sentence
     else:
-        assert "So it is under each of 2 interventions (zero, question and answer; zero, all tokens)." in sentence
+        named = "“zero, question and answer”; “zero, all tokens”"
+        assert sentence.endswith(f"The outcome is the same under each of 2 interventions ({named}).")
 
 
 def test_a_weak_effect_under_one_intervention_decides_nothing(costly):
@@ -145,7 +152,7 @@ def test_a_weak_effect_under_one_intervention_decides_nothing(costly):
     (claim, *_) = judged(RULE, costly, STUDY)
     assert claim.outcome is UNDECIDED
     assert claim.sentence.endswith(
-        "By intervention: supported (zero, question and answer) and not enough data (zero, all tokens)."
+        "By intervention: supported (“zero, question and answer”) and not enough data (“zero, all tokens”)."
     )
 
 
@@ -159,26 +166,26 @@ def test_an_intervention_without_the_headlines_level_has_no_part():
     found = effects_of(both[(both["intervention"] == "reading") | (both["k"] != 20)])
     made = judged(RULE, found, STUDY)
     assert {claim.outcome for claim in made} == {SUPPORTED}
-    assert all("under each of 1 intervention (zero, question and answer)" in claim.sentence for claim in made)
+    assert all("under each of 1 intervention (“zero, question and answer”)" in claim.sentence for claim in made)
 
 
 def test_what_is_wrong_under_any_intervention_is_told(costly):
     broken = costly["guard"]["intervention"].eq("everywhere") & costly["guard"]["k"].eq(20)
     costly["guard"].loc[broken, "change"] = -3.0
-    (claim,) = judged(guarding.ablation_breaks_no_model, costly, STUDY)
-    assert claim.outcome is CONTRADICTED and claim.sentence.startswith("Zero, all tokens: 32 of 64 sets ")
-    assert "supported (zero, question and answer) and contradicted (zero, all tokens)" in claim.sentence
+    (claim,) = judged(language.ablation_breaks_no_model, costly, STUDY)
+    assert claim.outcome is CONTRADICTED and claim.sentence.startswith("Under “zero, all tokens”: 32 of 64 ")
+    assert "supported (“zero, question and answer”) and contradicted (“zero, all tokens”)" in claim.sentence
     assert claim.sentence in [warning.sentence for warning in claims.warnings(costly, STUDY)]
 
 
 def test_the_findings_and_figures_say_which(whole):
-    text = rendering.markdown(rendering.build(STUDY, whole, []))
-    assert "Heads were ablated in 2 ways. Tables and figures show the headline (zero, question and answer)" in text
+    text = rendering.markdown(rendering.build(STUDY, whole, {}, TEMPLATES))
+    assert "the headline, “zero, question and answer”, unless they name another (“zero, all tokens”)." in text
     assert "reading (zero, question and answer); everywhere (zero, all tokens)" in text
     assert "Top 20 heads against as many random ones by intervention" in text
     drawn = figures.draw("accuracy_drop_summary", whole, STUDY)
     assert drawn.get_supxlabel() == "Ablation: zero, question and answer"
-    assert figures.draw("q1_equal_impact", whole, STUDY).get_supxlabel() == "Heads cut (zero, question and answer)"
+    assert figures.draw("q1_equal_impact", whole, STUDY).get_supxlabel() == "Heads ablated (zero, question and answer)"
     assert "Ablation" not in figures.draw("score_dominance", whole, STUDY).get_supxlabel()
     heights = [patch.get_height() for patch in drawn.axes[0].patches]
     headline = of_intervention(whole, "reading")["effects"].query("k == 20")["drop"]
@@ -189,7 +196,9 @@ def test_one_intervention_is_told_once(rankings):
     study = make_study(methods=("wu24", "qrhead"), questions=("inc_year", "hq_state"), levels=(10, 20), resamples=100)
     found = analyse(study, rankings, make_ablation(study, 6))
     assert judged(RULE, found, study) == RULE(found, study)
-    assert "Heads were ablated in one way: zero, all tokens." in rendering.markdown(rendering.build(study, found, []))
+    assert "Heads were ablated in one way: zero, all tokens." in rendering.markdown(
+        rendering.build(study, found, {}, TEMPLATES)
+    )
 
 
 def test_ways_that_are_the_same_are_told_apart_by_name():

@@ -16,6 +16,7 @@ import pytest
 from made_tables import (
     METHODS,
     SMALL,
+    TEMPLATES,
     analyse,
     make_ablation,
     make_counts,
@@ -24,12 +25,13 @@ from made_tables import (
     make_study,
     small_tables,
 )
-from retrieval_heads import figures
+from retrieval_heads import figures, plugins
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import _layout
 from retrieval_heads.findings import claims, rendering, sections
-from retrieval_heads.plugins import describe_methods, report_tables
+from retrieval_heads.findings.declarations import tables_shown
+from retrieval_heads.plugins import describe_methods
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.wording import decimal, estimate, listed, p_value, percent, points
 from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
@@ -62,7 +64,7 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def built(tables):
-    return rendering.build(STUDY, tables, DRAWN)
+    return rendering.build(STUDY, tables, DRAWN, TEMPLATES)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ def block_name(block):
 class TestDocuments:
     def test_both_forms_say_the_same(self, built, text, page, tables):
         plain = text_of(page)
-        for claim in claims.claims(tables, STUDY):
+        for claim in claims.every_claim(tables, STUDY):
             assert claim.sentence in text.replace("\\", "")
             assert claim.sentence in plain
         for name, caption in built.captions.items():
@@ -140,7 +142,7 @@ class TestDocuments:
         assert f'<figure id="figure-{name}" class="small" style="--inches: 3.6">' in rendering.html(built, drawn)
 
     def test_is_the_same_each_time(self, text, page, drawn, tables):
-        again = rendering.build(STUDY, tables, DRAWN)
+        again = rendering.build(STUDY, tables, DRAWN, TEMPLATES)
         assert rendering.html(again, drawn) == page
         assert rendering.markdown(again) == text
 
@@ -167,21 +169,22 @@ class TestDocuments:
     def test_text_from_config_is_never_markup(self, drawn):
         study = make_study(models=("<script>|a_b*",), methods=("wu24",), questions=("hq_state",), levels=(5,))
         tables = make_tables(study, documents=1)
-        made = rendering.build(study, tables, {})
+        made = rendering.build(study, tables, {}, TEMPLATES)
         assert "<script>|" not in rendering.html(made, drawn)
         assert "\\<script>\\|a\\_b\\*" in rendering.markdown(made)
 
     def test_a_study_with_one_of_each_says_so(self, drawn):
         study = make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,))
-        made = rendering.build(study, make_tables(study), {})
+        made = rendering.build(study, make_tables(study), {}, TEMPLATES)
         text = rendering.markdown(made)
+        compared = " in these results, so what ablation costs is not compared with another."
         for line in (
-            "There is only Headquarters state in these results, so a cut cannot affect questions differently.",
-            "There is only Wu24 in these results, so there is nothing to agree on.",
-            "There is only small in these results, so a cut cannot cost more in another.",
-            "There is only 512 tokens in these results, so the effect of the length on ablation is not known.",
-            "No two models and no two methods and no two questions and no two context lengths can be compared",
-            "Each method has a single ranking, so no rank can swing.",
+            f"Headquarters state is the only question{compared}",
+            "Wu24 is the only method in these results, so there is nothing to agree on.",
+            f"small is the only model{compared}",
+            f"512 tokens is the only context length{compared}",
+            "No overlap can be measured between models, methods, questions and context lengths: no two can be",
+            "Each method has a single ranking, so no head's rank can vary.",
         ):
             assert line in text
         for name in ("q1_drops", "q2_overlap", "q3_drops", "consensus_heads_table", "method_pairs", "length_drops"):
@@ -198,26 +201,34 @@ class TestDocuments:
 
     def test_every_table_is_declared_for_the_workflows_own_report(self, built):
         everything = dict.fromkeys(available(STUDY.config), range(9))
-        declared = report_tables(everything)
+        declared = tables_shown(everything)
         assert set(rendering.table_names(built)) - {"figure_index"} <= set(declared)
         for name in declared:
-            assert rendering.caption(name, STUDY.config)
+            assert rendering.caption(name, STUDY.config, TEMPLATES)
+
+    def test_every_table_that_is_read_is_declared(self):
+        """Those that a file of sections or claims asks for by name."""
+        asked = re.compile(r"""tables(?:\[|\.get\()"(\w+)"|"(\w+)" (?:not )?in tables""")
+        for kind in ("findings.sections", "findings.claims"):
+            for path in plugins.files(kind).values():
+                read = {"".join(names) for names in asked.findall(path.read_text(encoding="utf-8"))}
+                assert read <= set(plugins.constants(path).get("TABLES", {})), path.name
 
     def test_a_study_without_ablation_says_so(self, tables):
         names = ("effects", "against_random", "ablation_summary", "steps", "mean_drops")
         none = {name: tables[name].iloc[:0] for name in names}
         ranked = tables["tests"][~tables["tests"]["subject"].isin([DROP, AGAINST_RANDOM])]
-        text = rendering.markdown(rendering.build(STUDY, {**tables, **none, "tests": ranked}, {}))
-        assert "No top heads were cut beside an uncut baseline." in text
+        text = rendering.markdown(rendering.build(STUDY, {**tables, **none, "tests": ranked}, {}, TEMPLATES))
+        assert "No top heads were ablated beside an unablated baseline." in text
 
     def test_holes_are_named(self, tables):
         rankings, summary = tables["rankings"], tables["ablation_summary"]
         hole = (rankings["method"] == "wu24") & (rankings["question"] == "hq_state")
-        uncut = (summary["question"] == "inc_year") & (summary["source"] != "baseline")
+        missing = (summary["question"] == "inc_year") & (summary["source"] != "baseline")
         partial = (rankings["method"] == "qrhead") & (rankings["rank"] > 70)
-        rankings, summary = rankings[~hole & ~partial], summary[~uncut]
+        rankings, summary = rankings[~hole & ~partial], summary[~missing]
         made = analyse(STUDY, rankings, summary)
-        text = rendering.markdown(rendering.build(STUDY, made, {}))
+        text = rendering.markdown(rendering.build(STUDY, made, {}, TEMPLATES))
         for sentence in (
             "Wu24 ranked no heads for headquarters state at any length in small.",
             "QRHead was not ablated for year of incorporation at any length in small.",
@@ -227,7 +238,7 @@ class TestDocuments:
 
     def test_models_with_different_grids(self, unequal):
         study, _, made = unequal
-        text = rendering.markdown(rendering.build(study, made, {}))
+        text = rendering.markdown(rendering.build(study, made, {}, TEMPLATES))
         assert "The heads of large and small are not compared: their grids differ." in text
         assert "The heads of no two models can be matched: their grids differ." in text
 
@@ -243,7 +254,7 @@ class TestDocuments:
         ablation["size"] = ablation["size"].where(ablation["model"] == "small", ablation["size"].clip(upper=scored))
         ablation = ablation[(ablation["size"] > 0) | (ablation["source"] == "baseline")]
         made = analyse(study, rankings, ablation, make_reliability(study).assign(jaccard=None, chance=None, p=None))
-        built = rendering.build(study, {**made, "dataset_counts": make_counts(study)}, {})
+        built = rendering.build(study, {**made, "dataset_counts": make_counts(study)}, {}, TEMPLATES)
         text = rendering.markdown(built)
         assert not re.search(r"\b(nan|NaN|<NA>)\b", text)
         for section in built.sections:
@@ -258,8 +269,8 @@ class TestDocuments:
     def test_no_mean_is_over_two_grids(self, unequal):
         """Two models of different shape: each grid has its rows, with means by hand."""
         study, parts, made = unequal
-        tables = {block.name: block for section in rendering.build(study, made, {}).sections for block in section.blocks
-                  if isinstance(block, sections.TableBlock)}  # fmt: skip
+        blocks = [block for section in rendering.build(study, made, {}, TEMPLATES).sections for block in section.blocks]
+        tables = {block.name: block for block in blocks if isinstance(block, sections.TableBlock)}
         for name, dimension, a, b in (
             ("method_pairs", "method", "summed_attention", "wu24"),
             ("q2_overlap", "question", "inc_state", "hq_state"),
@@ -278,29 +289,29 @@ class TestDocuments:
 
     def test_models_of_unequal_size_are_named_with_it(self, unequal):
         study, _, made = unequal
-        text = rendering.markdown(rendering.build(study, made, {}))
+        text = rendering.markdown(rendering.build(study, made, {}, TEMPLATES))
         assert "| small (24 heads) | top heads |" in text and "| small (24 heads) − large (80 heads) |" in text
         study = make_study(models=("small", "large"), methods=("wu24",), questions=("hq_state",), levels=(5,))
         alike = rendering.markdown(
-            rendering.build(study, analyse(study, make_rankings(study), make_ablation(study)), {})
+            rendering.build(study, analyse(study, make_rankings(study), make_ablation(study)), {}, TEMPLATES)
         )
         assert "| small | top heads |" in alike
 
     def test_what_was_drawn_is_told(self, tables, text):
         controls = tables["against_random"]
         some = controls.assign(matched=controls["matched"].where(controls["matching"] == "none", 0.8), draws=1)
-        once = rendering.markdown(rendering.build(STUDY, {**tables, "against_random": some}, {}))
-        assert "80.0% from the same layers, the rest from the nearest, 1 drawn" in once
-        assert "Not all random heads that were matched by layer are from the layers of the top heads" in once
+        once = rendering.markdown(rendering.build(STUDY, {**tables, "against_random": some}, {}, TEMPLATES))
+        assert "80.0% from the same layers, the rest from the nearest (1 draw)" in once
+        assert "Some random heads that were matched by layer are from the nearest layers instead" in once
         assert "Random heads were drawn once for each top set." in once
-        assert "the same layers, 2 drawn" in text and "Not all random heads" not in text
+        assert "from the same layers (2 draws)" in text and "Some random heads" not in text
         assert "Random heads were drawn 2 times at most for each top set." in text
 
     def test_sizes_below_the_level_stand_beside_it(self):
         study = make_study(methods=("wu24", "qrhead"), questions=("inc_year", "hq_state"), lengths=(512,))
         ablation = make_ablation(study)
         ablation["size"] = ablation["size"].clip(upper=7)
-        built = rendering.build(study, analyse(study, make_rankings(study), ablation), {})
+        built = rendering.build(study, analyse(study, make_rankings(study), ablation), {}, TEMPLATES)
         tables = {block.name: block for section in built.sections for block in section.blocks
                   if isinstance(block, sections.TableBlock)}  # fmt: skip
         # At level 20 no ranking tells more heads apart than at level 10: its rows stand for both.
@@ -308,7 +319,7 @@ class TestDocuments:
         assert {row[at] for row in tables["against_random"].rows} == {"7"}
         at = tables["q1_tests"].header.index("Heads")
         assert {row[at] for row in tables["q1_tests"].rows} == {"7"}
-        assert tables["effects"].header[-2:] == ["5 cut", "10 cut"]
+        assert tables["effects"].header[-2:] == ["5 ablated", "10 ablated"]
 
     def test_a_figure_with_nothing_to_show_is_a_sentence(self, tables, drawn, tmp_path):
         drawn = shutil.copytree(drawn, tmp_path / "figures")
@@ -317,7 +328,7 @@ class TestDocuments:
         figures.save(_layout.note(reason), drawn / "model_overlap.png")
         notes = {name: figures.note_in(drawn / f"{name}.svg") for name in DRAWN}
         assert [name for name, note in notes.items() if note] == ["model_overlap"] and notes["model_overlap"] == reason
-        built = rendering.build(STUDY, tables, notes)
+        built = rendering.build(STUDY, tables, notes, TEMPLATES)
         said = f"Overlap of the top heads of each two models: there is nothing to show. {reason}"
         text, page = rendering.markdown(built), rendering.html(built, drawn)
         assert said in text.replace("\\", "") and said in text_of(page)
@@ -328,7 +339,7 @@ class TestDocuments:
 
     def test_published_results_need_no_prompts(self, tables):
         made = analyse(STUDY, tables["rankings"], tables["ablation_summary"])
-        text = rendering.markdown(rendering.build(STUDY, made, {}))
+        text = rendering.markdown(rendering.build(STUDY, made, {}, TEMPLATES))
         assert "nan" not in re.findall(r"\w+", text.lower())
         assert "Outcomes of single prompts are not known" in text
 
@@ -375,7 +386,7 @@ class TestReferences:
         ],
     )
     def test_to_what_is_not_shown_go(self, text, kept):
-        assert rendering.referring(text, self.LABELS) == kept
+        assert rendering.without_missing_references(text, self.LABELS) == kept
 
     def test_become_links(self, built, drawn):
         text = "See {table:top_heads} & ({figure:nothing}, {figure:layer_distribution_by_method})."
@@ -445,11 +456,9 @@ def test_the_page_in_a_browser(page, tmp_path):
 
 
 class TestCaptions:
-    @pytest.mark.parametrize(
-        "path", sorted((rendering.TEMPLATES / "captions").glob("*.rst")), ids=lambda path: path.stem
-    )
+    @pytest.mark.parametrize("path", sorted((TEMPLATES / "captions").glob("*.rst")), ids=lambda path: path.stem)
     def test_reads_as_plain_text_and_as_rst(self, path: Path):
-        text = rendering.caption(path.stem, STUDY.config)
+        text = rendering.caption(path.stem, STUDY.config, TEMPLATES)
         assert text.endswith(".") and "{{" not in text
         parts = docutils.core.publish_parts(
             text, writer="html", settings_overrides={"report_level": 1, "halt_level": 1}
@@ -458,14 +467,14 @@ class TestCaptions:
 
     def test_every_figure_has_one(self):
         for name in figures.declarations():
-            assert rendering.caption(name, STUDY.config)
+            assert rendering.caption(name, STUDY.config, TEMPLATES)
 
     def test_a_missing_one_is_named(self):
         with pytest.raises(StudyError, match=r"report/captions/nothing\.rst: no such file"):
-            rendering.caption("nothing", {})
+            rendering.caption("nothing", {}, TEMPLATES)
 
     def test_front_page(self):
-        text = (rendering.TEMPLATES / "workflow.rst").read_text()
+        text = (TEMPLATES / "workflow.rst").read_text()
         text = jinja2.Template(text).render(snakemake=SimpleNamespace(config=STUDY.config))
         parts = docutils.core.publish_parts(text, writer="html", settings_overrides={"halt_level": 1})
         assert "512, 1024 tokens" in parts["html_body"]

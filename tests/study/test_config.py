@@ -10,7 +10,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval_heads.data.answers import ANSWER_TYPES
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods import make_methods
 from retrieval_heads.model.identity import model_artifact
@@ -20,6 +19,7 @@ from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
+from retrieval_heads.study.scopes import SCOPES
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "config").glob("*.yaml"))
@@ -94,6 +94,11 @@ class TestDefaults:
     def test_documents_have_the_keys_of_their_source(self, config, keys):
         assert set(complete(config)["documents"]) == set(keys.split())
         assert complete(complete(config)) == complete(config)
+
+    def test_the_schema_knows_the_scopes(self):
+        ablation = schema()["properties"]["ablation"]["properties"]
+        for one in (ablation, ablation["interventions"]["additionalProperties"]["properties"]):
+            assert one["scope"]["enum"] == list(SCOPES)
 
     def test_models_and_questions_have_them_too(self):
         config = complete(LEAST)
@@ -207,7 +212,8 @@ BAD = [  # key, its value, what the message says
     ("models.small.quantization", "2bit", r"models\.small\.quantization: '2bit' is not one of"),
     ("models.small.trust_remote_code", "yes", r"models\.small\.trust_remote_code: 'yes' is not of type 'boolean'"),
     ("study", "a/b", "study: 'a/b' does not match"),
-    ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of"),
+    ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of \['uniform', 'zero'\]"),
+    ("ablation.scope", "needle", r"ablation\.scope: 'needle' is not one of \['all', 'suffix', 'decode'\]"),
     ("ablation.levels", [0], r"ablation\.levels\.0: 0 is less than the minimum"),
     ("analysis.alpha", 0, r"analysis\.alpha: 0 is less than or equal to"),
     ("analysis.consensus_k", 0, r"analysis\.consensus_k: 0 is less than the minimum"),
@@ -446,7 +452,8 @@ class TestInterventions:
             ({"headline": "uniform_all"}, r"ablation\.headline: uniform_all is no intervention; .* zero_all"),
             ({"interventions": {"a": {}, "A": {}}}, r"ablation\.interventions\.A: some file systems take it for a"),
             ({"interventions": {"a/b": {}}}, r"ablation\.interventions: 'a/b' does not match"),
-            ({"interventions": {"a": {"mode": "mean"}}}, r"interventions\.a\.mode: 'mean' is not one of"),
+            ({"interventions": {"a": {"mode": "nothing"}}}, r"interventions\.a\.mode: 'nothing' is not one of"),
+            ({"interventions": {"a": {"scope": "needle"}}}, r"interventions\.a\.scope: 'needle' is not one of"),
             ({"interventions": {"a": {"draws": 1}}}, r"interventions\.a\.draws: no such key"),
             ({"interventions": {"a": {"documents": 0}}}, r"interventions\.a\.documents: 0 is less than the minimum"),
             ({"interventions": {"a": {"documents": 10**6}}}, r"interventions\.a\.documents: 1000000 is more than the"),
@@ -727,6 +734,8 @@ PACKAGE = ROOT / "workflow" / "retrieval_heads"
 OTHERS = {
     *(
         ("api", "question"),
+        ("api", "split"),
+        ("runner", "answer"),
         ("runner", "answers"),
         ("decoding", "answers"),
         ("prefill", "batch_tokens"),
@@ -737,10 +746,10 @@ OTHERS = {
 
 
 def leaves(rule, name=None):
-    """(name, default) of every key of the schema that has one, with the schemas of sections opened."""
+    """(name, default) of every key of the schema that has one, sections left out."""
     for part in (rule, *rule.get("oneOf", ())):
         for key, sub in part.get("properties", {}).items():
-            if "default" in sub:
+            if "default" in sub and sub.get("type") != "object":
                 yield key, sub["default"]
             yield from leaves(sub)
     if isinstance(extra := rule.get("additionalProperties"), dict):
@@ -777,7 +786,7 @@ def test_defaults_in_code_are_those_of_the_schema():
     compared, wrong = 0, []
     for file in sorted([*PACKAGE.rglob("*.py"), *(ROOT / "workflow" / "scripts").glob("*.py")]):
         for name, value in literal_defaults(ast.parse(file.read_text(encoding="utf-8"))):
-            # A section of the config, such as ablation, has no value of its own; what the engine calls so is another thing.
+            # A section of the config, such as ablation, has no value; what the engine calls so is another thing.
             if name in known and name not in SECTIONS and (file.stem, name) not in OTHERS:
                 compared += 1
                 wrong += [] if value in known[name] else [(file.stem, name, value)]
@@ -919,7 +928,7 @@ def configs(draw):
     context_lengths = draw(lengths)
     levels = draw(st.lists(st.integers(1, 50), min_size=1, max_size=4, unique=True))
     question = st.fixed_dictionaries(
-        {"text": words.filter(len), "type": st.sampled_from(ANSWER_TYPES)},
+        {"text": words.filter(len), "type": st.sampled_from(names("data.answers"))},
         optional={"label": words, "answer_prefix": words},
     )
     model = st.fixed_dictionaries(

@@ -42,6 +42,35 @@ def test_an_imported_list_is_set_beside_the_rankings(study):
     assert "Imported lists" not in (out / "FINDINGS.md").read_text()
 
 
+def test_a_replacement_with_a_fit_is_a_file_and_a_line_of_the_config(study):
+    """And another intervention is the line alone."""
+    shutil.copy(
+        ROOT / "tests" / "region_mean.py", study.path("workflow", "retrieval_heads", "ablation", "replacements")
+    )
+    ways = (
+        "  interventions:\n    zero_all: {}\n    reading: {scope: suffix, context_lengths: [512]}\n"
+        "    fitted: {mode: region_mean}\n    fitted_reading: {mode: region_mean, scope: suffix}\n"
+    )
+    study.change("config/tiny.yaml", "ablation:\n", f"ablation:\n{ways}")
+    stale = study.stale()
+    # One fit at each of two lengths serves both interventions; what the whole model says is known.
+    assert stale["fit_replacement"] == 2 and stale["ablate_heads"] == 1 + 2 + 2 and stale["measure_guard"] == 3
+    assert not {"answer_unablated", "build_prompts", "score_heads", "rank_heads"} & set(stale)
+    study.snakemake("--cores", "2", *TINY)
+    out = study.path("results", "tiny")
+    states = sorted(file.relative_to(out).as_posix() for file in out.rglob("*.safetensors"))
+    assert states == [f"replacements/planted/{length}/region_mean.safetensors" for length in (512, 640)]
+    ablation = pd.read_parquet(out / "tables" / "ablation.parquet")
+    assert set(ablation["intervention"]) == {"zero_all", "reading", "fitted", "fitted_reading"}
+    beside = ablation[ablation["source"].isin(["baseline", "no_needle"]) & (ablation["context_length"] == 512)]
+    answers = beside.pivot(index=["prompt_id", "source"], columns="intervention", values="answer_logprob")
+    assert answers.notna().all(axis=None) and (answers.nunique(axis=1) == 1).all()
+    guard = pd.read_parquet(out / "tables" / "guard.parquet")
+    assert set(guard.loc[guard["intervention"] == "fitted", "context_length"]) == {512, 640}
+    assert "mean, all tokens" in (out / "FINDINGS.md").read_text()
+    assert study.stale() == {}
+
+
 def test_the_bundle_may_be_an_archive(study):
     study.snakemake(*TINY, "--report", "report.zip")
     assert study.path("report.zip").stat().st_size > 100_000
@@ -86,7 +115,7 @@ def test_a_prepared_model_is_made_anew_when_its_file_or_the_code_that_reads_it_c
     assert one != two and not to_make()
     code = project.path("workflow", "retrieval_heads", "model", "sources", "gguf.py")
     former = code.read_text()
-    code.write_text(former + "# a remark\n")
+    code.write_text(former + "CHANGED = True\n")
     assert to_make() == {two}
     code.write_text(former)
     project.path("small.gguf").write_bytes(b"GGUF one")

@@ -127,8 +127,33 @@ def test_a_dry_run_loads_no_library_of_models(study):
     assert not re.findall(r" (torch|transformers|scipy|matplotlib)$", loaded, re.MULTILINE)
 
 
+def change_code(study, file):
+    """Have a file of the package do something else."""
+    with study.path("workflow", "retrieval_heads", file).open("a", encoding="utf-8") as opened:
+        opened.write("\nCHANGED = True\n")
+
+
+def test_a_remark_makes_nothing_anew(study):
+    for file in ("engine/attention.py", "figures/method_head_overlap.py", "tables/__init__.py"):
+        study.change(f"workflow/retrieval_heads/{file}", '"""', '"""Changed. ')
+        study.change(f"workflow/retrieval_heads/{file}", "\nfrom", "\n# Imports\n\nfrom")
+    assert study.stale() == {}
+
+
+@pytest.mark.parametrize("file", ["job.py", "runs.py", "atomic_write.py", "engine/pace.py", "preflight.py"])
+def test_what_no_result_depends_on_makes_nothing_anew(study, file):
+    change_code(study, file)
+    assert study.stale() == {}
+
+
+def test_a_type_of_answers_makes_anew_what_reads_or_judges_answers(study):
+    change_code(study, "data/answers/state.py")
+    stale = study.stale()
+    assert {"write_documents": 1, "build_prompts": 2, "score_heads": 2, "ablate_heads": 2}.items() <= stale.items()
+
+
 def test_a_figures_code_redraws_that_figure(study):
-    study.change("workflow/retrieval_heads/figures/method_head_overlap.py", "def draw(", "# a remark\ndef draw(")
+    change_code(study, "figures/method_head_overlap.py")
     assert study.stale() == {"draw_method_head_overlap": 1, "write_findings": 1}
 
 
@@ -138,7 +163,8 @@ def test_another_intervention_runs_itself_and_what_follows(study):
     stale = study.stale()
     alone = {"choose_head_sets": 1, "ablate_heads": 1, "measure_guard": 1}
     assert {**alone, "estimate_effects": 1, "write_findings": 1}.items() <= stale.items()
-    assert not {"write_documents", "build_prompts", "score_heads", "rank_heads", "measure_overlap"} & set(stale)
+    others = {"write_documents", "build_prompts", "score_heads", "rank_heads", "answer_unablated", "measure_overlap"}
+    assert not others & set(stale)
 
 
 def test_a_level_runs_ablation_and_what_follows(study):
@@ -153,13 +179,14 @@ def test_a_context_length_keeps_the_results_of_the_others(study):
     study.change("config/tiny.yaml", "context_lengths: [512, 640]", "context_lengths: [512, 640, 704]")
     stale = study.stale()
     one_each = {"build_prompts": 1, "score_heads": 1, "rank_heads": 1, "choose_head_sets": 1, "ablate_heads": 1}
+    one_each |= {"answer_unablated": 1}
     assert one_each.items() <= stale.items()
     assert "write_documents" not in stale
 
 
 @pytest.mark.parametrize("file", ["methods/qrhead.py", "engine/attention.py"], ids=["found by name", "imported"])
 def test_scoring_code_runs_scoring(study, file):
-    study.change(f"workflow/retrieval_heads/{file}", '"""', '"""Changed. ')
+    change_code(study, file)
     stale = study.stale()
     assert stale["score_heads"] == 2
     assert "write_documents" not in stale
@@ -171,7 +198,7 @@ def test_the_code_of_scoring_is_all_that_it_imports():
 
 
 def test_analysis_code_runs_no_model(study):
-    study.change("workflow/retrieval_heads/analysis/effects.py", '"""', '"""Changed. ')
+    change_code(study, "analysis/effects.py")
     stale = study.stale()
     assert stale["estimate_effects"] == 1
     assert not {"prepare_model", "score_heads", "ablate_heads", "measure_guard"} & set(stale)

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads import tables
-from retrieval_heads.ablation.running import MODES
+from retrieval_heads.ablation.replacements import make_replacement, unfitted
 from retrieval_heads.analysis.overlap import Ranking, grids
 from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.data.selection import group_by_context, usable
@@ -135,7 +136,8 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
     ----------
     model : a decoder model of transformers. Its weights are not changed.
     heads : (layer, head) pairs; both count from 0.
-    mode : what an ablated head puts out: ``zero``, nothing; ``uniform``, the mean of the values it can see.
+    mode : what an ablated head puts out: ``zero``, nothing; ``uniform``, the mean of the values it can see; or the name
+        of another file of ``ablation/replacements``, if it needs no fit.
 
     Raises
     ------
@@ -144,8 +146,9 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
         this one is about another model or mode; and when the model is called where the ablation would have no effect:
         in another thread, after set_attn_implementation inside the context, or with gradient checkpointing.
     """
-    if mode not in MODES:
-        raise StudyError(f"mode: {mode} is not offered; write one of {', '.join(MODES)}.")
+    if mode not in (offered := unfitted()):
+        raise StudyError(f"mode: {mode} is not offered; write one of {', '.join(offered)}.")
+    replacement = partial(make_replacement(mode).output, state={})
     layers, heads_per_layer = head_grid(model)
     wanted = frozenset((int(layer), int(head)) for layer, head in heads)
     for layer, head in sorted(wanted):
@@ -161,7 +164,7 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
     (head_mask,) = make_head_mask(model, [wanted])
     token = _ablated.set((model, mode, wanted))
     try:
-        with every_call_ablated(model, head_mask, MODES[mode]):
+        with every_call_ablated(model, head_mask, replacement):
             yield
     finally:
         _ablated.reset(token)

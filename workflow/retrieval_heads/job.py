@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from retrieval_heads import runs
-from retrieval_heads.errors import StudyError
+from retrieval_heads.errors import StudyError, is_out_of_memory
 
 log = logging.getLogger("retrieval_heads")
 
@@ -85,18 +85,6 @@ def _ending_with_its_run() -> Iterator[None]:
         done.set()
         watch.join()
         signal.signal(signal.SIGTERM, before)
-
-
-def shard(wildcards) -> tuple[int, int]:
-    """Which shard a job is, counted from 0, and of how many: ``1-of-4`` is the first."""
-    number, _, shards = wildcards.shard.partition("-of-")
-    return int(number) - 1, int(shards)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that the memory of the machine or of its GPU is used up."""
-    signs = ("out of memory", "can't allocate memory")
-    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)
 
 
 class _Work:

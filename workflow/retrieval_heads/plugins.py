@@ -44,6 +44,17 @@ def module(kind: str, name: str) -> ModuleType:
     return import_module(f"{_ROOT.name}.{kind}.{name}")
 
 
+def subclass(kind: str, name: str, base: type) -> Any:
+    """The class in a module of a kind that the module defines as a subclass of ``base``; there must be exactly one."""
+    found = module(kind, name)
+    (only,) = (
+        value
+        for value in vars(found).values()
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == found.__name__
+    )
+    return only
+
+
 def constants(file: Path) -> dict[str, Any]:
     """Name → value of the constants in a file; those of its class go before those of the module."""
     values: dict[str, Any] = {}
@@ -78,7 +89,12 @@ def parameters(file: Path) -> dict[str, dict]:
 
 def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Label, definition and paper of methods, as far as their files tell them; nothing of a method without a file."""
-    described, known = {}, files("methods")
+    return describe("methods", names)
+
+
+def describe(kind: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Label, definition and paper of those of a kind that have these names, as far as their files tell them."""
+    described, known = {}, files(kind)
     for name in names:
         if name in known:
             told = constants(known[name]) | {"definition": summary(known[name])}
@@ -106,21 +122,6 @@ def _json_schema(annotation: ast.expr) -> dict | None:
         choices = ast.literal_eval(annotation.slice)
         return {"enum": list(choices) if isinstance(choices, tuple) else [choices]}
     return None
-
-
-def report_tables(values: Mapping[str, Sized]) -> dict[str, str]:
-    """Name → title of the tables of the findings that have something to show, as the sections' files declare them.
-
-    Parameters
-    ----------
-    values : from :func:`retrieval_heads.study.needs.available`.
-    """
-    found = {}
-    for path in files("findings.sections").values():
-        for name, table in constants(path).get("TABLES", {}).items():
-            if meets(table["needs"], values, f"{path.name}: TABLES: {name}"):
-                found[name] = table["title"]
-    return found
 
 
 def meets(needs: Mapping[str, int], values: Mapping[str, Sized], where: str) -> bool:

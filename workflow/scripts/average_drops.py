@@ -1,7 +1,8 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
-from retrieval_heads.analysis import drops
+from retrieval_heads.analysis.drops import mean_drops
+from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.job import job
 from retrieval_heads.tables import read_tables
 from retrieval_heads.tables.mean_drops import MEAN_DROPS
@@ -12,5 +13,5 @@ if TYPE_CHECKING:
 with job(snakemake):
     params = snakemake.params
     (results,) = read_tables(snakemake.input).values()
-    means = drops.mean_drops(drops.of(results, params.seed, params.resamples), params.categories)
+    means = mean_drops(as_outcomes(results, params.seed, params.resamples), params.categories)
     tables.write(means, snakemake.output[0], MEAN_DROPS)

@@ -9,6 +9,6 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    study = Study(snakemake.params.config, snakemake.params.methods)
+    study = Study(snakemake.params.config, snakemake.params.methods, replacements=snakemake.params.replacements)
     figure = figures.draw(snakemake.params.figure, read_tables(snakemake.input), study)
     figures.save(figure, snakemake.output.png, snakemake.output.svg)

@@ -1,9 +1,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from retrieval_heads import tables
 from retrieval_heads.ablation.guard import measure_guard, prose_ids
-from retrieval_heads.engine.budget import Budget
+from retrieval_heads.ablation.intervention import Intervention
+from retrieval_heads.ablation.states import load_state
+from retrieval_heads.engine.runner import Budget, Runner
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
@@ -18,15 +22,13 @@ with job(snakemake), unchanged_model(snakemake):
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     ids = prose_ids(tokenizer, Path(source.prose).read_text(encoding="utf-8"))
     model = load_model(source.model, device=compute["device"], **params.loading)
+    runner = Runner(model, tokenizer, Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"]))
     run = tables.made_with(source.head_sets, here={snakemake.wildcards.model: made_with(model)})
-    guard = measure_guard(
-        model,
-        tokenizer,
-        ids,
-        tables.read_parts(source.head_sets, HEAD_SETS),
-        intervention=snakemake.wildcards.intervention,
-        mode=params.mode,
-        scope=params.scope,
-        budget=Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"]),
-    )
-    tables.write(guard, snakemake.output[0], GUARD, run)
+    # A replacement is fitted at each length anew; one that is not puts out the same for the sets of all lengths.
+    files = list(zip(source.head_sets, source.states, strict=True)) if source.states else [(source.head_sets, None)]
+    measured = []
+    for head_sets, state in files:
+        sets = tables.read_parts([head_sets] if state else head_sets, HEAD_SETS)
+        how = Intervention(snakemake.wildcards.intervention, params.mode, params.scope, load_state(state, model.device))
+        measured.append(measure_guard(runner, ids, sets, how))
+    tables.write(pd.concat(measured, ignore_index=True), snakemake.output[0], GUARD, run)

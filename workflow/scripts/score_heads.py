@@ -1,11 +1,11 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
-from retrieval_heads.data.selection import usable
+from retrieval_heads.data.selection import shard_of, usable
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.pace import log_expected_time
 from retrieval_heads.engine.runner import Decoding, Runner
-from retrieval_heads.job import job, shard
+from retrieval_heads.job import job
 from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import score_split
 from retrieval_heads.model.identity import unchanged_model
@@ -27,7 +27,9 @@ with job(snakemake), unchanged_model(snakemake):
     budget = Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"])
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     runner = Runner(model, tokenizer, budget, Decoding(**params.generation))
-    scores, generations = score_split(runner, prompts, methods, params.answer_types, *shard(snakemake.wildcards))
+    scores, generations = score_split(
+        runner, prompts, methods, params.answer_types, *shard_of(snakemake.wildcards.shard)
+    )
     run = {snakemake.wildcards.model: made_with(model)}
     tables.write(scores, snakemake.output.scores, SCORES, run)
     tables.write(generations, snakemake.output.generations, GENERATIONS, run)

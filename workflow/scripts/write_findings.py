@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     made_with = tables.made_with(snakemake.input.tables)
-    study = Study(snakemake.params.config, snakemake.params.methods, made_with)
+    params = snakemake.params
+    study = Study(params.config, params.methods, made_with, params.replacements)
     figures = [Path(path) for path in snakemake.input.figures]
     notes = {path.stem: note_in(path) for path in figures}
-    findings = rendering.build(study, read_tables(snakemake.input.tables), notes)
+    findings = rendering.build(study, read_tables(snakemake.input.tables), notes, snakemake.params.templates)
     folder = figures[0].parent
     for path in snakemake.output.tables:
         rendering.save(rendering.table_page(findings, Path(path).stem), path)

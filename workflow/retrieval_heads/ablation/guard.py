@@ -8,10 +8,11 @@ import math
 from collections.abc import Sequence
 
 import pandas as pd
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from retrieval_heads.ablation.running import MODES, require_offered, side_by_side
-from retrieval_heads.engine.budget import Budget, Limit
+from retrieval_heads.ablation.distinct_sets import in_sharing_order, number_distinct
+from retrieval_heads.ablation.intervention import Intervention
+from retrieval_heads.engine.budget import Limit
 from retrieval_heads.engine.runner import Ablation, Decoding, Runner, reserved_tokens
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
@@ -44,15 +45,7 @@ def prose_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def measure_guard(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    ids: Sequence[int],
-    head_sets: pd.DataFrame,
-    *,
-    intervention: str,
-    mode: str,
-    scope: str,
-    budget: Budget,
+    runner: Runner, ids: Sequence[int], head_sets: pd.DataFrame, intervention: Intervention
 ) -> pd.DataFrame:
     """The mean log-probability of the last 128 tokens of some prose with each head set ablated.
 
@@ -64,48 +57,46 @@ def measure_guard(
     ----------
     ids : from :func:`prose_ids`.
     head_sets : the head_sets table, of any context lengths. The baseline is among its sets.
-    intervention, mode, scope : how heads are ablated, and its name; see :mod:`retrieval_heads.ablation.running`.
 
     Returns
     -------
     The guard table. A model that would not be measured exactly is refused first.
     """
-    require_offered(mode, scope)
-    runner = Runner(model, tokenizer, budget)
     runner.require_measurable()
-    number = head_sets.groupby(head_sets["heads"].map(sorted).map(tuple), sort=False).ngroup()
-    head_mask = runner.head_mask(map(parse_head, heads) for heads in head_sets.loc[~number.duplicated(), "heads"])
-    # The row of the token before produces the first scored one: it stands behind the context, but is never ablated
-    # where that is read by the whole model.
+    number = number_distinct(head_sets)
+    distinct = head_sets.loc[~number.duplicated(), "heads"]
+    head_mask = runner.head_mask(map(parse_head, heads) for heads in distinct)
+    # The token before the first scored one produces it. It is read behind the context, but with all heads where the
+    # context is.
     before = len(ids) - SCORED - 1
     context, suffix, scored = list(ids[:before]), [ids[before]], list(ids[before + 1 :])
+    in_context = intervention.in_context
     reserved = reserved_tokens([suffix], [scored], 0)
-    unablated = None if scope == "all" else runner.prefill([context])
+    whole_context = None if in_context else runner.prefill([context])
 
-    def read(places: Sequence[int]) -> tuple[Sequence[int], list[float]]:
-        count = len(places)
-        ablation = Ablation(head_mask[list(places)], None if scope == "all" else [1] * count, MODES[mode])
+    def read(batch: Sequence[int]) -> tuple[Sequence[int], list[float]]:
+        start = None if in_context else [len(suffix)] * len(batch)
+        ablation = Ablation(head_mask[list(batch)], start, intervention.replacement)
         read = runner.answer(
-            unablated or runner.prefill([context], ablation, reserved=reserved),
-            [suffix] * count,
+            whole_context or runner.prefill([context], ablation, reserved=reserved),
+            [suffix] * len(batch),
             Decoding(0, []),
-            answers=[scored] * count,
-            generate=[False] * count,
+            answers=[scored] * len(batch),
+            generate=[False] * len(batch),
             ablation=ablation,
         )
         assert read.answer_logprob is not None  # answers were given
-        return places, read.answer_logprob
+        return batch, read.answer_logprob
 
-    limit: Limit = "cache_tokens" if scope == "all" else "batch_tokens"
+    limit: Limit = "cache_tokens" if in_context else "batch_tokens"
     # Logits of so many tokens outweigh all else that is held of a set.
-    rows = max(1, _LOGITS // ((SCORED + 1) * model.config.get_text_config().vocab_size))
-    tokens = max(before + reserved if scope == "all" else reserved, math.ceil(getattr(budget, limit) / rows))
+    rows = max(1, _LOGITS // ((SCORED + 1) * runner.model.config.get_text_config().vocab_size))
+    tokens = max(reserved + before * in_context, math.ceil(getattr(runner.budget, limit) / rows))
     logprob = [0.0] * len(head_mask)
     with progress(len(head_mask), "head sets to read prose under"):
-        for places, found in budget.batches(side_by_side(head_mask), tokens, limit, read):
-            for place, total in zip(places, found, strict=True):
-                logprob[place] = total / SCORED
-    how = {"intervention": intervention, "mode": mode, "scope": scope}
-    measured = head_sets.assign(logprob=[logprob[place] for place in number], **how, tokens=SCORED)
+        for batch, found in runner.budget.batches(in_sharing_order(head_mask), tokens, limit, read):
+            for index, total in zip(batch, found, strict=True):
+                logprob[index] = total / SCORED
+    measured = head_sets.assign(logprob=[logprob[index] for index in number], **intervention.columns, tokens=SCORED)
     whole = measured.loc[measured["source"] == "baseline", "logprob"].iloc[0]
     return measured.assign(change=measured["logprob"] - whole)[GUARD.columns].reset_index(drop=True)

@@ -1,4 +1,7 @@
-"""Intervals and tests. Documents are the units: prompts made from one document are not independent of each other."""
+"""Intervals and tests, each with its source. They know of documents, the units of which prompts are parts, and no more.
+
+Prompts made from one document are not independent of each other, so it is documents that are drawn and exchanged.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -28,7 +31,8 @@ class Estimate(NamedTuple):
 def bootstrap_weights(documents: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """How often each document is drawn in each resample, shape (R, D).
 
-    Using the same weights for two quantities pairs them.
+    A quantity of a resample is a sum over documents with these weights. Two quantities that take the same weights are
+    resampled together, so that their difference is too.
     """
     return rng.multinomial(documents, np.full(documents, 1 / documents), size=resamples)
 
@@ -38,9 +42,10 @@ def bootstrap_mean(
 ) -> Estimate:
     """A mean over prompts, with the percentile interval of a bootstrap over documents.
 
-    Identical documents give a bootstrap no width, which would claim certainty from few of them. The interval then
-    allows for the share of prompts that may differ from those seen (the exact Clopper–Pearson bound for none in so
-    many), by as much as the bounds allow.
+    The interval is that of Efron and Tibshirani (1993, An Introduction to the Bootstrap, ch. 13). Where all documents
+    agree it has no width, which would claim certainty from few of them. It is then widened by the share of prompts that
+    may differ though none of those seen does (Clopper and Pearson 1934, Biometrika 26), each by as much as the bounds
+    allow.
 
     Parameters
     ----------
@@ -70,9 +75,10 @@ def widened(estimate: Estimate, prompts: int, bounds: tuple[float, float]) -> Es
 def paired_test(one: np.ndarray, others: np.ndarray, prompts: np.ndarray, rng: np.random.Generator) -> float:
     """Does one condition get more, or fewer, prompts right than others tried on the same documents? Two-sided p.
 
-    With one prompt in every document and a single other condition it is the exact McNemar test. Several prompts of a
-    document are not independent, and several draws of random heads belong into one test; then it is the permutation
-    test over documents: if the conditions were alike, within each document any of them could have been called ``one``.
+    With one prompt in every document and a single other condition it is the exact test of McNemar (1947, Psychometrika
+    12). Else it is the permutation test over documents (Fisher 1935, The Design of Experiments): if the conditions were
+    alike, within each document any of them could have been the one. So several prompts of a document are taken
+    together, and several other conditions are one test.
 
     Parameters
     ----------
@@ -116,8 +122,9 @@ class Comparison(NamedTuple):
 def signed_rank(differences: np.ndarray) -> Comparison:
     """Wilcoxon's signed-rank test of paired differences, with the matched-pairs rank-biserial correlation.
 
-    The correlation is the share of the rank sum on the positive side minus that on the negative (Kerby 2014): 1 where
-    every difference is above 0.
+    The test is that of Wilcoxon (1945, Biometrics Bulletin 1). The correlation is the share of the rank sum on the
+    positive side minus that on the negative (Kerby 2014, Comprehensive Psychology 3): 1 where every difference is above
+    0.
 
     Parameters
     ----------
@@ -142,7 +149,10 @@ def signed_rank(differences: np.ndarray) -> Comparison:
 
 
 def friedman(values: np.ndarray) -> Comparison:
-    """Friedman's test of three or more conditions on the same units, with Kendall's W (0: no agreement, 1: full).
+    """Friedman's test of three or more conditions on the same units (1937, JASA 32), with Kendall's W.
+
+    W is how far the units agree on the order of the conditions: 0 not at all, 1 fully (Kendall and Babington Smith
+    1939, Annals of Mathematical Statistics 10).
 
     Parameters
     ----------
@@ -166,6 +176,8 @@ def exchange_test(
 ) -> Comparison:
     """Is a statistic larger than if the conditions were exchangeable within each block? One-sided permutation test.
 
+    Its p counts the observed order among those drawn (Phipson and Smyth 2010, SAGMB 9).
+
     Parameters
     ----------
     values : shape (C conditions, N blocks, …): whatever belongs to a condition in a block is exchanged as a whole.
@@ -184,9 +196,10 @@ def relabeling_test(
 ) -> Comparison:
     """Do some pairs of items agree more, or less, than others? Two-sided permutation test of the items' labels.
 
-    Agreement is skewed where few items agree, and a mean over few pairs more so than one over many: tests that take
-    differences to be symmetric find them where there are none. Here, if the items of a block were alike, any of them
-    could have had any of the labels.
+    If the items of a block were alike, any of them could have had any of the labels (the quadratic assignment
+    procedure: Hubert and Schultz 1976, British Journal of Mathematical and Statistical Psychology 29). Tests that take
+    differences to be symmetric are no use here: agreement is skewed where few items agree, and a mean over few pairs
+    more so than one over many, so that they find differences where there are none.
 
     Parameters
     ----------
@@ -246,7 +259,10 @@ def _permuted(data: tuple, statistic: Callable[..., float], effect: str, rng: np
 
 
 def mean_interval(values: np.ndarray, resamples: int, rng: np.random.Generator) -> Estimate:
-    """The mean of independent units with its percentile bootstrap interval; NaN ends for fewer than two units."""
+    """The mean of independent units with its percentile bootstrap interval (Efron and Tibshirani 1993, ch. 13).
+
+    For fewer than two units the ends are NaN.
+    """
     value = float(np.mean(values))
     if len(values) < 2:
         return Estimate(value, np.nan, np.nan)
@@ -257,7 +273,10 @@ def mean_interval(values: np.ndarray, resamples: int, rng: np.random.Generator) 
 
 
 def holm(p: pd.Series) -> pd.Series:
-    """P values corrected over their family (Holm 1979); missing ones stay missing and do not count."""
+    """P values corrected over their family (Holm 1979, Scandinavian Journal of Statistics 6).
+
+    Missing ones stay missing and do not count.
+    """
     known = p.dropna().astype(float).sort_values()
     # Not by statsmodels, which collects garbage at every call: a quarter of a second in a large process.
     return (known * np.arange(len(known), 0, -1)).cummax().clip(upper=1).reindex(p.index)
@@ -292,17 +311,17 @@ def corrected(tests: pd.DataFrame, family: list, same: list[str], effect: str) -
     return tests
 
 
-def wilson(correct: float, total: int) -> Estimate:
-    """A proportion with its Wilson interval, where only counts are known."""
+def wilson(correct: float, total: float) -> Estimate:
+    """A proportion with its interval, where only counts are known (Wilson 1927, JASA 22)."""
     low, high = proportion_confint(correct, total, alpha=1 - LEVEL, method="wilson")
     return Estimate(correct / total, float(low), float(high))
 
 
-def newcombe(correct_a: float, total_a: int, correct_b: float, total_b: int) -> Estimate:
-    """The difference a − b of two proportions with Newcombe's interval, where only counts are known.
+def newcombe(correct_a: float, total_a: float, correct_b: float, total_b: float) -> Estimate:
+    """The difference a − b of two proportions with its interval, where only counts are known.
 
-    It takes the proportions as independent; for paired ones, which counts do not show, it is too wide rather than too
-    narrow.
+    Method 10 of Newcombe (1998, Statistics in Medicine 17). It takes the proportions as independent; for paired ones,
+    which counts do not show, it is too wide rather than too narrow.
     """
     low, high = confint_proportions_2indep(
         correct_a, total_a, correct_b, total_b, method="newcomb", compare="diff", alpha=1 - LEVEL
@@ -311,7 +330,7 @@ def newcombe(correct_a: float, total_a: int, correct_b: float, total_b: int) -> 
 
 
 def fisher(correct_a: int, total_a: int, correct_b: int, total_b: int) -> float:
-    """Fisher's exact test of two proportions, where only counts are known.
+    """Fisher's exact test of two proportions, where only counts are known (Fisher 1935, JRSS 98).
 
     Like :func:`newcombe` it takes them as independent.
     """

@@ -3,13 +3,11 @@
 import re
 from collections.abc import Container
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
-from transformers.utils import chat_template_utils
+from transformers.utils.chat_template_utils import _compile_jinja_template
 
 from retrieval_heads.data.encoding import chat_templates
 from retrieval_heads.errors import StudyError
@@ -72,15 +70,22 @@ def chat_frame(tokenizer: PreTrainedTokenizerBase, model: str, date: str) -> tup
 _FAILURES = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, messages: list[dict], date: str, **options) -> str:
-    """A chat as text on a day, which templates take from the clock, or from ``date_string`` as Llama's do."""
+def _render(tokenizer: PreTrainedTokenizerBase, messages: list[dict], date: str, add_generation_prompt: bool) -> str:
+    """A chat as text on a day, which templates take from ``strftime_now``, or from ``date_string`` as Llama's do.
+
+    As ``apply_chat_template`` renders it, which has no way to tell the day: its ``strftime_now`` reads the clock.
+    """
     today = datetime.fromisoformat(date)
-    with patch.object(chat_template_utils, "datetime", SimpleNamespace(now=lambda: today)):
-        text = tokenizer.apply_chat_template(
-            messages, tokenize=False, date_string=today.strftime("%d %b %Y"), **_NO_THOUGHT, **options
-        )
-    assert isinstance(text, str)  # as it is not tokenized
-    return text
+    return _compile_jinja_template(tokenizer.get_chat_template()).render(
+        messages=messages,
+        tools=None,
+        documents=None,
+        add_generation_prompt=add_generation_prompt,
+        strftime_now=today.strftime,
+        date_string=today.strftime("%d %b %Y"),
+        **_NO_THOUGHT,
+        **tokenizer.special_tokens_map,
+    )
 
 
 def _answerable(prompt: str, before_reply: str, template: str, vocabulary: Container[str], model: str) -> str:

@@ -16,10 +16,48 @@ NOT_DECODED = "the answer's tokens do not decode to the answer"
 _POSITIONS = ("needle_start", "needle_end", "answer_start", "answer_end", "suffix_start")
 
 
+def shard_of(name: str) -> tuple[int, int]:
+    """Which shard of the documents a name such as ``1-of-4`` means, counted from 0, and of how many."""
+    number, _, shards = name.partition("-of-")
+    return int(number) - 1, int(shards)
+
+
 def group_by_context(prompts: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The prompts that share a context, document by document: same document, same depth, another question."""
     for _, group in prompts.groupby(["doc_id", "depth"], sort=False):
         yield group
+
+
+def first_documents(prompts: pd.DataFrame, number: int | None, key: str) -> pd.DataFrame:
+    """The test prompts about the first test documents, whichever of them turn out to be usable; None takes all.
+
+    Parameters
+    ----------
+    prompts : the prompts table of a model and context length, of both splits.
+    key : where the config has the number.
+
+    Raises
+    ------
+    StudyError
+        when there are not so many.
+    """
+    prompts = prompts[prompts["split"] == "test"]
+    documents = prompts["doc_id"].unique()
+    if number is None:
+        return prompts
+    if number > len(documents):
+        raise StudyError(
+            f"{key}: {number} is more than the {len(documents)} test documents that there are; give fewer, or null "
+            "for all."
+        )
+    return prompts[prompts["doc_id"].isin(documents[:number])]
+
+
+def shard_of_documents(prompts: pd.DataFrame, shard: int, shards: int) -> pd.DataFrame:
+    """The prompts about one of several parts of the documents, counted from 0."""
+    documents = prompts["doc_id"].unique()
+    first, stop = (len(documents) * edge // shards for edge in (shard, shard + 1))
+    return prompts[prompts["doc_id"].isin(documents[first:stop])]
 
 
 def lengths(prompts: pd.DataFrame, max_new_tokens: int) -> tuple[int, int]:

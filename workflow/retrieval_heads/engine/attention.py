@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
@@ -40,6 +41,15 @@ _HIDDEN = torch.finfo(torch.float32).min
 Shared = tuple[Tensor, Tensor]
 """Keys and values, each (R, H_kv, C, D), of R contexts. Row b of a batch of B continues context b // (B / R)."""
 
+
+class Region(IntEnum):
+    """The part of a prompt that a token is in; what is generated is part of the answer."""
+
+    CONTEXT = 0
+    SUFFIX = 1
+    ANSWER = 2
+
+
 Replacement = Callable[["AttentionCall"], Tensor]
 """Gives the outputs that ablated heads have in a call, (B or 1, Q or 1, H, D)."""
 
@@ -52,7 +62,8 @@ class AttentionCall:
     embedding; shared: C more tokens that come before them, held once for several rows, or None; mask: (B or 1, 1, Q, K)
     with K = C + T, boolean or additive, or None for plain causal attention, and where a context is shared perhaps of
     the last keys alone, all others being visible; softcap: what logits are soft-capped at, or None; sinks: (H,), a
-    logit that each head's softmax has beside those of the keys, or None.
+    logit that each head's softmax has beside those of the keys, or None; regions: (B or 1, Q), the :class:`Region` of
+    each query's token, or None where the model is not run by a Runner.
     """
 
     layer: int
@@ -64,6 +75,7 @@ class AttentionCall:
     shared: Shared | None = None
     softcap: float | None = None
     sinks: Tensor | None = None
+    regions: Tensor | None = None
 
     def rows(self, last: int | None = None) -> Tensor:
         """Attention of the last queries over all keys: softmax(q·k) in float32, shape (B, H, last or Q, K).
@@ -220,6 +232,7 @@ class Hook:
     shared : gives a layer's context that rows of the batch share and that its cache leaves out.
     positions : (B, Q), of each query in its own prompt, where keys lie at their own positions; without it, tokens are
         where transformers takes them to be.
+    regions : (B or 1, Q), the :class:`Region` of each query's token.
     start : with positions, how many tokens the cache says come before the first query of every row.
     shared_tokens : how many first keys come before all queries and are shared in every layer: plain causal masks leave
         them out.
@@ -231,6 +244,7 @@ class Hook:
     replacement: Replacement | None = None
     shared: Callable[[int], Shared | None] | None = None
     positions: Tensor | None = None
+    regions: Tensor | None = None
     start: int = 0
     shared_tokens: int = 0
 
@@ -313,7 +327,7 @@ def _attention(
         query = _scaled_by_position(module, query, hook.positions, hook.start)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     shared = None if hook.shared is None else hook.shared(layer)
-    call = AttentionCall(layer, query, key, value, attention_mask, scale, shared, softcap, s_aux)
+    call = AttentionCall(layer, query, key, value, attention_mask, scale, shared, softcap, s_aux, hook.regions)
     if shared is not None:
         output = call.shared_output()
     elif softcap is not None or s_aux is not None:

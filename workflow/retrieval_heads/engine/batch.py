@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
 from retrieval_heads.engine.architecture import require_same_rotation
-from retrieval_heads.engine.attention import AttentionCall, Hook
+from retrieval_heads.engine.attention import AttentionCall, Hook, Region
 from retrieval_heads.engine.caches import Layout, Prefix, SuffixCache
 from retrieval_heads.engine.forks import Forks, hidden_of, hooked_layers, split_hidden, with_hidden
 
@@ -25,10 +25,18 @@ class Batch:
     pass has brought.
     """
 
-    def __init__(self, model: PreTrainedModel, prefix: Prefix, rows: int, reserved: int):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        prefix: Prefix,
+        rows: int,
+        reserved: int,
+        suffix_lengths: Sequence[int] | None = None,
+    ):
         require_same_rotation(model, prefix.length, prefix.length + reserved - 1)
         self.rows, self.tokens, self.spans = list(range(rows)), [0] * rows, [range(0)] * rows
         self._model, self._padding = model, [0] * rows
+        self._suffix_lengths = None if suffix_lengths is None else torch.tensor(suffix_lengths, device=model.device)
         self.layout = Layout(prefix.length, reserved, prefix.length, torch.zeros(rows, 0, dtype=torch.long))
         layers = []
         for layer, (keys, values) in enumerate(zip(prefix.keys, prefix.values, strict=True)):
@@ -50,6 +58,9 @@ class Batch:
         layout = self.layout
         layout.start, layout.forks = layout.context + layout.held, forks
         hook.start, hook.positions = layout.start, self._place(real)
+        if self._suffix_lengths is not None:
+            in_answer = hook.positions - layout.context >= self._suffix_lengths[:, None]
+            hook.regions = torch.where(in_answer, Region.ANSWER, Region.SUFFIX)
         shared = nullcontext() if forks is None else hooked_layers(self._model, _SharedRows(hook, forks))
         with shared:
             out = self._model(
@@ -81,6 +92,8 @@ class Batch:
         self._cache.batch_select_indices(torch.tensor(indices, device=self._model.device))
         self.rows = [self.rows[index] for index in indices]
         self.tokens = [self.tokens[index] for index in indices]
+        if self._suffix_lengths is not None:
+            self._suffix_lengths = self._suffix_lengths[indices]
 
     def attention_rows(self, call: AttentionCall, index: int, tokens: range) -> Tensor:
         """Attention rows (H, Q, K) of Q tokens in a row's span, over the K of its prompt up to the last of them."""
@@ -94,13 +107,14 @@ class _SharedRows:
 
     def __init__(self, hook: Hook, forks: Forks):
         assert hook.positions is not None  # of the rows that continue a prefix
-        self._hook, self._forks, self._positions = hook, forks, hook.positions
+        self._hook, self._forks, self._positions, self._regions = hook, forks, hook.positions, hook.regions
 
     def before(self, layer: int, _: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         """Give each row of the layer the hidden states of its parent, and the mask and positions of its first set."""
         hidden, args, kwargs = split_hidden(args, kwargs)
         first_set = self._forks.first_set[layer]
         self._hook.positions = self._positions[first_set]
+        self._hook.regions = None if self._regions is None else self._regions[first_set]
 
         def narrow(value: Any) -> Any:
             if isinstance(value, Tensor):

@@ -8,7 +8,8 @@ import torch
 from transformers import PreTrainedModel
 
 from retrieval_heads.engine.memory import memory_left
-from retrieval_heads.job import is_out_of_memory, log, units
+from retrieval_heads.errors import is_out_of_memory
+from retrieval_heads.job import log, units
 
 T = TypeVar("T")
 R = TypeVar("R")

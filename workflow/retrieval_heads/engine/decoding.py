@@ -89,7 +89,8 @@ def answer_suffixes(
     count, width = len(suffixes), max(map(len, suffixes))
     drafts = answers or [[]] * count
     longest_draft = max(map(len, drafts))
-    batch = Batch(model, prefix, count, reserved_tokens(suffixes, drafts, decoding.max_new_tokens))
+    reserved = reserved_tokens(suffixes, drafts, decoding.max_new_tokens)
+    batch = Batch(model, prefix, count, reserved, list(map(len, suffixes)))
     masked = None if ablation is None else _Masked(ablation, batch, prefix.first_fork)
 
     # The draft rides behind the suffix; what the model itself would not say of it is taken back.

@@ -1,7 +1,8 @@
 """How much a study asks of a model, in plain passes. With the time of one, that tells how long the study will take."""
 
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_over
-from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
+from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions, unablated_documents
+from retrieval_heads.study.scopes import SCOPES
 
 _ANSWER_EVERYWHERE = 0.70
 """Time of answering one prompt under one head set in scope ``all``, in passes over the context. It is below 1, since
@@ -32,16 +33,20 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
     asked = prompts["suffix_budget"] + config["generation"]["max_new_tokens"]
     answering = {length: passes_over(length) * (1 + SUFFIX_WORTH / length) for length in prompts["context_lengths"]}
     passes = sum(train * depths * each for each in answering.values())
+    for length in ablated_lengths(config):
+        most, _ = unablated_documents(config, length)
+        # Each document is in a context at every depth, and the haystack stands once without it.
+        passes += (test if most is None else most) * (depths + 1) * answering[length]
     for name, one in interventions(config).items():
-        sets = len(config["questions"]) * count_head_sets(config, name)
+        questions = len(config["questions"])
+        sets = questions * count_head_sets(config, name)
         asked_of = test if one["documents"] is None else one["documents"]
-        everywhere = one["scope"] == "all"
+        everywhere = SCOPES[one["scope"]].in_context
         for length in ablated_lengths(config, name):
-            once, rows = passes_over(length), asked_of * depths * stated * sets
+            once, rows = passes_over(length), asked_of * depths * stated * (sets - questions)
             if everywhere:
                 passes += rows * _ANSWER_EVERYWHERE * once
             else:
                 passes += (asked_of * depths + rows * _ANSWER_SUFFIX * asked / length) * once
-            passes += asked_of * answering[length]
             passes += sets * passes_over(GUARD_TOKENS) * (_ANSWER_EVERYWHERE if everywhere else _GUARD_SCORED)
     return passes

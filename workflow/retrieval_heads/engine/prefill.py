@@ -14,7 +14,7 @@ from transformers import Cache, PreTrainedModel
 
 from retrieval_heads.engine.ablation import Ablation
 from retrieval_heads.engine.architecture import head_grid
-from retrieval_heads.engine.attention import hooked
+from retrieval_heads.engine.attention import Region, hooked
 from retrieval_heads.engine.caches import PrefillCache, Prefix
 from retrieval_heads.engine.forks import Forks, hidden_of, hooked_layers, split_hidden, with_hidden
 from retrieval_heads.engine.pace import SUFFIX_WORTH
@@ -54,7 +54,8 @@ def prefill(
     chunks = _RowChunks(caches, forks, size, contexts)
     hook: dict[str, Any] = {}
     if ablation is not None:
-        hook = {"head_mask": chunks.head_mask, "replacement": ablation.replacement}
+        regions = torch.full((1, length), Region.CONTEXT, device=model.device)
+        hook = {"head_mask": chunks.head_mask, "replacement": ablation.replacement, "regions": regions}
     with hooked(model, **hook), hooked_layers(model, chunks):
         model.get_decoder()(
             input_ids=torch.tensor([list(ids) for ids in contexts], device=model.device),

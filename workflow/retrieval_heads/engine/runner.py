@@ -1,13 +1,14 @@
 """What a method or an ablation is given of a model: contexts run once, answers, and what heads do meanwhile."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads.engine.ablation import Ablation, every_call_ablated, make_head_mask
 from retrieval_heads.engine.architecture import head_grid
-from retrieval_heads.engine.attention import AttentionCall, Replacement
+from retrieval_heads.engine.attention import AttentionCall, Region, Replacement, hooked
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.engine.decoding import (
@@ -31,6 +32,7 @@ __all__ = [
     "Objective",
     "Observer",
     "Prefix",
+    "Region",
     "Replacement",
     "RowsRead",
     "Runner",
@@ -181,6 +183,19 @@ class Runner:
         assert self._latest is not None  # it is the prefix made last
         contexts, prefix = self._latest
         return trace_prompt(self.model, prefix, contexts.index(list(context)), suffix, answer, objective)
+
+    @torch.inference_mode()
+    def observe_outputs(self, ids: Sequence[int], observe: Callable[[int, Tensor], None]) -> None:
+        """Read a prompt in one pass, and show what every head puts out in every token, such as a fit asks for.
+
+        Parameters
+        ----------
+        ids : T token ids.
+        observe : called with each layer and the outputs z of its heads before the output projection, (T, H, D). They
+            are not held after the call.
+        """
+        with hooked(self.model, observe=lambda call, z: observe(call.layer, z[0])):
+            self.model.get_decoder()(input_ids=torch.tensor([list(ids)], device=self.model.device), use_cache=False)
 
     def head_mask(self, head_sets: Iterable[Iterable[tuple[int, int]]]) -> Tensor:
         """The mask (N, L, H) of an :class:`Ablation` of N sets of (layer, head) pairs, both counted from 0."""

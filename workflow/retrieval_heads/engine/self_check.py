@@ -23,8 +23,7 @@ from retrieval_heads.engine.attention import AttentionCall, hooked
 from retrieval_heads.engine.batch import Batch
 from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.engine.prefill import prefill
-from retrieval_heads.errors import StudyError
-from retrieval_heads.job import is_out_of_memory
+from retrieval_heads.errors import StudyError, is_out_of_memory
 
 _CONTEXT, _SUFFIXES = 16, (8, 5)
 """Tokens of a context, and of the suffixes of two rows, of different length so that they end at other positions."""

@@ -38,11 +38,6 @@ class Declaration:
     tables: tuple[str, ...]
     needs: Mapping[str, int]
 
-    @property
-    def of_ablation(self) -> bool:
-        """Whether it shows what ablation did, and so depends on which intervention it shows."""
-        return bool({"effects", "against_random", "steps", "mean_drops", "guard"}.intersection(self.tables))
-
 
 def declarations() -> dict[str, Declaration]:
     """All figures by name, without importing them."""
@@ -73,12 +68,14 @@ def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A figure of the headline intervention, which it names where it is about ablation."""
     # Imported here, as the Snakefile asks for declarations where there is no plotting library.
     from retrieval_heads.figures import _layout
+    from retrieval_heads.tables import by_name
     from retrieval_heads.tables.select import of_intervention
 
-    if not declarations()[name].of_ablation:
-        return load(name).draw(tables, study)
     figure = load(name).draw(of_intervention(tables, study.headline), study)
-    _layout.name_intervention(figure, study)
+    read = [by_name(table) for table in declarations()[name].tables]
+    # A test of rankings stands in a table with an intervention too, but in rows that have none.
+    if any("intervention" in table.columns and "intervention" not in table.nullable for table in read):
+        _layout.name_intervention(figure, study)
     return figure
 
 

@@ -6,7 +6,6 @@ over what is selected, is up to ``report/head_map.js``.
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 from markupsafe import Markup
@@ -15,7 +14,6 @@ from retrieval_heads.analysis.overlap import grids
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
 
-_SCRIPT = Path(__file__).parents[3] / "report" / "head_map.js"
 _DIGITS = 4
 
 
@@ -39,8 +37,8 @@ def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
         scores: list[float | None] = [None] * (layers * heads)
         rows = groups[key]
         for layer, head, rank, score in zip(rows["layer"], rows["head"], rows["rank"], rows["score"], strict=True):
-            at = int(layer) * heads + int(head)
-            ranks[at], scores[at] = float(rank), float(f"{score:.{_DIGITS}g}")
+            cell = int(layer) * heads + int(head)
+            ranks[cell], scores[cell] = float(rank), float(f"{score:.{_DIGITS}g}")
         found.append({"of": _places(key, places), "ranks": ranks, "scores": scores})
     models = [
         {"label": study.label("model", model), "layers": grid[model][0], "heads": grid[model][1]}
@@ -50,12 +48,13 @@ def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
     return {"models": models, "methods": methods, "questions": questions, "lengths": lengths, "rankings": found}
 
 
-def scripts(heads: Mapping[str, list]) -> Markup:
+def scripts(heads: Mapping[str, list], script: str) -> Markup:
     """The script elements of a page with a map: the data, the plotting library, and what draws the map.
 
     Parameters
     ----------
     heads : what :func:`data` gives.
+    script : what draws the map: the text of ``report/head_map.js``.
     """
     # Here and not at the top: only the page needs plotly, and other jobs that import this may not have it.
     from plotly.offline import get_plotlyjs
@@ -65,7 +64,7 @@ def scripts(heads: Mapping[str, list]) -> Markup:
     return Markup(
         f'<script type="application/json" id="head-map-data">{text}</script>\n'
         f'<script id="plotting-library">{get_plotlyjs()}</script>\n'
-        f'<script type="module">\n{_SCRIPT.read_text(encoding="utf-8")}</script>\n'
+        f'<script type="module">\n{script}</script>\n'
     )
 
 

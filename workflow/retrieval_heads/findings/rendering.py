@@ -18,9 +18,6 @@ from retrieval_heads.findings.sections import SECTIONS, FigureBlock, MapBlock, P
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import listed
 
-TEMPLATES = Path(__file__).parents[3] / "report"
-"""Templates, style sheet, scripts and captions."""
-
 _REFERENCE = r"\{(?:figure|table):\w+\}"
 _ONLY_REFERENCES = re.compile(rf"( ?)\(({_REFERENCE}(?:(?:, | and ){_REFERENCE})*)\)")
 _LINK = re.compile(rf"({_REFERENCE}|arXiv[: ]\d{{4}}\.\d{{4,5}})")
@@ -28,8 +25,8 @@ _KINDS = {TableBlock: "table", FigureBlock: "figure"}
 
 
 @dataclass(frozen=True)
-class Report:
-    """Everything that a findings document says."""
+class Findings:
+    """Everything that the findings say, and the templates to write them with."""
 
     title: str
     sections: list[Section]
@@ -42,17 +39,22 @@ class Report:
     heads: Mapping[str, list]
     """What the map of all heads shows (see :func:`retrieval_heads.findings.head_map.data`)."""
 
+    templates: Path
+    """The folder with templates, style sheet, scripts and captions."""
 
-def build(study: Study, tables: Tables, figures: Mapping[str, str | None]) -> Report:
+
+def build(study: Study, tables: Tables, figures: Mapping[str, str | None], templates: str | Path) -> Findings:
     """Put the findings together.
 
     Parameters
     ----------
     study : the study.
-    tables : rankings, ablation_summary, effects, against_random, overlap and, where prompts were made, dataset_counts.
+    tables : those that sections and claims read, by name (see :mod:`retrieval_heads.findings.declarations`).
     figures : the figures that were drawn, by name; for one that has nothing to show the sentence that says why, which
         then stands in its place, else None.
+    templates : the folder with templates, style sheet, scripts and captions: the project's ``report``.
     """
+    templates = Path(templates)
     drawn = [figure for figure in declarations().values() if figure.name in figures]
     sections = [section(study, tables) for section in SECTIONS]
     sections = [
@@ -71,28 +73,28 @@ def build(study: Study, tables: Tables, figures: Mapping[str, str | None]) -> Re
     captions, labels = {}, {}
     for kind, word in _KINDS.items():
         for number, block in enumerate(_blocks(sections, kind), start=1):
-            captions[block.name] = caption(block.name, study.config)
+            captions[block.name] = caption(block.name, study.config, templates)
             labels[f"{word}:{block.name}"] = f"{word.capitalize()} {number}"
     heads = head_map.data(study, tables["rankings"])
-    return Report(f"Retrieval heads: {study.name}", sections, captions, labels, heads)
+    return Findings(f"Retrieval heads: {study.name}", sections, captions, labels, heads, templates)
 
 
-def caption(name: str, config: Mapping) -> str:
-    """The caption of a figure or table, from the file that the workflow's own report uses too.
+def caption(name: str, config: Mapping, templates: Path) -> str:
+    """The caption of a figure or table, from the file that Snakemake's report uses too.
 
     Raises
     ------
     StudyError
         when it has none.
     """
-    path = TEMPLATES / "captions" / f"{name}.rst"
+    path = templates / "captions" / f"{name}.rst"
     if not path.is_file():
-        raise StudyError(f"report/captions/{name}.rst: no such file; write what {name} shows and how to read it.")
+        raise StudyError(f"{path}: no such file; write what {name} shows and how to read it.")
     text = Environment().from_string(path.read_text(encoding="utf-8")).render(snakemake=SimpleNamespace(config=config))
     return " ".join(text.split())
 
 
-def referring(text: str, labels: Mapping[str, str]) -> str:
+def without_missing_references(text: str, labels: Mapping[str, str]) -> str:
     """A text without its references to what is not shown.
 
     Parentheses that hold nothing but references, as in ``({figure:a}, {table:b})``, keep those that are shown, and go
@@ -110,7 +112,7 @@ def referring(text: str, labels: Mapping[str, str]) -> str:
     return re.sub(rf" ?{_REFERENCE}", one, _ONLY_REFERENCES.sub(kept, text))
 
 
-def markdown(report: Report, figures: str = "figures") -> str:
+def markdown(findings: Findings, figures: str = "figures") -> str:
     """The findings as Markdown.
 
     Parameters
@@ -119,15 +121,15 @@ def markdown(report: Report, figures: str = "figures") -> str:
     """
 
     def inline(text: str) -> str:
-        return "".join(_pieces(text, report.labels, _markdown_text, "[{}]({})".format))
+        return "".join(_pieces(text, findings.labels, _markdown_text, "[{}]({})".format))
 
-    environment = _environment(autoescape=False, inline=inline)
+    environment = _environment(findings.templates, autoescape=False, inline=inline)
     environment.filters["cell"] = lambda text: inline(text).replace("|", "\\|").replace("\n", " ")
     environment.filters["anchor"] = _anchor
-    return environment.get_template("findings.md.j2").render(report=report, figures=figures)
+    return environment.get_template("findings.md.j2").render(findings=findings, figures=figures)
 
 
-def html(report: Report, figures: str | Path) -> str:
+def html(findings: Findings, figures: str | Path) -> str:
     """The findings as one HTML page that asks for nothing from outside.
 
     Parameters
@@ -142,34 +144,40 @@ def html(report: Report, figures: str | Path) -> str:
 
     def inline(text: str) -> Markup:
         link = Markup('<a href="{1}">{0}</a>').format
-        return Markup().join(_pieces(text, report.labels, escape, link))
+        return Markup().join(_pieces(text, findings.labels, escape, link))
 
-    environment = _environment(autoescape=True, inline=inline)
+    environment = _environment(findings.templates, autoescape=True, inline=inline)
+    environment.filters["number"] = _number
     environment.globals["image"] = lambda name: _image(Path(figures) / f"{name}.svg")
-    style, script = (Markup((TEMPLATES / f"findings.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
-    has_map = any(_blocks(report.sections, MapBlock))
-    map_scripts = head_map.scripts(report.heads) if has_map else ""
+    style, script, map_script = (
+        Markup((findings.templates / name).read_text(encoding="utf-8"))
+        for name in ("findings.css", "findings.js", "head_map.js")
+    )
+    has_map = any(_blocks(findings.sections, MapBlock))
+    map_scripts = head_map.scripts(findings.heads, map_script) if has_map else ""
     template = environment.get_template("findings.html.j2")
-    return template.render(report=report, style=style, script=script, map_scripts=map_scripts)
+    return template.render(findings=findings, style=style, script=script, map_scripts=map_scripts)
 
 
-def table_names(report: Report) -> list[str]:
+def table_names(findings: Findings) -> list[str]:
     """The tables that the findings show."""
-    return [block.name for block in _blocks(report.sections, TableBlock)]
+    return [block.name for block in _blocks(findings.sections, TableBlock)]
 
 
-def table_page(report: Report, name: str) -> str:
-    """One of the findings' tables as a page of its own, for the workflow's report."""
-    blocks = [block for block in _blocks(report.sections, TableBlock) if block.name == name]
+def table_page(findings: Findings, name: str) -> str:
+    """One of the findings' tables as a page of its own, for Snakemake's report."""
+    blocks = [block for block in _blocks(findings.sections, TableBlock) if block.name == name]
     title = blocks[0].title if blocks else name
     blocks = blocks or [Paragraph("This study has nothing to show in this table.")]
-    return _page(report, title, blocks)
+    return _page(findings, title, blocks)
 
 
-def map_page(report: Report) -> str:
-    """The map of all heads as a page of its own, for the workflow's report."""
-    (section,) = (section for section in report.sections if any(_blocks([section], MapBlock)))
-    return _page(report, section.title, [block for block in section.blocks if isinstance(block, Paragraph | MapBlock)])
+def map_page(findings: Findings) -> str:
+    """The map of all heads as a page of its own, for Snakemake's report."""
+    (section,) = (section for section in findings.sections if any(_blocks([section], MapBlock)))
+    return _page(
+        findings, section.title, [block for block in section.blocks if isinstance(block, Paragraph | MapBlock)]
+    )
 
 
 def save(text: str, path: str | Path) -> None:
@@ -201,16 +209,16 @@ def _blocks(sections: Iterable[Section], kind: type) -> Iterator:
     return (block for section in sections for block in section.blocks if isinstance(block, kind))
 
 
-def _page(report: Report, title: str, blocks: list) -> str:
+def _page(findings: Findings, title: str, blocks: list) -> str:
     """A page with these blocks alone, which so refers to nothing else."""
     shown = {f"{_KINDS[type(block)]}:{block.name}" for block in blocks if type(block) in _KINDS}
-    labels = {key: label for key, label in report.labels.items() if key in shown}
-    return html(replace(report, title=title, sections=[Section("page", blocks)], labels=labels), ".")
+    labels = {key: label for key, label in findings.labels.items() if key in shown}
+    return html(replace(findings, title=title, sections=[Section("page", blocks)], labels=labels), ".")
 
 
-def _environment(autoescape: bool, inline: Callable[[str], str]) -> Environment:
+def _environment(templates: Path, autoescape: bool, inline: Callable[[str], str]) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(templates),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -226,8 +234,8 @@ def _pieces(
     text: str, labels: Mapping[str, str], plain: Callable[[str], str], link: Callable[[str, str], str]
 ) -> Iterator[str]:
     """A text's plain parts and its links (references, and papers), each as a format writes them."""
-    for place, piece in enumerate(_LINK.split(referring(str(text), labels))):
-        if place % 2 == 0:
+    for i, piece in enumerate(_LINK.split(without_missing_references(str(text), labels))):
+        if i % 2 == 0:
             yield plain(piece)
         elif piece.startswith("{"):
             yield link(labels[piece[1:-1]], "#" + piece[1:-1].replace(":", "-"))
@@ -243,6 +251,11 @@ def _markdown_text(text: str) -> str:
 def _anchor(title: str) -> str:
     """The anchor of a Markdown heading, as it is made where the repository is shown."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def _number(cell: str) -> str:
+    """A cell of numbers that breaks before an interval, and nowhere else."""
+    return cell.replace(" ", "\u00a0").replace("\u00a0[", " [")
 
 
 def _image(path: Path) -> SimpleNamespace:

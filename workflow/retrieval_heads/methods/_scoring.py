@@ -14,6 +14,7 @@ from retrieval_heads.engine.runner import Answered, Runner
 from retrieval_heads.job import progress
 from retrieval_heads.methods import AttentionRowScorer, Document, HeadScorer, Prompt
 from retrieval_heads.methods._attention_rows import score_rows
+from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables.generations import GENERATIONS
 from retrieval_heads.tables.scores import SCORES, score_row
 
@@ -66,7 +67,7 @@ def score_groups(
     made_scores, made_generations = [], []
     rows = chain.from_iterable(group.itertuples() for group in groups)
     for number, (row, generated) in enumerate(zip(rows, answered.text, strict=True)):
-        prompt = {key: getattr(row, key) for key in ("model", "question", "context_length", "prompt_id")}
+        prompt = {key: getattr(row, key) for key in (*CELL, "prompt_id")}
         success = judge(generated, row.answer, answer_types[row.question]).correct
         made_generations.append(pd.DataFrame([{**prompt, "generated": generated, "success": success}]))
         made_scores += [

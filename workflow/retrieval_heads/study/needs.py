@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from retrieval_heads.study.interventions import ablated_lengths
 from retrieval_heads.study.dimensions import DIMENSION, described
+from retrieval_heads.study.interventions import ablated_lengths
 
 
 def available(config: Mapping) -> dict[str, list]:

@@ -13,6 +13,8 @@ _STAGES = {
     "generations": "generations/{model}/{length}/{shard}.parquet",
     "rankings": "rankings/{model}/{length}.parquet",
     "head_sets": "head_sets/{model}/{length}/{intervention}.parquet",
+    "unablated": "unablated/{model}/{length}/{shard}.parquet",
+    "replacements": "replacements/{model}/{length}/{replacement}.safetensors",
     "ablation": "ablation/{model}/{length}/{intervention}/{shard}.parquet",
     "guard": "guard/{model}/{intervention}.parquet",
     "exports": "exports/{model}/{length}",

@@ -8,9 +8,8 @@ import pandas as pd
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.dimensions import PUBLISHED, described
+from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.top_k import share_of, top_k_for
-
-_TOKENS = {"all": "all tokens", "suffix": "question and answer", "decode": "answer"}
 
 
 @dataclass(frozen=True)
@@ -22,11 +21,13 @@ class Study:
     config : the study's config, with all defaults filled in.
     methods : name → ``label``, ``definition`` and ``paper`` (each optional), in the order in which to show them.
     made_with : model → ``dtype`` and ``device`` that it ran with; without models whose results were made elsewhere.
+    replacements : an intervention's mode → ``label`` and ``definition`` of what replaces the output of an ablated head.
     """
 
     config: Mapping
     methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     made_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    replacements: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -103,7 +104,7 @@ class Study:
         return sorted({level for one in self.interventions.values() for level in one.get("levels") or []})
 
     def level(self, effects: pd.DataFrame) -> int:
-        """The number of heads cut that headlines are about: config's ``analysis.level``, else the largest measured.
+        """The number of ablated heads that headlines are about: config's ``analysis.level``, else the largest measured.
 
         Raises
         ------
@@ -115,7 +116,7 @@ class Study:
         chosen = self._analysis["level"]
         if chosen is not None and chosen not in {*levels, *self.levels}:
             measured = ", ".join(map(str, levels))
-            raise StudyError(f"analysis.level: {chosen} heads were not cut; choose one of {measured}.")
+            raise StudyError(f"analysis.level: {chosen} heads were not ablated; choose one of {measured}.")
         return int(chosen if chosen is not None else levels[-1])
 
     def at_level(self, level: int) -> "Study":
@@ -147,5 +148,5 @@ class Study:
         if name not in every:
             return "as published" if name == PUBLISHED else name
         mode, scope = every[name]
-        what = f"{mode}, {_TOKENS[scope]}"
+        what = f"{self.replacements.get(mode, {}).get('label', mode)}, {SCOPES[scope].label}"
         return what if list(every.values()).count(every[name]) == 1 else f"{name} ({what})"

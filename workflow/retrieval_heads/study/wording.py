@@ -57,14 +57,32 @@ def heads(size: float) -> str:
 
 def fewer_heads(size: float, level: int) -> str:
     """What a sentence about the top heads at a level adds, where ties leave fewer."""
-    return "" if size == level else f" ({heads(size)}, for ties end top sets early)"
+    return "" if size == level else f" ({heads(size)}, as ties end some top sets early)"
 
 
-def of_same_layers(matched: float) -> str:
-    """What a sentence adds to random heads that were matched by layer: that they are, or how many of them are."""
-    if matched == 1:
-        return " of the same layers"
-    return f" ({percent(matched)} of them of the same layers, the rest of the nearest)"
+def layers_of(matching: str, matched: float) -> str:
+    """Where random heads are from: any layer, the same layers, or how many of them are from the same.
+
+    Parameters
+    ----------
+    matching, matched : the columns of these names, of ``against_random`` or of the guard.
+    """
+    if matching == "none":
+        return "from any layer"
+    return (
+        "from the same layers"
+        if matched == 1
+        else f"{percent(matched)} from the same layers, the rest from the nearest"
+    )
+
+
+def random_heads(row: Mapping) -> str:
+    """Random heads in a sentence, after a verb and before another: as many random heads from the same layers."""
+    if row["matching"] == "none" or row["matched"] == 1:
+        return f"as many random heads {layers_of(row['matching'], row['matched'])}"
+    return (
+        f"as many random heads, {percent(row['matched'])} of them from the same layers and the rest from the nearest,"
+    )
 
 
 def setting(study: Study, row: Mapping) -> str:

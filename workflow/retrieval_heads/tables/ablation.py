@@ -3,12 +3,11 @@
 from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import (
-    BOOLEAN,
+    ANSWERED,
     HEAD_SET,
     HEAD_SET_KEY,
     HEAD_SET_NULLABLE,
     INTERVENTION,
-    NUMBER,
     TEXT,
     dimensions,
 )
@@ -21,12 +20,7 @@ ABLATION = Table(
         ("doc_id", TEXT),
         *HEAD_SET,
         *INTERVENTION,
-        ("answer", TEXT),
-        ("generated", TEXT),
-        ("correct", BOOLEAN),
-        ("contains", BOOLEAN),
-        ("outcome", TEXT),
-        ("answer_logprob", NUMBER),
+        *ANSWERED,
     ),
     key=("model", "prompt_id", *HEAD_SET_KEY, "intervention"),
     nullable=HEAD_SET_NULLABLE,

@@ -48,6 +48,16 @@ HEAD_SET_NULLABLE = frozenset({"method", "matching", "draw", "matched"})
 INTERVENTION = (*dimensions(["intervention"]), ("mode", TEXT), ("scope", TEXT))
 INTERVENTION_COLUMNS = tuple(name for name, _ in INTERVENTION)
 
+# What was answered, and the verdict on it.
+ANSWERED = (
+    ("answer", TEXT),
+    ("generated", TEXT),
+    ("correct", BOOLEAN),
+    ("contains", BOOLEAN),
+    ("outcome", TEXT),
+    ("answer_logprob", NUMBER),
+)
+
 # What tells rankings apart.
 RANKING = dimensions(DIMENSIONS)
 

@@ -1,24 +1,20 @@
 """What counts as an answer: the values of a type in a text, and the verdict on a generated one.
 
-A question has one of four types, each a file of this package that holds its grammar. For ``state``, ``year`` and
-``count`` a text holds any number of values, each with a canonical form ("CA" is California, "16,042" is 16042), and the
-first one in the generated text decides. For ``text`` the words of the answer must stand together in the first sentence.
+Each type is a file of this package with a subclass of :class:`~retrieval_heads.data.answers._type.AnswerType`. For
+``state``, ``year`` and ``count`` a text holds any number of values, each with a canonical form ("CA" is California,
+"16,042" is 16042), and the first one in the generated text decides. For ``text`` the words of the answer must stand
+together in the first sentence.
 """
 
-import re
-from collections.abc import Iterator
-from types import ModuleType
+from functools import cache
 from typing import NamedTuple
 
-from retrieval_heads.data.answers import count, state, text, year
-from retrieval_heads.data.answers._letters import Value, fold, same
-from retrieval_heads.data.answers.state import STATES
+from retrieval_heads import plugins
+from retrieval_heads.data.answers._letters import Value, loose
+from retrieval_heads.data.answers._type import AnswerType
 from retrieval_heads.errors import StudyError
 
-__all__ = ["ANSWER_TYPES", "STATES", "Judgement", "Value", "canonical", "find_values", "is_settled", "judge", "locate"]
-
-_TYPES: dict[str, ModuleType] = {"state": state, "year": year, "count": count, "text": text}
-ANSWER_TYPES = tuple(_TYPES)
+__all__ = ["Judgement", "Value", "canonical", "find_values", "is_settled", "judge", "locate"]
 
 
 class Judgement(NamedTuple):
@@ -37,7 +33,7 @@ def find_values(passage: str, type: str) -> list[Value]:
     StudyError
         when there is no such type.
     """
-    return list(_grammar(type).values(passage))
+    return list(_of_type(type).values(passage))
 
 
 def canonical(answer: str, type: str) -> str:
@@ -50,11 +46,10 @@ def canonical(answer: str, type: str) -> str:
     StudyError
         when the answer holds no value of the type, or several.
     """
-    values = {text.canonical(answer)} - {""} if type == "text" else {v.value for v in find_values(answer, type)}
-    if len(values) != 1:
-        number = "several values" if values else "no value"
-        raise StudyError(f"The answer {answer!r} holds {number} of type {type}; give exactly one.")
-    return values.pop()
+    try:
+        return _of_type(type).canonical(answer)
+    except ValueError as error:
+        raise StudyError(f"The answer {answer!r} holds {error} of type {type}; give exactly one.") from None
 
 
 def locate(passage: str, answer: str, type: str, start: int | None = None, within: range | None = None) -> Value | None:
@@ -66,7 +61,7 @@ def locate(passage: str, answer: str, type: str, start: int | None = None, withi
     within : the characters among which it must stand. What is around them is read too: it may tell a year from an
         address.
     """
-    for value in _occurrences(passage, canonical(answer, type), type):
+    for value in _of_type(type).find(passage, canonical(answer, type)):
         if start in (None, value.start) and (within is None or within.start <= value.start < value.end <= within.stop):
             return value
     return None
@@ -79,7 +74,7 @@ def judge(generated: str, answer: str, type: str, document: str = "") -> Judgeme
     ----------
     generated : what the model wrote.
     answer : the true answer, in any form that `canonical` takes.
-    type : one of `ANSWER_TYPES`.
+    type : the name of a type.
     document : the needle's text, where a wrong value may come from.
 
     Returns
@@ -89,20 +84,18 @@ def judge(generated: str, answer: str, type: str, document: str = "") -> Judgeme
         486; thousands separators do not matter to it. ``outcome`` is correct, distractor (another value of the type
         that the document states), other, or empty (nothing but white space); a ``text`` has no distractors.
     """
-    wanted = canonical(answer, type)
-    first = next(_grammar(type).values(generated), None)
+    of_type, wanted = _of_type(type), canonical(answer, type)
+    first = next(of_type.values(generated), None)
+    stated = next(of_type.find(generated, wanted), None)
     if not generated.strip():
         outcome = "empty"
     elif first is None:
         outcome = "other"
-    elif type == "text":
-        stated = next(_occurrences(generated, wanted, type), None)
-        outcome = "correct" if stated and stated.start < first.end else "other"
-    elif first.value == wanted:
+    elif stated is not None and stated.start < first.end:
         outcome = "correct"
     else:
-        outcome = "distractor" if any(first.value == v.value for v in find_values(document, type)) else "other"
-    return Judgement(outcome == "correct", _loose(wanted) in _loose(generated), outcome)
+        outcome = "distractor" if of_type.is_in(first, document) else "other"
+    return Judgement(outcome == "correct", loose(wanted) in loose(generated), outcome)
 
 
 def is_settled(generated: str, answer: str, type: str) -> bool:
@@ -110,30 +103,11 @@ def is_settled(generated: str, answer: str, type: str) -> bool:
 
     Generation may stop then. A ``text`` is never settled.
     """
-    if type == "text":
-        return False
-    grammar, wanted = _grammar(type), canonical(answer, type)
-    first = next(grammar.values(generated), None)
-    return (
-        first is not None
-        and first.value == wanted
-        # Written so that the looser rule holds too, by what no further text can change.
-        and _loose(wanted) in _loose(generated[: first.end])
-        and bool(grammar.OVER.match(fold(generated), first.end))
-    )
+    return _of_type(type).is_settled(generated, canonical(answer, type))
 
 
-def _occurrences(passage: str, answer: str, type: str) -> Iterator[Value]:
-    if type == "text":
-        return text.occurrences(passage, answer)
-    return (value for value in _grammar(type).values(passage) if value.value == answer)
-
-
-def _loose(passage: str) -> str:
-    return re.sub(r"(?<=\d)(?:,(?=\d\d)|[ '](?=\d{3}(?!\d)))", "", same(passage))
-
-
-def _grammar(type: str) -> ModuleType:
-    if type not in _TYPES:
-        raise StudyError(f"There is no answer type {type!r}; choose one of {', '.join(ANSWER_TYPES)}.")
-    return _TYPES[type]
+@cache
+def _of_type(name: str) -> AnswerType:
+    if name not in (known := plugins.names("data.answers")):
+        raise StudyError(f"There is no answer type {name!r}; choose one of {', '.join(known)}.")
+    return plugins.subclass("data.answers", name, AnswerType)()

@@ -79,3 +79,8 @@ def same(text: str) -> str:
     """A text as it is compared: compatible forms and cases folded, accents composed, white space single."""
     text = re.sub(f"[{_IN_WORDS}]", "", text).translate(_WRITTEN)
     return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
+
+
+def loose(text: str) -> str:
+    """A text as the reference study's rule compares it: as :func:`same`, without separators of thousands."""
+    return re.sub(r"(?<=\d)(?:,(?=\d\d)|[ '](?=\d{3}(?!\d)))", "", same(text))

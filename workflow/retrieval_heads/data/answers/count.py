@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from typing import ClassVar
 
 from retrieval_heads.data.answers._letters import BESIDE, Value, fold
 from retrieval_heads.data.answers._numbers import GROUPED, IS_MONEY, NO_QUANTITY, YEAR
+from retrieval_heads.data.answers._type import AnswerType
 
 _MONTH = (
     "(?:(?i:january|february|march|april|june|july|august|september|october|november|december|"
@@ -35,12 +37,15 @@ _COUNT = re.compile(
     re.VERBOSE,
 )
 
-OVER = re.compile(r"[.!?]\s+\S|\n|\s(?!(?:per|to|and|or|basis)\b)[a-z]+[^\w-]")
-"""What must follow a count before no further text can make it longer, or one of dollars or "per cent"."""
 
+class Count(AnswerType):
+    """Counts: whole numbers in digits that say how many, and not how much money, what share, or when."""
 
-def values(text: str) -> Iterator[Value]:
-    """The counts that a text states, in plain digits."""
-    for match in _COUNT.finditer(fold(text)):
-        if match["count"]:
-            yield Value(re.sub(r"\D", "", match["count"]).lstrip("0") or "0", *match.span("count"))
+    after: ClassVar = re.compile(r"[.!?]\s+\S|\n|\s(?!(?:per|to|and|or|basis)\b)[a-z]+[^\w-]")
+    """What must follow a count before no further text can make it longer, or one of dollars or "per cent"."""
+
+    def values(self, text: str) -> Iterator[Value]:
+        """The counts that a text states, in plain digits."""
+        for match in _COUNT.finditer(fold(text)):
+            if match["count"]:
+                yield Value(re.sub(r"\D", "", match["count"]).lstrip("0") or "0", *match.span("count"))

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import ClassVar
 
 from retrieval_heads.data.answers._letters import Value, fold
+from retrieval_heads.data.answers._type import AnswerType
 
 STATES = {
     "Alabama": "AL",
@@ -130,27 +132,30 @@ _CITY_IN_STATE = re.compile(
 )
 _IN_LIST = re.compile(r",\s*|,?\s+(?:and|or|&)\s+", re.IGNORECASE)
 
-OVER = re.compile(r"[.!?]\s+\S")
-"""What must follow a state before no further text can change it: a comma could still make it a city's name."""
 
+class State(AnswerType):
+    """States of the USA and the District of Columbia, by name, postal code or abbreviation."""
 
-def values(text: str) -> Iterator[Value]:
-    """The states that a text names as places."""
-    plain = fold(text)
-    found: list[Value] = []
-    for match in _STATE.finditer(plain):
-        if match["elsewhere"]:
-            continue
-        if match["short"] and not _is_place(plain, match, found[-1].end if found else None):
-            continue
-        found.append(Value(_name(match), match.start(), match.end()))
-    gaps = [plain[a.end : b.start] for a, b in pairwise(found)]
-    for i, value in enumerate(found):
-        city = _CITY_IN_STATE.fullmatch(gaps[i]) if i < len(gaps) else None
-        # "Delaware, Ohio" is a city, "Delaware, Ohio and Texas" are three states.
-        in_list = any(_IN_LIST.fullmatch(gaps[j]) for j in (i - 1, i + 1) if 0 <= j < len(gaps))
-        if not city or (in_list and not city["city"]):
-            yield value
+    after: ClassVar = re.compile(r"[.!?]\s+\S")
+    """What must follow a state before no further text can change it: a comma could still make it a city's name."""
+
+    def values(self, text: str) -> Iterator[Value]:
+        """The states that a text names as places."""
+        plain = fold(text)
+        found: list[Value] = []
+        for match in _STATE.finditer(plain):
+            if match["elsewhere"]:
+                continue
+            if match["short"] and not _is_place(plain, match, found[-1].end if found else None):
+                continue
+            found.append(Value(_name(match), match.start(), match.end()))
+        gaps = [plain[a.end : b.start] for a, b in pairwise(found)]
+        for i, value in enumerate(found):
+            city = _CITY_IN_STATE.fullmatch(gaps[i]) if i < len(gaps) else None
+            # "Delaware, Ohio" is a city, "Delaware, Ohio and Texas" are three states.
+            in_list = any(_IN_LIST.fullmatch(gaps[j]) for j in (i - 1, i + 1) if 0 <= j < len(gaps))
+            if not city or (in_list and not city["city"]):
+                yield value
 
 
 def _name(match: re.Match) -> str:

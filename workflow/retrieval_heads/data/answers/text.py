@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from retrieval_heads.data.answers._letters import JOINED, LETTER, Value, fold, same
 from retrieval_heads.data.answers._numbers import NAMED
+from retrieval_heads.data.answers._type import AnswerType
 
 
 class _Word(NamedTuple):
@@ -38,35 +39,46 @@ _NAMED = re.compile(rf"{NAMED}|vitamin|plan|option|group|hepatitis|team|unit|cat
 _STOP = re.compile(r"\n|[!?]+[\"')\]”»]*(?=\s)|(?<!\.)\.(?!\.)[\"')\]”»]*(?=\s)")
 
 
-def canonical(answer: str) -> str:
-    """The answer as it is written, with single blanks; empty where it has no word."""
-    return " ".join(answer.split()) if _words(answer) else ""
+class Text(AnswerType):
+    """Answers in words of any script: those of the true answer must stand together in the first sentence."""
 
+    def values(self, text: str) -> Iterator[Value]:
+        """The first sentence, if the text has one."""
+        words = _words(text)
+        if words:
+            end = _sentence_end(fold(text), words[0].start)
+            inside = [word for word in words if word.start < end]
+            yield Value(" ".join(word.word for word in inside), inside[0].start, inside[-1].end)
 
-def values(text: str) -> Iterator[Value]:
-    """The first sentence, if the text has one."""
-    words = _words(text)
-    if words:
-        end = _sentence_end(fold(text), words[0].start)
-        inside = [word for word in words if word.start < end]
-        yield Value(" ".join(word.word for word in inside), inside[0].start, inside[-1].end)
+    def canonical(self, answer: str) -> str:
+        """The answer as it is written, with single blanks."""
+        if not _words(answer):
+            raise ValueError("no value")
+        return " ".join(answer.split())
 
+    def find(self, text: str, answer: str) -> Iterator[Value]:
+        """Where the words of the answer stand in a row; a leading article of the answer may be missing."""
+        words, asked = _words(text), [word.word for word in _words(answer)]
+        forms = [asked]
+        if len(asked) > 1 and (asked[0] == "the" or re.match(r"\W*an? ", answer)):
+            forms.append(asked[1:])
+        place = 0
+        while place < len(words):
+            for wanted in forms:
+                row = words[place : place + len(wanted)]
+                if (end := _end(text, row, wanted)) is not None and not (place and words[place - 1].tied):
+                    yield Value(answer, row[0].start, end)
+                    place += len(wanted) - 1
+                    break
+            place += 1
 
-def occurrences(text: str, answer: str) -> Iterator[Value]:
-    """Where the words of the answer stand in a row; a leading article of the answer may be missing."""
-    words, whole = _words(text), [word.word for word in _words(answer)]
-    forms = [whole]
-    if len(whole) > 1 and (whole[0] == "the" or re.match(r"\W*an? ", answer)):
-        forms.append(whole[1:])
-    place = 0
-    while place < len(words):
-        for wanted in forms:
-            row = words[place : place + len(wanted)]
-            if (end := _end(text, row, wanted)) is not None and not (place and words[place - 1].tied):
-                yield Value(answer, row[0].start, end)
-                place += len(wanted) - 1
-                break
-        place += 1
+    def is_in(self, value: Value, document: str) -> bool:
+        """Never: a sentence is no value of which a document could hold others."""
+        return False
+
+    def is_settled(self, generated: str, answer: str) -> bool:
+        """Never: the sentence may go on."""
+        return False
 
 
 def _words(text: str) -> list[_Word]:

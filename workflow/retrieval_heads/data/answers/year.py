@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from typing import ClassVar
 
 from retrieval_heads.data.answers._letters import BESIDE, Value, fold
 from retrieval_heads.data.answers._numbers import IS_MONEY, NO_QUANTITY, YEAR
+from retrieval_heads.data.answers._type import AnswerType
 
 _YEAR = re.compile(
     rf"""{NO_QUANTITY}
@@ -13,12 +15,15 @@ _YEAR = re.compile(
     re.VERBOSE,
 )
 
-OVER = re.compile(r"[.!?]\s+\S|\n|\s[a-z]+[^\w-]")
-"""What must follow a year before no further text can make it an address or an amount of money."""
 
+class Year(AnswerType):
+    """Years: four digits from 1600 to 2099."""
 
-def values(text: str) -> Iterator[Value]:
-    """The years that a text names."""
-    for match in _YEAR.finditer(fold(text)):
-        if match["year"]:
-            yield Value(match["year"], *match.span("year"))
+    after: ClassVar = re.compile(r"[.!?]\s+\S|\n|\s[a-z]+[^\w-]")
+    """What must follow a year before no further text can make it an address or an amount of money."""
+
+    def values(self, text: str) -> Iterator[Value]:
+        """The years that a text names."""
+        for match in _YEAR.finditer(fold(text)):
+            if match["year"]:
+                yield Value(match["year"], *match.span("year"))

@@ -14,7 +14,8 @@ from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from retrieval_heads.data.answers import STATES, canonical
+from retrieval_heads.data.answers import canonical
+from retrieval_heads.data.answers.state import STATES
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import read_yaml
 from retrieval_heads.seeds import generator

@@ -2,16 +2,18 @@
 
 from dataclasses import replace
 
-from retrieval_heads.findings.claims import ablation, guarding
+from retrieval_heads.findings.claims import ablation, baseline, language
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed
 from retrieval_heads.tables.select import at_level, of_intervention
 
-_WHOLE_MODEL: tuple[Rule, ...] = (
-    ablation.baseline_is_usable,
-    ablation.every_question_is_answered,
-    ablation.baseline_is_above_guessing,
+TABLES: dict[str, dict[str, int]] = {"effects": {}}
+
+_UNABLATED: tuple[Rule, ...] = (
+    baseline.baseline_is_usable,
+    baseline.every_question_is_answered,
+    baseline.baseline_is_above_guessing,
 )
 """The rules about the unablated model, which is the same whatever is done to others: the headline's documents tell."""
 
@@ -22,11 +24,11 @@ _AT_A_LEVEL: tuple[Rule, ...] = (
     ablation.methods_cost_differently,
     ablation.models_cost_differently,
     ablation.lengths_cost_differently,
-    guarding.ablation_takes_retrieval_alone,
+    language.ablation_takes_retrieval_alone,
 )
 """The rules about one number of ablated heads, the headline's: an intervention without it has no part in them."""
 
-_SIGNS: tuple[Rule, ...] = (ablation.deeper_cuts_cost_more, guarding.ablation_breaks_no_model)
+_SIGNS: tuple[Rule, ...] = (ablation.more_heads_cost_more, language.ablation_breaks_no_model)
 """The rules that look for signs of trouble, at any level: such a sign under any intervention is one."""
 
 
@@ -38,31 +40,31 @@ def judged(rule: Rule, tables: Tables, study: Study) -> list[Claim]:
     sign of trouble is contradicted by one under any. The sentence is about the headline (or the first intervention with
     such a sign), and then says what is found under which interventions, by p values that are corrected among them too.
     """
-    if rule not in (*_WHOLE_MODEL, *_AT_A_LEVEL, *_SIGNS):
+    if rule not in (*_UNABLATED, *_AT_A_LEVEL, *_SIGNS):
         return rule(tables, study)
     names = study.in_config_order("intervention", tables["effects"]["intervention"])
-    if rule in _WHOLE_MODEL or len(names) < 2:
+    if rule in _UNABLATED or len(names) < 2:
         return rule(of_intervention(tables, study.headline), study)
     if rule in _AT_A_LEVEL:
         level = study.level(of_intervention(tables, study.headline)["effects"])
         study = study.at_level(level)
         names = [name for name in names if len(at_level(of_intervention(tables, name)["effects"], level))]
-    apart, together = (
+    # Under each intervention for itself, and with the p values of what holds under every one.
+    alone, jointly = (
         {name: _by_statement(rule(of_intervention(tables, name, every), study)) for name in names}
         for every in (False, True)
     )
     found = []
-    for statement in apart.get(study.headline, {}):
-        each = {name: claims[statement] for name, claims in apart.items() if statement in claims}
-        joint = {claims[statement].outcome for claims in together.values() if statement in claims}
+    for statement in alone.get(study.headline, {}):
+        each = {name: claims[statement] for name, claims in alone.items() if statement in claims}
+        joint = {claims[statement].outcome for claims in jointly.values() if statement in claims}
         outcome = joint.pop() if len(joint) == 1 else Outcome.UNDECIDED
         shown = study.headline
         signs = [name for name, claim in each.items() if claim.outcome is Outcome.CONTRADICTED]
         if rule in _SIGNS and signs:
             shown, outcome = signs[0], Outcome.CONTRADICTED
-        label = study.label("intervention", shown)
-        over = _over(outcome, {name: claim.outcome for name, claim in each.items()}, study)
-        sentence = f"{label[:1].upper()}{label[1:]}: {each[shown].sentence} {over}"
+        by_intervention = _by_intervention(outcome, {name: claim.outcome for name, claim in each.items()}, study)
+        sentence = f"Under “{study.label('intervention', shown)}”: {each[shown].sentence} {by_intervention}"
         found.append(replace(each[shown], outcome=outcome, sentence=sentence))
     return found
 
@@ -71,14 +73,13 @@ def _by_statement(claims: list[Claim]) -> dict[str, Claim]:
     return {claim.statement: claim for claim in claims}
 
 
-def _over(outcome: Outcome, outcomes: dict[str, Outcome], study: Study) -> str:
+def _by_intervention(outcome: Outcome, outcomes: dict[str, Outcome], study: Study) -> str:
     """What is found under which interventions, a sentence."""
 
     def named(chosen: Outcome) -> str:
         # Labels have commas in them.
-        return "; ".join(study.label("intervention", name) for name, one in outcomes.items() if one is chosen)
+        return "; ".join(f"“{study.label('intervention', name)}”" for name, one in outcomes.items() if one is chosen)
 
     if outcome is not Outcome.UNDECIDED and set(outcomes.values()) == {outcome}:
-        return f"So it is under each of {count(len(outcomes), 'intervention')} ({named(outcome)})."
-    each = [f"{one} ({named(one)})" for one in Outcome if one in outcomes.values()]
-    return f"By intervention: {listed(each)}."
+        return f"The outcome is the same under each of {count(len(outcomes), 'intervention')} ({named(outcome)})."
+    return f"By intervention: {listed([f'{one} ({named(one)})' for one in Outcome if one in outcomes.values()])}."

@@ -9,6 +9,8 @@ import pandas as pd
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, hundredths, p_value, sizes
 
+TABLES: dict[str, dict[str, int]] = {"tests": {}}
+
 Tables = Mapping[str, pd.DataFrame]
 
 MIN_UNITS = 6
@@ -79,6 +81,19 @@ def decide_all(tests: pd.DataFrame, study: Study) -> tuple[Outcome, pd.Series | 
         return Outcome.SUPPORTED, found.iloc[0]
     alike = (pairs[["difference_low", "difference_high"]].abs() < study.smallest_effect).all(axis=None)
     return Outcome.CONTRADICTED if len(pairs) and alike else Outcome.UNDECIDED, found.iloc[0]
+
+
+def too_few(row: pd.Series) -> bool:
+    """Whether an estimate rests on fewer documents than a test needs."""
+    # Counts alone do not tell how many documents there were; then the prompts stand in for them.
+    units = row["documents"] if pd.notna(row["documents"]) else row["prompts"]
+    return bool(units < MIN_UNITS)
+
+
+def sample(row: pd.Series) -> str:
+    """What an estimate rests on: 146 prompts from 40 documents."""
+    prompts = count(row["prompts"], "prompt")
+    return f"{prompts} from {count(row['documents'], 'document')}" if pd.notna(row["documents"]) else prompts
 
 
 def of_tests(tables: Tables, subject: str, **values: object) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """The findings, section by section.
 
 A section function takes the study and its tables and returns a :class:`Section`. Figures come after a section's own
-blocks: those that declare its key. Each module declares its ``TABLES``: the title under which the workflow's own report
-lists a table, and how many values of a dimension it takes to show anything.
+blocks: those that declare its key. What a module reads and shows, it declares as ``TABLES`` and ``SHOWN`` (see
+:mod:`retrieval_heads.findings.declarations`).
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from retrieval_heads.findings.sections import ablation, agreement, heads, overvi
 from retrieval_heads.findings.sections.blocks import (
     TITLES,
     Block,
+    ClaimList,
     FigureBlock,
-    Findings,
     Items,
     MapBlock,
     Paragraph,
@@ -26,8 +26,8 @@ __all__ = [
     "SECTIONS",
     "TITLES",
     "Block",
+    "ClaimList",
     "FigureBlock",
-    "Findings",
     "Items",
     "MapBlock",
     "Paragraph",

@@ -1,4 +1,4 @@
-"""What cutting heads does to accuracy: against random heads, by model and by context length."""
+"""What ablating heads does to accuracy: against random heads, by model and by context length."""
 
 import pandas as pd
 
@@ -6,29 +6,37 @@ from retrieval_heads.findings.claims.outcome import of_tests
 from retrieval_heads.findings.sections.blocks import Section, TableBlock, Tables
 from retrieval_heads.findings.sections.parts import (
     MATCHING,
-    NONE_CUT,
+    NONE_ABLATED,
+    claims_of,
     costs,
-    findings,
-    how,
+    how_ablated,
     in_order,
-    matched,
     mean_drops,
     only_one,
     table,
 )
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import estimate, hundredths, nats, p_cell
+from retrieval_heads.study.wording import count, estimate, hundredths, layers_of, nats, p_cell
 from retrieval_heads.tables.guard import guard_at
 from retrieval_heads.tables.select import at, at_level, beside, of_intervention
 from retrieval_heads.tables.tests import AGAINST_RANDOM
 
-TABLES = {
+TABLES: dict[str, dict[str, int]] = {
+    "against_random": {},
+    "effects": {},
+    "guard": {"documents": 1},
+    "mean_drops": {},
+    "steps": {},
+    "tests": {},
+}
+
+SHOWN = {
     "ablation_drops": {"title": "Mean drop against random heads, by method", "needs": {}},
     "against_random": {"title": "Top heads against random ones", "needs": {}},
     "interventions": {"title": "Top heads against random ones by intervention", "needs": {"intervention": 2}},
-    "effects": {"title": "Accuracy with the top heads cut", "needs": {}},
+    "effects": {"title": "Accuracy with the top heads ablated", "needs": {}},
     "guard": {"title": "Log-probability of prose with heads ablated", "needs": {"documents": 1}},
-    "recoveries": {"title": "Where a deeper cut raised accuracy most", "needs": {}},
+    "recoveries": {"title": "Where ablating more heads raised accuracy most", "needs": {}},
     "model_drops": {"title": "Mean drop of accuracy by model", "needs": {"model": 2}},
     "model_tests": {"title": "Differences between models in the drop", "needs": {"model": 2}},
     "length_drops": {"title": "Mean drop of accuracy by context length", "needs": {"ablated_length": 2}},
@@ -39,17 +47,17 @@ _RECOVERIES = 10
 
 
 def ablation(study: Study, tables: Tables) -> Section:
-    """What cutting the top heads does, against random heads."""
+    """What ablating the top heads does, against random heads."""
     if tables["effects"].empty:
-        return Section("ablation", [NONE_CUT])
-    found, each = findings("ablation", study, tables), _by_intervention(study, tables)
+        return Section("ablation", [NONE_ABLATED])
+    found, by_intervention = claims_of("ablation", study, tables), _by_intervention(study, tables)
     tables = of_intervention(tables, study.headline)
     return Section(
         "ablation",
         [
-            how(study),
+            how_ablated(study),
             *found,
-            *each,
+            *by_intervention,
             *_by_method(study, tables),
             *_against_random(study, tables),
             *_curves(study, tables["effects"]),
@@ -89,19 +97,20 @@ def _by_intervention(study: Study, tables: Tables) -> list[TableBlock]:
 
 
 def models(study: Study, tables: Tables) -> Section:
-    """Whether a cut costs more in one model than in another."""
-    return Section("models", _compared(study, tables, "models", "model", "model", "a cut cannot cost more in another"))
+    """Whether ablating as many heads costs more in one model than in another."""
+    why = "what ablation costs is not compared with another"
+    return Section("models", _compared(study, tables, "models", "model", "model", why))
 
 
 def lengths(study: Study, tables: Tables) -> Section:
-    """Whether a cut costs more at some lengths."""
-    why = "the effect of the length on ablation is not known"
+    """Whether ablating as many heads costs more at some lengths."""
+    why = "what ablation costs is not compared with another"
     return Section("lengths", _compared(study, tables, "lengths", "context_length", "length", why))
 
 
 def _compared(study: Study, tables: Tables, key: str, dimension: str, name: str, why: str) -> list:
     if tables["effects"].empty:
-        return [NONE_CUT]
+        return [NONE_ABLATED]
     values = mean_drops(study, of_intervention(tables, study.headline), dimension)["value"]
     none = only_one(study, dimension, values, why)
     return none or costs(study, tables, key, dimension, name)
@@ -125,11 +134,11 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
                 random, more = (of_kind[of_kind["source"] == source].iloc[0] for source in ("random", "difference"))
                 p = p_cell(test.iloc[0]["p_holm"]) if len(test) else ""
                 effect = hundredths(test.iloc[0]["effect_size"]) if len(test) else ""
-                names = [study.label("method", method), matched(kind, share.get((method, kind)))]
+                names = [study.label("method", method), layers_of(kind, share.get((method, kind)))]
                 numbers = [estimate(row, "drop", "") for row in (top, random, more)]
                 rows.append([*names, *numbers, p, effect, str(top["configurations"])])
     header = ["Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p", "Effect size", "n"]
-    title = f"Mean drop with {level} heads cut, by method, in points"
+    title = f"Mean drop with {level} heads ablated, by method, in points"
     return table("ablation_drops", title, header, rows, 6)
 
 
@@ -147,7 +156,7 @@ def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
                     study.label("model", model),
                     study.label("context_length", length),
                     study.label("method", method),
-                    f"{matched(row['matching'], row['matched'])}, {row['draws']} drawn",
+                    f"{layers_of(row['matching'], row['matched'])} ({count(row['draws'], 'draw')})",
                     f"{row['size']:.4g}",
                     estimate(accuracy.loc[key], "drop", ""),
                     estimate(row, "drop", ""),
@@ -182,9 +191,9 @@ def _curves(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
         names = [study.label("model", model), study.label("context_length", length), study.label("method", method)]
         guess = [estimate(group.iloc[0], "guess") if pd.notna(group["guess"].iloc[0]) else ""] if guessed else []
         rows.append([*names, *guess, estimate(group.iloc[0], "baseline"), *cells])
-    header = ["Model", "Context", "Method", *(["No document"] if guessed else []), "No cut"]
-    header += [f"{k} cut" for k in levels]
-    return table("effects", "Accuracy with the top heads cut, all questions", header, rows, len(header) - 3)
+    header = ["Model", "Context", "Method", *(["Guessing"] if guessed else []), "None ablated"]
+    header += [f"{k} ablated" for k in levels]
+    return table("effects", "Accuracy with the top heads ablated, all questions", header, rows, len(header) - 3)
 
 
 def _guard(study: Study, tables: Tables) -> list[TableBlock]:
@@ -212,7 +221,7 @@ def _nats(row: pd.Series) -> str:
 
 
 def _recoveries(study: Study, steps: pd.DataFrame) -> list[TableBlock]:
-    """The steps to a deeper cut after which accuracy is higher, the largest first."""
+    """The steps to more ablated heads after which accuracy is higher, the largest first."""
     single = at(steps)
     rising = single[single["change"] > 0].sort_values(["change", "k"], ascending=[False, True], kind="stable")
     rows = [
@@ -227,5 +236,5 @@ def _recoveries(study: Study, steps: pd.DataFrame) -> list[TableBlock]:
         ]
         for _, row in rising.head(_RECOVERIES).iterrows()
     ]
-    header = ["Model", "Context", "Method", "Question", "Heads cut", "Change", "Holm p"]
-    return table("recoveries", "Where a deeper cut raised accuracy most, in points", header, rows, 2)
+    header = ["Model", "Context", "Method", "Question", "Heads ablated", "Change", "Holm p"]
+    return table("recoveries", "Where ablating more heads raised accuracy most, in points", header, rows, 2)

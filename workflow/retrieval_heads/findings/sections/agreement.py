@@ -5,14 +5,23 @@ from typing import Any
 import pandas as pd
 
 from retrieval_heads.analysis.overlap import summarise
+from retrieval_heads.analysis.summaries import summary
 from retrieval_heads.findings.sections.blocks import Block, Paragraph, Section, TableBlock, Tables
-from retrieval_heads.findings.sections.parts import findings, in_order, only_one, table
+from retrieval_heads.findings.sections.parts import claims_of, in_order, only_one, table
 from retrieval_heads.study.dimensions import DIMENSION, DIMENSIONS
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import decimal, percent
+from retrieval_heads.study.wording import decimal, listed, percent
 from retrieval_heads.tables.heads import GRID, Grid
 
-TABLES: dict[str, dict[str, Any]] = {
+TABLES: dict[str, dict[str, int]] = {
+    "imports": {"import": 1},
+    "overlap": {},
+    "rankings": {},
+    "reliability": {"split_halves": 1},
+    "unions": {},
+}
+
+SHOWN: dict[str, dict[str, Any]] = {
     "overlap": {"title": "Overlap along each dimension", "needs": {}},
     "overlap_pairs": {"title": "Overlap of each pair of values", "needs": {}},
     "method_pairs": {"title": "Agreement of each two methods", "needs": {"method": 2}},
@@ -27,9 +36,9 @@ def overlap(study: Study, tables: Tables) -> Section:
     """How much the top heads have in common along each dimension."""
     pairs = tables["overlap"]
     alone = [DIMENSION[dimension].plural for dimension in DIMENSIONS if not (pairs["dimension"] == dimension).any()]
-    blocks: list[Block] = [*findings("overlap", study, tables)]
+    blocks: list[Block] = [*claims_of("overlap", study, tables)]
     if alone:
-        blocks.append(Paragraph(f"No two {' and no two '.join(alone)} can be compared, so these have no overlap."))
+        blocks.append(Paragraph(f"No overlap can be measured between {listed(alone)}: no two can be compared."))
     by_dimension = [
         [str(Grid.of(row)), DIMENSION[row["dimension"]].label, *_measures(row)]
         for _, row in summarise(pairs, [*GRID, "dimension"]).iterrows()
@@ -52,7 +61,7 @@ def overlap(study: Study, tables: Tables) -> Section:
             *table(
                 "overlap_pairs",
                 "Overlap of each pair of values",
-                ["Grid", "Dimension", "One", "Other", *_MEASURES],
+                ["Grid", "Dimension", "A", "B", *_MEASURES],
                 by_pair,
                 numbers,
             ),
@@ -62,8 +71,8 @@ def overlap(study: Study, tables: Tables) -> Section:
 
 def agreement(study: Study, tables: Tables) -> Section:
     """How far the methods agree, and how much of their disagreement is noise."""
-    none = only_one(study, "method", tables["rankings"]["method"], "there is no other to agree with")
-    blocks = none or [*findings("agreement", study, tables), *_method_pairs(study, tables)]
+    none = only_one(study, "method", tables["rankings"]["method"], "there is no other that it could agree with")
+    blocks = none or [*claims_of("agreement", study, tables), *_method_pairs(study, tables)]
     return Section("agreement", [*blocks, *_reliability(study, tables.get("reliability"))])
 
 
@@ -75,20 +84,20 @@ def imports(study: Study, tables: Tables) -> Section:
     found, lines, without = tables["imports"], [], set(names)
     for (name, method), group in in_order(study, found, ["import", "method"]):
         without.discard(name)
-        (row,) = (row for _, row in summarise(group, ["import", "model", "method", "k", "listed"]).iterrows())
+        row = summarise(group, ["import", "model", "method", "k", "listed"]).iloc[0]
         labels = [study.label("import", name), study.label("model", row["model"]), study.label("method", method)]
         lines.append([*labels, f"{row['listed']:,}", f"{row['k']:,}", *_measures(row)])
     header = ["List", "Model", "Method", "Heads listed", "k", *_MEASURES]
     return Section(
         "imports",
         [
-            *findings("imports", study, tables),
+            *claims_of("imports", study, tables),
             *(
                 Paragraph(f"{study.label('import', name)} has no ranking of this study to stand beside.")
                 for name in names
                 if name in without
             ),
-            *table("imports", TABLES["imports"]["title"], header, lines, len(_MEASURES) + 2),
+            *table("imports", SHOWN["imports"]["title"], header, lines, len(_MEASURES) + 2),
         ],
     )
 
@@ -105,7 +114,7 @@ def _method_pairs(study: Study, tables: Tables) -> list[TableBlock]:
         own = [""] * len(_MEASURES) if mean is None else _measures(mean)
         names = [str(grid), study.label("method", a), study.label("method", b)]
         rows.append([*names, *own, percent(union["jaccard"]), percent(union["chance"])])
-    header = ["Grid", "One", "Other", *_MEASURES, "Union", "Union, chance"]
+    header = ["Grid", "Method A", "Method B", *_MEASURES, "Union", "Union, chance"]
     return table("method_pairs", "Agreement of each two methods", header, rows, len(_MEASURES) + 2)
 
 
@@ -115,9 +124,9 @@ def _reliability(study: Study, rows: pd.DataFrame | None) -> list[TableBlock]:
     lines = []
     for (model, length, method), group in in_order(study, rows, ["model", "context_length", "method"]):
         names = [study.label("model", model), study.label("context_length", length), study.label("method", method)]
-        means = [_known(group[name].mean()) for name in ("jaccard", "chance", "rbo", "spearman")]
-        low, high = group["jaccard"].min(), group["jaccard"].max()
-        extremes = f"{low:.3f} to {high:.3f}" if group["jaccard"].notna().any() else ""
+        means = [_known(summary(group[name]).mean) for name in ("jaccard", "chance", "rbo", "spearman")]
+        jaccard = summary(group["jaccard"])
+        extremes = f"{jaccard.lowest:.3f} to {jaccard.highest:.3f}" if group["jaccard"].notna().any() else ""
         lines.append([*names, str(group["split"].nunique()), means[0], extremes, *means[1:]])
     header = ["Model", "Context", "Method", "Splits", "Jaccard", "Range", "Chance", "RBO", "Spearman"]
     return table("reliability", "Agreement of rankings from two halves of the documents", header, lines, 6)

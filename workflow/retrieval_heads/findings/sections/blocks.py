@@ -13,7 +13,7 @@ TITLES = {
     "summary": "Executive summary",
     "setup": "Set-up",
     "data": "Data and baseline",
-    "q1": "Q1: Does the same cut affect all questions equally?",
+    "q1": "Q1: Does ablation affect all questions equally?",
     "q2": "Q2: Do questions of one category share heads?",
     "q3": "Q3: Is ablation equally effective across categories?",
     "q4": "Q4: Are there patterns within categories?",
@@ -52,7 +52,7 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Findings:
+class ClaimList:
     """Claims, each with its outcome."""
 
     claims: list[Claim]
@@ -86,7 +86,7 @@ class MapBlock:
     title: str
 
 
-Block = Paragraph | Items | Findings | TableBlock | FigureBlock | MapBlock
+Block = Paragraph | Items | ClaimList | TableBlock | FigureBlock | MapBlock
 
 
 @dataclass(frozen=True)

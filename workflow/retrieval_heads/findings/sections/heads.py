@@ -4,16 +4,20 @@ import pandas as pd
 
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.coverage import leading_heads
+from retrieval_heads.analysis.layers import middle_half
 from retrieval_heads.analysis.overlap import grids, top_heads
 from retrieval_heads.analysis.score_gaps import score_gaps
+from retrieval_heads.analysis.summaries import summary
 from retrieval_heads.findings.sections.blocks import Block, MapBlock, Paragraph, Section, Tables
-from retrieval_heads.findings.sections.parts import findings, in_order, leading_layers, only_one, table
+from retrieval_heads.findings.sections.parts import claims_of, in_order, layers_with_shares, only_one, table
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import change, count, listed, percent
 from retrieval_heads.tables.heads import GRID, Grid, by_grid, head_name
 
-TABLES = {
+TABLES: dict[str, dict[str, int]] = {"profiles": {}, "rankings": {}}
+
+SHOWN = {
     "consensus_heads_table": {"title": "Heads that all methods rank high", "needs": {"method": 2}},
     "layers": {"title": "Layers of the top heads by method", "needs": {}},
     "specialists": {"title": "Heads for one question alone", "needs": {"question": 2}},
@@ -49,22 +53,22 @@ def consensus(study: Study, tables: Tables) -> Section:
     shown = table(
         "consensus_heads_table", "Mean rank of the heads that all methods rank high", header, rows, len(methods)
     )
-    return Section("consensus", [*findings("consensus", study, tables), *shown])
+    return Section("consensus", [*claims_of("consensus", study, tables), *shown])
 
 
 def layers(study: Study, tables: Tables) -> Section:
     """In which layers each method finds its heads."""
-    top, grid, rows, said = top_heads(tables["rankings"], study.top_k), grids(tables["rankings"]), [], []
+    top, grid, rows, halves = top_heads(tables["rankings"], study.top_k), grids(tables["rankings"]), [], []
     for (model, method), group in in_order(study, top, ["model", "method"]):
-        named, used = leading_layers(group["layer"], _LAYERS), group["layer"].nunique()
-        low, high = (int(group["layer"].quantile(quantile)) for quantile in (0.25, 0.75))
+        named, used = layers_with_shares(group["layer"], _LAYERS), group["layer"].nunique()
+        low, high = middle_half(group["layer"])
         total = grid[model][0]
         name, where = study.label("method", method), study.label("model", model)
         rows.append([where, name, named, f"{low} to {high}", f"{group['layer'].mean():.1f}", f"{used} of {total}"])
-        said.append(f"half of the top heads of {name} in {where} lie in layers {low} to {high} of {total}")
+        halves.append(f"{low} to {high} of {total} for {name} in {where}")
     text = (
-        f"Layers count from 0 to the number of layers less one: {listed(said)}."
-        if said
+        f"The middle half of the top heads lies in layers {listed(halves)}. Layers count from 0."
+        if halves
         else "No ranking tells top heads apart from the rest, so that they lie in no layers."
     )
     header = [
@@ -98,12 +102,12 @@ def specialists(study: Study, tables: Tables) -> Section:
             rows.append([*names, f"{row['rank']:.1f}", f"{row['others']:.1f}"])
     header = ["Grid", "Method", "Head", "For the question", "Mean rank there", "Mean rank for the others"]
     shown = table("specialists", "Heads for one question alone", header, rows, 2)
-    return Section("specialists", [*findings("specialists", study, tables), *shown])
+    return Section("specialists", [*claims_of("specialists", study, tables), *shown])
 
 
 def model_differences(study: Study, tables: Tables) -> Section:
     """Heads that two models rank differently."""
-    none = only_one(study, "model", tables["rankings"]["model"], "no head can rank differently in another")
+    none = only_one(study, "model", tables["rankings"]["model"], "no head can be compared with its rank in another")
     if none:
         return Section("model_differences", none)
     rows = []
@@ -117,19 +121,19 @@ def model_differences(study: Study, tables: Tables) -> Section:
                     names = [study.label("model", a), study.label("model", b), study.label("method", method)]
                     ranks = [f"{row['rank_a']:.1f}", f"{row['rank_b']:.1f}"]
                     rows.append([*names, head_name(*head), *ranks, change(row["difference"] / 100)])
-    header = ["One", "Other", "Method", "Head", "Rank in one", "Rank in the other", "Difference"]
+    header = ["Model A", "Model B", "Method", "Head", "Rank in A", "Rank in B", "Difference"]
     if len({(row[0], row[1]) for row in rows}) == 1:
         header[4:6] = [f"Rank in {name}" for name in rows[0][:2]]
         header, rows = header[2:], [row[2:] for row in rows]
     shown = table("model_differences", "Heads that models rank most differently", header, rows, 3)
-    blocks: list[Block] = [*findings("model_differences", study, tables), *shown]
+    blocks: list[Block] = [*claims_of("model_differences", study, tables), *shown]
     return Section(
         "model_differences", blocks or [Paragraph("The heads of no two models can be matched: their grids differ.")]
     )
 
 
 def volatility(study: Study, tables: Tables) -> Section:
-    """Heads whose rank swings between configurations, and heads that stay where they are."""
+    """Heads whose rank varies between configurations, and heads that stay where they are."""
     every, rows = head_profiles.select(tables["profiles"]), []
     by_length = head_profiles.select(tables["profiles"], "context_length").set_index(
         [*GRID, "method", "layer", "head", "value"]
@@ -150,7 +154,7 @@ def volatility(study: Study, tables: Tables) -> Section:
                      f"{row['mean_rank']:.1f}", f"{row['sd_rank']:.1f}", *map(_rank, row[["best_rank", "worst_rank"]])]
                 )  # fmt: skip
     if not rows:
-        return Section("volatility", [Paragraph("Each method has a single ranking, so no rank can swing.")])
+        return Section("volatility", [Paragraph("Each method has a single ranking, so no head's rank can vary.")])
     spread = listed(
         [
             f"{group['sd_rank'].median():.0f} under {study.label('method', method)}{_where(every, grid)}"
@@ -158,9 +162,9 @@ def volatility(study: Study, tables: Tables) -> Section:
         ]
     )
     text = (
-        f"The standard deviation of a head's rank over configurations has a median of {spread}. Mean ranks at each "
-        "context length tell whether a head swings with the length; where rankings break between lengths "
-        "({table:overlap_pairs}), such swings are part of that break."
+        f"The standard deviation of a head's rank over configurations has a median of {spread}. The mean ranks at each "
+        "context length show whether a head's rank changes with the length. Where rankings break between lengths "
+        "({table:overlap_pairs}), such changes are part of that break."
     )
     header = ["Grid", "Method", "Kind", "Head", "Mean rank by length", "Mean rank", "SD", "Best", "Worst"]
     return Section("volatility", [Paragraph(text), *table("volatility", "Volatile and stable heads", header, rows, 4)])
@@ -170,21 +174,20 @@ def dominance(study: Study, tables: Tables) -> Section:
     """How far the first head of each ranking stands above the second."""
     gaps, rows = score_gaps(tables["rankings"]), []
     for (method,), group in in_order(study, gaps, ["method"]):
-        gap = group["gap"]
-        numbers = [percent(value) for value in (gap.mean(), gap.std(ddof=0), gap.min(), gap.max())]
+        numbers = map(percent, summary(group["gap"]))
         rows.append([study.label("method", method), *numbers, str(len(group))])
     header = ["Method", "Mean gap", "SD", "Lowest", "Highest", "Rankings"]
     shown = table("dominance", "How far the first head's score stands above the second's", header, rows, 5)
-    return Section("dominance", [*findings("dominance", study, tables), *shown])
+    return Section("dominance", [*claims_of("dominance", study, tables), *shown])
 
 
 def universal(study: Study, tables: Tables) -> Section:
     """Heads that are in most top sets of a method."""
-    every, rows, said = head_profiles.select(tables["profiles"]), [], []
+    every, rows, always_on_top = head_profiles.select(tables["profiles"]), [], []
     for (grid, method), group in _grids_and_methods(study, every):
         found, always = head_profiles.universal(group, _SHOWN), group[group["top_share"] == 1]
         k = study.top_k_of(grid.total)
-        said.append(
+        always_on_top.append(
             f"{study.label('method', method)} has {count(len(always), 'head')} in the top {k} of all its "
             f"{count(group['configurations'].max(), 'ranking')}{_where(every, grid)}"
         )
@@ -202,7 +205,7 @@ def universal(study: Study, tables: Tables) -> Section:
     return Section(
         "universal",
         [
-            Paragraph(f"{listed(said)}."),
+            Paragraph(f"{listed(always_on_top)}."),
             *table("universal_heads_table", "Heads in most top sets", header, rows, 3),
             *table(
                 "top_heads", "Top heads of each method", ["Model", "Context", "Method", f"First {_SHOWN} heads"], first
@@ -216,15 +219,15 @@ def head_map(study: Study, tables: Tables) -> Section:
     rankings = tables["rankings"]
     how = (
         "Each cell is a head: its layer from bottom to top, its place in the layer from left to right, both counted "
-        "from 0. The brighter a cell, the higher the method ranks it; the scale goes by powers of ten, so that the "
+        "from 0. The brighter a cell, the higher the method ranks the head; the scale is logarithmic, so that the "
         "first places stand out. Heads with equal scores share the mean of their ranks. Point at a head to read its "
         "rank and score under every method."
     )
     sizes = rankings.groupby(list(DIMENSIONS)).size()
     if any(sizes[model].min() < grid.total for model, grid in grids(rankings).items()):
         how += (
-            " A cell is blank where no ranking shown lists the head; in a mean over several rankings, the heads that "
-            "one does not list share the mean of the ranks that are left."
+            " A cell is blank where no ranking shown lists the head. In a mean over several rankings, the heads that "
+            "one of them does not list share the mean of the ranks that are left."
         )
     return Section("map", [Paragraph(how), MapBlock("head_map", "All heads under each method")])
 

@@ -5,51 +5,43 @@ from dataclasses import replace
 
 import pandas as pd
 
+from retrieval_heads.analysis.layers import leading_layers
 from retrieval_heads.analysis.overlap import unequal_totals
-from retrieval_heads.findings.claims import about
+from retrieval_heads.findings.claims import of_section
 from retrieval_heads.findings.claims.outcome import of_tests
-from retrieval_heads.findings.sections.blocks import Block, Findings, Paragraph, TableBlock, Tables
+from retrieval_heads.findings.sections.blocks import Block, ClaimList, Paragraph, TableBlock, Tables
 from retrieval_heads.study.dimensions import DIMENSION, described
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, estimate, hundredths, listed, p_cell, percent, sizes
 from retrieval_heads.tables.select import of_intervention
 from retrieval_heads.tables.tests import DROP
 
+TABLES: dict[str, dict[str, int]] = {"effects": {}, "mean_drops": {}, "rankings": {}, "tests": {}}
+
 MATCHING = {"layer": "matched by layer", "none": "of any layer"}
 """How random heads were drawn."""
 
 
-def matched(matching: str, share: float) -> str:
-    """Where random heads are from: any layer, the same layers, or how many of them are from the same.
-
-    Parameters
-    ----------
-    matching, share : the columns ``matching`` and ``matched`` of ``against_random``.
-    """
-    if matching == "none":
-        return "any layer"
-    return "the same layers" if share == 1 else f"{percent(share)} from the same layers, the rest from the nearest"
+NONE_ABLATED = Paragraph("No top heads were ablated beside an unablated baseline.")
+"""What a section about ablation says where there is none."""
 
 
-NONE_CUT = Paragraph("No top heads were cut beside an uncut baseline.")
-"""What a section about cuts says where there are none."""
-
-
-def how(study: Study) -> Paragraph:
+def how_ablated(study: Study) -> Paragraph:
     """How heads were ablated in what a section shows."""
     shown, *others = (study.label("intervention", name) for name in study.interventions)
     if not others:
         return Paragraph(f"Heads were ablated in one way: {shown}.")
     return Paragraph(
-        f"Heads were ablated in {count(len(others) + 1, 'way')}. Tables and figures show the headline ({shown}), but "
-        f"where they name others ({'; '.join(others)}); a claim holds if it does under all."
+        f"Heads were ablated in {count(len(others) + 1, 'way')}, called interventions. Tables and figures show the "
+        f"headline, “{shown}”, unless they name another ({'; '.join(f'“{other}”' for other in others)}). A claim is "
+        "supported only if it is under all of them."
     )
 
 
-def findings(key: str, study: Study, tables: Tables) -> list[Findings]:
+def claims_of(key: str, study: Study, tables: Tables) -> list[ClaimList]:
     """The claims of a section, as a list of one block or none."""
-    found = about(key, tables, study)
-    return [Findings(found)] if found else []
+    found = of_section(key, tables, study)
+    return [ClaimList(found)] if found else []
 
 
 def only_one(study: Study, dimension: str, values: Iterable, what: str) -> list[Block]:
@@ -57,8 +49,10 @@ def only_one(study: Study, dimension: str, values: Iterable, what: str) -> list[
     order = study.in_config_order(dimension, values)
     if len(order) > 1:
         return []
-    there = f"only {study.label(dimension, order[0])}" if order else f"no {described(dimension).plural}"
-    return [Paragraph(f"There is {there} in these results, so {what}.")]
+    if not order:
+        return [Paragraph(f"There are no {described(dimension).plural} in these results, so {what}.")]
+    only = f"{study.label(dimension, order[0])} is the only {dimension.replace('_', ' ')}"
+    return [Paragraph(f"{only} in these results, so {what}.")]
 
 
 def table(name: str, title: str, header: list[str], rows: list[list[str]], numbers: int = 0) -> list[TableBlock]:
@@ -104,7 +98,7 @@ def mean_drops(study: Study, tables: Tables, dimension: str) -> pd.DataFrame:
 
 
 def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> list[Block]:
-    """What a cut costs for each value of a dimension: the section's claims, mean drops, and tests of differences.
+    """What ablation costs for each value of a dimension: the section's claims, mean drops, and tests of differences.
 
     Where models differ in their number of heads, their names say of how many.
 
@@ -114,12 +108,11 @@ def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> 
     name : what the tables' names begin with.
     """
     if tables["effects"].empty:
-        return [NONE_CUT]
-    found, tables = findings(key, study, tables), of_intervention(tables, study.headline)
-    level = study.level(tables["effects"])
-    by = "category of question" if dimension == "category" else dimension.replace("_", " ")
+        return [NONE_ABLATED]
+    found, tables = claims_of(key, study, tables), of_intervention(tables, study.headline)
+    level, by = study.level(tables["effects"]), dimension.replace("_", " ")
     return [
-        how(study),
+        how_ablated(study),
         *found,
         *_drops_by_level(study, tables, dimension, f"{name}_drops", f"Mean drop of accuracy by {by}, in points"),
         *_tests(
@@ -128,7 +121,7 @@ def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> 
             of_tests(tables, DROP, dimension=dimension, k=level),
             dimension,
             f"{name}_tests",
-            f"Differences with the top {level} heads cut, in points",
+            f"Differences with the top {level} heads ablated, in points",
         ),
     ]
 
@@ -141,7 +134,7 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
         of_value = rows[rows["value"] == value]
         for source, matching, heads in (
             ("method", None, "top heads"),
-            *(("random", kind, f"random, {MATCHING[kind]}") for kind in ("layer", "none")),
+            *(("random", kind, f"random heads, {MATCHING[kind]}") for kind in ("layer", "none")),
         ):
             here = of_value[of_value["source"] == source]
             here = here[here["matching"].isna() if matching is None else here["matching"] == matching]
@@ -156,7 +149,14 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
                         str(here["configurations"].max()),
                     ]
                 )
-    header = [described(dimension).label, "Heads cut", *(f"{k} cut" for k in levels[:-1]), "All levels", "SD", "n"]
+    header = [
+        described(dimension).label,
+        "Heads ablated",
+        *(f"{k} ablated" for k in levels[:-1]),
+        "All levels",
+        "SD",
+        "n",
+    ]
     return table(name, title, header, lines, len(levels) + 2)
 
 
@@ -172,29 +172,28 @@ def _tests(
     lines = []
     for _, row in tests.iterrows():
         every = pd.isna(row["a"])
-        compared = "all" if every else " − ".join(_named(study, tables, dimension, row[end]) for end in ("a", "b"))
+        pair = [] if every else [_named(study, tables, dimension, row[end]) for end in ("a", "b")]
+        compared = " − ".join(pair) if pair else f"all {described(dimension).plural}"
         lines.append(
             [
                 compared,
                 sizes(row),
                 "" if every else estimate(row, "difference", ""),
-                f"{row['test']}, {row['units']} {row['unit']}s",
+                f"{row['test']}, {count(row['units'], row['unit'])}",
                 p_cell(row["p"]),
                 p_cell(row["p_holm"]),
-                hundredths(row["effect_size"]),
-                row["effect"],
+                f"{hundredths(row['effect_size'])} ({row['effect']})",
             ]
         )
-    header = ["Compared", "Heads", "Difference", "Test", "p", "Holm p", "Effect size", "Measure"]
-    return [replace(block, numeric=frozenset({1, 2, 4, 5, 6})) for block in table(name, title, header, lines)]
+    header = ["Compared", "Heads", "Difference", "Test", "p", "Holm p", "Effect size"]
+    return [replace(block, numeric=frozenset({1, 2, 4, 5})) for block in table(name, title, header, lines)]
 
 
-def leading_layers(layers: pd.Series, number: int) -> str:
+def layers_with_shares(layers: pd.Series, number: int) -> str:
     """The layers that hold most of some heads, with their shares: 14 (12.2%), 16 (11.5%)."""
-    shares = layers.value_counts(normalize=True).sort_index().sort_values(ascending=False, kind="stable")
-    return ", ".join(f"{layer} ({percent(share)})" for layer, share in shares.head(number).items())
+    return ", ".join(f"{layer} ({percent(share)})" for layer, share in leading_layers(layers, number).items())
 
 
-def sentence(study: Study, dimension: str, values: Iterable) -> str:
+def in_words(study: Study, dimension: str, values: Iterable) -> str:
     """The values of a dimension in a sentence."""
     return listed([study.label(dimension, value) for value in study.in_config_order(dimension, values)])

@@ -1,15 +1,17 @@
-"""The four questions about questions: what a cut costs them, which heads and layers they share."""
+"""The four questions about questions: what ablation costs them, which heads and layers they share."""
 
 import pandas as pd
 
 from retrieval_heads.analysis.overlap import summarise, top_heads
 from retrieval_heads.findings.sections.blocks import Block, Section, TableBlock, Tables
-from retrieval_heads.findings.sections.parts import costs, findings, leading_layers, only_one, table
+from retrieval_heads.findings.sections.parts import claims_of, costs, layers_with_shares, only_one, table
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import decimal, percent
 from retrieval_heads.tables.heads import GRID, Grid
 
-TABLES = {
+TABLES: dict[str, dict[str, int]] = {"overlap": {}, "rankings": {}, "unions": {}}
+
+SHOWN = {
     "q1_drops": {"title": "Mean drop of accuracy by question", "needs": {"question": 2}},
     "q1_tests": {"title": "Differences between questions", "needs": {"question": 2}},
     "q2_overlap": {"title": "Top heads that questions share", "needs": {"question": 2}},
@@ -23,14 +25,16 @@ _LAYERS = 5
 
 def q1(study: Study, tables: Tables) -> Section:
     """Do the same number of ablated heads affect different questions equally?"""
-    none = only_one(study, "question", tables["rankings"]["question"], "a cut cannot affect questions differently")
+    none = only_one(
+        study, "question", tables["rankings"]["question"], "what ablation costs is not compared with another"
+    )
     return Section("q1", none or costs(study, tables, "q1", "question", "q1"))
 
 
 def q2(study: Study, tables: Tables) -> Section:
     """Are there similarities between the heads of questions of one category?"""
-    none = only_one(study, "question", tables["rankings"]["question"], "no two questions can share heads")
-    return Section("q2", none or [*findings("q2", study, tables), *_one_category(study), *_shared(study, tables)])
+    none = only_one(study, "question", tables["rankings"]["question"], "there is no other that could share its heads")
+    return Section("q2", none or [*claims_of("q2", study, tables), *_one_category(study), *_shared(study, tables)])
 
 
 def q3(study: Study, tables: Tables) -> Section:
@@ -40,8 +44,8 @@ def q3(study: Study, tables: Tables) -> Section:
 
 def q4(study: Study, tables: Tables) -> Section:
     """Are there patterns within the categories?"""
-    none = only_one(study, "question", tables["rankings"]["question"], "there are no patterns to compare")
-    return Section("q4", none or [*findings("q4", study, tables), *_one_category(study), *_layers(study, tables)])
+    none = only_one(study, "question", tables["rankings"]["question"], "there is no other to compare its layers with")
+    return Section("q4", none or [*claims_of("q4", study, tables), *_one_category(study), *_layers(study, tables)])
 
 
 def _one_category(study: Study) -> list[Block]:
@@ -60,9 +64,9 @@ def _shared(study: Study, tables: Tables) -> list[TableBlock]:
         kind = union["dimension"]
         a, b = study.in_config_order(kind, [union["a"], union["b"]])
         if kind == "category":
-            relation = "between categories"
+            relation = "unions of categories"
         else:
-            relation = f"within {category[a]}" if category[a] == category[b] else "across"
+            relation = f"within {category[a]}" if category[a] == category[b] else "different categories"
         grid = Grid.of(union)
         mean = means.get((grid, frozenset((a, b))))
         own = ["", "", "", "", ""] if mean is None else [
@@ -73,8 +77,8 @@ def _shared(study: Study, tables: Tables) -> list[TableBlock]:
         rows.append([str(grid), *names, relation, *own, percent(union["jaccard"]), percent(union["chance"])])
     header = [
         "Grid",
-        "One",
-        "Other",
+        "Question A",
+        "Question B",
         "Relation",
         "Jaccard",
         "Range",
@@ -96,6 +100,6 @@ def _layers(study: Study, tables: Tables) -> list[TableBlock]:
             if here.empty:  # all its top sets are
                 continue
             names = [study.label("model", model), study.label("question", question), study.categories.get(question, "")]
-            rows.append([*names, leading_layers(here["layer"], _LAYERS), f"{here['layer'].mean():.1f}"])
+            rows.append([*names, layers_with_shares(here["layer"], _LAYERS), f"{here['layer'].mean():.1f}"])
     header = ["Model", "Question", "Category", f"The {_LAYERS} layers with most top heads", "Mean layer"]
     return table("q4_layers", "Layers of the top heads by question", header, rows, 1)

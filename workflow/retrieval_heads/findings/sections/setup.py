@@ -1,24 +1,35 @@
-"""What was studied: models, methods, questions, settings, prompts, and how the uncut model does."""
+"""What was studied: models, methods, questions, settings, prompts, and how the unablated model does."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
 from retrieval_heads.analysis.coverage import gaps
 from retrieval_heads.analysis.overlap import grids
 from retrieval_heads.findings.sections.blocks import Block, Items, Paragraph, Section, TableBlock, Tables
-from retrieval_heads.findings.sections.parts import findings, in_order, matched, sentence, table
+from retrieval_heads.findings.sections.parts import claims_of, in_order, in_words, table
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import estimate, listed
+from retrieval_heads.study.wording import estimate, layers_of, listed
 from retrieval_heads.tables.select import at, of_intervention
 
-TABLES = {
+TABLES: dict[str, dict[str, int]] = {
+    "ablation_summary": {},
+    "against_random": {},
+    "dataset_counts": {"documents": 1},
+    "effects": {},
+    "rankings": {},
+}
+
+_WITH = "with the document"
+
+SHOWN = {
     "models": {"title": "Models", "needs": {}},
     "methods": {"title": "Methods", "needs": {}},
     "questions": {"title": "Questions", "needs": {}},
     "settings": {"title": "Settings", "needs": {}},
     "dataset_counts": {"title": "Prompts", "needs": {"documents": 1}},
-    "baseline": {"title": "Accuracy with no head cut", "needs": {}},
+    "baseline": {"title": "Accuracy with no head ablated", "needs": {}},
 }
 
 
@@ -44,15 +55,15 @@ def setup(study: Study, tables: Tables) -> Section:
     settings = [[name, value] for name, value in _settings(study, tables) if value]
     blocks: list[Block] = [
         TableBlock(
-            "models", "Models", ["Models", "Source", "Heads (layers × heads)", "Top heads"], models, frozenset({3})
+            "models", "Models", ["Model", "Source", "Heads (layers × heads)", "Top heads"], models, frozenset({3})
         ),
         TableBlock("methods", "Methods", ["Method", "What it measures", "Source"], methods),
     ]
     if study.published:
         blocks.append(
             Paragraph(
-                "The rankings were made elsewhere: the table above says what each method measures by its definition, "
-                "which is not to say that the published scores were computed in just that way."
+                "The rankings were made elsewhere. The table above says what each method measures by its definition; "
+                "the published scores may have been computed in another way."
             )
         )
     blocks += [
@@ -63,8 +74,8 @@ def setup(study: Study, tables: Tables) -> Section:
 
 
 def data(study: Study, tables: Tables) -> Section:
-    """How many prompts there are, which were left out, what is missing, and how the uncut model does."""
-    blocks: list[Block] = [*findings("data", study, tables)]
+    """How many prompts there are, which were left out, what is missing, and how the unablated model does."""
+    blocks: list[Block] = [*claims_of("data", study, tables)]
     if (counts := tables.get("dataset_counts")) is not None:
         blocks += _dataset_counts(study, counts)
     missing = gaps(study, tables["rankings"], tables["ablation_summary"])
@@ -94,15 +105,15 @@ def _baseline(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
     for (model, question), group in in_order(study, cells, ["model", "question"]):
         by_length = group.drop_duplicates("context_length").set_index("context_length")
         names = [study.label("model", model), study.label("question", question)]
-        for prompt, name in (("whole", "baseline"), ("without the document", "guess")):
+        for prompt, name in ((_WITH, "baseline"), ("without the document", "guess")):
             known = by_length[by_length[name].notna()]
             if len(known):
                 values = [estimate(known.loc[length], name) if length in known.index else "" for length in lengths]
                 rows.append([*names, prompt, *values])
     header = ["Model", "Question", "Prompt", *(study.label("context_length", length) for length in lengths)]
-    if all(row[2] == "whole" for row in rows):  # what guessing gives is not known
+    if all(row[2] == _WITH for row in rows):  # what guessing gives is not known
         header, rows = [*header[:2], *header[3:]], [[*row[:2], *row[3:]] for row in rows]
-    return table("baseline", "Accuracy with no head cut", header, rows, len(lengths))
+    return table("baseline", "Accuracy with no head ablated", header, rows, len(lengths))
 
 
 def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
@@ -118,14 +129,20 @@ def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
         ("Seed", str(study.seed)),
         ("Precision", _precision(study)),
         ("Documents", ", ".join(f"{key} {value}" for key, value in documents.items())),
-        ("Context lengths", sentence(study, "context_length", rankings["context_length"])),
-        ("Heads cut", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
-        ("Random draws", "; ".join(f"{row.draws} of {matched(row.Index, row.matched)}" for row in draws)),
+        ("Context lengths", in_words(study, "context_length", rankings["context_length"])),
+        ("Heads ablated", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
+        ("Random heads", "; ".join(_random_heads(row) for row in draws)),
         ("Interventions", "; ".join(_intervention(study, name) for name in study.interventions)),
         ("Bootstrap resamples", f"{study.resamples:,}" if bootstrap else ""),
-        ("Level of tests", f"{study.alpha:g}"),
+        ("Significance level", f"{study.alpha:g}"),
         ("Smallest effect that matters", f"{study.smallest_effect:g}"),
     ]
+
+
+def _random_heads(row: Any) -> str:
+    """How often random heads were drawn beside a top set, and from where."""
+    times = "once" if row.draws == 1 else f"up to {row.draws} times"
+    return f"drawn {times} beside each top set, {layers_of(row.Index, row.matched)}"
 
 
 def _precision(study: Study) -> str:

@@ -1,5 +1,8 @@
 """A local GGUF file: ``{gguf: path/to/model.gguf}``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +38,16 @@ def dequantize(file: Path, folder: Path) -> None:
     In float32, for what a quantised weight stands for has more digits than bfloat16 holds.
     """
     # Imported here, for a check at the start of the workflow should take no time.
-    from functools import cache
     from tempfile import TemporaryDirectory
-    from unittest.mock import patch
 
-    import gguf
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from retrieval_heads.model.guards import read_weights
 
-    # Transformers would parse the file for config, weights and tokenizer each, and name all tensors for every module.
-    once: dict[str, Any] = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
     try:
         # In a folder of its own, for transformers would also read a tokenizer or settings that lie beside the file.
-        with patch.multiple(gguf, **once), TemporaryDirectory() as alone:
+        with _parsed_once(), TemporaryDirectory() as alone:
             Path(alone, "model.gguf").symlink_to(file.resolve())
             _require_plain_positions(file, str(Path(alone, "model.gguf")))
             loaded = read_weights(alone, file, gguf_file="model.gguf", dtype=torch.float32)
@@ -68,6 +66,26 @@ def dequantize(file: Path, folder: Path) -> None:
     model.generation_config = loaded.generation_config
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _parsed_once() -> Iterator[None]:
+    """Have transformers parse a file once, and name its tensors once.
+
+    It does so for config, weights and tokenizer each, and for every module, which takes more than twice the time; and
+    there is no way to hand it a file that is parsed. So the two functions that it imports remember what they made.
+    """
+    # Imported here, for a check at the start of the workflow should take no time.
+    import gguf
+
+    functions: dict[str, Any] = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    try:
+        for name, function in functions.items():
+            setattr(gguf, name, cache(function))
+        yield
+    finally:
+        for name, function in functions.items():
+            setattr(gguf, name, function)
 
 
 def _require_plain_positions(file: Path, path: str) -> None:

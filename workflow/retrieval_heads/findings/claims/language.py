@@ -1,4 +1,4 @@
-"""What the report says of the model's language with heads ablated: is retrieval lost, or is the model broken?"""
+"""Claims about the model's language with heads ablated: is retrieval lost, or is the model broken?"""
 
 import math
 
@@ -11,14 +11,16 @@ from retrieval_heads.study.wording import (
     fewer_heads,
     interval,
     nats,
-    of_same_layers,
     p_value,
     percent,
     points,
+    random_heads,
     setting,
 )
 from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_at
 from retrieval_heads.tables.select import at, at_level, beside, strictest
+
+TABLES: dict[str, dict[str, int]] = {"against_random": {}, "effects": {}, "guard": {"documents": 1}}
 
 
 def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
@@ -42,8 +44,8 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
             name, where = study.label("method", method), study.label("model", model)
             statement = f"Ablating the top {level} heads of {name} removes retrieval and not the language of {where}"
             sentence = (
-                f"{_what(top.iloc[0], level, name, where)}, and changes the log-probability of prose by "
-                f"{_prose(own.iloc[0], random)}; {verdict}."
+                f"{_what(top.iloc[0], level, name, where)}. It changes the log-probability of prose by "
+                f"{_prose(own.iloc[0], random)}. {verdict}."
             )
             found.append(Claim("ablation_takes_retrieval_alone", statement, outcome, sentence))
     return found
@@ -61,23 +63,23 @@ def _beside(random: pd.DataFrame, top: pd.Series, sets: pd.DataFrame) -> pd.Seri
 
 def _decide(top: pd.Series, prose: pd.Series, random: pd.Series | None, study: Study) -> tuple[Outcome, str]:
     if -prose["change"] >= LANGUAGE_BROKEN:
-        return Outcome.CONTRADICTED, "the model is broken, and what is lost is not retrieval alone"
+        return Outcome.CONTRADICTED, "The model is broken, so what is lost is not retrieval alone"
     if top["documents"] < MIN_UNITS:
-        return Outcome.UNDECIDED, "there are too few documents to say what retrieval has lost"
+        return Outcome.UNDECIDED, "There are too few documents to say what retrieval has lost"
     if top["drop_high"] < study.smallest_effect:
-        return Outcome.CONTRADICTED, f"a loss of {points(study.smallest_effect)} points of accuracy is ruled out"
+        return Outcome.CONTRADICTED, f"A loss of {points(study.smallest_effect)} points of accuracy is ruled out"
     if not (top["p_holm"] < study.alpha and top["drop"] > 0):
-        return Outcome.UNDECIDED, "a loss of accuracy is not significant, nor is it ruled out"
+        return Outcome.UNDECIDED, "A loss of accuracy is not significant, and not ruled out"
     if -prose["change"] <= LANGUAGE_WHOLE and -prose["lowest"] < LANGUAGE_BROKEN:
-        return Outcome.SUPPORTED, "retrieval is lost, and the language is left"
+        return Outcome.SUPPORTED, "Retrieval is lost, and language is not"
     if random is not None and prose["lowest"] > -LANGUAGE_BROKEN:
         alike = random["change"] - prose["change"] <= LANGUAGE_WHOLE
         if alike and decide(random, study, units="documents") is Outcome.SUPPORTED:
             return Outcome.SUPPORTED, (
-                "the language suffers as it does with random heads, which leave "
-                f"{percent(random['accuracy'])} of the answers: what is lost beyond that is retrieval"
+                "Language suffers about as much with random heads, which leave accuracy at "
+                f"{percent(random['accuracy'])}: what the top heads take beyond that is retrieval"
             )
-    return Outcome.UNDECIDED, "as the language suffers too, what is lost is not told apart"
+    return Outcome.UNDECIDED, "Language suffers too, so that lost retrieval is not told from lost language"
 
 
 def _what(top: pd.Series, level: int, name: str, where: str) -> str:
@@ -86,18 +88,17 @@ def _what(top: pd.Series, level: int, name: str, where: str) -> str:
     guess = f" (guessing gives {percent(top['guess'])})" if pd.notna(top["guess"]) else ""
     return (
         f"Ablating the top {level} heads{fewer} of {name} in {where} takes accuracy from {percent(top['baseline'])} "
-        f"to {percent(top['accuracy'])}{guess}, by {points(top['drop'])} points (95% interval "
+        f"to {percent(top['accuracy'])}{guess}, a drop of {points(top['drop'])} points (95% interval "
         f"{interval(top, 'drop')}{p})"
     )
 
 
 def _prose(own: pd.Series, random: pd.Series | None) -> str:
-    numbers = f"{nats(own['change'])} nats per token on average over {count(own['sets'], 'set')} of heads"
-    numbers += f" (lowest {nats(own['lowest'])})" if own["sets"] > 1 else ""
+    lowest = f"; lowest {nats(own['lowest'])}" if own["sets"] > 1 else ""
+    numbers = f"{nats(own['change'])} nats per token (mean over {count(own['sets'], 'set')} of heads{lowest})"
     if random is None:
         return numbers
-    of = of_same_layers(random["matched"]) if random["matching"] == "layer" else " of any layer"
-    return f"{numbers}, ablating as many random heads{of} by {nats(random['change'])}"
+    return f"{numbers}; ablating {random_heads(random)} changes it by {nats(random['change'])}"
 
 
 def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
@@ -110,34 +111,32 @@ def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
         return []
     statement = "No set of heads that was ablated breaks the model's language"
     broken, hurt = sets[-sets["change"] >= LANGUAGE_BROKEN], sets[-sets["change"] > LANGUAGE_WHOLE]
-    every, least = count(len(sets), "set"), _set(study, sets.iloc[0])
-    most = f"most is lost with {least}" if sets["change"].iloc[0] < 0 else "none takes any"
+    every, worst = f"{count(len(sets), 'ablated set')} of heads", _set(study, sets.iloc[0])
+    most = f"The largest loss is with {worst}" if sets["change"].iloc[0] < 0 else "None lowers it at all"
     if len(broken):
         outcome = Outcome.CONTRADICTED
         sentence = (
-            f"{len(broken)} of {every} of heads that were ablated break the model, which then takes ordinary prose for "
-            f"at least {math.exp(LANGUAGE_BROKEN):.1f} times less likely, token by token: answers lost with them tell "
-            f"nothing of retrieval. Worst are {least}."
+            f"{len(broken)} of {every} break the model: to it, ordinary prose becomes at least "
+            f"{math.exp(LANGUAGE_BROKEN):.1f} times less likely, token by token. Answers lost with these sets say "
+            f"nothing about retrieval. {most}."
         )
     elif len(hurt):
         outcome = Outcome.UNDECIDED
         sentence = (
-            f"{len(hurt)} of {every} of heads that were ablated take more than {LANGUAGE_WHOLE:g} nats per token "
-            f"from the log-probability of prose, and none takes {LANGUAGE_BROKEN:g}; most is lost with {least}."
+            f"{len(hurt)} of {every} lower the log-probability of prose by more than {LANGUAGE_WHOLE:g} nats per "
+            f"token, and none by {LANGUAGE_BROKEN:g}. {most}."
         )
     else:
         outcome = Outcome.SUPPORTED
         sentence = (
-            f"None of {every} of heads that were ablated takes more than {LANGUAGE_WHOLE:g} nats per token from the "
-            f"log-probability of prose; {most}."
+            f"None of {every} lowers the log-probability of prose by more than {LANGUAGE_WHOLE:g} nats per token. "
+            f"{most}."
         )
     return [Claim("ablation_breaks_no_model", statement, outcome, sentence)]
 
 
 def _set(study: Study, row: pd.Series) -> str:
     number = f"{row['size']} head" if row["size"] == 1 else f"{row['size']} heads"
-    random, first = (f"{number} drawn at random beside those of", f"the top {number} of")
-    return (
-        f"{random if row['source'] == 'random' else first} {study.label('method', row['method'])} for "
-        f"{setting(study, row)} ({nats(row['change'])} nats per token)"
-    )
+    which = f"{number} drawn at random to match those of" if row["source"] == "random" else f"the top {number} of"
+    change = f"{nats(row['change'])} nats per token"
+    return f"{which} {study.label('method', row['method'])} for {setting(study, row)} ({change})"

@@ -1,0 +1,65 @@
+"""What the whole model answers: with the document in the context, and without, which is what guessing gives.
+
+Neither depends on how heads are ablated, so both are asked once for all interventions, and stand beside the answers of
+each (:func:`join_unablated`).
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from retrieval_heads.ablation.answering import Questions, answer
+from retrieval_heads.ablation.intervention import Intervention
+from retrieval_heads.data.selection import group_by_context, lengths
+from retrieval_heads.engine.runner import Runner
+from retrieval_heads.job import progress
+from retrieval_heads.tables.ablation import ABLATION
+from retrieval_heads.tables.unablated import UNABLATED
+
+
+def answer_unablated(runner: Runner, prompts: pd.DataFrame, answer_types: Mapping[str, str]) -> pd.DataFrame:
+    """Answer prompts with no head ablated.
+
+    Without needle, each question is asked once for all depths of a document, as these differ in the needle's alone.
+
+    Parameters
+    ----------
+    prompts : usable rows of the prompts table of one model and context length, in the table's order.
+    answer_types : question → type of its answer.
+
+    Returns
+    -------
+    The unablated table. A model that would not be measured exactly is refused first.
+    """
+    runner.require_measurable(*lengths(prompts, runner.decoding.max_new_tokens))
+    documents = [rows for _, rows in prompts.groupby("doc_id", sort=False)]
+
+    def ask(rows: pd.DataFrame, *, needle: bool) -> pd.DataFrame:
+        questions = Questions.from_prompts(runner.tokenizer, rows, answer_types, needle=needle)
+        return answer(runner, questions).assign(question=rows["question"].tolist())
+
+    found = [pd.DataFrame(columns=UNABLATED.columns)]
+    total = sum(len(rows) + rows["question"].nunique() for rows in documents)
+    with progress(total, "answers of the whole model, with and without needle"):
+        for document in documents:
+            for rows in group_by_context(document):
+                found.append(rows.merge(ask(rows, needle=True), on="question").assign(source="baseline"))
+            answers = ask(document.drop_duplicates("question"), needle=False)
+            found.append(document.merge(answers, on="question").assign(source="no_needle"))
+    return pd.concat([rows[UNABLATED.columns] for rows in found], ignore_index=True)
+
+
+def join_unablated(
+    ablated: pd.DataFrame, unablated: pd.DataFrame, prompts: pd.DataFrame, intervention: Intervention
+) -> pd.DataFrame:
+    """The ablation table of an intervention: what was answered with heads ablated, and beside it with none.
+
+    Parameters
+    ----------
+    ablated : rows of the ablation table.
+    unablated : the unablated table, of these prompts and perhaps others.
+    prompts : those that the intervention asks, rows of the prompts table.
+    """
+    no_heads = {"method": None, "matching": None, "draw": None, "k": 0, "size": 0, "matched": None}
+    beside = unablated[unablated["prompt_id"].isin(prompts["prompt_id"])].assign(**no_heads, **intervention.columns)
+    return pd.concat([beside[ABLATION.columns], ablated[ABLATION.columns]], ignore_index=True)

@@ -1,0 +1,106 @@
+"""Claims about whether scores can carry a ranking: are heads told apart, and scored on enough prompts?"""
+
+import math
+
+import pandas as pd
+
+from retrieval_heads.analysis.overlap import grids, top_heads
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Outcome, Tables
+from retrieval_heads.study.dimensions import DIMENSIONS
+from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import count, listed, percent, setting
+from retrieval_heads.tables.heads import head_name
+
+TABLES: dict[str, dict[str, int]] = {"effects": {}, "rankings": {}}
+
+_SHOWN = 4
+"""How many levels a sentence names."""
+
+
+def top_sets_are_told_apart(tables: Tables, study: Study) -> list[Claim]:
+    """Scores tell as many heads apart as every top set of the study should have; a claim per method and model."""
+    found = []
+    rankings, effects = tables["rankings"], tables["effects"]
+    for model, grid in grids(rankings).items():
+        levels = sorted({study.top_k_of(math.prod(grid)), *study.levels, *effects.loc[effects["model"] == model, "k"]})
+        for method in study.in_config_order("method", rankings.loc[rankings["model"] == model, "method"]):
+            rows = rankings[(rankings["model"] == model) & (rankings["method"] == method)]
+            last = rows.groupby(["question", "context_length"])["last"]
+            sizes = pd.DataFrame({k: last.apply(lambda ranks, k=k: int((ranks <= k).sum())) for k in levels})
+            where = f"{study.label('method', method)} in {study.label('model', model)}"
+            if (sizes >= pd.Series(levels, index=levels)).all(axis=None):
+                outcome = Outcome.SUPPORTED
+                heads = f"{listed([str(k) for k in levels])} heads"
+                sentence = f"Scores by {where} tell the heads of every top set apart from the rest, at {heads}."
+            else:
+                outcome = Outcome.CONTRADICTED
+                # Heads that a ranking leaves out tie behind those that it lists.
+                partial = not (last.size() == math.prod(grid)).all()
+                sentence = _ties(sizes, where, partial, study)
+            statement = f"{where} tells the heads of every top set apart from the rest"
+            found.append(Claim("top_sets_are_told_apart", statement, outcome, sentence))
+    return found
+
+
+def _ties(sizes: pd.DataFrame, where: str, partial: bool, study: Study) -> str:
+    """Which top sets end early.
+
+    Parameters
+    ----------
+    sizes : of the top sets, rankings × levels.
+    partial : whether some ranking leaves heads out.
+    """
+    short = [k for k in sizes if (sizes[k] < k).any()]
+    cases = int((sizes < pd.Series(sizes.columns, index=sizes.columns)).sum().sum())
+    empty = int((sizes == 0).sum().sum())
+    examples = listed([_told_apart(k, sizes[k]) for k in short[:_SHOWN]])
+    none = f"; {count(empty, 'top set')} {'is' if empty == 1 else 'are'} empty" if empty else ""
+    scores = "equal scores, or none," if partial else "equal scores"
+    fate = (
+        "were ablated all the same in the published results, in an order that the scores do not give"
+        if study.published
+        else "are in no top set"
+    )
+    return (
+        f"In {cases} of {count(sizes.size, 'case')} (a ranking at a level), {where} gives {scores} to heads that a top "
+        f"set would have to choose between: {examples}{none}. Heads that are not told apart {fate}."
+    )
+
+
+def _told_apart(k: int, sizes: pd.Series) -> str:
+    least, most = sizes.min(), sizes.max()
+    return f"of the top {k}, {least if least == most else f'{least} to {most}'} are told apart"
+
+
+def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim]:
+    """The scores of all top heads are means over most of the prompts; a claim per method."""
+    found = []
+    rankings = tables["rankings"]
+    most = rankings.groupby(list(DIMENSIONS))["n_samples"].transform("max")
+    top = top_heads(rankings, study.top_k)
+    few = top[top["n_samples"] < most[top.index] / 2]
+    for method in study.in_config_order("method", rankings["method"]):
+        name = study.label("method", method)
+        ours, weak = top[top["method"] == method], few[few["method"] == method]
+        if ours.empty:  # top_sets_are_told_apart says so
+            continue
+        samples = most[ours.index].max()
+        if samples < MIN_UNITS:
+            outcome = Outcome.UNDECIDED
+            sentence = f"Under {name} no head is scored on more than {count(samples, 'prompt')}, too few for a mean."
+        elif len(weak):
+            outcome = Outcome.CONTRADICTED
+            least = weak.sort_values(["n_samples", "rank"], kind="stable").iloc[0]
+            sentence = (
+                f"Under {name}, {percent(len(weak) / len(ours))} of the top heads are scored on fewer than half of the "
+                f"prompts that the best-covered head is scored on. One of them is "
+                f"{head_name(least['layer'], least['head'])}, at rank {least['rank']:g} with "
+                f"{count(least['n_samples'], 'prompt')} ({setting(study, least)}). Such ranks are noise as much as "
+                "signal."
+            )
+        else:
+            outcome = Outcome.SUPPORTED
+            sentence = f"Under {name} every top head is scored on at least half of the (up to {samples:,}) prompts."
+        statement = f"The top heads of {name} are scored on at least half of the prompts"
+        found.append(Claim("top_heads_rest_on_enough_prompts", statement, outcome, sentence))
+    return found

@@ -1,0 +1,17 @@
+"""The unablated table: what a model answers with all its heads, behind the document and behind its haystack alone."""
+
+from retrieval_heads.study.dimensions import PROMPT
+from retrieval_heads.tables import Table
+from retrieval_heads.tables.columns import ANSWERED, TEXT, dimensions
+
+UNABLATED = Table(
+    "unablated",
+    (
+        *dimensions(PROMPT),
+        ("prompt_id", TEXT),
+        ("doc_id", TEXT),
+        ("source", TEXT),
+        *ANSWERED,
+    ),
+    key=("model", "prompt_id", "source"),
+)
