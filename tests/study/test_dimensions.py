@@ -19,7 +19,7 @@ def test_values_of_a_dimension_have_labels_and_an_order(name):
 
 def test_columns_of_a_dimension_have_its_type_in_every_table():
     kinds = {"string": "text", "int32": "integer", "double": "number"}
-    for table in tables.every().values():
+    for table in tables.all_tables().values():
         for name, type_ in table.fields:
             if name in DIMENSION:
                 assert kinds[str(type_)] == DIMENSION[name].kind, (table.name, name)
