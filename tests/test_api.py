@@ -146,6 +146,13 @@ def test_a_folder_that_is_no_finished_study_is_named(tmp_path):
         top_heads(tmp_path / "nowhere", "wu24", 1)
 
 
+def test_a_study_of_an_earlier_version_is_named(tmp_path):
+    file = make_results(tmp_path / "old") / "tables" / "rankings.parquet"
+    pd.read_parquet(file).drop(columns="last").to_parquet(file)
+    with pytest.raises(StudyError, match=r"of an earlier version and lacks the columns last; delete .*old and run"):
+        top_heads(tmp_path / "old", "wu24", 1)
+
+
 def test_one_of_several_models_is_asked_for(tmp_path):
     results = make_results(tmp_path, models=("small", "large"))
     with pytest.raises(StudyError, match="has 2 models; give model as one of large, small"):

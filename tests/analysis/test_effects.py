@@ -130,7 +130,7 @@ class TestEffects:
     def test_headline_level(self, study, both):
         assert study.level(both[0]) == 20
         assert make_study(level=10).level(both[0]) == 10
-        with pytest.raises(StudyError, match=r"analysis\.level: 7 heads were not cut; choose one of 5, 10, 20"):
+        with pytest.raises(StudyError, match=r"analysis\.level: 7 heads were not ablated; choose one of 5, 10, 20"):
             make_study(level=7).level(both[0])
 
 

@@ -232,7 +232,8 @@ def through_published(rankings, folder, study):
             file = folder / kind / method / model / question / f"tokens_{length}.json"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(content), encoding="utf-8")
-    config = {name: study.config[name] for name in ("study", "questions", "prompts")}
+    config = {name: study.config[name] for name in ("study", "questions")}
+    config["prompts"] = {"context_lengths": study.config["prompts"]["context_lengths"]}
     config |= {name: {key: {} for key in study.config[name]} for name in ("models", "methods")}
     return published.convert(complete(config | {"published": {"folder": str(folder)}}))
 

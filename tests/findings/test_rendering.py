@@ -224,9 +224,9 @@ class TestDocuments:
     def test_holes_are_named(self, tables):
         rankings, summary = tables["rankings"], tables["ablation_summary"]
         hole = (rankings["method"] == "wu24") & (rankings["question"] == "hq_state")
-        uncut = (summary["question"] == "inc_year") & (summary["source"] != "baseline")
+        missing = (summary["question"] == "inc_year") & (summary["source"] != "baseline")
         partial = (rankings["method"] == "qrhead") & (rankings["rank"] > 70)
-        rankings, summary = rankings[~hole & ~partial], summary[~uncut]
+        rankings, summary = rankings[~hole & ~partial], summary[~missing]
         made = analyse(STUDY, rankings, summary)
         text = rendering.markdown(rendering.build(STUDY, made, {}, TEMPLATES))
         for sentence in (

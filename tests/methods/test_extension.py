@@ -92,8 +92,8 @@ def scored(project):
 
 def grid(scores, prompt_id, method):
     """The scores (L, H) of a prompt by a method."""
-    (row,) = scores[(scores["prompt_id"] == prompt_id) & (scores["method"] == method)].itertuples()
-    return torch.tensor(row.scores).view(row.layers, row.heads)
+    (row,) = scores[(scores["prompt_id"] == prompt_id) & (scores["method"] == method)].to_dict("records")
+    return torch.tensor(row["scores"]).view(row["layers"], row["heads"])
 
 
 def test_a_file_and_a_line_add_a_method_that_needs_gradients_and_one_that_needs_values(scored, planted_folder):

@@ -88,35 +88,35 @@ def _of_ablation(study: Study, summary: pd.DataFrame) -> list[str]:
     sentences = []
     for name, one in study.interventions.items():
         here = summary[summary["intervention"] == name]
-        cut, random, baseline = (here[here["source"] == source] for source in ("method", "random", "baseline"))
+        ablated, random, baseline = (here[here["source"] == source] for source in ("method", "random", "baseline"))
         lengths = one.get("context_lengths") or study.configured("context_length")
         found = [
-            *_missing(study, cut, "was not ablated", lengths),
-            *_no_random(study, cut, random),
-            *_no_baseline(study, cut, baseline),
+            *_missing(study, ablated, "was not ablated", lengths),
+            *_no_random(study, ablated, random),
+            *_no_baseline(study, ablated, baseline),
         ]
         how = f" ({study.label('intervention', name)})." if len(study.interventions) > 1 else "."
         sentences += [sentence.removesuffix(".") + how for sentence in found]
     return sentences
 
 
-def _no_random(study: Study, cut: pd.DataFrame, random: pd.DataFrame) -> list[str]:
+def _no_random(study: Study, ablated: pd.DataFrame, random: pd.DataFrame) -> list[str]:
     """Ablations without random heads beside them, in a study that has such heads elsewhere."""
     known = set(random[list(DIMENSIONS)].itertuples(index=False, name=None))
-    every = cut[list(DIMENSIONS)].drop_duplicates().itertuples(index=False, name=None)
+    every = ablated[list(DIMENSIONS)].drop_duplicates().itertuples(index=False, name=None)
     return [
-        f"No random heads were cut beside those of {study.label('method', method)} for "
+        f"No random heads were ablated beside those of {study.label('method', method)} for "
         f"{_cell(study, model, question, length)}."
         for model, method, question, length in every
         if known and (model, method, question, length) not in known
     ]
 
 
-def _no_baseline(study: Study, cut: pd.DataFrame, baseline: pd.DataFrame) -> list[str]:
+def _no_baseline(study: Study, ablated: pd.DataFrame, baseline: pd.DataFrame) -> list[str]:
     known = set(baseline[CELL].itertuples(index=False, name=None))
     return [
-        f"There is no uncut baseline for {_cell(study, *cell)}."
-        for cell in cut[CELL].drop_duplicates().itertuples(index=False, name=None)
+        f"There is no unablated baseline for {_cell(study, *cell)}."
+        for cell in ablated[CELL].drop_duplicates().itertuples(index=False, name=None)
         if cell not in known
     ]
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from retrieval_heads.analysis.ties import places
 from retrieval_heads.study.dimensions import DIMENSIONS
+from retrieval_heads.tables.heads import GRID, Grid
 from retrieval_heads.tables.rankings import RANKINGS
 
 
@@ -27,16 +28,13 @@ def rank_heads(scores: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """
     moments: dict[tuple, _Moments] = {}
     for part in scores:
-        for (*configuration, layers, heads), rows in part.groupby([*DIMENSIONS, "layers", "heads"]):
-            of_heads = moments.setdefault((*configuration, layers, heads), _Moments(layers, heads))
+        for key, rows in part.groupby([*DIMENSIONS, *GRID]):
+            of_heads = moments.setdefault(key, _Moments(Grid(*key[-len(GRID) :])))
             for prompt in rows["scores"]:
                 of_heads.add(prompt)
     if not moments:
         return RANKINGS.empty()
-    frames = [
-        of_heads.table().assign(**dict(zip(DIMENSIONS, configuration, strict=True)))
-        for (*configuration, _, _), of_heads in moments.items()
-    ]
+    frames = [of_heads.table().assign(**dict(zip(DIMENSIONS, key, strict=False))) for key, of_heads in moments.items()]
     return placed(pd.concat(frames))
 
 
@@ -47,9 +45,9 @@ class _Moments:
     deviations from the mean so far (Welford), so that large numbers do not cancel out.
     """
 
-    def __init__(self, layers: int, heads: int):
-        self.heads, self.prompts = heads, 0
-        self.sum, self.lost, self.mean, self.squares = np.zeros((4, layers * heads))
+    def __init__(self, grid: Grid):
+        self.grid, self.prompts = grid, 0
+        self.sum, self.lost, self.mean, self.squares = np.zeros((4, grid.total))
 
     def add(self, scores: np.ndarray) -> None:
         """Count the scores of another prompt in, shape (layers × heads,)."""
@@ -64,7 +62,7 @@ class _Moments:
 
     def table(self) -> pd.DataFrame:
         """What a rankings table says of the heads by themselves; a single prompt has no deviation."""
-        layer, head = np.divmod(np.arange(len(self.sum)), self.heads)
+        layer, head = np.divmod(np.arange(self.grid.total), self.grid.heads)
         variance = self.squares / (self.prompts - 1) if self.prompts > 1 else np.nan
         return pd.DataFrame(
             {

@@ -39,8 +39,8 @@ def split_half(
     halves = _halves(scored, splits, seed)
     sums: dict[tuple, _HalfSums] = {}
     for part in scores:
-        for (*configuration, layers, heads), rows in part.groupby([*DIMENSIONS, "layers", "heads"]):
-            of_heads = sums.setdefault(tuple(configuration), _HalfSums(splits, layers * heads))
+        for configuration, rows in part.groupby(list(DIMENSIONS)):
+            of_heads = sums.setdefault(configuration, _HalfSums(splits, len(rows["scores"].iloc[0])))
             for prompt, prompt_scores in zip(rows["prompt_id"], rows["scores"], strict=True):
                 of_heads.add(documents[prompt], halves[documents[prompt]], prompt_scores)
     rows = []

@@ -96,7 +96,7 @@ def convert(config: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read published results, check them, and log what is missing and what is left aside.
 
     Published controls are one draw of any heads of the model for each method's top set: ``matching`` is ``none`` and
-    ``draw`` 0. Heads are taken to be cut by ``mode`` zero in all tokens.
+    ``draw`` 0. Heads are taken to be ablated by ``mode`` zero in all tokens.
 
     Returns
     -------

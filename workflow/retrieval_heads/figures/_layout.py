@@ -79,7 +79,10 @@ def name_intervention(figure: Figure, study: Study) -> None:
     """Say below a figure's panels how heads were ablated."""
     if figure.axes:
         label, below = study.label("intervention", study.headline), figure.get_supxlabel()
-        figure.supxlabel(f"{below} ({label})" if below else f"Ablation: {label}")
+        if not below:
+            figure.supxlabel(f"Ablation: {label}")
+        else:
+            figure.supxlabel(f"{below}. Ablation: {label}" if below.endswith(")") else f"{below} ({label})")
 
 
 def note(text: str) -> Figure:

@@ -147,6 +147,7 @@ def html(findings: Findings, figures: str | Path) -> str:
         return Markup().join(_pieces(text, findings.labels, escape, link))
 
     environment = _environment(findings.templates, autoescape=True, inline=inline)
+    environment.filters["number"] = _number
     environment.globals["image"] = lambda name: _image(Path(figures) / f"{name}.svg")
     style, script, map_script = (
         Markup((findings.templates / name).read_text(encoding="utf-8"))
@@ -250,6 +251,11 @@ def _markdown_text(text: str) -> str:
 def _anchor(title: str) -> str:
     """The anchor of a Markdown heading, as it is made where the repository is shown."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def _number(cell: str) -> str:
+    """A cell of numbers that breaks before an interval, and nowhere else."""
+    return cell.replace(" ", "\u00a0").replace("\u00a0[", " [")
 
 
 def _image(path: Path) -> SimpleNamespace:

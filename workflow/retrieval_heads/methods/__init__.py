@@ -16,14 +16,4 @@ def make_methods(settings: dict[str, dict]) -> list[HeadScorer]:
 
     The values are those of a config that `config.complete` has checked.
     """
-    return [_make(name, parameters) for name, parameters in settings.items()]
-
-
-def _make(name: str, parameters: dict) -> HeadScorer:
-    module = plugins.module("methods", name)
-    (method,) = (
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, HeadScorer) and value.__module__ == module.__name__
-    )
-    return method(**parameters)
+    return [plugins.subclass("methods", name, HeadScorer)(**parameters) for name, parameters in settings.items()]

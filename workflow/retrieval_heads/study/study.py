@@ -104,7 +104,7 @@ class Study:
         return sorted({level for one in self.interventions.values() for level in one.get("levels") or []})
 
     def level(self, effects: pd.DataFrame) -> int:
-        """The number of heads cut that headlines are about: config's ``analysis.level``, else the largest measured.
+        """The number of ablated heads that headlines are about: config's ``analysis.level``, else the largest measured.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class Study:
         chosen = self._analysis["level"]
         if chosen is not None and chosen not in {*levels, *self.levels}:
             measured = ", ".join(map(str, levels))
-            raise StudyError(f"analysis.level: {chosen} heads were not cut; choose one of {measured}.")
+            raise StudyError(f"analysis.level: {chosen} heads were not ablated; choose one of {measured}.")
         return int(chosen if chosen is not None else levels[-1])
 
     def at_level(self, level: int) -> "Study":

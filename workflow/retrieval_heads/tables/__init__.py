@@ -70,7 +70,7 @@ MadeWith = Mapping[str, Mapping[str, str]]
 _MADE_WITH = b"retrieval_heads.made_with"
 """The key under which a Parquet file's metadata hold that, as JSON."""
 
-_ROW_GROUP_BYTES = 2**23
+_ROW_GROUP_BYTES = 2**21
 """What a row group takes in memory, about: small beside a job's memory, large beside the cost of reading one."""
 
 

@@ -27,4 +27,4 @@ AGAINST_RANDOM = Table(
     key=(*ABLATED_KEY, "matching"),
     nullable=ABLATED_NULLABLE | {"matched"},
 )
-"""As many random heads cut, averaged over draws: accuracy, drop, and how much more the top k cost (difference)."""
+"""As many random heads ablated, averaged over draws: accuracy, drop, and how much more the top k cost (difference)."""

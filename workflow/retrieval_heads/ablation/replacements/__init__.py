@@ -67,10 +67,4 @@ def unfitted() -> list[str]:
 
 def make_replacement(mode: str) -> Replacement:
     """The replacement of this name, a file in this folder."""
-    module = plugins.module(KIND, mode)
-    (replacement,) = (
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Replacement) and value.__module__ == module.__name__
-    )
-    return replacement()
+    return plugins.subclass(KIND, mode, Replacement)()

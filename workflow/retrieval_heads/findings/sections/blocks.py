@@ -13,7 +13,7 @@ TITLES = {
     "summary": "Executive summary",
     "setup": "Set-up",
     "data": "Data and baseline",
-    "q1": "Q1: Does ablating as many heads affect all questions equally?",
+    "q1": "Q1: Does ablation affect all questions equally?",
     "q2": "Q2: Do questions of one category share heads?",
     "q3": "Q3: Is ablation equally effective across categories?",
     "q4": "Q4: Are there patterns within categories?",

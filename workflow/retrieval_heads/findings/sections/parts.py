@@ -179,15 +179,14 @@ def _tests(
                 compared,
                 sizes(row),
                 "" if every else estimate(row, "difference", ""),
-                row["test"],
-                count(row["units"], row["unit"]),
+                f"{row['test']}, {count(row['units'], row['unit'])}",
                 p_cell(row["p"]),
                 p_cell(row["p_holm"]),
                 f"{hundredths(row['effect_size'])} ({row['effect']})",
             ]
         )
-    header = ["Compared", "Heads", "Difference", "Test", "Units", "p", "Holm p", "Effect size"]
-    return [replace(block, numeric=frozenset({1, 2, 5, 6})) for block in table(name, title, header, lines)]
+    header = ["Compared", "Heads", "Difference", "Test", "p", "Holm p", "Effect size"]
+    return [replace(block, numeric=frozenset({1, 2, 4, 5})) for block in table(name, title, header, lines)]
 
 
 def layers_with_shares(layers: pd.Series, number: int) -> str:
