@@ -5,6 +5,9 @@ import inspect
 import json
 import re
 import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -44,6 +47,28 @@ def rows(text):
 
 def unquoted(cell):
     return cell.removeprefix("`").removesuffix("`")
+
+
+# --- versions ------------------------------------------------------------------------------------------------------
+
+
+def test_the_pythons_that_are_supported_are_said_alike():
+    project = tomllib.loads(read("pyproject.toml"))
+    least, beyond = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", project["project"]["requires-python"]).groups()
+    assert int(least) <= sys.version_info.minor < int(beyond)
+    assert project["tool"]["ruff"]["target-version"] == f"py3{least}"
+    assert project["tool"]["mypy"]["python_version"] == f"3.{least}"
+    *first, last = (f"3.{minor}" for minor in range(int(least), int(beyond)))
+    assert f"Python {', '.join(first)} or {last}" in read("README.md")
+    assert f"Python {first[0]} to {last}" in read("docs/python.md")
+
+
+def test_the_least_snakemake_is_said_alike():
+    (least,) = re.findall(r'min_version\("([\d.]+)"\)', read("Snakefile"))
+    assert f"snakemake[reports]>={least}\n" in read("requirements.in")
+    assert f"oldest Snakemake that has been tried is {least}," in " ".join(read("docs/workflow.md").split())
+    installed, needed = ([int(part) for part in text.split(".")[:2]] for text in (version("snakemake"), least))
+    assert installed >= needed
 
 
 # --- config/README.md ----------------------------------------------------------------------------------------------

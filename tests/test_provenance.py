@@ -400,4 +400,6 @@ class TestThisPackage:
         reached = self.reached(script)
         assert not reached & {"job.py", "runs.py", "atomic_write.py", "engine/pace.py", "preflight.py"}
         of_others = ("study/", "analysis/", "exchange/", "figures/", "findings/")
-        assert not [name for name in reached if name.startswith(of_others)]
+        # What tells rows of a table apart, and in which tokens heads are ablated.
+        needed = {"study/__init__.py", "study/dimensions.py", "study/scopes.py"}
+        assert not [name for name in reached - needed if name.startswith(of_others)]
