@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from retrieval_heads.study.dimensions import POOLED
+from retrieval_heads.study.dimensions import DIMENSION, POOLED
 from retrieval_heads.tables.effects import EFFECTS
 
 
@@ -56,11 +56,15 @@ def of_intervention(tables: Mapping[str, pd.DataFrame], name: str, every: bool =
 
 
 def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:
-    """Rows of effects, against_random or steps with these values, pooled over exactly these dimensions."""
+    """Rows of effects, against_random or steps with these values, pooled over exactly these dimensions.
+
+    Dimensions that are always pooled, such as depth, need not be named; they are pooled unless a value is given.
+    """
     chosen = pd.Series(True, index=frame.index)
     pooled = tuple(pooled)
     for name in frame.columns.intersection(POOLED):
-        chosen &= frame[name].isna() == (name in pooled)
+        always = DIMENSION[name].pooled == "always" and name not in values
+        chosen &= frame[name].isna() == (always or name in pooled)
     for name, value in values.items():
         chosen &= frame[name] == value
     return frame[chosen.astype(bool)]
