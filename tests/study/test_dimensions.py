@@ -57,7 +57,7 @@ def test_figures_and_tables_of_the_findings_need_what_studies_can_have():
     for name, figure in figures.declarations().items():
         assert set(figure.needs) <= set(known), name
     for path in plugins.files("findings.sections").values():
-        for name, table in plugins.constants(path).get("TABLES", {}).items():
+        for name, table in plugins.constants(path).get("SHOWN", {}).items():
             assert set(table["needs"]) <= set(known), name
 
 
