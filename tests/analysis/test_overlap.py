@@ -258,7 +258,9 @@ def test_gaps_are_named():
     assert gaps(study, rankings, summary[~alone | (summary["question"] != "inc_year")]) == [
         "No random heads were ablated beside those of Wu24 for year of incorporation at 512 tokens in a."
     ]
-    missing = (summary["source"] == "baseline") & (summary["question"] == "hq_state") & (summary["context_length"] == 512)
+    missing = (
+        (summary["source"] == "baseline") & (summary["question"] == "hq_state") & (summary["context_length"] == 512)
+    )
     assert gaps(study, rankings, summary[~missing]) == [
         "There is no unablated baseline for headquarters state at 512 tokens in a."
     ]
