@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from retrieval_heads import plugins
 from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError
-from retrieval_heads.plugins import constants, meets
+from retrieval_heads.plugins import constants
+from retrieval_heads.study.needs import meets
 
 if TYPE_CHECKING:
     import pandas as pd
