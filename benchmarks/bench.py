@@ -34,7 +34,7 @@ from retrieval_heads.ablation.head_sets import choose_head_sets
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.running import ablate_context
 from retrieval_heads.analysis.rankings import rank_heads
-from retrieval_heads.atomic_write import whole_file
+from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.data.documents import make_documents
 from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
@@ -432,7 +432,7 @@ def keep(new: pd.DataFrame) -> None:
         before = pd.read_parquet(RESULTS)
         new = pd.concat([before[~before["part"].isin(new["part"])], new])
     new = new.sort_values("part", key=lambda parts: parts.map(list(PARTS).index), kind="stable", ignore_index=True)
-    with whole_file(RESULTS) as file:
+    with atomic_file(RESULTS) as file:
         new.to_parquet(file, index=False)
     shown = f"By `make bench`, on {machine()}, medians of {PAIRS} pairs.\n\n{as_markdown(new)}\n"
     before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)

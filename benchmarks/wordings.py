@@ -21,7 +21,7 @@ sys.path.insert(0, "workflow")
 
 from bench import Setup, machine
 from retrieval_heads.ablation.unablated import answer_unablated
-from retrieval_heads.atomic_write import whole_file
+from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.reading import read_yaml
 
 SETTINGS = Path(__file__).with_suffix(".yaml")
@@ -93,7 +93,7 @@ def main(names: list[str]) -> None:
         f"right answers of the default study's model, with all its heads, about {settings['documents']} documents. "
         "What each setting\nchanges stands in [wordings.yaml](wordings.yaml)."
     )
-    with whole_file(PAGE) as file:
+    with atomic_file(PAGE) as file:
         file.write_text(f"# Wordings\n\n{about}\n\n{table}\n", encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
 

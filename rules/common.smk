@@ -20,7 +20,7 @@ from retrieval_heads.study.interventions import (
 )
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.preflight import check_surroundings
-from retrieval_heads.plugins import describe, describe_methods
+from retrieval_heads.plugins import describe
 from retrieval_heads.errors import StudyError
 from retrieval_heads.engine.extent import GUARD_TOKENS, plain_passes
 from retrieval_heads.model.identity import model_content, model_folder

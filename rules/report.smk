@@ -46,7 +46,7 @@ rule write_findings:
         "../envs/report.yaml"
     params:
         config=config,
-        methods=describe_methods(config["methods"]),
+        methods=describe("methods", config["methods"]),
         templates=TEMPLATES,
         code=code(
             "write_findings.py", *plugins.files("figures").values(), *table_files(TABLES_READ)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from retrieval_heads import atomic_write as module
-from retrieval_heads.atomic_write import whole_file, whole_folder
+from retrieval_heads.atomic_write import atomic_file, atomic_folder
 
-BOTH = pytest.mark.parametrize("whole", [whole_file, whole_folder])
+BOTH = pytest.mark.parametrize("whole", [atomic_file, atomic_folder])
 processes = multiprocessing.get_context("fork")
 
 
@@ -97,7 +97,7 @@ def test_without_locks_nothing_is_removed_that_may_be_in_use(whole, tmp_path, mo
 
 def test_a_folder_that_cannot_take_its_place_leaves_the_former_one(tmp_path, monkeypatch):
     target, rename = tmp_path / "target", Path.rename
-    with whole_folder(target) as path:
+    with atomic_folder(target) as path:
         fill(path, "old")
 
     def fail(self, other):
@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_former_one(tmp_path, mon
             raise OSError(errno.EIO, "broken")
         return rename(self, other)
 
-    with pytest.raises(OSError, match="broken"), whole_folder(target) as path:
+    with pytest.raises(OSError, match="broken"), atomic_folder(target) as path:
         fill(path, "new")
         monkeypatch.setattr(Path, "rename", fail)
     assert text_of(target) == "old"
@@ -118,7 +118,7 @@ def test_a_folder_takes_the_place_of_a_file_or_link(tmp_path, kind):
     elsewhere.mkdir()
     (elsewhere / "kept").touch()
     target.write_text("a file") if kind == "file" else target.symlink_to(elsewhere)
-    with whole_folder(target) as path:
+    with atomic_folder(target) as path:
         fill(path, "new")
     assert text_of(target) == "new" and not target.is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "target"]

@@ -16,7 +16,7 @@ import torch
 
 from retrieval_heads import job as job_module
 from retrieval_heads.errors import StudyError
-from retrieval_heads.job import job, progress, reached, units
+from retrieval_heads.job import finished_units, job, progress, report_share
 
 HINT = "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config"
 
@@ -204,7 +204,7 @@ class TestProgress:
     def test_it_counts_what_is_done_and_estimates_the_rest(self, clock, said):
         with progress(8, "documents"):
             for _ in range(8):
-                with units(1):
+                with finished_units(1):
                     clock.time += 4
         assert said.messages == [
             "8 documents",
@@ -216,7 +216,7 @@ class TestProgress:
     def test_a_batch_is_done_when_all_of_it_is(self, clock, said):
         with progress(12, "documents"):
             for batch, seconds in ((9, 90), (3, 30)):
-                with units(batch):
+                with finished_units(batch):
                     clock.time += seconds
         assert said.messages[1:] == [
             "9 of 12 documents, 90 s so far, about 30 s left",
@@ -225,13 +225,13 @@ class TestProgress:
 
     def test_within_a_long_batch_it_tells_how_far_that_is(self, clock, said):
         with progress(10, "documents"):
-            with units(5):
+            with finished_units(5):
                 for tenth in range(1, 11):
                     clock.time += 6
-                    reached(tenth / 10)
-            with units(5):
+                    report_share(tenth / 10)
+            with finished_units(5):
                 clock.time += 6
-                reached(0.1)
+                report_share(0.1)
         assert said.messages[1:-1] == [
             "0 of 10 documents, 12 s so far, about 108 s left",
             "0 of 10 documents, 24 s so far, about 96 s left",
@@ -242,12 +242,12 @@ class TestProgress:
 
     def test_what_failed_counts_for_nothing(self, clock, said):
         with progress(4, "documents"):
-            with pytest.raises(MemoryError), units(4):
+            with pytest.raises(MemoryError), finished_units(4):
                 clock.time += 20
-                reached(0.5)
+                report_share(0.5)
                 raise MemoryError
             for _ in range(2):
-                with units(2):
+                with finished_units(2):
                     clock.time += 20
         assert said.messages[1:] == [
             "0 of 4 documents, 20 s so far, about 20 s left",
@@ -258,20 +258,20 @@ class TestProgress:
     def test_quick_work_is_told_at_its_beginning_and_end(self, said):
         with progress(1000, "documents"):
             for _ in range(1000):
-                with units(1):
-                    reached(0.5)
+                with finished_units(1):
+                    report_share(0.5)
         assert said.messages == ["1000 documents", "1000 of 1000 documents, 0 s so far, about 0 s left"]
 
     def test_work_that_nobody_watches_is_done_in_silence(self, clock, said):
         for _ in range(2):
-            with units(1):
+            with finished_units(1):
                 clock.time += 60
-                reached(0.5)
+                report_share(0.5)
         assert said.messages == []
 
     def test_it_reaches_the_log_of_the_job(self, rule, capsys):
         def work():
-            with progress(2, "prompts"), units(2):
+            with progress(2, "prompts"), finished_units(2):
                 pass
 
         assert run(rule, work) == 0

@@ -14,7 +14,7 @@ import pytest
 
 from projects import TINY
 from retrieval_heads import runs
-from retrieval_heads.atomic_write import whole_file, whole_folder
+from retrieval_heads.atomic_write import atomic_file, atomic_folder
 from retrieval_heads.errors import StudyError
 
 WORKFLOW = Path(runs.__file__).parents[1]
@@ -73,7 +73,7 @@ def until(true, seconds=60):
 
 
 class TestRun:
-    @pytest.mark.parametrize("whole", [whole_file, whole_folder])
+    @pytest.mark.parametrize("whole", [atomic_file, atomic_folder])
     def test_a_job_writes_as_long_as_its_run_lives(self, whole, run, tmp_path, monkeypatch):
         def write(text):
             with whole(tmp_path / "target") as made:
@@ -165,10 +165,10 @@ class TestLock:
 JOB = """
 import sys, time
 from types import SimpleNamespace
-from retrieval_heads import job as runtime
-from retrieval_heads.atomic_write import whole_file
-runtime._LOOK_S, runtime._CLEAR_UP_S = 0.05, 0.2
-with runtime.job(SimpleNamespace(rule="make", wildcards=[], log=["job.log"])), whole_file("made") as made:
+from retrieval_heads import job
+from retrieval_heads.atomic_write import atomic_file
+job._CHECK_RUN_EVERY_S, job._CLEAR_UP_WITHIN_S = 0.05, 0.2
+with job.job(SimpleNamespace(rule="make", wildcards=[], log=["job.log"])), atomic_file("made") as made:
     print("begun", flush=True)
     while True:
         try:

@@ -31,7 +31,7 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import _layout
 from retrieval_heads.findings import claims, rendering, sections
 from retrieval_heads.findings.declarations import tables_shown
-from retrieval_heads.plugins import describe_methods
+from retrieval_heads.plugins import describe
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.wording import decimal, estimate, listed, p_value, percent, points
 from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
@@ -481,7 +481,7 @@ class TestCaptions:
 
 
 def test_methods_describe_themselves():
-    described = describe_methods(["wu24", "unknown"])
+    described = describe("methods", ["wu24", "unknown"])
     assert "arXiv 2404.15574" in described["wu24"]["paper"]
     assert described["wu24"]["definition"].endswith(".")
     assert described["unknown"] == {}

@@ -9,7 +9,7 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import read_yaml
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.dimensions import CELL, DIMENSION, DIMENSIONS, POOLED, poolings
-from retrieval_heads.study.needs import available
+from retrieval_heads.study.needs import available, meets
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import setting
 
@@ -63,7 +63,7 @@ def test_figures_and_tables_of_the_findings_need_what_studies_can_have():
 
 def test_a_need_that_no_study_can_meet_is_refused():
     with pytest.raises(StudyError, match=r"^new\.py: NEEDS: length is nothing that studies have values of; known are"):
-        plugins.meets({"length": 2}, available(SMALL.config), "new.py: NEEDS")
+        meets({"length": 2}, available(SMALL.config), "new.py: NEEDS")
 
 
 def test_a_sentence_says_where_a_result_belongs_but_for_what_is_pooled():

@@ -23,7 +23,7 @@ _LOCK = "lock"
 
 
 @contextmanager
-def whole_file(target: str | Path) -> Iterator[Path]:
+def atomic_file(target: str | Path) -> Iterator[Path]:
     """A path to write to, which takes the target's place at the end; after an error nothing of it is left."""
     target = Path(target)
     with _work_folder(target) as work:
@@ -33,7 +33,7 @@ def whole_file(target: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(target: str | Path) -> Iterator[Path]:
+def atomic_folder(target: str | Path) -> Iterator[Path]:
     """An empty folder to fill, which takes the target's place at the end; after an error nothing of it is left.
 
     A folder that was there is moved aside first: for a moment there is none, and never a half of one.

@@ -16,10 +16,10 @@ from retrieval_heads.errors import StudyError, is_out_of_memory
 
 log = logging.getLogger("retrieval_heads")
 
-_EVERY_S = 10
+_REPORT_EVERY_S = 10
 _ATTEMPT = "=== attempt "
-# How often a job looks whether its run is over, and how long it may then take to clear up.
-_LOOK_S, _CLEAR_UP_S = 1, 5
+_CHECK_RUN_EVERY_S = 1
+_CLEAR_UP_WITHIN_S = 5  # once the run is over
 
 
 @contextmanager
@@ -31,10 +31,10 @@ def job(snakemake) -> Iterator[None]:
     Before a job begins, Snakemake deletes the log of the attempt before. So attempts write a second file,
     ``{log}.attempts``, which the next one puts at the head of its log, and which is deleted when one ends well.
     """
-    declared = Path(snakemake.log[0])
-    attempts = declared.with_name(f"{declared.name}.attempts")
-    _begin(declared, attempts)
-    files = [logging.FileHandler(file, encoding="utf-8") for file in (declared, attempts)]
+    log_file = Path(snakemake.log[0])
+    attempts = log_file.with_name(f"{log_file.name}.attempts")
+    _begin_logs(log_file, attempts)
+    files = [logging.FileHandler(file, encoding="utf-8") for file in (log_file, attempts)]
     screen = logging.StreamHandler(sys.stderr)
     label = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
     screen.setFormatter(logging.Formatter(f"{label}: %(message)s"))
@@ -67,17 +67,17 @@ def _ending_with_its_run() -> Iterator[None]:
     """End this process when its run is over; by an exception in its main thread, so that work folders are removed."""
     done = threading.Event()
 
-    def look() -> None:
+    def end_when_over() -> None:
         while not runs.is_over():
-            if done.wait(_LOOK_S):
+            if done.wait(_CHECK_RUN_EVERY_S):
                 return
         log.error("the run that this job belongs to is over, so the job ends")
         os.kill(os.getpid(), signal.SIGTERM)
-        if not done.wait(_CLEAR_UP_S):
+        if not done.wait(_CLEAR_UP_WITHIN_S):
             os._exit(1)
 
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    watch = threading.Thread(target=look, daemon=True)
+    watch = threading.Thread(target=end_when_over, daemon=True)
     watch.start()
     try:
         yield
@@ -87,34 +87,35 @@ def _ending_with_its_run() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Work:
-    """Work that a job tells the progress of."""
+class _Progress:
+    """How much of some work is done, and when that was last reported."""
 
     def __init__(self, total: int, what: str):
         self.total, self.what = total, what
-        self.done, self.under_way, self.share = 0, 0, 0.0
-        self.start = self.said = time.monotonic()
+        self.done, self.under_way, self.share_under_way = 0, 0, 0.0
+        self.start = self.reported = time.monotonic()
         log.info("%d %s", total, what)
 
-    def tell(self) -> None:
-        now, reached = time.monotonic(), self.done + self.share * self.under_way
-        if reached and (now - self.said >= _EVERY_S or self.done == self.total):
-            self.said = now
-            left = (now - self.start) / reached * (self.total - reached)
+    def report(self) -> None:
+        """Log it, unless that was done a moment ago."""
+        now, done = time.monotonic(), self.done + self.share_under_way * self.under_way
+        if done and (now - self.reported >= _REPORT_EVERY_S or self.done == self.total):
+            self.reported = now
+            left = (now - self.start) / done * (self.total - done)
             log.info(
                 "%d of %d %s, %.0f s so far, about %.0f s left",
                 self.done, self.total, self.what, now - self.start, left,
             )  # fmt: skip
 
 
-_work: _Work | None = None
+_work: _Progress | None = None
 
 
 @contextmanager
 def progress(total: int, what: str) -> Iterator[None]:
-    """Tell every few seconds how much of some work is done, and how long the rest takes at the rate so far.
+    """Log every few seconds how much of some work is done, and how long the rest takes at the rate so far.
 
-    What is done is told from inside, by :func:`units` and :func:`reached`, wherever that happens.
+    Code inside says what is done, with :func:`finished_units` and :func:`report_share`, however deep it is called.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def progress(total: int, what: str) -> Iterator[None]:
     what : they are.
     """
     global _work
-    before, _work = _work, _Work(total, what)
+    before, _work = _work, _Progress(total, what)
     try:
         yield
     finally:
@@ -130,33 +131,33 @@ def progress(total: int, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def units(number: int) -> Iterator[None]:
+def finished_units(number: int) -> Iterator[None]:
     """Count so many units of work as done once this ends well."""
     if (work := _work) is None:
         yield
         return
-    work.under_way, work.share = number, 0.0
+    work.under_way, work.share_under_way = number, 0.0
     try:
         yield
         work.done += number
     finally:
         work.under_way = 0
-    work.tell()
+    work.report()
 
 
-def reached(share: float) -> None:
-    """Tell how much is done of the units that are under way, from 0 to 1."""
+def report_share(share: float) -> None:
+    """Say what share is done of the units that are under way, from 0 to 1."""
     if _work is not None:
-        _work.share = share
-        _work.tell()
+        _work.share_under_way = share
+        _work.report()
 
 
-def _begin(declared: Path, attempts: Path) -> None:
-    """Start a log with what former attempts said, of which none has ended well, and a line that tells this one."""
-    declared.parent.mkdir(parents=True, exist_ok=True)
+def _begin_logs(log_file: Path, attempts: Path) -> None:
+    """Start both logs with those of the attempts that failed before, and with a line that heads this one."""
+    log_file.parent.mkdir(parents=True, exist_ok=True)
     former = attempts.read_text(encoding="utf-8") if attempts.exists() else ""
     number = 1 + sum(line.startswith(_ATTEMPT) for line in former.splitlines())
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     begun = f"{former}{_ATTEMPT}{number}, process {os.getpid()} on {platform.node()}, {now}\n"
-    for file in (declared, attempts):
+    for file in (log_file, attempts):
         file.write_text(begun, encoding="utf-8")

@@ -14,13 +14,11 @@ be there. It must stand there plainly:
 """
 
 import ast
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-
-from retrieval_heads.errors import StudyError
 
 _ROOT = Path(__file__).parent
 
@@ -87,11 +85,6 @@ def parameters(file: Path) -> dict[str, dict]:
     }
 
 
-def describe_methods(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Label, definition and paper of methods, as far as their files tell them; nothing of a method without a file."""
-    return describe("methods", names)
-
-
 def describe(kind: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Label, definition and paper of those of a kind that have these names, as far as their files tell them."""
     described, known = {}, files(kind)
@@ -122,23 +115,3 @@ def _json_schema(annotation: ast.expr) -> dict | None:
         choices = ast.literal_eval(annotation.slice)
         return {"enum": list(choices) if isinstance(choices, tuple) else [choices]}
     return None
-
-
-def meets(needs: Mapping[str, int], values: Mapping[str, Sized], where: str) -> bool:
-    """Whether a study has as many values of each dimension as something needs to show anything.
-
-    Parameters
-    ----------
-    needs : the least number of values of each dimension.
-    values : what the study has, from :func:`retrieval_heads.study.needs.available`.
-    where : what declares the needs, for the message.
-
-    Raises
-    ------
-    StudyError
-        when a name is none of those that studies have values of.
-    """
-    for name in needs:
-        if name not in values:
-            raise StudyError(f"{where}: {name} is nothing that studies have values of; known are {', '.join(values)}.")
-    return all(len(values[name]) >= count for name, count in needs.items())

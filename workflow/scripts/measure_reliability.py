@@ -5,7 +5,7 @@ import pandas as pd
 
 from retrieval_heads import tables
 from retrieval_heads.analysis.reliability import split_half
-from retrieval_heads.job import job, progress, units
+from retrieval_heads.job import finished_units, job, progress
 from retrieval_heads.tables.prompts import PROMPTS
 from retrieval_heads.tables.reliability import RELIABILITY
 from retrieval_heads.tables.scores import SCORES
@@ -23,7 +23,7 @@ with job(snakemake):
     frames = []
     with progress(len(folders), "rankings to halve"):
         for folder in folders:
-            with units(1):
+            with finished_units(1):
                 files = [file for file in snakemake.input.scores if Path(file).parent == folder]
                 scores = tables.Stream(files, SCORES)
                 frames.append(split_half(scores, documents, params.splits, params.seed, params.top_k))

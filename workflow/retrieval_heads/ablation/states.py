@@ -6,12 +6,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from retrieval_heads.ablation.replacements import State
-from retrieval_heads.atomic_write import whole_file
+from retrieval_heads.atomic_write import atomic_file
 
 
 def save_state(state: State, path: str | Path) -> None:
     """Write the state of a replacement to a safetensors file, whole or not at all."""
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, file)
 
 

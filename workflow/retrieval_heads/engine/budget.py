@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from retrieval_heads.engine.memory import memory_left
 from retrieval_heads.errors import is_out_of_memory
-from retrieval_heads.job import log, units
+from retrieval_heads.job import finished_units, log
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -78,7 +78,7 @@ class Budget:
         while start < len(items):
             batch = items[start : start + max(1, getattr(self, limit) // tokens)]
             try:
-                with units(len(batch)):
+                with finished_units(len(batch)):
                     done = work(batch)
             except Exception as error:
                 if not is_out_of_memory(error) or len(batch) == 1:

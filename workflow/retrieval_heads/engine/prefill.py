@@ -18,7 +18,7 @@ from retrieval_heads.engine.attention import Region, hooked
 from retrieval_heads.engine.caches import PrefillCache, Prefix
 from retrieval_heads.engine.forks import Forks, hidden_of, hooked_layers, split_hidden, with_hidden
 from retrieval_heads.engine.pace import SUFFIX_WORTH
-from retrieval_heads.job import reached
+from retrieval_heads.job import report_share
 
 
 @torch.inference_mode()
@@ -112,4 +112,4 @@ class _RowChunks:
 
     def _end(self, rows: int) -> None:
         self._done += rows
-        reached(self._done / self._total * self._length / (self._length + SUFFIX_WORTH))
+        report_share(self._done / self._total * self._length / (self._length + SUFFIX_WORTH))

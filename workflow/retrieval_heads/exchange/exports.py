@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retrieval_heads.atomic_write import whole_folder
+from retrieval_heads.atomic_write import atomic_folder
 
 COLUMNS = ["rank", "last", "layer", "head", "score", "n_samples", "score_sd"]
 """The columns of an exported CSV table."""
@@ -26,7 +26,7 @@ def export_rankings(rankings: pd.DataFrame, scores: Iterable[pd.DataFrame], fold
         in place of the list. They are gone through for each ranking, of which all scores are held at a time.
     folder : is made anew.
     """
-    with whole_folder(folder) as made:
+    with atomic_folder(folder) as made:
         for (method, question), ranking in rankings.groupby(["method", "question"]):
             ranking = ranking.sort_values(["rank", "layer", "head"])
             (made / method).mkdir(exist_ok=True)

@@ -17,10 +17,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from retrieval_heads import plugins
-from retrieval_heads.atomic_write import whole_file
+from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError
-from retrieval_heads.plugins import constants, meets
+from retrieval_heads.plugins import constants
 from retrieval_heads.study.dimensions import PLAIN
+from retrieval_heads.study.needs import meets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,7 @@ def save(figure: Figure, *paths: str | Path) -> None:
     description = {"Description": figure.get_label()} if figure.get_label() else {}
     for path in map(Path, paths):
         metadata = {**description, "Date": None} if path.suffix == ".svg" else description
-        with whole_file(path) as file:
+        with atomic_file(path) as file:
             figure.savefig(file, format=path.suffix[1:], dpi=200, metadata=metadata)
 
 

@@ -8,7 +8,8 @@ with the title under which Snakemake's report lists it, and how many values of a
 from collections.abc import Mapping, Sized
 
 from retrieval_heads import plugins
-from retrieval_heads.plugins import constants, meets
+from retrieval_heads.plugins import constants
+from retrieval_heads.study.needs import meets
 
 
 def tables_read(values: Mapping[str, Sized]) -> list[str]:

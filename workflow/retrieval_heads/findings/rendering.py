@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from retrieval_heads.atomic_write import whole_file
+from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import Declaration, declarations
 from retrieval_heads.findings import head_map
@@ -185,7 +185,7 @@ def map_page(findings: Findings) -> str:
 
 def save(text: str, path: str | Path) -> None:
     """Write a text file whole or not at all."""
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write_text(text, encoding="utf-8")
 
 

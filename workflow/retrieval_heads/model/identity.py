@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from retrieval_heads.atomic_write import whole_file
+from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
 from retrieval_heads.model.sources import source_module
@@ -104,7 +104,7 @@ def _file_digest(file: Path, kept: Path) -> str:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     changed = max(state["mtime_ns"], state["ctime_ns"])
     if _state(file) == state and time.time_ns() - changed > _SETTLED_S * 10**9:
-        with whole_file(record) as made:
+        with atomic_file(record) as made:
             made.write_text(
                 json.dumps({"file": str(file.absolute()), "state": state, "sha256": digest}) + "\n", encoding="utf-8"
             )

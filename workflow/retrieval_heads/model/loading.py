@@ -12,7 +12,7 @@ import torch
 import transformers  # as a whole: it imports what models need, for seconds, when that is first used
 from transformers.utils import logging as transformers_logging
 
-from retrieval_heads.atomic_write import whole_folder
+from retrieval_heads.atomic_write import atomic_folder
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
 from retrieval_heads.model.guards import read_weights, require_quantizer
@@ -24,7 +24,7 @@ transformers_logging.disable_progress_bar()
 
 def prepare_model(source: dict, target: str | Path) -> None:
     """Make a local folder with the model and its tokenizer, whole or not at all."""
-    with whole_folder(target) as folder:
+    with atomic_folder(target) as folder:
         source_module(source).prepare(source, folder)
 
 

@@ -1,7 +1,8 @@
 """What a study has to show: how many values of each dimension, and which results a study may have or lack."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 
+from retrieval_heads.errors import StudyError
 from retrieval_heads.study.dimensions import DIMENSION, described
 from retrieval_heads.study.interventions import ablated_lengths
 
@@ -26,3 +27,23 @@ def available(config: Mapping) -> dict[str, list]:
         "documents": [] if published else ["train", "test"],
         "split_halves": [] if published else list(range(config["analysis"]["split_halves"])),
     }
+
+
+def meets(needs: Mapping[str, int], values: Mapping[str, Sized], where: str) -> bool:
+    """Whether a study has as many values of each dimension as something needs to show anything.
+
+    Parameters
+    ----------
+    needs : the least number of values of each dimension.
+    values : what the study has, from :func:`available`.
+    where : what declares the needs, for the message.
+
+    Raises
+    ------
+    StudyError
+        when a name is none of those that studies have values of.
+    """
+    for name in needs:
+        if name not in values:
+            raise StudyError(f"{where}: {name} is nothing that studies have values of; known are {', '.join(values)}.")
+    return all(len(values[name]) >= count for name, count in needs.items())

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from retrieval_heads import plugins
-from retrieval_heads.atomic_write import whole_file
+from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError
 
 
@@ -103,7 +103,7 @@ def write(frame: pd.DataFrame, path: str | Path, table: Table, made_with: MadeWi
         metadata[_MADE_WITH] = json.dumps(made_with, sort_keys=True).encode()
     data = data.cast(table.schema()).replace_schema_metadata(metadata)
     rows = math.ceil(len(data) * min(1, _ROW_GROUP_BYTES / max(1, data.nbytes)))
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         # Compression alone makes smaller files than dictionaries and compression, of lists of numbers by a third.
         pq.write_table(data, file, compression="zstd", use_dictionary=False, row_group_size=max(1, rows))
 
