@@ -79,7 +79,12 @@ rule ablate_heads:
         prompts=rules.build_prompts.output[0],
         head_sets=rules.choose_head_sets.output[0],
         unablated=lambda wildcards: ancient(
-            PATHS.shards("unablated", model=wildcards.model, length=wildcards.length)
+            PATHS.shards(
+                "unablated",
+                model=wildcards.model,
+                variant=wildcards.variant,
+                length=wildcards.length,
+            )
         ),
         state=lambda wildcards: states(wildcards, [wildcards.length]),
         model=model_input,

@@ -28,6 +28,7 @@ from retrieval_heads.model.guards import loaded_bytes
 from retrieval_heads.provenance import code_digest
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
+from retrieval_heads.study.variants import asked_questions, prompt_settings, variants
 
 try:
     # As a module of another workflow, this one is given its config by that, and no file.
@@ -72,6 +73,7 @@ CATEGORIES = {key: question["category"] for key, question in config["questions"]
 wildcard_constraints:
     model="|".join(map(re.escape, config["models"])),
     intervention="|".join(map(re.escape, interventions(config))) or "none",
+    variant="|".join(map(re.escape, variants(config))),
     length=r"\d+",
     shard=r"\d+-of-\d+",
 
@@ -126,7 +128,13 @@ def states(wildcards, lengths):
     if mode not in FITTED:
         return []
     return [
-        PATHS.output("replacements", model=wildcards.model, length=length, replacement=mode)
+        PATHS.output(
+            "replacements",
+            model=wildcards.model,
+            variant=wildcards.variant,
+            length=length,
+            replacement=mode,
+        )
         for length in lengths
     ]
 

@@ -1,10 +1,5 @@
 from retrieval_heads.data.documents import document_source
-
-# What the model is asked, without what is only shown: a new label asks nothing anew.
-QUESTIONS = {
-    key: {name: question[name] for name in ("text", "type", "answer_prefix")}
-    for key, question in config["questions"].items()
-}
+from retrieval_heads.study.dimensions import PLAIN
 
 
 rule write_documents:
@@ -20,7 +15,7 @@ rule write_documents:
         else "../envs/analysis.yaml"
     params:
         documents=config["documents"],
-        questions=QUESTIONS,
+        questions=asked_questions(config, PLAIN),
         seed=config["seed"],
         code=code(
             "write_documents.py",

@@ -13,9 +13,9 @@ rule build_prompts:
     conda:
         "../envs/model.yaml"
     params:
-        # A length's prompts do not depend on which other lengths there are.
-        prompts={key: value for key, value in config["prompts"].items() if key != "context_lengths"},
-        questions=QUESTIONS,
+        # Prompts do not depend on which other lengths and variants there are.
+        prompts=lambda wildcards: prompt_settings(config, wildcards.variant),
+        questions=lambda wildcards: asked_questions(config, wildcards.variant),
         seed=config["seed"],
         content=content,
         trust_remote_code=lookup("{model}/trust_remote_code", within=config["models"]),

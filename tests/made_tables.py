@@ -17,6 +17,7 @@ from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.scores import SCORES, score_row
 
@@ -73,7 +74,7 @@ def make_study(
         "documents": {"source": "generator", "train": 12, "test": 10},
         "methods": {method: {} for method in methods},
         "questions": {question: QUESTIONS[question] for question in questions},
-        "prompts": {"context_lengths": list(lengths), "depths": [0.5]},
+        "prompts": {"context_lengths": list(lengths)},
         "ablation": {
             "levels": list(levels),
             "random_draws": {"matched": 2, "unmatched": 1},
@@ -105,7 +106,9 @@ def make_rankings(study, layers=6, heads=4, seed=0, shared=1.0):
         base = common.setdefault(None, rng.exponential(size=len(grid)))
         taste = common.setdefault((model, method), rng.exponential(size=len(grid)))
         score = shared * (base + taste) + rng.exponential(size=len(grid))
-        frame = grid.assign(model=model, method=method, question=question, context_length=length, score=score)
+        frame = grid.assign(
+            model=model, method=method, question=question, context_length=length, variant="plain", score=score
+        )
         frames.append(frame.assign(n_samples=12, score_sd=0.1))
     return placed(pd.concat(frames, ignore_index=True))
 
@@ -143,6 +146,7 @@ def make_ablation(
                         "model": model,
                         "question": question,
                         "context_length": length,
+                        "variant": "plain",
                         "depth": 0.5,
                         "prompt_id": f"{model}/{question}/{length}/{document}",
                         "doc_id": f"doc{document}",
@@ -197,7 +201,7 @@ def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0, interv
 
 def make_counts(study):
     rows = [
-        (model, question, length, split, status, prompts)
+        (model, question, length, "plain", split, status, prompts)
         for model, question, length in product(
             study.config["models"], study.config["questions"], study.config["prompts"]["context_lengths"]
         )
@@ -207,7 +211,7 @@ def make_counts(study):
             ("test", "ok", 10),
         )
     ]
-    return pd.DataFrame(rows, columns=["model", "question", "context_length", "split", "status", "prompts"])
+    return pd.DataFrame(rows, columns=DATASET_COUNTS.columns)
 
 
 def make_reliability(study, seed=0, splits=3):
@@ -217,7 +221,13 @@ def make_reliability(study, seed=0, splits=3):
         for split in range(splits):
             agreement = dict(zip(("jaccard", "rbo", "spearman"), rng.uniform(0.6, 0.9, 3), strict=True))
             agreement |= {"size_a": 4, "size_b": 4, "chance": 0.1, "p": 0.01, "rbo_chance": 0.2}
-            names = {"model": model, "method": method, "question": question, "context_length": length}
+            names = {
+                "model": model,
+                "method": method,
+                "question": question,
+                "context_length": length,
+                "variant": "plain",
+            }
             rows.append({**names, "split": split, "documents": 12, "k": 4, **agreement})
     return pd.DataFrame(rows)
 
@@ -261,7 +271,7 @@ def _configurations(study):
 
 def make_scores(by_prompt, method="wu24", **cell):
     """The scores table of one method and question, from prompt_id → scores of shape (layers, heads)."""
-    cell = {"model": "small", "question": "hq_state", "context_length": 512} | cell
+    cell = {"model": "small", "question": "hq_state", "context_length": 512, "variant": "plain"} | cell
     rows = [
         score_row(SimpleNamespace(**cell, prompt_id=prompt), method, np.asarray(scores, float))
         for prompt, scores in by_prompt.items()

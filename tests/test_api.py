@@ -53,7 +53,7 @@ ORDERS = {
 
 def make_results(folder, models=("small",), orders=ORDERS):
     rows = [
-        (model, method, question, length, layer, head, 1 / rank, rank, rank, 9, 0.1)
+        (model, method, question, length, "plain", layer, head, 1 / rank, rank, rank, 9, 0.1)
         for model in models
         for (method, question, length), order in orders.items()
         for rank, (layer, head) in enumerate(order, 1)
@@ -102,7 +102,15 @@ def test_heads_that_never_scored_are_no_top_heads(tmp_path):
     found = [(layer, head) for layer in range(1, 5) for head in (0, 1)]
     frames = [
         pd.DataFrame(list(product(range(6), range(4))), columns=["layer", "head"])
-        .assign(model="small", method="wu24", question=f"q{n}", context_length=512, n_samples=9, score_sd=0.1)
+        .assign(
+            model="small",
+            method="wu24",
+            question=f"q{n}",
+            context_length=512,
+            variant="plain",
+            n_samples=9,
+            score_sd=0.1,
+        )
         .assign(score=lambda heads, one=one: (heads[["layer", "head"]].apply(tuple, axis=1) == one) * 0.5)
         for n, one in enumerate(found)
     ]
@@ -128,8 +136,14 @@ def test_heads_are_plain_integers(results):
     [
         ({"method": "magic"}, r"has no method 'magic' with such rankings; give one of qrhead, wu24"),
         ({"question": "count"}, r"has no question 'count' with such rankings; give one of place, year"),
-        ({"context_length": 2048}, r"has no context_length 2048 with such rankings; give one of 512, 1024"),
-        ({"method": "qrhead", "context_length": 1024}, r"has no context_length 1024 .* give one of 512"),
+        (
+            {"context_length": 2048, "variant": "plain"},
+            r"has no context_length 2048 with such rankings; give one of 512, 1024",
+        ),
+        (
+            {"method": "qrhead", "context_length": 1024, "variant": "plain"},
+            r"has no context_length 1024 .* give one of 512",
+        ),
         ({"model": "large"}, r"has no model 'large' with such rankings; give one of small"),
         ({"k": 0}, r"wu24 ranks 4 heads here; give k from 1 to 4, not 0"),
         ({"k": 5}, r"wu24 ranks 4 heads here; give k from 1 to 4, not 5"),
@@ -476,7 +490,14 @@ def test_a_model_that_would_be_measured_wrongly_is_refused():
 def test_documents_are_those_of_a_study(tmp_path):
     row = dict.fromkeys(prompts_table.PROMPTS.columns) | {
         **{"prompt_id": "a", "doc_id": "a", "split": "train", "model": "m", "question": "q", "status": "ok"},
-        **{"context_length": 9, "depth": 0.5, "answer": " 5 6", "input_ids": [1, 5, 6, 2], "null_ids": [1, 5, 6, 3]},
+        **{
+            "context_length": 9,
+            "variant": "plain",
+            "depth": 0.5,
+            "answer": " 5 6",
+            "input_ids": [1, 5, 6, 2],
+            "null_ids": [1, 5, 6, 3],
+        },
         **{"needle_start": 1, "needle_end": 3, "answer_start": 1, "answer_end": 3, "suffix_start": 3},
     }
     other = row | {"prompt_id": "b", "question": "r", "input_ids": [1, 5, 6, 4]}

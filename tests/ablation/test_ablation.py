@@ -33,7 +33,15 @@ SETS = {
 
 def head_sets():
     rows = [
-        {"model": "tiny", "question": question, "context_length": 60, "source": source, "k": k, "heads": heads}
+        {
+            "model": "tiny",
+            "question": question,
+            "context_length": 60,
+            "variant": "plain",
+            "source": source,
+            "k": k,
+            "heads": heads,
+        }
         | {"method": "m" if k else None, "matching": "none" if source == "random" else None, "draw": None}
         | {"size": len(heads), "matched": None}
         for question, sets in SETS.items()
@@ -55,6 +63,7 @@ def prompts(questions=("q0", "q1"), documents=2):
                     "model": "tiny",
                     "question": question,
                     "context_length": 60,
+                    "variant": "plain",
                     "depth": 0.5,
                     "input_ids": context + suffix,
                     "no_needle_ids": guessed + suffix,

@@ -50,7 +50,15 @@ class Letters:
 
 def head_sets(questions=("q0", "q1"), lengths=(60, 90)):
     rows = [
-        {"model": "tiny", "question": question, "context_length": length, "k": k, "heads": heads, "draw": None}
+        {
+            "model": "tiny",
+            "question": question,
+            "context_length": length,
+            "variant": "plain",
+            "k": k,
+            "heads": heads,
+            "draw": None,
+        }
         | {"size": len(heads), "matched": None}
         | {"source": "method" if k else "baseline", "method": "m" if k else None, "matching": None}
         | {"size": len(heads), "matched": None}
@@ -175,7 +183,15 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
     prompts = usable(builder.build(documents), "test", "here")
     sets = {"retrieval": planted.retrieval_heads, "language": [LANGUAGE_HEAD], None: []}
     rows = [
-        {"model": "planted", "question": question, "context_length": 500, "matching": None, "draw": None, "k": 6}
+        {
+            "model": "planted",
+            "question": question,
+            "context_length": 500,
+            "variant": "plain",
+            "matching": None,
+            "draw": None,
+            "k": 6,
+        }
         | {"method": method, "source": "method" if heads else "baseline", "heads": [head_name(*head) for head in heads]}
         | ({} if heads else {"k": 0})
         | {"size": len(heads), "matched": None}

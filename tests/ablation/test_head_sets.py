@@ -27,7 +27,7 @@ def make_rankings(methods=METHODS, questions=QUESTIONS, lengths=LENGTHS, models=
         rng = np.random.default_rng([sum(map(ord, model + method + question)), length])
         grid = list(product(range(layers), range(heads)))
         frame = pd.DataFrame([grid[i] for i in rng.permutation(len(grid))], columns=["layer", "head"])
-        frame = frame.assign(model=model, method=method, question=question, context_length=length)
+        frame = frame.assign(model=model, method=method, question=question, context_length=length, variant="plain")
         frames.append(frame.assign(score=-frame.index.to_numpy(float), n_samples=3, score_sd=0.1))
     return placed(pd.concat(frames)).sample(frac=1, random_state=1)
 
@@ -109,7 +109,7 @@ def tied(scores, layers=LAYERS, heads=HEADS, **names):
     grid = list(product(range(layers), range(heads)))
     order = [grid[i] for i in np.random.default_rng(3).permutation(len(grid))]
     frame = pd.DataFrame(order, columns=["layer", "head"]).assign(model="small", method="wu24", question="hq_state")
-    frame = frame.assign(context_length=512, score=0.0, n_samples=3, score_sd=0.1).assign(**names)
+    frame = frame.assign(context_length=512, variant="plain", score=0.0, n_samples=3, score_sd=0.1).assign(**names)
     frame.loc[: len(scores) - 1, "score"] = scores
     return placed(frame)
 
@@ -152,7 +152,7 @@ class TestTies:
         rankings = pd.concat(
             [
                 # The first stops at three heads; the second ties in places 3 to 4, and so has no set of three.
-                tied(scores, method=method, question=question, context_length=length)
+                tied(scores, method=method, question=question, context_length=length, variant="plain")
                 for (method, question, length), scores in zip(
                     cells,
                     [[9, 8, 7], [9, 8, 7, 7, *range(6, 0, -1), 0.5, 0.4], *[range(24, 0, -1)] * 3],
@@ -162,7 +162,7 @@ class TestTies:
         )
         sets = choose_head_sets(rankings, LEVELS, DRAWS, 1)
         equal = [
-            sizes(sets, "equal", method=method, question=question, context_length=length)
+            sizes(sets, "equal", method=method, question=question, context_length=length, variant="plain")
             for method, question, length in cells
         ]
         # Of another length, a ranking would make this one's ablation stale.

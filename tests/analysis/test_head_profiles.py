@@ -13,7 +13,7 @@ from retrieval_heads.tables.rankings import RANKINGS
 def rankings_of(orders):
     """(model, method, question, length) → heads of layer 0, best first; as a rankings table."""
     rows = [
-        (*configuration, 0, head, -float(rank), rank, rank, 3, 0.1)
+        (*configuration, "plain", 0, head, -float(rank), rank, rank, 3, 0.1)
         for configuration, order in orders.items()
         for rank, head in enumerate(order, start=1)
     ]

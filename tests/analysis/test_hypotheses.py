@@ -374,7 +374,7 @@ class TestOverlaps:
         assert found.to_dict("records") == [
             # p has both heads in layer 0, q one in each. Of 6 sets of 2 heads, 2 lie in one layer and 4 in both; so of
             # 36 pairs of sets, 2 + 16 overlap by 1, 16 by 0.5, and 2 by 0.
-            {"model": "m", "method": "x", "context_length": 8, "a": "p", "b": "q", "jaccard": 0.5}
+            {"model": "m", "method": "x", "context_length": 8, "variant": "plain", "a": "p", "b": "q", "jaccard": 0.5}
             | {"chance": pytest.approx((18 + 0.5 * 16) / 36)}
         ]
 
@@ -435,7 +435,13 @@ class TestNoise:
         pairs = pd.DataFrame(
             [
                 {"dimension": "method", "a": "qrhead", "b": "wu24", "model": "small", "method": None}
-                | {"question": question, "context_length": length, "jaccard": jaccard + 0.001 * i, "chance": chance}
+                | {
+                    "question": question,
+                    "context_length": length,
+                    "variant": "plain",
+                    "jaccard": jaccard + 0.001 * i,
+                    "chance": chance,
+                }
                 for i, (question, length) in enumerate((q, n) for q in study.config["questions"] for n in (512, 1024))
             ]
         ).astype({"context_length": "Int64"})

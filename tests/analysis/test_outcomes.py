@@ -140,8 +140,8 @@ def test_several_draws_count_as_their_mean_and_what_has_fewer_has_its_own_again(
 def test_units_are_documents_or_configurations(ablation):
     rows, counts = as_outcomes(ablation, 1), as_outcomes(summarise(ablation), 1)
     assert rows.unit("question") == (["doc_id"], "document")
-    assert counts.unit("method") == (["model", "question", "context_length"], "configuration")
-    assert counts.unit("question") == (["model", "context_length"], "configuration group")
+    assert counts.unit("method") == (["model", "question", "context_length", "variant"], "configuration")
+    assert counts.unit("question") == (["model", "context_length", "variant"], "configuration group")
     by_document, by_configuration = drops_by_unit(rows), drops_by_unit(counts)
     documents = by_document.groupby([*INTERVENTION_COLUMNS, "source"])["doc_id"].nunique().groupby("intervention").max()
     assert documents.to_dict() == {"everywhere": 10, "reading": 5}

@@ -43,7 +43,7 @@ def test_pairs_differ_in_exactly_one_dimension():
 
 def test_values_by_hand(tmp_path):
     rows = [
-        ("m", method, "q", 8, 0, head, 1.0 / rank, rank, rank, 3, None)
+        ("m", method, "q", 8, "plain", 0, head, 1.0 / rank, rank, rank, 3, None)
         for method, order in (("x", [0, 1, 2, 3]), ("y", [1, 3, 0, 2]))
         for rank, head in enumerate(order, start=1)
     ]
@@ -71,7 +71,7 @@ def test_one_configuration_has_no_pairs():
 
 def ranking(method, order, **names):
     """A ranking of heads in layer 0, best first."""
-    at = {"model": "m", "question": "q", "context_length": 8, **names}
+    at = {"model": "m", "question": "q", "context_length": 8, "variant": "plain", **names}
     rows = [
         {**at, "method": method, "layer": 0, "head": head, "score": -rank, "rank": rank, "last": rank, "n_samples": 3}
         for rank, head in enumerate(order, start=1)
@@ -221,7 +221,7 @@ def test_a_table_with_holes_fits_its_schema(tmp_path):
 
 def test_leading_heads_prefer_what_more_questions_share():
     rows = [
-        ("m", "x", question, 8, 0, head, 1.0 / rank, rank, rank, 3, None)
+        ("m", "x", question, 8, "plain", 0, head, 1.0 / rank, rank, rank, 3, None)
         for question, order in (("p", [0, 1, 2, 3]), ("q", [3, 1, 0, 2]))
         for rank, head in enumerate(order, start=1)
     ]
@@ -233,7 +233,14 @@ def test_leading_heads_prefer_what_more_questions_share():
 
 def test_dataset_counts():
     prompts = pd.DataFrame(
-        {"model": "m", "question": ["q", "q", "q"], "context_length": 8, "split": "test", "status": ["ok", "ok", "cut"]}
+        {
+            "model": "m",
+            "question": ["q", "q", "q"],
+            "context_length": 8,
+            "variant": "plain",
+            "split": "test",
+            "status": ["ok", "ok", "cut"],
+        }
     )
     counts = dataset_counts([prompts.iloc[:1], prompts.iloc[1:]])
     assert dict(zip(counts["status"], counts["prompts"], strict=True)) == {"ok": 2, "cut": 1}

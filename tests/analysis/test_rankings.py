@@ -16,13 +16,19 @@ from retrieval_heads.tables.rankings import RANKINGS
 from retrieval_heads.tables.scores import SCORES
 
 
-def scores(by_head, question="hq_state", context_length=512, **of):
+def scores(by_head, question="hq_state", context_length=512, variant="plain", **of):
     """The scores table from (layer, head) → one score a prompt, for all heads of a grid."""
     layers, heads = (max(numbers) + 1 for numbers in zip(*by_head, strict=True))
     assert len(by_head) == layers * heads
     by_prompt = np.array([by_head[head] for head in sorted(by_head)], float).T.reshape(-1, layers, heads)
     names = [f"{question}/{context_length}/{prompt:03d}" for prompt in range(len(by_prompt))]
-    return make_scores(dict(zip(names, by_prompt, strict=True)), question=question, context_length=context_length, **of)
+    return make_scores(
+        dict(zip(names, by_prompt, strict=True)),
+        question=question,
+        context_length=context_length,
+        variant="plain",
+        **of,
+    )
 
 
 def ranked(*parts):
@@ -92,7 +98,7 @@ def test_every_configuration_has_its_own_ranking():
         scores({(0, 0): [1], (0, 1): [2]}),
         scores({(0, 0): [4, 2], (0, 1): [2, 0]}, method="qrhead"),
         scores({(0, 0): [0], (0, 1): [5]}, question="inc_year"),
-        scores({(0, 0): [6], (0, 1): [5]}, context_length=1024),
+        scores({(0, 0): [6], (0, 1): [5]}, context_length=1024, variant="plain"),
         scores({(0, 0): [7], (0, 1): [8], (0, 2): [9]}, model="large"),
     ]
     whole = ranked(pd.concat(parts, ignore_index=True))

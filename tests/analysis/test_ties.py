@@ -29,6 +29,7 @@ from retrieval_heads.findings import claims
 from retrieval_heads.findings.claims import Outcome
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.config import complete
+from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.tables.columns import HEAD_SET, HEAD_SET_KEY
 from retrieval_heads.tables.heads import head_name, parse_head
 from retrieval_heads.tables.tests import (
@@ -184,7 +185,7 @@ class TestRankBiasedOverlap:
 
 LAYERS, HEADS = 15, 18
 STUDY = make_study(models=("a", "b"), methods=("wu24", "qrhead"), lengths=(512, 1024, 2048), consensus_k=136)
-CONFIGURATION = ["model", "method", "question", "context_length"]
+CONFIGURATION = list(DIMENSIONS)
 TRIALS = 10
 
 
@@ -195,7 +196,7 @@ def made_rankings(study, score, layers=LAYERS, heads=HEADS):
     frames = [
         grid.assign(**dict(zip(CONFIGURATION, values, strict=True)), score=score(layers * heads))
         for values in product(
-            config["models"], study.methods, config["questions"], config["prompts"]["context_lengths"]
+            config["models"], study.methods, config["questions"], config["prompts"]["context_lengths"], ["plain"]
         )
     ]
     return placed(pd.concat(frames, ignore_index=True).assign(n_samples=9, score_sd=0.1))
@@ -222,7 +223,7 @@ NO_CHANGE = {
 
 def through_published(rankings, folder, study):
     """The tables of the same scores as published results: with ranks from 1 on, ties in the order of layer and head."""
-    for (model, method, question, length), rows in rankings.groupby(CONFIGURATION):
+    for (model, method, question, length, _), rows in rankings.groupby(CONFIGURATION):
         rows = rows.sort_values(["score", "layer", "head"], ascending=[False, True, True])
         heads = [
             {"head": head_name(layer, head), "score": score, "rank": rank}

@@ -116,7 +116,7 @@ def test_what_is_exported_and_imported_is_the_same_ranking(tmp_path_factory, by_
     ranking = export(scores_of(by_head), folder)
     read = external_lists.read_list(folder / "wu24" / "place.json")
     assert read == by_head
-    again = external_lists.rank_list("small", read)
+    again = external_lists.rank_list(read)
     columns = ["layer", "head", "score", "rank", "last", "n_samples"]
     pd.testing.assert_frame_equal(again[columns], ranking[columns])
     lines = (folder / "wu24" / "place.txt").read_text().splitlines()

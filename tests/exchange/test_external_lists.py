@@ -145,7 +145,7 @@ def heads_of(rankings, **values):
     return list(rankings.sort_values("rank")[["layer", "head"]].itertuples(index=False, name=None))
 
 
-CELL = {"model": "small", "method": "wu24", "question": "hq_state", "context_length": 512}
+CELL = {"model": "small", "method": "wu24", "question": "hq_state", "context_length": 512, "variant": "plain"}
 
 
 class TestComparing:
@@ -196,7 +196,7 @@ class TestComparing:
 
     def test_equal_scores_in_a_list_share_their_places(self, tmp_path):
         file = write(tmp_path / "list.json", {"10-1": 0.5, "2-1": [0.25, 0.75], "2-0": 0.5, "0-0": 0.1})
-        ranked = external_lists.rank_list("small", read_list(file))
+        ranked = external_lists.rank_list(read_list(file))
         assert list(zip(ranked["layer"], ranked["head"], strict=True)) == [(2, 0), (2, 1), (10, 1), (0, 0)]
         assert ranked["rank"].tolist() == [2, 2, 2, 4] and ranked["last"].tolist() == [3, 3, 3, 4]
 

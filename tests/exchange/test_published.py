@@ -16,6 +16,7 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.exchange import published
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.config import complete
+from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables.ablation_summary import ABLATION_SUMMARY
 from retrieval_heads.tables.rankings import RANKINGS
 
@@ -124,9 +125,7 @@ class TestConversion:
 
     def test_ablations_become_counts_and_the_baseline_stands_once(self, config):
         _, summary = published.convert(config)
-        one = summary[(summary["question"] == "place") & (summary["context_length"] == 512)].drop(
-            columns=["model", "question", "context_length"]
-        )
+        one = summary[(summary["question"] == "place") & (summary["context_length"] == 512)].drop(columns=CELL)
         rows = [tuple(None if pd.isna(value) else value for value in row) for row in one.itertuples(index=False)]
         assert rows[:5] == [
             ("baseline", None, None, None, 0, 0, None, "published", "zero", "all", 0.9, 9, 10),

@@ -226,7 +226,7 @@ def test_gaps_are_those_of_the_first_two_heads():
     assert panel.get_title("left") == "Wu24"
     gaps = {
         (model, length): [
-            gap_of(rankings, model=model, method="wu24", question=question, context_length=length)
+            gap_of(rankings, model=model, method="wu24", question=question, context_length=length, variant="plain")
             for question in STUDIES["large"].config["questions"]
         ]
         for model in "ab"
@@ -302,7 +302,15 @@ def test_categories_are_told_apart():
 
 def test_means_over_all_levels_weigh_each_level_the_same():
     frame = pd.DataFrame(
-        {"model": "m", "method": "w", "question": "q", "context_length": 1, "category": "c", "drop": [0.2, 0.6]}
+        {
+            "model": "m",
+            "method": "w",
+            "question": "q",
+            "context_length": 1,
+            "variant": "plain",
+            "category": "c",
+            "drop": [0.2, 0.6],
+        }
     )
     (row,) = over_levels(frame).itertuples()
     assert row.drop == pytest.approx(0.4) and pd.isna(row.k)

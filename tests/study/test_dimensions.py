@@ -3,23 +3,29 @@
 import pytest
 
 from made_tables import SMALL, make_study
+from projects import ROOT
 from retrieval_heads import figures, plugins, tables
 from retrieval_heads.errors import StudyError
+from retrieval_heads.reading import read_yaml
+from retrieval_heads.study.config import complete
 from retrieval_heads.study.dimensions import CELL, DIMENSION, DIMENSIONS, POOLED, poolings
 from retrieval_heads.study.needs import available, meets
+from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import setting
 
 
 @pytest.mark.parametrize("name", DIMENSION)
 def test_values_of_a_dimension_have_labels_and_an_order(name):
-    values = SMALL.configured(name)
-    assert values and SMALL.in_config_order(name, reversed(values)) == values
-    assert all(SMALL.label(name, value) for value in values)
+    config = complete(read_yaml(ROOT / "config" / "tiny.yaml", ""))
+    study = Study(config, {method: {} for method in config["methods"]})
+    values = study.configured(name)
+    assert values and study.in_config_order(name, reversed(values)) == values
+    assert all(study.label(name, value) for value in values)
 
 
 def test_columns_of_a_dimension_have_its_type_in_every_table():
     kinds = {"string": "text", "int32": "integer", "double": "number"}
-    for table in tables.every().values():
+    for table in tables.all_tables().values():
         for name, type_ in table.fields:
             if name in DIMENSION:
                 assert kinds[str(type_)] == DIMENSION[name].kind, (table.name, name)
@@ -51,7 +57,7 @@ def test_figures_and_tables_of_the_findings_need_what_studies_can_have():
     for name, figure in figures.declarations().items():
         assert set(figure.needs) <= set(known), name
     for path in plugins.files("findings.sections").values():
-        for name, table in plugins.constants(path).get("TABLES", {}).items():
+        for name, table in plugins.constants(path).get("SHOWN", {}).items():
             assert set(table["needs"]) <= set(known), name
 
 
@@ -62,6 +68,6 @@ def test_a_need_that_no_study_can_meet_is_refused():
 
 def test_a_sentence_says_where_a_result_belongs_but_for_what_is_pooled():
     study = make_study(models=("small",))
-    row = {"model": "small", "question": "inc_year", "context_length": 1024}
+    row = {"model": "small", "question": "inc_year", "context_length": 1024, "variant": "plain"}
     assert setting(study, row) == "Year of incorporation at 1,024 tokens in small"
     assert setting(study, row | {"question": None}) == "at 1,024 tokens in small"

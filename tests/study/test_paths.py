@@ -12,7 +12,7 @@ CONFIG = {
     "results": "results",
     "study": "s",
     "models": {"m": {}, "n": {}},
-    "prompts": {"context_lengths": [512, 640]},
+    "prompts": {"context_lengths": [512, 640], "variants": {"plain": {}}},
     "compute": {"shards": 2},
     "ablation": {"interventions": INTERVENTIONS},
     "published": None,
@@ -21,12 +21,12 @@ PATHS = Paths(CONFIG)
 
 
 def test_what_is_not_given_stays_a_wildcard():
-    assert PATHS.output("prompts", model="m") == "results/s/prompts/m/{length}.parquet"
+    assert PATHS.output("prompts", model="m") == "results/s/prompts/m/{variant}/{length}.parquet"
     assert PATHS.output("tables", table="effects") == "results/s/tables/effects.parquet"
 
 
 def test_a_log_has_the_wildcards_of_what_its_job_writes():
-    assert PATHS.log("build_prompts", "prompts") == "results/s/logs/build_prompts/{model}/{length}.log"
+    assert PATHS.log("build_prompts", "prompts") == "results/s/logs/build_prompts/{model}/{variant}/{length}.log"
     assert PATHS.log("draw_figure", "figures", figure="one") == "results/s/logs/draw_figure/one.log"
     assert PATHS.log("write_findings") == "results/s/logs/write_findings.log"
 
@@ -34,19 +34,19 @@ def test_a_log_has_the_wildcards_of_what_its_job_writes():
 @pytest.mark.parametrize(
     ("stage", "number", "one"),
     [
-        ("prompts", 4, "prompts/n/512.parquet"),
-        ("scores", 8, "scores/m/640/2-of-2.parquet"),
+        ("prompts", 4, "prompts/n/plain/512.parquet"),
+        ("scores", 8, "scores/m/plain/640/2-of-2.parquet"),
         # One intervention ablates at one length alone.
-        ("ablation", 12, "ablation/n/512/a/1-of-2.parquet"),
-        ("guard", 4, "guard/m/b.parquet"),
-        ("exports", 4, "exports/m/512"),
+        ("ablation", 12, "ablation/n/plain/512/a/1-of-2.parquet"),
+        ("guard", 4, "guard/m/plain/b.parquet"),
+        ("exports", 4, "exports/m/plain/512"),
     ],
 )
 def test_the_files_of_a_stage_are_those_of_all_values(stage, number, one):
     files = PATHS.every(stage)
     assert len(files) == len(set(files)) == number and f"results/s/{one}" in files
     assert not any(re.search("[{}]", file) for file in files)
-    assert ("results/s/ablation/m/640/a/1-of-2.parquet" in files) is False
+    assert ("results/s/ablation/m/plain/640/a/1-of-2.parquet" in files) is False
 
 
 def test_no_rule_builds_a_path_of_its_own():

@@ -33,6 +33,7 @@ from retrieval_heads.engine.runner import (
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods import AttentionRowScorer, Document, HeadScorer, Prompt, Reading, make_methods
 from retrieval_heads.methods._scoring import make_document
+from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.tables.heads import Head, head_name
 from retrieval_heads.tables.prompts import PROMPTS
 from retrieval_heads.tables.rankings import RANKINGS
@@ -64,6 +65,7 @@ def top_heads(
     question: str | None = None,
     model: str | None = None,
     context_length: int | None = None,
+    variant: str = PLAIN,
 ) -> list[Head]:
     """The first heads of a finished study.
 
@@ -76,6 +78,7 @@ def top_heads(
         over all the questions, or all the lengths, or both, each with the same weight. Equal heads share the mean of
         their ranks, and so do those that a ranking does not name, behind all others.
     model : may be left out where the study has one.
+    variant : of the prompts; the plain one, where none is given.
 
     Returns
     -------
@@ -100,6 +103,7 @@ def top_heads(
         ("method", method),
         ("question", question),
         ("context_length", context_length),
+        ("variant", variant),
     ):
         if wanted is None:
             continue

@@ -21,5 +21,6 @@ with job(snakemake), unchanged_model(snakemake):
     chosen = params.prompts["haystack"]
     haystack = None if chosen == DOCUMENTS else load_haystack(chosen)
     tokenizer = load_tokenizer(snakemake.input.model, trusted)
-    builder = Builder(model, tokenizer, haystack, params.questions, params.prompts, length, params.seed)
+    variant = snakemake.wildcards.variant
+    builder = Builder(model, tokenizer, haystack, params.questions, params.prompts, length, params.seed, variant)
     tables.write(builder.build(documents), snakemake.output[0], PROMPTS)

@@ -12,5 +12,6 @@ if TYPE_CHECKING:
 with job(snakemake):
     wildcards = snakemake.wildcards
     rankings = tables.read(snakemake.input.rankings, RANKINGS)
-    here = (rankings["model"] == wildcards.model) & (rankings["context_length"] == int(wildcards.length))
+    own = {"model": wildcards.model, "variant": wildcards.variant, "context_length": int(wildcards.length)}
+    here = (rankings[list(own)] == own).all(axis=1)
     export_rankings(rankings[here], tables.Stream(snakemake.input.scores, SCORES), snakemake.output[0])

@@ -9,6 +9,7 @@ import pandas as pd
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
+from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.tables.head_sets import HEAD_SETS
 from retrieval_heads.tables.heads import Head, head_name
 
@@ -37,48 +38,67 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
     StudyError
         when a level is larger than the number of heads, or leaves too few heads to draw controls from.
     """
-    rows = [row for _, of in rankings.groupby("model", sort=False) for row in _sets_of_model(of, levels, draws, seed)]
+    orders = [
+        (dict(zip(DIMENSIONS, values, strict=True)), _Order.from_ranking(ranking))
+        for values, ranking in rankings.groupby(list(DIMENSIONS), sort=False)
+    ]
+    rows: list[dict] = []
+    for cell in dict.fromkeys(_cell_of(ranked) for ranked, _ in orders):
+        rows.append(_row(dict(cell), "baseline", None, 0, []))
+        for ranked, order in orders:
+            if _cell_of(ranked) == cell:
+                rows += _top_sets(ranked, order, orders, levels, draws, seed)
     return pd.DataFrame(rows, columns=HEAD_SETS.columns).astype({"draw": "Int32", "matched": float})
 
 
-def _sets_of_model(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[str, int], seed: int) -> list[dict]:
-    model = rankings["model"].iloc[0]
-    orders = {
-        configuration: _Order.of(ranking)
-        for configuration, ranking in rankings.groupby(["question", "context_length", "method"], sort=False)
-    }
-    asked = {configuration: {order.reach(k) for k in levels} for configuration, order in orders.items()}
-    rows = []
-    for question, length in dict.fromkeys(configuration[:2] for configuration in orders):
-        same = {"model": model, "question": question, "context_length": length}
-        rows.append(_row(same, "baseline", None, 0, []))
-        for method in (configuration[2] for configuration in orders if configuration[:2] == (question, length)):
-            order = orders[question, length, method]
-            tops = {k: top for k in sorted(levels) if (top := order.top(_enough(k, order.heads, any(draws.values()))))}
-            rows += [_row(same, "method", method, k, top) for k, top in tops.items()]
-            near = {
-                size
-                for other, sizes in asked.items()
-                if other[1] == length and (other[0] == question) != (other[2] == method)
-                for size in sizes
-            }
-            rows += [
-                _row(same, "equal", method, size, order.top(size))
-                for size in sorted(near - asked[question, length, method])
-                if order.reach(size) == size > 0
-            ]
-            for matching, count, draw in (
-                ("layer", draws["matched"], draw_matched),
-                ("none", draws["unmatched"], draw_unmatched),
-            ):
-                shuffled = []
-                for number in range(count):
-                    # The same order for every method, so that a difference between methods is not one between draws.
-                    rng = generator(seed, "head_sets", model, question, matching, number)
-                    shuffled.append([sorted(order.names)[i] for i in rng.permutation(order.heads)])
-                for k, top in tops.items():
-                    rows += _controls(same, method, matching, k, top, [draw(top, one) for one in shuffled])
-    return rows
+def _top_sets(
+    ranked: dict,
+    order: "_Order",
+    orders: Sequence[tuple[dict, "_Order"]],
+    levels: Sequence[int],
+    draws: dict[str, int],
+    seed: int,
+) -> Iterator[dict]:
+    """The rows of one ranking's top sets and of their controls.
+
+    Parameters
+    ----------
+    ranked : the ranking's value of each dimension.
+    orders : all rankings.
+    """
+    cell, method = dict(_cell_of(ranked)), ranked["method"]
+    for k in levels:
+        _require_heads(k, order.heads, controls=any(draws.values()))
+    tops = {k: top for k in sorted(levels) if (top := order.top(k))}
+    for k, top in tops.items():
+        yield _row(cell, "method", method, k, top)
+    # Methods are compared with each other, and so are questions: always at sets of the same size.
+    compared = [other for values, other in orders if _differences(values, ranked) in ({"method"}, {"question"})]
+    sizes = {other.reach(k) for other in compared for k in levels} - {order.reach(k) for k in levels}
+    for size in sorted(sizes):
+        if order.reach(size) == size > 0:
+            yield _row(cell, "equal", method, size, order.top(size))
+    for matching, count, draw in (
+        ("layer", draws["matched"], draw_matched),
+        ("none", draws["unmatched"], draw_unmatched),
+    ):
+        shuffled = []
+        for number in range(count):
+            # The same order for every method, so that a difference between methods is not one between draws.
+            rng = generator(seed, "head_sets", ranked["model"], ranked["question"], matching, number)
+            shuffled.append([sorted(order.names)[i] for i in rng.permutation(order.heads)])
+        for k, top in tops.items():
+            yield from _controls(cell, method, matching, k, top, [draw(top, one) for one in shuffled])
+
+
+def _cell_of(ranked: dict) -> tuple[tuple[str, object], ...]:
+    """What tells the prompts of a ranking from others: dimensions with their values."""
+    return tuple((name, ranked[name]) for name in CELL)
+
+
+def _differences(one: dict, other: dict) -> set[str]:
+    """The dimensions in which two rankings differ."""
+    return {name for name in DIMENSIONS if one[name] != other[name]}
 
 
 @dataclass(frozen=True)
@@ -89,7 +109,7 @@ class _Order:
     last: list[int]
 
     @classmethod
-    def of(cls, ranking: pd.DataFrame) -> "_Order":
+    def from_ranking(cls, ranking: pd.DataFrame) -> "_Order":
         ranking = ranking.sort_values(["last", "layer", "head"])
         return cls(list(ranking[["layer", "head"]].itertuples(index=False, name=None)), ranking["last"].tolist())
 
@@ -106,7 +126,7 @@ class _Order:
 
 
 def _controls(
-    same: dict, method: str, matching: str, k: int, top: list[Head], drawn: Iterable[list[Head]]
+    cell: dict, method: str, matching: str, k: int, top: list[Head], drawn: Iterable[list[Head]]
 ) -> Iterator[dict]:
     """The rows of the draws for one top set, each set once; none that is called matched without a head that is."""
     seen = set()
@@ -114,12 +134,12 @@ def _controls(
         matched = matched_share(top, heads) if matching == "layer" else None
         if frozenset(heads) not in seen and matched != 0:
             seen.add(frozenset(heads))
-            yield _row(same, "random", method, k, heads) | {"matching": matching, "draw": number, "matched": matched}
+            yield _row(cell, "random", method, k, heads) | {"matching": matching, "draw": number, "matched": matched}
 
 
-def _row(same: dict, source: str, method: str | None, k: int, heads: list[Head]) -> dict:
+def _row(cell: dict, source: str, method: str | None, k: int, heads: list[Head]) -> dict:
     names = [head_name(*head) for head in heads]
-    return {**same, "source": source, "method": method, "k": k, "size": len(heads), "heads": names}
+    return {**cell, "source": source, "method": method, "k": k, "size": len(heads), "heads": names}
 
 
 def matched_share(top: Sequence[Head], drawn: Sequence[Head]) -> float:
@@ -154,8 +174,8 @@ def draw_matched(top: Sequence[Head], shuffled: Sequence[Head]) -> list[Head]:
     return drawn
 
 
-def _enough(k: int, heads: int, controls: bool) -> int:
-    """The level, if the model has heads enough for it."""
+def _require_heads(k: int, heads: int, controls: bool) -> None:
+    """Refuse a level for which a model has too few heads."""
     if k > heads:
         raise StudyError(f"ablation.levels: {k} is more than the model's {heads} heads; give smaller levels.")
     if controls and 2 * k > heads:
@@ -163,4 +183,3 @@ def _enough(k: int, heads: int, controls: bool) -> int:
             f"ablation.levels: {k} of {heads} heads leave too few others to draw as many from; "
             f"give levels of at most {heads // 2}, or set ablation.random_draws to 0."
         )
-    return k

@@ -11,6 +11,10 @@ from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import listed
 from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
 
+# What tables of a single variant tell apart.
+_TOLD = [name for name in DIMENSIONS if name != "variant"]
+_CELL = [name for name in CELL if name != "variant"]
+
 
 def dataset_counts(prompts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Prompts used (status ok) and left out by reason: any number of prompts tables → the dataset_counts table."""
@@ -49,7 +53,8 @@ def leading_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
 def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
     """What is missing of what the config asks for, a sentence each.
 
-    Rankings, ablations, baselines and random heads beside them, heads in a ranking, comparisons between models.
+    Rankings, ablations, baselines and random heads beside them, heads in a ranking, comparisons between models. The
+    tables are those of one variant.
     """
     incomparable = [
         f"The heads of {study.label('model', a)} and {study.label('model', b)} are not compared: their grids differ."
@@ -64,7 +69,7 @@ def gaps(study: Study, rankings: pd.DataFrame, summary: pd.DataFrame) -> list[st
 
 
 def _missing(study: Study, frame: pd.DataFrame, what: str, lengths: list[int]) -> list[str]:
-    present = set(frame[list(DIMENSIONS)].itertuples(index=False, name=None))
+    present = set(frame[_TOLD].itertuples(index=False, name=None))
     sentences = []
     for model, method in product(study.configured("model"), study.configured("method")):
         absent = {
@@ -102,8 +107,8 @@ def _of_ablation(study: Study, summary: pd.DataFrame) -> list[str]:
 
 def _no_random(study: Study, ablated: pd.DataFrame, random: pd.DataFrame) -> list[str]:
     """Ablations without random heads beside them, in a study that has such heads elsewhere."""
-    known = set(random[list(DIMENSIONS)].itertuples(index=False, name=None))
-    every = ablated[list(DIMENSIONS)].drop_duplicates().itertuples(index=False, name=None)
+    known = set(random[_TOLD].itertuples(index=False, name=None))
+    every = ablated[_TOLD].drop_duplicates().itertuples(index=False, name=None)
     return [
         f"No random heads were ablated beside those of {study.label('method', method)} for "
         f"{_cell(study, model, question, length)}."
@@ -113,10 +118,10 @@ def _no_random(study: Study, ablated: pd.DataFrame, random: pd.DataFrame) -> lis
 
 
 def _no_baseline(study: Study, ablated: pd.DataFrame, baseline: pd.DataFrame) -> list[str]:
-    known = set(baseline[CELL].itertuples(index=False, name=None))
+    known = set(baseline[_CELL].itertuples(index=False, name=None))
     return [
         f"There is no unablated baseline for {_cell(study, *cell)}."
-        for cell in ablated[CELL].drop_duplicates().itertuples(index=False, name=None)
+        for cell in ablated[_CELL].drop_duplicates().itertuples(index=False, name=None)
         if cell not in known
     ]
 
@@ -130,7 +135,7 @@ def _cell(study: Study, model: str, question: str, length: int) -> str:
 
 def _partial(study: Study, rankings: pd.DataFrame) -> list[str]:
     sentences = []
-    listed = rankings.groupby(list(DIMENSIONS)).size()
+    listed = rankings.groupby(_TOLD).size()
     for model, grid in grids(rankings).items():
         for method, sizes in listed[model].groupby("method"):
             if sizes.min() < grid.total:

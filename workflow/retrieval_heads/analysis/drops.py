@@ -10,7 +10,7 @@ from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
 from retrieval_heads.tables.mean_drops import MEAN_DROPS
 
-_GROUPINGS = ("all", *DIMENSIONS, "category")
+_GROUPINGS = ("all", *(name for name in DIMENSIONS if name != "variant"), "category")
 _KIND = ("source", "matching")
 _KEY = (*INTERVENTION_COLUMNS, *CELL, "method", "k", "size", *_KIND)
 """What tells drops apart; the source is explained in :func:`drops_by_unit`."""

@@ -139,5 +139,5 @@ def _corrected(rows: Iterable[dict], table: Table, effect: str) -> pd.DataFrame:
     frame = corrected(frame, family, [name for name in table.key if name != "intervention"], effect)
     unknown = [name for name in table.nullable if name in frame and name.startswith(("guess", "headroom"))]
     return frame.astype(
-        {**dict.fromkeys(table.integers, "Int64"), **dict.fromkeys(["p_holm", "p_every", *unknown], float)}
+        {**dict.fromkeys(table.integers, "Int64"), **dict.fromkeys(["depth", "p_holm", "p_every", *unknown], float)}
     )

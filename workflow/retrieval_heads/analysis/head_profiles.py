@@ -13,14 +13,18 @@ from retrieval_heads.tables.profiles import PROFILES
 ALL = "all"
 """The dimension, and the value, of profiles over all configurations of a method."""
 
-_SLICES = (ALL, *(dimension for dimension in DIMENSIONS if dimension != "method"))
+_APART = ("variant", "method")
+"""What is never taken together."""
+
+_SLICES = (ALL, *(dimension for dimension in DIMENSIONS if dimension not in _APART))
 
 
 def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:
-    """Mean, spread and extremes of each head's rank, and how often it is among the top heads, for each method.
+    """Mean, spread and extremes of each head's rank, and how often it is among the top heads.
 
-    Models whose grids of heads are equal are taken together. Everything is over all configurations: in one that does
-    not name a head (``listed`` counts those that do), the head ties last with the others that it leaves out.
+    For each method and variant by itself; models whose grids of heads are equal are taken together. Everything is over
+    all configurations: in one that does not name a head (``listed`` counts those that do), the head ties last with the
+    others that it leaves out.
 
     Parameters
     ----------
@@ -43,16 +47,17 @@ def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
         named.append(np.isin(np.arange(len(ranks[-1])), rows["layer"] * own.heads + rows["head"]))
     where = pd.DataFrame(configurations, columns=[*DIMENSIONS, *GRID, ALL])
     # A head that a method names for one question alone counts for the others too.
-    ever = {key: np.any([named[i] for i in rows.index], axis=0) for key, rows in where.groupby([*GRID, "method"])}
+    ever = {key: np.any([named[i] for i in rows.index], axis=0) for key, rows in where.groupby([*GRID, *_APART])}
     frames = []
     for dimension in _SLICES:
         # The dimension "all" is a column with a single value.
-        for (layers, heads, method, value), rows in where.groupby([*GRID, "method", dimension]):
+        for (layers, heads, variant, method, value), rows in where.groupby([*GRID, *_APART, dimension]):
             rank, top, is_named = (np.array([values[i] for i in rows.index]) for values in (ranks, tops, named))
             frame = pd.DataFrame(
                 {
                     "layers": layers,
                     "heads": heads,
+                    "variant": variant,
                     "method": method,
                     "dimension": dimension,
                     "value": str(value),
@@ -68,7 +73,7 @@ def profile_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFr
                     "configurations": len(rows),
                 }
             )
-            frames.append(frame[ever[layers, heads, method]])
+            frames.append(frame[ever[layers, heads, variant, method]])
     # An empty table among them would make every column one of objects.
     return pd.concat(frames, ignore_index=True)[PROFILES.columns] if frames else pd.DataFrame(columns=PROFILES.columns)
 

@@ -19,7 +19,7 @@ from retrieval_heads.analysis.similarity import (
 from retrieval_heads.analysis.ties import Places, listed
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.top_k import top_k_for
-from retrieval_heads.tables.heads import Grid, by_grid
+from retrieval_heads.tables.heads import GRID, Grid
 from retrieval_heads.tables.overlap import OVERLAP
 from retrieval_heads.tables.unions import UNIONS
 
@@ -158,12 +158,13 @@ def unions(rankings: pd.DataFrame, categories: Mapping[str, str], top_k: int | N
 
     Returns
     -------
-    The unions table: a row for each two values; models with equal grids are taken together.
+    The unions table: a row for each two values in a variant; models with equal grids are taken together.
     """
     top = top_heads(rankings, top_k)
     top = with_grids(top, rankings).assign(category=top["question"].map(categories))
     rows = []
-    for grid, group in by_grid(top):
+    for (layers, heads, variant), group in top.groupby([*GRID, "variant"]):
+        grid = Grid(layers, heads)
         for dimension in ("method", "question", "category"):
             sets = {
                 value: frozenset(zip(rows_["layer"], rows_["head"], strict=True))
@@ -174,6 +175,7 @@ def unions(rankings: pd.DataFrame, categories: Mapping[str, str], top_k: int | N
                 rows.append(
                     {
                         **grid._asdict(),
+                        "variant": variant,
                         "dimension": dimension,
                         "a": a,
                         "b": b,

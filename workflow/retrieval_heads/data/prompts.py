@@ -21,20 +21,22 @@ from retrieval_heads.data.haystack import BREAK, OtherDocuments, Prose
 from retrieval_heads.data.selection import NO_ANSWER, NO_ROOM, NOT_DECODED, OK
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
+from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.tables.prompts import PROMPTS
 
 
 class Builder:
-    """Builds the prompts of one model at one context length.
+    """Builds the prompts of one model, in one variant, at one context length.
 
     Parameters
     ----------
     model : the model's key in the config.
     tokenizer : a fast one, which knows the characters that its tokens stand for.
     haystack : the prose, or None for the other documents of a needle's split.
-    questions, settings : the config's ``questions`` and ``prompts``.
+    questions, settings : the config's ``questions`` and ``prompts``, as they are in this variant.
     context_length : the most tokens a prompt may have.
-    seed : the study's seed.
+    seed : the study's seed. Variants of a prompt have the same haystack around the same needle.
+    variant : the variant's name in the config.
 
     Raises
     ------
@@ -52,12 +54,13 @@ class Builder:
         settings: dict,
         context_length: int,
         seed: int,
+        variant: str = PLAIN,
     ):
         if not tokenizer.is_fast:
             raise StudyError(
                 f"models.{model}: its tokenizer has no fast version, which is needed; choose another model."
             )
-        self.model, self.tokenizer, self.questions = model, tokenizer, questions
+        self.model, self.tokenizer, self.questions, self.variant = model, tokenizer, questions, variant
         self.context_length, self.seed, self.depths = context_length, seed, settings["depths"]
         self.room = context_length - settings["suffix_budget"]
         self.encoder = encoder = Encoder(tokenizer)
@@ -111,6 +114,7 @@ class Builder:
                 "model": self.model,
                 "question": question,
                 "context_length": self.context_length,
+                "variant": self.variant,
                 "depth": depth,
             }
             rows.append(row)

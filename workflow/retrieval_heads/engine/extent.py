@@ -3,6 +3,7 @@
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_over
 from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions, unablated_documents
 from retrieval_heads.study.scopes import SCOPES
+from retrieval_heads.study.variants import variants
 
 _ANSWER_EVERYWHERE = 0.70
 """Time of answering one prompt under one head set in scope ``all``, in passes over the context. It is below 1, since
@@ -49,4 +50,4 @@ def plain_passes(config: dict, documents_of_a_table: int) -> float:
             else:
                 passes += (asked_of * depths + rows * _ANSWER_SUFFIX * asked / length) * once
             passes += sets * passes_over(GUARD_TOKENS) * (_ANSWER_EVERYWHERE if everywhere else _GUARD_SCORED)
-    return passes
+    return passes * len(variants(config))

@@ -86,7 +86,7 @@ def compare(rankings: pd.DataFrame, imports: Mapping[str, Mapping], top_k: int |
         layers, each = known[model]
         require_within(entry["file"], scores, model, known[model])
         k = top_k_for(layers * each, top_k)
-        theirs = Ranking.of(rank_list(model, scores), known[model], k)
+        theirs = Ranking.of(rank_list(scores), known[model], k)
         for configuration, group in rankings[rankings["model"] == model].groupby(list(DIMENSIONS)):
             rows.append(
                 {
@@ -100,9 +100,10 @@ def compare(rankings: pd.DataFrame, imports: Mapping[str, Mapping], top_k: int |
     return pd.DataFrame(rows, columns=IMPORTS.columns)
 
 
-def rank_list(model: str, scores: Mapping[Head, list[float]]) -> pd.DataFrame:
+def rank_list(scores: Mapping[Head, list[float]]) -> pd.DataFrame:
     """A list as a ranking, by the same rule as the study's own."""
     rows = [(*head, score) for head, values in scores.items() for score in values]
     by_head = pd.DataFrame(rows, columns=["layer", "head", "score"]).groupby(["layer", "head"])["score"]
     heads = by_head.agg(score="mean", n_samples="count", score_sd="std").reset_index()
-    return placed(heads.assign(**dict(zip(DIMENSIONS, (model, "imported", "imported", 0), strict=True))))
+    # A list belongs to no setting of a study; what stands there tells it from nothing.
+    return placed(heads.assign(**{name: 0 if name == "context_length" else "imported" for name in DIMENSIONS}))

@@ -25,7 +25,7 @@ from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
 from retrieval_heads.reading import read_json
-from retrieval_heads.study.dimensions import PUBLISHED
+from retrieval_heads.study.dimensions import PLAIN, PUBLISHED
 from retrieval_heads.tables.ablation_summary import ABLATION_SUMMARY
 from retrieval_heads.tables.heads import head_name
 from retrieval_heads.tables.rankings import RANKINGS
@@ -293,6 +293,7 @@ def _ranking(where: _Configuration, content: _Part) -> Iterator[dict]:
                 "method": where.method,
                 "question": where.question,
                 "context_length": where.length,
+                "variant": PLAIN,
                 "layer": layer,
                 "head": number,
                 "score": head.number("score"),
@@ -331,6 +332,7 @@ def _summary_row(where: _Configuration, counts: tuple[int, int], *, k: int, **he
         "model": where.model,
         "question": where.question,
         "context_length": where.length,
+        "variant": PLAIN,
         "method": where.method,
         **head_set,
         "k": k,

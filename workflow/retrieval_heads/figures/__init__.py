@@ -20,6 +20,7 @@ from retrieval_heads import plugins
 from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError
 from retrieval_heads.plugins import constants
+from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.needs import meets
 
 if TYPE_CHECKING:
@@ -66,14 +67,21 @@ def note_in(file: Path) -> str | None:
 
 
 def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """A figure of the headline intervention, which it names where it is about ablation."""
+    """A figure of the headline intervention, which it names where it is about ablation, and of the plain variant.
+
+    One that needs several variants is given all of them.
+    """
     # Imported here, as the Snakefile asks for declarations where there is no plotting library.
     from retrieval_heads.figures import _layout
     from retrieval_heads.tables import by_name
-    from retrieval_heads.tables.select import of_intervention
+    from retrieval_heads.tables.select import of_intervention, of_variant
+
+    declaration = declarations()[name]
+    if "variant" not in declaration.needs:
+        tables = of_variant(tables, PLAIN)
 
     figure = load(name).draw(of_intervention(tables, study.headline), study)
-    read = [by_name(table) for table in declarations()[name].tables]
+    read = [by_name(table) for table in declaration.tables]
     # A test of rankings stands in a table with an intervention too, but in rows that have none.
     if any("intervention" in table.columns and "intervention" not in table.nullable for table in read):
         _layout.name_intervention(figure, study)

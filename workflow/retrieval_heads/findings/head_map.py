@@ -11,10 +11,13 @@ import pandas as pd
 from markupsafe import Markup
 
 from retrieval_heads.analysis.overlap import grids
-from retrieval_heads.study.dimensions import DIMENSIONS
+from retrieval_heads.study.dimensions import DIMENSIONS, PLAIN
 from retrieval_heads.study.study import Study
 
 _DIGITS = 4
+
+_SELECTED = [name for name in DIMENSIONS if name != "variant"]
+"""What can be selected in the map, which is of the plain variant."""
 
 
 def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
@@ -26,11 +29,12 @@ def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
     order, and ``rankings``: each with ``of``, its places in those four lists, and ``ranks`` and ``scores`` (four
     significant digits) of head ``layer × heads per layer + head``, None where the ranking does not list it.
     """
+    rankings = rankings[rankings["variant"] == PLAIN]
     grid = grids(rankings)
-    orders = {name: study.in_config_order(name, rankings[name]) for name in DIMENSIONS}
+    orders = {name: study.in_config_order(name, rankings[name]) for name in _SELECTED}
     found = []
-    groups = dict(list(rankings.groupby(list(DIMENSIONS))))
-    places = [{value: place for place, value in enumerate(orders[name])} for name in DIMENSIONS]
+    groups = dict(list(rankings.groupby(_SELECTED)))
+    places = [{value: place for place, value in enumerate(orders[name])} for name in _SELECTED]
     for key in sorted(groups, key=lambda key: _places(key, places)):
         layers, heads = grid[key[0]]
         ranks: list[float | None] = [None] * (layers * heads)
@@ -44,7 +48,7 @@ def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
         {"label": study.label("model", model), "layers": grid[model][0], "heads": grid[model][1]}
         for model in orders["model"]
     ]
-    methods, questions, lengths = ([study.label(name, value) for value in orders[name]] for name in DIMENSIONS[1:])
+    methods, questions, lengths = ([study.label(name, value) for value in orders[name]] for name in _SELECTED[1:])
     return {"models": models, "methods": methods, "questions": questions, "lengths": lengths, "rankings": found}
 
 

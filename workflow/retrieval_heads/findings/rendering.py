@@ -15,8 +15,10 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import Declaration, declarations
 from retrieval_heads.findings import head_map
 from retrieval_heads.findings.sections import SECTIONS, FigureBlock, MapBlock, Paragraph, Section, TableBlock, Tables
+from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import listed
+from retrieval_heads.tables.select import of_variant
 
 _REFERENCE = r"\{(?:figure|table):\w+\}"
 _ONLY_REFERENCES = re.compile(rf"( ?)\(({_REFERENCE}(?:(?:, | and ){_REFERENCE})*)\)")
@@ -55,6 +57,7 @@ def build(study: Study, tables: Tables, figures: Mapping[str, str | None], templ
     templates : the folder with templates, style sheet, scripts and captions: the project's ``report``.
     """
     templates = Path(templates)
+    tables = of_variant(tables, PLAIN)
     drawn = [figure for figure in declarations().values() if figure.name in figures]
     sections = [section(study, tables) for section in SECTIONS]
     sections = [

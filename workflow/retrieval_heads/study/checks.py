@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
+from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.interventions import ablated_lengths, interventions, key_path
 
 
@@ -117,7 +118,16 @@ def _check_model_values(config: dict) -> None:
                 f"prompts.context_lengths: {length} leaves no room for a context beside "
                 f"prompts.suffix_budget ({budget}); give longer ones."
             )
+    _check_variants(config["prompts"]["variants"])
     _check_interventions(config)
+
+
+def _check_variants(variants: dict) -> None:
+    _require_distinct("prompts.variants", variants)
+    if variants.get(PLAIN) != {}:
+        raise StudyError(
+            f"prompts.variants: {PLAIN} is what prompts says; begin with {PLAIN}: {{}}, then give others what differs."
+        )
 
 
 def _check_interventions(config: dict) -> None:

@@ -12,6 +12,9 @@ from typing import Any, Literal
 PUBLISHED = "published"
 """The intervention of results that others published."""
 
+PLAIN = "plain"
+"""The variant that asks as the config's ``prompts`` say; published results are of it."""
+
 
 def _spoken(value: object) -> str:
     words = str(value).replace("_", " ")
@@ -36,6 +39,7 @@ class Dimension:
     labels_in : the section of the config whose entries may give values a label.
     show : how to write a value that has none.
     phrase : how a sentence says to which value a result belongs.
+    silent_alone : whether a single value goes without saying.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Dimension:
     labels_in: str | None = None
     show: Callable[[Any], str] = _spoken
     phrase: str = "{}"
+    silent_alone: bool = False
 
 
 def _interventions(config: Mapping) -> list[str]:
@@ -93,6 +98,15 @@ DIMENSION: dict[str, Dimension] = {
             phrase="at {}",
         ),
         Dimension(
+            "variant",
+            "Variant",
+            "variants of the prompts",
+            lambda config: list(dict.fromkeys([PLAIN, *(config["prompts"].get("variants") or ())])),
+            belongs_to="prompt",
+            phrase="in the variant {}",
+            silent_alone=True,
+        ),
+        Dimension(
             "depth",
             "Depth",
             "depths",
@@ -103,6 +117,7 @@ DIMENSION: dict[str, Dimension] = {
             pooled="always",
             show=lambda value: f"{100 * float(value):g}%",
             phrase="at a depth of {}",
+            silent_alone=True,
         ),
         Dimension("intervention", "Intervention", "interventions", _interventions, belongs_to="ablation"),
     )
@@ -126,6 +141,16 @@ PROMPT = _names("prompt", pooled=("never", "also", "always"))
 
 POOLED = _names("prompt", pooled=("also", "always"))
 """What effects of ablation are pooled over, each by itself and all together; null in a pooled row."""
+
+
+def seed_key(cell: Mapping[str, Any]) -> list:
+    """The values of a cell for the key of a random draw, in order.
+
+    The plain variant adds nothing, and neither does a dimension that is always pooled over and is here: so a draw stays
+    the same where a study also asks in other variants or at other depths.
+    """
+    left_out = {"variant": PLAIN, **dict.fromkeys(_names("prompt", pooled=["always"]))}
+    return [value for name, value in cell.items() if name not in left_out or value != left_out[name]]
 
 
 def poolings(single: Collection[str] = ()) -> list[tuple[str, ...]]:

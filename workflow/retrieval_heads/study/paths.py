@@ -5,19 +5,20 @@ from collections.abc import Mapping
 from itertools import product
 
 from retrieval_heads.study.interventions import ablated_lengths, interventions
+from retrieval_heads.study.variants import variants
 
 _STAGES = {
     "documents": "documents.parquet",
-    "prompts": "prompts/{model}/{length}.parquet",
-    "scores": "scores/{model}/{length}/{shard}.parquet",
-    "generations": "generations/{model}/{length}/{shard}.parquet",
-    "rankings": "rankings/{model}/{length}.parquet",
-    "head_sets": "head_sets/{model}/{length}/{intervention}.parquet",
-    "unablated": "unablated/{model}/{length}/{shard}.parquet",
-    "replacements": "replacements/{model}/{length}/{replacement}.safetensors",
-    "ablation": "ablation/{model}/{length}/{intervention}/{shard}.parquet",
-    "guard": "guard/{model}/{intervention}.parquet",
-    "exports": "exports/{model}/{length}",
+    "prompts": "prompts/{model}/{variant}/{length}.parquet",
+    "scores": "scores/{model}/{variant}/{length}/{shard}.parquet",
+    "generations": "generations/{model}/{variant}/{length}/{shard}.parquet",
+    "rankings": "rankings/{model}/{variant}/{length}.parquet",
+    "head_sets": "head_sets/{model}/{variant}/{length}/{intervention}.parquet",
+    "unablated": "unablated/{model}/{variant}/{length}/{shard}.parquet",
+    "replacements": "replacements/{model}/{variant}/{length}/{replacement}.safetensors",
+    "ablation": "ablation/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
+    "guard": "guard/{model}/{variant}/{intervention}.parquet",
+    "exports": "exports/{model}/{variant}/{length}",
     "tables": "tables/{table}.parquet",
     "figures": "figures/{figure}.svg",
     "pictures": "figures/{figure}.png",
@@ -72,28 +73,20 @@ class Paths:
         return [self.output(stage, **values, shard=f"{shard}-of-{number}") for shard in range(1, number + 1)]
 
     def every(self, stage: str) -> list[str]:
-        """All files of a stage: for each model and context length and, in ablation, for each intervention.
+        """All files of a stage: one for each value of its wildcards.
 
-        Heads are ablated at an intervention's lengths alone, and its guard is about all of them together.
+        Heads are ablated at an intervention's own context lengths alone.
         """
-        models, lengths = self._config["models"], self._config["prompts"]["context_lengths"]
-        ways = interventions(self._config)
-        if stage == "guard":
-            return [self.output(stage, model=model, intervention=name) for model, name in product(models, ways)]
-        if stage == "ablation":
-            return [
-                file
-                for model, name in product(models, ways)
-                for length in ablated_lengths(self._config, name)
-                for file in self.shards(stage, model=model, length=length, intervention=name)
-            ]
-        if "{shard}" in _STAGES[stage]:
-            return [
-                file
-                for model, length in product(models, lengths)
-                for file in self.shards(stage, model=model, length=length)
-            ]
-        return [self.output(stage, model=model, length=length) for model, length in product(models, lengths)]
+        config, pattern = self._config, _STAGES[stage]
+        ways = interventions(config) if "{intervention}" in pattern else [None]
+        files = self.shards if "{shard}" in pattern else lambda *of, **values: [self.output(*of, **values)]
+        found = [
+            file
+            for model, variant, way in product(config["models"], variants(config), ways)
+            for length in (config["prompts"]["context_lengths"] if way is None else ablated_lengths(config, way))
+            for file in files(stage, model=model, variant=variant, length=length, intervention=way)
+        ]
+        return list(dict.fromkeys(found))
 
 
 def _filled(pattern: str, values: Mapping[str, object]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from retrieval_heads.errors import StudyError
-from retrieval_heads.study.dimensions import PUBLISHED, described
+from retrieval_heads.study.dimensions import DIMENSION, PUBLISHED, described
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.top_k import share_of, top_k_for
 
@@ -133,6 +133,10 @@ class Study:
         found = {value for value in values if pd.notna(value)}
         known = [value for value in self.configured(dimension) if value in found]
         return known + sorted(found.difference(known))
+
+    def told(self, dimensions: Iterable[str]) -> list[str]:
+        """Those of these dimensions that readers are told of: one may go without saying where it has one value."""
+        return [name for name in dimensions if not DIMENSION[name].silent_alone or len(self.configured(name)) > 1]
 
     def label(self, dimension: str, value: Any) -> str:
         """How a value is shown."""

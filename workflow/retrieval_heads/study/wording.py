@@ -87,10 +87,9 @@ def random_heads(row: Mapping) -> str:
 
 def setting(study: Study, row: Mapping) -> str:
     """Where a result belongs: Year of incorporation at 4,096 tokens in Llama-3-8B. What is pooled is left out."""
-    model, *others = CELL
-    return " ".join(
-        DIMENSION[name].phrase.format(study.label(name, row[name])) for name in (*others, model) if pd.notna(row[name])
-    )
+    model, *others = study.told(CELL)
+    known = [name for name in (*others, model) if pd.notna(row[name])]
+    return " ".join(DIMENSION[name].phrase.format(study.label(name, row[name])) for name in known)
 
 
 def estimate(row: Mapping, name: str, unit: str = "%") -> str:

@@ -119,7 +119,7 @@ def read(path: str | Path, table: Table, columns: Iterable[str] | None = None) -
     path = Path(path)
     wanted = table.columns if columns is None else list(columns)
     with _opened(path, table) as file:
-        data = _typed(file.read(columns=[*wanted, *table.key]), path, table)
+        data = _cast(file.read(columns=list({*wanted, *table.key})), path, table)
     _check_keys(data, path, table)
     return table.typed(data.select(wanted).to_pandas())
 
@@ -158,10 +158,12 @@ class Stream:
         made_with(self.paths)
         for path in map(Path, self.paths):
             with _opened(path, self.table) as file:
-                _check_keys(_typed(file.read(columns=list(self.table.key)), path, self.table), path, self.table)
+                keys = file.read(columns=list(self.table.key))
+                _check_keys(_cast(keys, path, self.table), path, self.table)
+                del keys
                 for number in range(file.num_row_groups):
-                    data = _typed(file.read_row_group(number, columns=self.table.columns), path, self.table)
-                    yield self.table.typed(data.to_pandas())
+                    group = file.read_row_group(number, columns=self.table.columns)
+                    yield self.table.typed(_cast(group, path, self.table).to_pandas())
 
 
 def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
@@ -243,8 +245,8 @@ def _outdated(path: Path, table: Table, why: str) -> StudyError:
     )
 
 
-def _typed(data: pa.Table, path: Path, table: Table) -> pa.Table:
-    """Columns of a table that were read, in the types of its schema."""
+def _cast(data: pa.Table, path: Path, table: Table) -> pa.Table:
+    """Columns that were read, in the types of the table's schema and with values that it allows."""
     try:
         data = pa.table({name: data[name].cast(type_) for name, type_ in table.fields if name in data.column_names})
     except (pa.ArrowException, ValueError) as error:

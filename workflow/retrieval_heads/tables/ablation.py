@@ -8,6 +8,7 @@ from retrieval_heads.tables.columns import (
     HEAD_SET_KEY,
     HEAD_SET_NULLABLE,
     INTERVENTION,
+    PROMPT_KEY,
     TEXT,
     dimensions,
 )
@@ -22,6 +23,6 @@ ABLATION = Table(
         *INTERVENTION,
         *ANSWERED,
     ),
-    key=("model", "prompt_id", *HEAD_SET_KEY, "intervention"),
+    key=(*PROMPT_KEY, *HEAD_SET_KEY, "intervention"),
     nullable=HEAD_SET_NULLABLE,
 )

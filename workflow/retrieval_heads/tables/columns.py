@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from retrieval_heads.study.dimensions import CELL, DIMENSION, DIMENSIONS, POOLED
+from retrieval_heads.study.dimensions import DIMENSION, DIMENSIONS, POOLED, PROMPT
 from retrieval_heads.tables.heads import GRID
 
 TEXT, INTEGER, NUMBER, BOOLEAN = pa.string(), pa.int32(), pa.float64(), pa.bool_()
@@ -61,6 +61,9 @@ ANSWERED = (
 # What tells rankings apart.
 RANKING = dimensions(DIMENSIONS)
 
+PROMPT_KEY = ("model", "variant", "prompt_id")
+"""What tells one prompt from another: an id is the same in all models and variants, and tells the rest."""
+
 # How far two rankings agree. A top set without heads shares none, nor could it. Where all heads of a ranking tie, or
 # the model has one head alone, ranks do not vary, and so do not correlate.
 AGREEMENT = (
@@ -81,7 +84,7 @@ def estimate(name: str) -> tuple[tuple[str, pa.DataType], ...]:
 
 # A method's top k heads ablated, in one configuration or pooled: a pooled row has no value of what it is pooled over.
 ABLATED = (
-    *dimensions(CELL),
+    *dimensions(PROMPT),
     *INTERVENTION,
     *dimensions(["method"]),
     ("k", INTEGER),
@@ -93,6 +96,6 @@ ABLATED_KEY = tuple(name for name, _ in ABLATED if name not in ("size", "mode", 
 P_VALUES = (("p", NUMBER), ("p_holm", NUMBER), ("p_every", NUMBER))
 TESTED = (*P_VALUES, ("prompts", INTEGER), ("documents", INTEGER))
 # Counts alone give neither documents nor a paired test.
-ABLATED_NULLABLE = frozenset({*POOLED, "p", "p_holm", "p_every", "documents"}) - {"depth"}
+ABLATED_NULLABLE = frozenset({*POOLED, "p", "p_holm", "p_every", "documents"})
 # What guessing gives is not known of published results.
 GUESSED = (*estimate("guess"), *estimate("headroom"))

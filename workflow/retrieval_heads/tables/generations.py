@@ -2,7 +2,7 @@
 
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import BOOLEAN, TEXT, dimensions
+from retrieval_heads.tables.columns import BOOLEAN, PROMPT_KEY, TEXT, dimensions
 
 GENERATIONS = Table(
     "generations",
@@ -12,5 +12,5 @@ GENERATIONS = Table(
         ("generated", TEXT),
         ("success", BOOLEAN),
     ),
-    key=("prompt_id",),
+    key=PROMPT_KEY,
 )

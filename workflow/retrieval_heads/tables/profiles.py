@@ -8,7 +8,7 @@ PROFILES = Table(
     "profiles",
     (
         *SHAPE,
-        *dimensions(["method"]),
+        *dimensions(["variant", "method"]),
         ("dimension", TEXT),
         ("value", TEXT),
         ("layer", INTEGER),
@@ -22,5 +22,5 @@ PROFILES = Table(
         ("listed", INTEGER),
         ("configurations", INTEGER),
     ),
-    key=(*GRID, "method", "dimension", "value", "layer", "head"),
+    key=(*GRID, "variant", "method", "dimension", "value", "layer", "head"),
 )

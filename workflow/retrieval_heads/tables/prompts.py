@@ -2,7 +2,7 @@
 
 from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, TEXT, TOKEN_IDS, dimensions
+from retrieval_heads.tables.columns import INTEGER, PROMPT_KEY, TEXT, TOKEN_IDS, dimensions
 
 PROMPTS = Table(
     "prompts",
@@ -22,7 +22,7 @@ PROMPTS = Table(
         ("answer", TEXT),
         ("status", TEXT),
     ),
-    key=("prompt_id",),
+    key=PROMPT_KEY,
     # A prompt that was left out has its reason in `status` and no tokens; one of the train split is not guessed at.
     nullable=frozenset(
         {"input_ids", "null_ids", "no_needle_ids", "needle_start", "needle_end", "answer_start", "answer_end"}

@@ -6,13 +6,13 @@ import numpy as np
 
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import HEAD_SCORES, RANKING, SHAPE, TEXT
+from retrieval_heads.tables.columns import HEAD_SCORES, PROMPT_KEY, RANKING, SHAPE, TEXT
 from retrieval_heads.tables.heads import GRID
 
 SCORES = Table(
     "scores",
     (*RANKING, ("prompt_id", TEXT), *SHAPE, ("scores", HEAD_SCORES)),
-    key=("method", "prompt_id"),
+    key=(*PROMPT_KEY, "method"),
     lengths={"scores": GRID},
 )
 

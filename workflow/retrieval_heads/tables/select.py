@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from retrieval_heads.study.dimensions import POOLED
+from retrieval_heads.study.dimensions import DIMENSION, POOLED
 from retrieval_heads.tables.effects import EFFECTS
 
 
@@ -28,6 +28,16 @@ def strictest(controls: pd.DataFrame, top: pd.Series) -> pd.Series:
     return (whole if len(whole) else controls).sort_values("matching").iloc[0]
 
 
+def of_variant(tables: Mapping[str, pd.DataFrame], name: str) -> dict[str, pd.DataFrame]:
+    """The tables with what is known in one variant of the prompts, beside all that is about none or several."""
+    return {
+        table: frame[(frame["variant"].isna() | (frame["variant"] == name)).astype(bool)].reset_index(drop=True)
+        if "variant" in frame
+        else frame
+        for table, frame in tables.items()
+    }
+
+
 def of_intervention(tables: Mapping[str, pd.DataFrame], name: str, every: bool = False) -> dict[str, pd.DataFrame]:
     """The tables with what is known under one intervention alone, beside all that is about none.
 
@@ -46,11 +56,15 @@ def of_intervention(tables: Mapping[str, pd.DataFrame], name: str, every: bool =
 
 
 def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:
-    """Rows of effects, against_random or steps with these values, pooled over exactly these dimensions."""
+    """Rows of effects, against_random or steps with these values, pooled over exactly these dimensions.
+
+    Dimensions that are always pooled, such as depth, need not be named; they are pooled unless a value is given.
+    """
     chosen = pd.Series(True, index=frame.index)
     pooled = tuple(pooled)
     for name in frame.columns.intersection(POOLED):
-        chosen &= frame[name].isna() == (name in pooled)
+        always = DIMENSION[name].pooled == "always" and name not in values
+        chosen &= frame[name].isna() == (always or name in pooled)
     for name, value in values.items():
         chosen &= frame[name] == value
     return frame[chosen.astype(bool)]

@@ -2,7 +2,7 @@
 
 from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import ANSWERED, TEXT, dimensions
+from retrieval_heads.tables.columns import ANSWERED, PROMPT_KEY, TEXT, dimensions
 
 UNABLATED = Table(
     "unablated",
@@ -13,5 +13,5 @@ UNABLATED = Table(
         ("source", TEXT),
         *ANSWERED,
     ),
-    key=("model", "prompt_id", "source"),
+    key=(*PROMPT_KEY, "source"),
 )

@@ -1,13 +1,14 @@
 """The unions table: how far the heads agree that any ranking of a value has in its top set."""
 
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, NUMBER, SHAPE, TEXT
+from retrieval_heads.tables.columns import INTEGER, NUMBER, SHAPE, TEXT, dimensions
 from retrieval_heads.tables.heads import GRID
 
 UNIONS = Table(
     "unions",
     (
         *SHAPE,
+        *dimensions(["variant"]),
         ("dimension", TEXT),
         ("a", TEXT),
         ("b", TEXT),
@@ -17,5 +18,5 @@ UNIONS = Table(
         ("jaccard", NUMBER),
         ("chance", NUMBER),
     ),
-    key=(*GRID, "dimension", "a", "b"),
+    key=(*GRID, "variant", "dimension", "a", "b"),
 )

@@ -35,7 +35,11 @@ _MEASURES = ["Jaccard", "SD", "Lowest", "Highest", "Chance", "RBO", "RBO, chance
 def overlap(study: Study, tables: Tables) -> Section:
     """How much the top heads have in common along each dimension."""
     pairs = tables["overlap"]
-    alone = [DIMENSION[dimension].plural for dimension in DIMENSIONS if not (pairs["dimension"] == dimension).any()]
+    alone = [
+        DIMENSION[dimension].plural
+        for dimension in study.told(DIMENSIONS)
+        if not (pairs["dimension"] == dimension).any()
+    ]
     blocks: list[Block] = [*claims_of("overlap", study, tables)]
     if alone:
         blocks.append(Paragraph(f"No overlap can be measured between {listed(alone)}: no two can be compared."))

@@ -131,6 +131,7 @@ def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
         ("Documents", ", ".join(f"{key} {value}" for key, value in documents.items())),
         ("Context lengths", in_words(study, "context_length", rankings["context_length"])),
         ("Heads ablated", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
+        ("Variants", _variants(study)),
         ("Random heads", "; ".join(_random_heads(row) for row in draws)),
         ("Interventions", "; ".join(_intervention(study, name) for name in study.interventions)),
         ("Bootstrap resamples", f"{study.resamples:,}" if bootstrap else ""),
@@ -143,6 +144,13 @@ def _random_heads(row: Any) -> str:
     """How often random heads were drawn beside a top set, and from where."""
     times = "once" if row.draws == 1 else f"up to {row.draws} times"
     return f"drawn {times} beside each top set, {layers_of(row.Index, row.matched)}"
+
+
+def _variants(study: Study) -> str:
+    """The variants of the prompts, where there are several."""
+    shown, *others = study.configured("variant")
+    names = [study.label("variant", name) for name in others]
+    return f"{study.label('variant', shown)} (in tables and figures), {', '.join(names)}" if names else ""
 
 
 def _precision(study: Study) -> str:
