@@ -252,7 +252,7 @@ class RowOutcomes(Outcomes):
     resamples : how many bootstrap resamples.
     """
 
-    seed: int = 0
+    seed: int = 1
     resamples: int = 2000
 
     @property
