@@ -1,4 +1,4 @@
-"""What is one file and one line in a config: a type of answers, and a source of documents."""
+"""What is one file and one line in a config: a type of answers, a source of documents, a source of models."""
 
 import pytest
 import yaml
@@ -57,6 +57,30 @@ def make(config: dict, seed: int) -> Iterator[dict]:
 '''
 
 
+BESIDE = '''"""A folder beside another one."""
+
+from pathlib import Path
+
+KEYS = {
+    "beside": {"type": "string", "format": "path", "description": "The other one."},
+    "called": {"type": "string", "description": "The folder."},
+}
+
+
+def check(source: dict, key: str) -> None:
+    pass
+
+
+def files(source: dict) -> list[Path]:
+    return sorted(Path(source["beside"]).parent.joinpath(source["called"]).iterdir())
+
+
+def prepare(source: dict, folder: Path) -> None:
+    for file in files(source):
+        (folder / file.name).symlink_to(file.resolve())
+'''
+
+
 @pytest.fixture
 def extended(project):
     """The tiny study about documents of a source, and with a question of a type, that have a file each."""
@@ -88,3 +112,14 @@ def test_their_keys_are_refused_to_others(extended):
     extended.change("config/tiny.yaml", "source: listed", "source: generator")
     said = extended.plan(*TINY, succeed=False)
     assert "documents.texts: this key has no meaning for source generator" in said
+
+
+def test_a_source_of_models_is_a_file(project):
+    package = project.path("workflow", "retrieval_heads", "model", "sources")
+    (package / "beside.py").write_text(BESIDE, encoding="utf-8")
+    project.change("config/tiny.yaml", "path: .cache/planted-model", "{beside: .cache/other, called: planted-model}")
+    project.snakemake("--cores", "1", "--until", "prepare_model", *TINY)
+    (made,) = project.path("results", "models").iterdir()
+    assert (made / "config.json").is_file()
+    project.change("config/tiny.yaml", "called: planted-model", "named: planted-model")
+    assert "is no source of models; write one of {beside: …, called: …}; " in project.plan(*TINY, succeed=False)

@@ -4,7 +4,8 @@ Each source of documents is a file of this package, named as a config's ``docume
 functions. ``check(config, packages)`` finds out before any work whether the config and its files fit (``packages``: and
 the Python packages of this process, which jobs then have too); ``files(config)`` lists the files that are read;
 ``make(config, seed)`` yields one dict a document: doc_id, split, text, and for every question
-``<question>`` and ``<question>_start``, both None where the document does not state the answer.
+``<question>`` and ``<question>_start``, both None where the document does not state the answer. ``KEYS`` has the JSON
+schema of each key that ``documents`` takes for this source, as a literal; those without a default are required.
 """
 
 from types import ModuleType
