@@ -91,10 +91,10 @@ def test_findings_show_it_where_it_is_known():
         made = {**found, "dataset_counts": make_counts(STUDY)}
         built = rendering.build(STUDY, made, {}, TEMPLATES)
         (curves,), (baseline,) = blocks(built, "effects"), blocks(built, "baseline")
-        assert ("No document" in curves.header) == known
+        assert ("Guessing" in curves.header) == known
         assert any("without the document" in row for row in baseline.rows) == known
         assert len({len(row) for block in (curves, baseline) for row in [block.header, *block.rows]}) <= 2
         text = rendering.markdown(built)
-        assert ("so neither is what guessing gives" in text) == (not known)
+        assert ("so guessing is not told from retrieval" in text) == (not known)
         assert ("so lost retrieval is not told from a broken model" in text) == (not known)
         assert bool(blocks(built, "guard")) == known
