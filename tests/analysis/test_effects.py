@@ -13,7 +13,7 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.against_random import AGAINST_RANDOM
 from retrieval_heads.tables.effects import EFFECTS
-from retrieval_heads.tables.select import at
+from retrieval_heads.tables.select import select
 from retrieval_heads.tables.steps import STEPS
 
 ALL = ("question", "context_length")
@@ -41,7 +41,7 @@ def both(ablation):
 
 class TestEffects:
     def test_drop_and_difference_are_differences(self, both, ablation):
-        effect, control = (at(frame, pooled=ALL, method="qrhead", k=20).iloc[0] for frame in both[:2])
+        effect, control = (select(frame, pooled=ALL, method="qrhead", k=20).iloc[0] for frame in both[:2])
         rows = ablation[ablation["method"] == "qrhead"]
         rows = rows[(rows["k"] == 20) & (rows["matching"] == "layer")]
         baseline = ablation.loc[ablation["source"] == "baseline", "correct"].mean()
@@ -53,7 +53,7 @@ class TestEffects:
 
     def test_every_pooling_is_there_once(self, both):
         for frame, sets in zip(both, (9, 18, 9), strict=True):
-            assert [len(at(frame, pooled=pool)) for pool in ((), ALL[:1], ALL[1:], ALL)] == [
+            assert [len(select(frame, pooled=pool)) for pool in ((), ALL[:1], ALL[1:], ALL)] == [
                 8 * sets,
                 2 * sets,
                 4 * sets,
@@ -64,7 +64,7 @@ class TestEffects:
         def width(rows):
             return (rows["accuracy_high"] - rows["accuracy_low"]).mean()
 
-        assert width(at(both[0], pooled=ALL, k=10)) < width(at(both[0], k=10))
+        assert width(select(both[0], pooled=ALL, k=10)) < width(select(both[0], k=10))
 
     def test_correction_never_lowers_p(self, both):
         for frame in both:
@@ -90,18 +90,18 @@ class TestEffects:
 
     def test_another_question_changes_no_other(self, both, ablation):
         fewer = effects_of(ablation[ablation["question"] != "hq_state"])[0]
-        kept = at(both[0])
+        kept = select(both[0])
         kept = kept[kept["question"] != "hq_state"].drop(columns=["p_holm", "p_every"]).reset_index(drop=True)
-        pd.testing.assert_frame_equal(at(fewer).drop(columns=["p_holm", "p_every"]).reset_index(drop=True), kept)
+        pd.testing.assert_frame_equal(select(fewer).drop(columns=["p_holm", "p_every"]).reset_index(drop=True), kept)
 
     def test_a_hole_is_compared_with_its_own_baseline(self, study, ablation):
         hole = (ablation["method"] == "wu24") & (ablation["question"] == "inc_year")
         frame, controls, steps = effects_of(ablation[~hole], 50)
-        assert at(frame, pooled=ALL, method="wu24", k=5).iloc[0]["prompts"] == 60
-        assert at(frame, pooled=ALL, method="qrhead", k=5).iloc[0]["prompts"] == 80
-        assert at(frame, method="wu24", question="inc_year").empty
-        assert at(controls, method="wu24", question="inc_year").empty
-        assert at(steps, method="wu24", question="inc_year").empty
+        assert select(frame, pooled=ALL, method="wu24", k=5).iloc[0]["prompts"] == 60
+        assert select(frame, pooled=ALL, method="qrhead", k=5).iloc[0]["prompts"] == 80
+        assert select(frame, method="wu24", question="inc_year").empty
+        assert select(controls, method="wu24", question="inc_year").empty
+        assert select(steps, method="wu24", question="inc_year").empty
 
     def test_nothing_ablated_gives_empty_tables(self, ablation):
         unablated = ablation[ablation["source"] == "baseline"]
@@ -124,7 +124,7 @@ class TestEffects:
         study = make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,), levels=(5,))
         rows = make_ablation(study, 2)
         rows["matched"] = rows["matched"].where(rows["draw"] != 1, 0.6)  # of two draws, the second
-        found = at(effects_of(rows, 50).against_random).set_index("matching")
+        found = select(effects_of(rows, 50).against_random).set_index("matching")
         assert found.loc["layer", "matched"] == pytest.approx(0.8) and np.isnan(found.loc["none", "matched"])
 
     def test_headline_level(self, study, both):
@@ -149,7 +149,7 @@ class TestSteps:
 
     def test_a_recovery_by_hand(self):
         for made in (made_ablation(self.RIGHT), summarise(made_ablation(self.RIGHT))):
-            steps = at(effects_of(made).steps)
+            steps = select(effects_of(made).steps)
             assert steps["k_before"].tolist() == [0, 5, 10] and steps["k"].tolist() == [5, 10, 20]
             assert steps["change"].tolist() == pytest.approx([-0.1, -0.6, 0.6])
             assert (steps["change_low"] <= steps["change"]).all() and (steps["change"] <= steps["change_high"]).all()
@@ -157,11 +157,11 @@ class TestSteps:
             assert steps["change_low"].iloc[2] > 0 > steps["change_high"].iloc[1]
 
     def test_with_rows_the_test_is_mcnemars(self):
-        steps = at(effects_of(made_ablation(self.RIGHT)).steps)
+        steps = select(effects_of(made_ablation(self.RIGHT)).steps)
         assert steps["p"].tolist() == pytest.approx([1.0, 2 / 2**6, 2 / 2**6])
 
     def test_with_counts_it_is_fishers(self):
-        steps = at(effects_of(summarise(made_ablation(self.RIGHT))).steps)
+        steps = select(effects_of(summarise(made_ablation(self.RIGHT))).steps)
         assert steps["p"].tolist() == pytest.approx([fisher(8, 10, 9, 10), fisher(2, 10, 8, 10), fisher(8, 10, 2, 10)])
 
     def test_a_level_that_some_configurations_lack(self, ablation, tmp_path):
@@ -170,10 +170,10 @@ class TestSteps:
         by_rows, by_counts = (effects_of(made, 50).steps for made in (fewer, summarise(fewer)))
         for steps in (by_rows, by_counts):
             tables.write(steps, tmp_path / "steps.parquet", STEPS)
-            alone = at(steps, question="hq_state", method="wu24", context_length=512)
+            alone = select(steps, question="hq_state", method="wu24", context_length=512)
             assert alone["k_before"].tolist() == [0, 5]
             # Pooled, a step is over the configurations that have both of its levels.
-            pooled = at(steps, pooled=ALL, method="wu24")
+            pooled = select(steps, pooled=ALL, method="wu24")
             assert pooled["k_before"].tolist() == [0, 5, 10] and pooled["prompts"].tolist() == [80, 60, 60]
         assert by_counts["change"].tolist() == pytest.approx(by_rows["change"].tolist())
 
@@ -191,6 +191,6 @@ class TestRowsOfEffects:
         ("pooled", "k"), [((), 1), (("question",), 2), (("context_length",), 3), (("question", "context_length"), 4)]
     )
     def test_pooled_over_exactly_these(self, pooled, k):
-        assert at(self.FRAME, pooled=pooled)["k"].tolist() == [k]
-        assert at(self.FRAME, pooled=iter(pooled), k=k)["k"].tolist() == [k]
-        assert at(self.FRAME, pooled=pooled, k=9).empty
+        assert select(self.FRAME, pooled=pooled)["k"].tolist() == [k]
+        assert select(self.FRAME, pooled=iter(pooled), k=k)["k"].tolist() == [k]
+        assert select(self.FRAME, pooled=pooled, k=9).empty

@@ -19,7 +19,7 @@ from retrieval_heads.analysis.effects import estimate_effects
 from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.findings import rendering
 from retrieval_heads.tables.effects import EFFECTS
-from retrieval_heads.tables.select import at
+from retrieval_heads.tables.select import select
 
 STUDY = make_study(methods=("wu24", "qrhead"), questions=("inc_year", "hq_state"), levels=(5, 20))
 GUESSED = ["guess", "guess_low", "guess_high", "headroom", "headroom_low", "headroom_high"]
@@ -68,7 +68,7 @@ def test_it_changes_nothing_else(known):
 def test_it_is_over_the_prompts_that_an_effect_is_about():
     rows = RESULTS["rows"]
     lost = (rows["source"] == "method") & (rows["doc_id"] == "doc0")
-    found = at(estimate_effects(as_outcomes(rows[~lost], 1, 200)).effects, pooled=["question", "context_length"])
+    found = select(estimate_effects(as_outcomes(rows[~lost], 1, 200)).effects, pooled=["question", "context_length"])
     guesses = rows[(rows["source"] == "no_needle") & (rows["doc_id"] != "doc0")]
     assert found["guess"].to_numpy() == pytest.approx(np.full(len(found), guesses["correct"].mean()))
 

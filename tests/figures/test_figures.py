@@ -24,7 +24,7 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import _layout, _style
 from retrieval_heads.findings.sections import TITLES
 from retrieval_heads.study.needs import available
-from retrieval_heads.tables.select import at
+from retrieval_heads.tables.select import select
 
 STUDIES = {
     "small": SMALL,
@@ -176,7 +176,7 @@ def test_an_unknown_figure_is_refused():
 
 def test_curves_hold_the_tables_values():
     figure = picture("figure8_option_a_by_question")
-    rows = at(tables_of("small")["effects"], pooled=["context_length"], method="wu24", question="inc_state")
+    rows = select(tables_of("small")["effects"], pooled=["context_length"], method="wu24", question="inc_state")
     (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "Wu24"]
     line = bars.lines[0]
     assert line.get_ydata().tolist() == [rows["baseline"].iloc[0], *rows.sort_values("k")["accuracy"]]
@@ -186,7 +186,9 @@ def test_curves_hold_the_tables_values():
 
 def test_band_reaches_over_the_controls_intervals():
     figure = picture("figure8_option_a_by_question")
-    rows = at(tables_of("small")["against_random"], pooled=["context_length"], question="inc_state", matching="layer")
+    rows = select(
+        tables_of("small")["against_random"], pooled=["context_length"], question="inc_state", matching="layer"
+    )
     (band,) = figure.axes[0].collections[:1]
     heights = band.get_paths()[0].vertices[:, 1]
     assert heights.min() == rows["accuracy_low"].min() and heights.max() == rows["accuracy_high"].max()
@@ -203,7 +205,7 @@ def test_bars_are_the_drops_and_come_for_all_questions_too():
     figure = picture("accuracy_drop_summary")
     (bars,) = [bars for bars in figure.axes[0].containers if bars.get_label() == "QRHead" and len(bars) == 5]
     frame = tables_of("small")["effects"]
-    last = at(frame, pooled=("question", "context_length"), method="qrhead", k=20).iloc[0]
+    last = select(frame, pooled=("question", "context_length"), method="qrhead", k=20).iloc[0]
     assert bars[-1].get_height() == last["drop"]
 
 

@@ -17,7 +17,7 @@ from retrieval_heads.analysis.effects import estimate_effects
 from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.figures import _controls, _drop_strips, _style
 from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE
-from retrieval_heads.tables.select import at
+from retrieval_heads.tables.select import select
 
 STRIPS = ("q1_equal_impact", "q3_ablation_effectiveness", "model_comparison")
 
@@ -77,7 +77,7 @@ def test_strips_hold_means_intervals_and_every_configuration(name, study, groupi
     expected = means(name, grouping, value, study=study)
     drawn = marks(ax, label)
     assert np.ravel(drawn).tolist() == pytest.approx(np.ravel(expected[["drop", "drop_low", "drop_high"]]).tolist())
-    single = at(tables_of(study)["effects"])
+    single = select(tables_of(study)["effects"])
     single = single.assign(category=single["question"].map(STUDIES[study].categories))
     single = single[single[grouping] == value]
     heights = single["drop"].tolist()
@@ -133,7 +133,7 @@ def test_configurations_of_two_models_are_paired():
     same = {name: row[name] for name in ("method", "question", "context_length")}
     single = tables_of("large")["effects"]
     for model, column in (("a", "drop_first"), ("b", "drop")):
-        (drop,) = at(single, model=model, k=20, **same)["drop"]
+        (drop,) = select(single, model=model, k=20, **same)["drop"]
         assert row[column] == drop
 
 
@@ -144,7 +144,7 @@ def test_paired_panels_hold_the_pairs():
     assert panel.get_title("left") == "Wu24"
     (line,) = [line for line in panel.lines if line.get_label() == "Headquarters state"]
     for model, drawn in (("a", line.get_xdata()), ("b", line.get_ydata())):
-        chosen = at(rows, model=model, method="wu24", question="hq_state", k=20)
+        chosen = select(rows, model=model, method="wu24", question="hq_state", k=20)
         assert sorted(drawn) == sorted(chosen["drop"])
 
 
@@ -170,7 +170,7 @@ def test_lengths_hold_means_by_level_and_effects_by_method():
     assert ends.ravel() == pytest.approx(by_length[["drop_low", "drop_high"]].to_numpy().ravel())
     assert of_a.get_title("left") == "a\n20 heads ablated" and of_b.get_title("left") == "b\n20 heads ablated"
     (bars,) = [bars for bars in of_b.containers if bars.get_label() == "QRHead"]
-    rows = at(tables["effects"], pooled=["question"], model="b", method="qrhead", k=20)
+    rows = select(tables["effects"], pooled=["question"], model="b", method="qrhead", k=20)
     assert bars.lines[0].get_ydata().tolist() == rows.sort_values("context_length")["drop"].tolist()
 
 
@@ -180,7 +180,7 @@ def test_lengths_have_their_level_of_random_heads_behind_them():
     rows = rows[(rows["grouping"] == "context_length") & (rows["source"] == "random") & (rows["k"] == 20)]
     rows = rows[rows["matching"] == "layer"]
     assert bands(together) == [pytest.approx((rows["drop_low"].min(), rows["drop_high"].max()))]
-    rows = at(tables_of("large")["against_random"], pooled=["question"], model="a", k=20, matching="layer")
+    rows = select(tables_of("large")["against_random"], pooled=["question"], model="a", k=20, matching="layer")
     assert bands(of_a) == [(rows["drop_low"].min(), rows["drop_high"].max())]
 
 
@@ -275,7 +275,7 @@ def test_a_set_that_ends_below_the_level_is_drawn_at_it():
     results["size"] = results["size"].where(results["method"] != "wu24", 5)
     outcomes = as_outcomes(results, study.seed, 50)
     found = estimate_effects(outcomes)
-    rows = at(found.effects, pooled=("question", "context_length"), model="a", method="wu24")
+    rows = select(found.effects, pooled=("question", "context_length"), model="a", method="wu24")
     assert rows["k"].tolist() == [5]
     tables = {"effects": found.effects, "against_random": found.against_random, "rankings": make_rankings(study)}
     tables["mean_drops"] = mean_drops(outcomes, study.categories)
@@ -322,8 +322,8 @@ def lines_of(ax, label):
 
 def test_guessing_is_drawn_in_every_panel_where_it_is_known():
     rows = tables_of("large")["effects"]
-    by_question = at(rows, pooled=["context_length"]).groupby(["model", "question"])["guess"].mean()
-    every = at(rows, pooled=["question", "context_length"]).groupby("model")["guess"].mean()
+    by_question = select(rows, pooled=["context_length"]).groupby(["model", "question"])["guess"].mean()
+    every = select(rows, pooled=["question", "context_length"]).groupby("model")["guess"].mean()
     for name, expected in (
         ("figure8_option_a_by_question", by_question),
         ("figure8_option_b_by_method", every.repeat(3)),
@@ -339,8 +339,8 @@ def test_the_drop_to_guessing_stands_at_every_group_of_bars():
     rows = tables_of("small")["effects"]
     (marks,) = [c for c in picture("accuracy_drop_summary").axes[0].collections if c.get_label() == _controls.GUESSING]
     drawn = [segment[0, 1] for segment in marks.get_segments()]
-    by_question = at(rows, pooled=["context_length"], k=20).groupby("question")["headroom"].mean()
-    every = at(rows, pooled=["question", "context_length"], k=20)["headroom"].mean()
+    by_question = select(rows, pooled=["context_length"], k=20).groupby("question")["headroom"].mean()
+    every = select(rows, pooled=["question", "context_length"], k=20)["headroom"].mean()
     assert drawn == pytest.approx([*by_question[list(STUDIES["small"].config["questions"])], every])
     unknown = draw("accuracy_drop_summary", effects=rows.assign(headroom=np.nan))
     assert _controls.GUESSING not in [text for text, _ in texts(unknown)]

@@ -17,7 +17,7 @@ FIGURE = '''
 
 from matplotlib.figure import Figure
 
-from retrieval_heads.tables.select import at
+from retrieval_heads.tables.select import select
 
 TITLE = "Accuracy by depth"
 SECTION = "ablation"
@@ -30,7 +30,7 @@ def draw(tables, study):
     figure = Figure()
     ax = figure.subplots()
     for depth in study.configured("depth"):
-        rows = at(tables["effects"], pooled=["question"], depth=depth)
+        rows = select(tables["effects"], pooled=["question"], depth=depth)
         for length, group in rows.groupby("context_length"):
             ax.plot(depth, group["baseline"].iloc[0], "o", label=study.label("context_length", length))
     ax.set_xlabel(study.label("depth", study.configured("depth")[0]))

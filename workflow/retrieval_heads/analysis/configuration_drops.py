@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from retrieval_heads.study.dimensions import DIMENSIONS
-from retrieval_heads.tables.select import at
+from retrieval_heads.tables.select import select
 
 
 def configurations(effects: pd.DataFrame, categories: Mapping[str, str]) -> pd.DataFrame:
@@ -16,7 +16,7 @@ def configurations(effects: pd.DataFrame, categories: Mapping[str, str]) -> pd.D
     effects : the effects table, of one intervention.
     categories : question → category.
     """
-    rows = at(effects)
+    rows = select(effects)
     return rows.assign(category=rows["question"].map(categories))
 
 

@@ -13,7 +13,7 @@ from retrieval_heads.figures import _style
 from retrieval_heads.figures._controls import accuracy_band, guess_line, one_control
 from retrieval_heads.figures._layout import panels
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.select import at
+from retrieval_heads.tables.select import select
 
 
 def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str, line: str, height: float) -> Figure:
@@ -28,9 +28,9 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
         value: for a question the controls of all methods, for a method those of all questions together.
     height : of one row of panels, in inches.
     """
-    effects = at(tables["effects"], pooled=["context_length"])
+    effects = select(tables["effects"], pooled=["context_length"])
     pooled = ["context_length"] if panel == "question" else ["question", "context_length"]
-    controls, guesses = at(tables["against_random"], pooled=pooled), at(tables["effects"], pooled=pooled)
+    controls, guesses = select(tables["against_random"], pooled=pooled), select(tables["effects"], pooled=pooled)
     models, across = study.in_config_order("model", effects["model"]), study.in_config_order(panel, effects[panel])
     lines, levels = study.in_config_order(line, effects[line]), sorted(effects["k"].unique())
     look = {"method": _style.method_style, "question": _style.question_style}[line]

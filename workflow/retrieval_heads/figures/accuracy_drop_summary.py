@@ -9,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 
 from retrieval_heads.figures import _controls, _layout, _style
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.select import at, at_level, beside
+from retrieval_heads.tables.select import at_level, controls_beside, select
 
 TITLE = "Drop of accuracy, by method and question"
 SECTION = "ablation"
@@ -27,7 +27,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     effects = at_level(tables["effects"], level)
     if effects.empty:
         return _layout.note(f"No ranking tells the top {level} heads apart.")
-    controls = _controls.one_control(_by_question_and_all(beside(tables["against_random"], effects)))
+    controls = _controls.one_control(_by_question_and_all(controls_beside(tables["against_random"], effects)))
     effects = _by_question_and_all(effects)
     models = study.in_config_order("model", effects["model"])
     methods = study.in_config_order("method", effects["method"])
@@ -61,7 +61,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
 
 
 def _by_question_and_all(frame: pd.DataFrame) -> pd.DataFrame:
-    parts = [at(frame, pooled=["context_length"]), at(frame, pooled=["question", "context_length"])]
+    parts = [select(frame, pooled=["context_length"]), select(frame, pooled=["question", "context_length"])]
     both = pd.concat(parts, ignore_index=True)
     return both.assign(question=both["question"].astype(object).where(both["question"].notna(), _ALL))
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from retrieval_heads.figures import _accuracy_curves, _controls, _layout, _style
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.select import at
+from retrieval_heads.tables.select import select
 
 TITLE = "Accuracy as heads are ablated, every method and question"
 SECTION = "ablation"
@@ -24,8 +24,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: (models × methods) × questions; all lengths together, each length as a thin line, and two bands."""
     if tables["effects"].empty:
         return _layout.note(_layout.NOTHING_ABLATED)
-    effects, controls = tables["effects"], at(tables["against_random"], pooled=["context_length"])
-    pooled, single = at(effects, pooled=["context_length"]), at(effects)
+    effects, controls = tables["effects"], select(tables["against_random"], pooled=["context_length"])
+    pooled, single = select(effects, pooled=["context_length"]), select(effects)
     models, methods = study.in_config_order("model", pooled["model"]), study.in_config_order("method", pooled["method"])
     questions, levels = study.in_config_order("question", pooled["question"]), sorted(pooled["k"].unique())
     lengths = study.in_config_order("context_length", single["context_length"])

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from retrieval_heads.analysis.envelopes import envelope
 from retrieval_heads.figures import _controls, _drop_strips, _layout, _style
 from retrieval_heads.study.study import Study
-from retrieval_heads.tables.select import at, at_level, beside
+from retrieval_heads.tables.select import at_level, controls_beside, select
 
 TITLE = "Drop of accuracy at each context length"
 SECTION = "lengths"
@@ -57,8 +57,8 @@ def _levels(ax: Axes, mean_drops: pd.DataFrame, lengths: list[int], level: int) 
 def _methods(
     ax: Axes, tables: Mapping[str, pd.DataFrame], study: Study, model: str, lengths: list[int], level: int
 ) -> None:
-    rows = at_level(at(tables["effects"], pooled=["question"], model=model), level)
-    _band(ax, _controls.one_control(beside(tables["against_random"], rows)), lengths)
+    rows = at_level(select(tables["effects"], pooled=["question"], model=model), level)
+    _band(ax, _controls.one_control(controls_beside(tables["against_random"], rows)), lengths)
     methods = study.in_config_order("method", rows["method"])
     for position, method in enumerate(methods):
         label, look = study.label("method", method), _style.method_style(study, method)

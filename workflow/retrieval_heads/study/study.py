@@ -9,7 +9,7 @@ import pandas as pd
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.dimensions import DIMENSION, PUBLISHED, described
 from retrieval_heads.study.scopes import SCOPES
-from retrieval_heads.study.top_k import share_of, top_k_for
+from retrieval_heads.study.top_k import given_or_share, top_k_for
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Study:
 
     def consensus_k(self, heads: int) -> int:
         """Mean rank up to which a head counts as agreed on by a method, in a model with so many heads."""
-        return share_of(heads, 100 / 1024, self._analysis["consensus_k"], "consensus_k")
+        return given_or_share(heads, 100 / 1024, self._analysis["consensus_k"], "consensus_k")
 
     def specialist_k(self, heads: int) -> int:
         """Mean rank beyond which a head counts as unimportant for a question, in a model with so many heads."""
-        return share_of(heads, 200 / 1024, self._analysis["specialist_k"], "specialist_k")
+        return given_or_share(heads, 200 / 1024, self._analysis["specialist_k"], "specialist_k")
 
     @property
     def published(self) -> Mapping:

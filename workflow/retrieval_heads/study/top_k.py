@@ -13,10 +13,10 @@ def top_k_for(heads: int, top_k: int | None = None) -> int:
     StudyError
         when the config asks for more heads than the model has.
     """
-    return share_of(heads, 50 / 1024, top_k, "top_k")
+    return given_or_share(heads, 50 / 1024, top_k, "top_k")
 
 
-def share_of(heads: int, share: float, given: int | None, key: str) -> int:
+def given_or_share(heads: int, share: float, given: int | None, key: str) -> int:
     """As many heads as the config gives under ``analysis.{key}``, else a share of the model's."""
     number = given if given is not None else max(1, round(share * heads))
     if number > heads:

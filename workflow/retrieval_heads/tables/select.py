@@ -13,12 +13,12 @@ def at_level(effects: pd.DataFrame, level: int) -> pd.DataFrame:
     return effects[(effects["k"] <= level) & (effects["k_to"] >= level)]
 
 
-def beside(controls: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
+def controls_beside(controls: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
     """The rows of against_random that belong to rows of effects."""
     return controls.merge(effects[list(EFFECTS.key)], on=list(EFFECTS.key))
 
 
-def strictest(controls: pd.DataFrame, top: pd.Series) -> pd.Series:
+def strictest_control(controls: pd.DataFrame, top: pd.Series) -> pd.Series:
     """The control to hold a row of effects against: matched by layer where there is such, and with all its prompts.
 
     A control can be missing in some configurations; one that has them all goes before a stricter one that has not.
@@ -55,7 +55,7 @@ def of_intervention(tables: Mapping[str, pd.DataFrame], name: str, every: bool =
     return found
 
 
-def at(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:
+def select(frame: pd.DataFrame, *, pooled: Iterable[str] = (), **values: object) -> pd.DataFrame:
     """Rows of effects, against_random or steps with these values, pooled over exactly these dimensions.
 
     Dimensions that are always pooled, such as depth, need not be named; they are pooled unless a value is given.

@@ -28,7 +28,7 @@ from retrieval_heads.study.wording import (
     random_heads,
     setting,
 )
-from retrieval_heads.tables.select import at, at_level, beside, strictest
+from retrieval_heads.tables.select import at_level, controls_beside, select, strictest_control
 from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
 
 TABLES: dict[str, dict[str, int]] = {
@@ -49,8 +49,8 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
     if tables["effects"].empty:
         return []
     level = study.level(tables["effects"])
-    effects = at_level(at(tables["effects"], pooled=("question", "context_length")), level)
-    controls = beside(tables["against_random"], effects)
+    effects = at_level(select(tables["effects"], pooled=("question", "context_length")), level)
+    controls = controls_beside(tables["against_random"], effects)
     found = []
     for model in study.in_config_order("model", tables["effects"]["model"]):
         for method in study.in_config_order("method", tables["effects"]["method"]):
@@ -63,7 +63,7 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
                 sentence = f"Nothing can be said about the top {level} heads of {name} in {where}: {missing} {was}."
                 outcome = Outcome.UNDECIDED
             else:
-                control = strictest(random, top.iloc[0])
+                control = strictest_control(random, top.iloc[0])
                 outcome, sentence = _against_random(tables, top.iloc[0], control, name, level, study)
             statement = f"The top {level} heads of {name} matter more than random ones in {where}"
             found.append(Claim("top_heads_matter_more_than_random", statement, outcome, sentence))
@@ -183,7 +183,7 @@ def _pairs_that_differ(tests: pd.DataFrame, dimension: str, study: Study) -> str
 
 def more_heads_cost_more(tables: Tables, study: Study) -> list[Claim]:
     """Accuracy falls, or stays, with each further head that is ablated."""
-    steps = at(tables["steps"])
+    steps = select(tables["steps"])
     if steps.empty:
         return []
     rising = steps[steps["change"] > 0].sort_values(["change", "k"], ascending=[False, True], kind="stable")

@@ -6,7 +6,7 @@ from retrieval_heads.findings.claims.outcome import Claim, Outcome, Tables, samp
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import change, count, interval, listed, percent, setting
-from retrieval_heads.tables.select import at
+from retrieval_heads.tables.select import select
 
 TABLES: dict[str, dict[str, int]] = {"ablation_summary": {}, "effects": {}}
 
@@ -20,7 +20,7 @@ _SHOWN = 4
 def baseline_is_usable(tables: Tables, study: Study) -> list[Claim]:
     """The unablated model is right often enough for ablation to show an effect."""
     found = []
-    effects = at(tables["effects"], pooled=("question", "context_length"))
+    effects = select(tables["effects"], pooled=("question", "context_length"))
     for model in study.in_config_order("model", effects["model"]):
         row = effects[effects["model"] == model].sort_values("prompts").iloc[-1]
         name = study.label("model", model)
@@ -45,7 +45,7 @@ def baseline_is_usable(tables: Tables, study: Study) -> list[Claim]:
 
 def every_question_is_answered(tables: Tables, study: Study) -> list[Claim]:
     """The unablated model answers at least half of the prompts of every question at every length."""
-    cells = at(tables["effects"]).drop_duplicates(CELL).sort_values("baseline", kind="stable")
+    cells = select(tables["effects"]).drop_duplicates(CELL).sort_values("baseline", kind="stable")
     if cells.empty:
         return []
     weak = cells[cells["baseline_high"] < USABLE_BASELINE]
@@ -78,7 +78,7 @@ def every_question_is_answered(tables: Tables, study: Study) -> list[Claim]:
 
 def baseline_is_above_guessing(tables: Tables, study: Study) -> list[Claim]:
     """With the document, the unablated model answers more prompts of each question and length than without it."""
-    cells = at(tables["effects"]).drop_duplicates(CELL)
+    cells = select(tables["effects"]).drop_duplicates(CELL)
     cells = cells[cells["headroom"].notna()].sort_values("headroom", kind="stable")
     if cells.empty:
         return []
@@ -132,7 +132,7 @@ def _cells_not_ablated(tables: Tables, effects: pd.DataFrame, model: str | None 
     asked = tables["ablation_summary"]
     asked = asked[asked["source"] == "baseline"]
     if model is not None:
-        asked, effects = asked[asked["model"] == model], at(tables["effects"], model=model)
+        asked, effects = asked[asked["model"] == model], select(tables["effects"], model=model)
     missing = len(asked[CELL].drop_duplicates()) - len(effects[CELL].drop_duplicates())
     return f"nothing is said of {count(missing, 'further cell')} in which no top heads were ablated" if missing else ""
 

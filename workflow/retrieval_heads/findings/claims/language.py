@@ -18,7 +18,7 @@ from retrieval_heads.study.wording import (
     setting,
 )
 from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_at
-from retrieval_heads.tables.select import at, at_level, beside, strictest
+from retrieval_heads.tables.select import at_level, controls_beside, select, strictest_control
 
 TABLES: dict[str, dict[str, int]] = {"against_random": {}, "effects": {}, "guard": {"documents": 1}}
 
@@ -28,7 +28,7 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
     if "guard" not in tables or tables["effects"].empty:
         return []
     level = study.level(tables["effects"])
-    effects = at_level(at(tables["effects"], pooled=("question", "context_length")), level)
+    effects = at_level(select(tables["effects"], pooled=("question", "context_length")), level)
     prose = guard_at(tables["guard"])
     prose = prose[prose["k"] == level]
     found = []
@@ -39,7 +39,7 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
             own = sets[sets["source"] == "method"]
             if top.empty or own.empty:
                 continue
-            random = _beside(beside(tables["against_random"], top), top.iloc[0], sets)
+            random = _beside(controls_beside(tables["against_random"], top), top.iloc[0], sets)
             outcome, verdict = _decide(top.iloc[0], own.iloc[0], random, study)
             name, where = study.label("method", method), study.label("model", model)
             statement = f"Ablating the top {level} heads of {name} removes retrieval and not the language of {where}"
@@ -57,7 +57,7 @@ def _beside(random: pd.DataFrame, top: pd.Series, sets: pd.DataFrame) -> pd.Seri
     random = random[random["matching"].isin(sets.index)]
     if random.empty:
         return None
-    row = strictest(random, top)
+    row = strictest_control(random, top)
     return pd.concat([row, sets.loc[row["matching"]][["change"]]])
 
 

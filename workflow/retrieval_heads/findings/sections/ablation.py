@@ -18,7 +18,7 @@ from retrieval_heads.findings.sections.parts import (
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, estimate, hundredths, layers_of, nats, p_cell
 from retrieval_heads.tables.guard import guard_at
-from retrieval_heads.tables.select import at, at_level, beside, of_intervention
+from retrieval_heads.tables.select import at_level, controls_beside, of_intervention, select
 from retrieval_heads.tables.tests import AGAINST_RANDOM
 
 TABLES: dict[str, dict[str, int]] = {
@@ -70,8 +70,8 @@ def ablation(study: Study, tables: Tables) -> Section:
 def _by_intervention(study: Study, tables: Tables) -> list[TableBlock]:
     """Top heads against random ones under each intervention, at the level of the headline."""
     level = study.level(of_intervention(tables, study.headline)["effects"])
-    top = at_level(at(tables["effects"], pooled=["question", "context_length"]), level)
-    controls = beside(tables["against_random"], top)
+    top = at_level(select(tables["effects"], pooled=["question", "context_length"]), level)
+    controls = controls_beside(tables["against_random"], top)
     if controls["intervention"].nunique() < 2:
         return []
     rows = [
@@ -121,8 +121,8 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
     means = mean_drops(study, tables, "method")
     means = means[means["k"].eq(level).fillna(False)]
     tests = of_tests(tables, AGAINST_RANDOM, k=level, b=None)
-    pooled = at_level(at(tables["effects"], pooled=["question", "context_length"]), level)
-    share = beside(tables["against_random"], pooled).groupby(["method", "matching"])["matched"].mean()
+    pooled = at_level(select(tables["effects"], pooled=["question", "context_length"]), level)
+    share = controls_beside(tables["against_random"], pooled).groupby(["method", "matching"])["matched"].mean()
     rows = []
     for method in study.in_config_order("method", means["value"]):
         here = means[means["value"] == method]
@@ -144,8 +144,8 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
 
 def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
     level = study.level(tables["effects"])
-    accuracy = at_level(at(tables["effects"], pooled=["question"]), level)
-    controls = beside(tables["against_random"], accuracy)
+    accuracy = at_level(select(tables["effects"], pooled=["question"]), level)
+    controls = controls_beside(tables["against_random"], accuracy)
     accuracy = accuracy.set_index(["model", "context_length", "method"])
     rows = []
     for key, group in in_order(study, controls, ["model", "context_length", "method"]):
@@ -182,7 +182,7 @@ def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
 
 
 def _curves(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
-    pooled = at(effects, pooled=["question"])
+    pooled = select(effects, pooled=["question"])
     levels, guessed = sorted(pooled["k"].unique()), pooled["guess"].notna().any()
     rows = []
     for (model, length, method), group in in_order(study, pooled, ["model", "context_length", "method"]):
@@ -199,7 +199,7 @@ def _curves(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
 def _guard(study: Study, tables: Tables) -> list[TableBlock]:
     """What ablation does to prose, beside what it does to answers: retrieval lost, or the model broken?"""
     prose = guard_at(tables["guard"]).set_index(["source", "matching", "model", "method", "k"])
-    effects = at(tables["effects"], pooled=["question", "context_length"])
+    effects = select(tables["effects"], pooled=["question", "context_length"])
     kinds = [("method", ""), *(("random", kind) for kind in MATCHING if ("random", kind) in prose.index)]
     rows = []
     for (model, method), group in in_order(study, effects, ["model", "method"]):
@@ -222,7 +222,7 @@ def _nats(row: pd.Series) -> str:
 
 def _recoveries(study: Study, steps: pd.DataFrame) -> list[TableBlock]:
     """The steps to more ablated heads after which accuracy is higher, the largest first."""
-    single = at(steps)
+    single = select(steps)
     rising = single[single["change"] > 0].sort_values(["change", "k"], ascending=[False, True], kind="stable")
     rows = [
         [

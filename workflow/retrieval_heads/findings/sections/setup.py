@@ -11,7 +11,7 @@ from retrieval_heads.findings.sections.blocks import Block, Items, Paragraph, Se
 from retrieval_heads.findings.sections.parts import claims_of, in_order, in_words, table
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import estimate, layers_of, listed
-from retrieval_heads.tables.select import at, of_intervention
+from retrieval_heads.tables.select import of_intervention, select
 
 TABLES: dict[str, dict[str, int]] = {
     "ablation_summary": {},
@@ -99,7 +99,7 @@ def _dataset_counts(study: Study, counts: pd.DataFrame) -> list[TableBlock]:
 
 
 def _baseline(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
-    cells = at(effects)
+    cells = select(effects)
     lengths = study.in_config_order("context_length", cells["context_length"])
     rows = []
     for (model, question), group in in_order(study, cells, ["model", "question"]):
