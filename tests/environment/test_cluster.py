@@ -24,7 +24,7 @@ WITHOUT_ACCOUNTING = ["--slurm-status-command", "squeue", "--slurm-init-seconds-
 SLURM = ["--workflow-profile", "profiles/slurm", *WITHOUT_ACCOUNTING, *HASTE, *TINY]
 GENERIC = ["--workflow-profile", "profiles/generic", "--seconds-between-status-checks", "2", *HASTE, *TINY]
 
-SCORES = [f"results/tiny/scores/planted/{length}/1-of-1.parquet" for length in (512, 640)]
+SCORES = [f"results/tiny/scores/planted/plain/{length}/1-of-1.parquet" for length in (512, 640)]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from projects import ROOT
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import read_yaml
 from retrieval_heads.study.config import complete
-from retrieval_heads.study.dimensions import seed_key
 from retrieval_heads.study.paths import Paths
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.variants import asked_questions, prompt_settings, variants
@@ -68,9 +67,3 @@ def test_every_variant_has_its_paths():
 def test_a_sentence_names_the_variant_where_there_are_several():
     row = {"model": "planted", "question": "inc_state", "context_length": 512, "variant": "no_prefix"}
     assert setting(STUDY, row) == "Inc state at 512 tokens in the variant No prefix in planted"
-
-
-def test_draws_of_the_plain_variant_do_not_depend_on_others():
-    cell = {"model": "m", "question": None, "variant": "plain", "depth": None}
-    assert seed_key(cell) == ["m", None]
-    assert seed_key(cell | {"variant": "other", "depth": 0.5}) == ["m", None, "other", 0.5]

@@ -59,7 +59,7 @@ def test_a_replacement_with_a_fit_is_a_file_and_a_line_of_the_config(study):
     study.snakemake("--cores", "2", *TINY)
     out = study.path("results", "tiny")
     states = sorted(file.relative_to(out).as_posix() for file in out.rglob("*.safetensors"))
-    assert states == [f"replacements/planted/{length}/region_mean.safetensors" for length in (512, 640)]
+    assert states == [f"replacements/planted/plain/{length}/region_mean.safetensors" for length in (512, 640)]
     ablation = pd.read_parquet(out / "tables" / "ablation.parquet")
     assert set(ablation["intervention"]) == {"zero_all", "reading", "fitted", "fitted_reading"}
     beside = ablation[ablation["source"].isin(["baseline", "no_needle"]) & (ablation["context_length"] == 512)]
@@ -78,7 +78,7 @@ def test_the_bundle_may_be_an_archive(study):
 
 def test_one_seed_gives_the_same_tables_and_another_gives_others(study):
     tables = [f"tables/{name}.parquet" for name in ("rankings", "ablation")]
-    exported = "tiny/exports/planted/512"
+    exported = "tiny/exports/planted/plain/512"
     targets = [f"results-again/{exported}", *(f"results-again/tiny/{table}" for table in tables)]
     study.snakemake(*targets, "--cores", "2", *TINY, "--config", "results=results-again")
     for table in tables:
@@ -127,7 +127,7 @@ def test_a_prepared_model_is_made_anew_when_its_file_or_the_code_that_reads_it_c
 
 def test_an_interrupted_run_leaves_nothing_half_written_and_resumes(project):
     project.change("config/tiny.yaml", "train: 3", "train: 40")  # time enough to interrupt it
-    target = "results/tiny/scores/planted/512/1-of-1.parquet"
+    target = "results/tiny/scores/planted/plain/512/1-of-1.parquet"
     run = subprocess.Popen(
         [sys.executable, "-m", "snakemake", target, "--cores", "2", *TINY],
         cwd=project.folder,
@@ -159,7 +159,7 @@ def test_a_corrupt_table_is_named(study):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     said = study.snakemake("--cores", "1", *TINY, "--forcerun", "count_prompts", succeed=False)
-    assert re.search(r"prompts/planted/512\.parquet: not a readable Parquet file; delete it and run again", said)
+    assert re.search(r"prompts/planted/plain/512\.parquet: not a readable Parquet file; delete it and run again", said)
 
 
 def test_a_needle_that_fits_nowhere_is_told_with_the_reason(project):
@@ -193,7 +193,7 @@ def test_the_worked_example_goes_from_a_table_to_findings(project, tmp_path):
 def test_other_documents_are_the_haystack_where_the_config_says_so(project):
     project.change("config/tiny.yaml", "context_lengths:", "haystack: documents\n  context_lengths:")
     shutil.rmtree(project.path("resources", "haystack"))  # nothing else may be read
-    target = "results/tiny/prompts/planted/512.parquet"
+    target = "results/tiny/prompts/planted/plain/512.parquet"
     project.snakemake(target, "--cores", "2", *TINY)
     prompts = pd.read_parquet(project.path(target))
     assert (prompts["status"] == "ok").mean() > 0.5

@@ -4,17 +4,14 @@ from retrieval_heads import tables
 from retrieval_heads.analysis.drops import mean_drops
 from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.job import job
-from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.tables import read_tables
 from retrieval_heads.tables.mean_drops import MEAN_DROPS
-from retrieval_heads.tables.select import of_variant
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
     params = snakemake.params
-    # Of the plain variant: a mean over variants would be about no way of asking.
-    (results,) = of_variant(read_tables(snakemake.input), PLAIN).values()
+    (results,) = read_tables(snakemake.input).values()
     means = mean_drops(as_outcomes(results, params.seed, params.resamples), params.categories)
     tables.write(means, snakemake.output[0], MEAN_DROPS)

@@ -4,10 +4,8 @@ from retrieval_heads import tables
 from retrieval_heads.analysis.hypotheses import run_tests
 from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.job import job
-from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables import read_tables
-from retrieval_heads.tables.select import of_variant
 from retrieval_heads.tables.tests import TESTS
 
 if TYPE_CHECKING:
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     study = Study(snakemake.params.config, snakemake.params.methods)
-    found = of_variant(read_tables(snakemake.input), PLAIN)
+    found = read_tables(snakemake.input)
     results = found["ablation"] if "ablation" in found else found["ablation_summary"]
     tested = run_tests(
         study,

@@ -10,14 +10,19 @@ from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
 from retrieval_heads.tables.mean_drops import MEAN_DROPS
 
-_GROUPINGS = ("all", *(name for name in DIMENSIONS if name != "variant"), "category")
+_APART = (*INTERVENTION_COLUMNS, "variant")
+"""No mean is over several values of these."""
+
+_GROUPINGS = ("all", *(name for name in DIMENSIONS if name not in _APART), "category")
 _KIND = ("source", "matching")
 _KEY = (*INTERVENTION_COLUMNS, *CELL, "method", "k", "size", *_KIND)
 """What tells drops apart; the source is explained in :func:`drops_by_unit`."""
 
 
 def mean_drops(outcomes: Outcomes, categories: Mapping[str, str]) -> pd.DataFrame:
-    """Mean drop over configurations of equal weight, for each value of each dimension and over all, by intervention.
+    """Mean drop over configurations of equal weight, for each value of each dimension and over all.
+
+    By intervention, and by variant of the prompts.
 
     Parameters
     ----------
@@ -28,7 +33,7 @@ def mean_drops(outcomes: Outcomes, categories: Mapping[str, str]) -> pd.DataFram
     The mean_drops table: at each level, and over all levels (k null). Standard deviations are population ones, over the
     configurations and levels that the mean is over.
     """
-    parts = [(part, *_drops_table(part, categories)) for part in outcomes.split(INTERVENTION_COLUMNS)]
+    parts = [(part, *_drops_table(part, categories)) for part in outcomes.split(_APART)]
     found = []
     for grouping, by_level in product(_GROUPINGS, (True, False)):
         for part, drops, table in parts:
@@ -39,7 +44,7 @@ def mean_drops(outcomes: Outcomes, categories: Mapping[str, str]) -> pd.DataFram
                 mean = part.mean([drops[i] for i in group.index])
                 found.append(
                     {
-                        **{name: part.values[name] for name in INTERVENTION_COLUMNS},
+                        **{name: part.values[name] for name in _APART},
                         "grouping": grouping,
                         "value": str(value),
                         "k": k[0] if k else None,

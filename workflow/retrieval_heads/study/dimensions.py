@@ -143,16 +143,6 @@ POOLED = _names("prompt", pooled=("also", "always"))
 """What effects of ablation are pooled over, each by itself and all together; null in a pooled row."""
 
 
-def seed_key(cell: Mapping[str, Any]) -> list:
-    """The values of a cell for the key of a random draw, in order.
-
-    The plain variant adds nothing, and neither does a dimension that is always pooled over and is here: so a draw stays
-    the same where a study also asks in other variants or at other depths.
-    """
-    left_out = {"variant": PLAIN, **dict.fromkeys(_names("prompt", pooled=["always"]))}
-    return [value for name, value in cell.items() if name not in left_out or value != left_out[name]]
-
-
 def poolings(single: Collection[str] = ()) -> list[tuple[str, ...]]:
     """The sets of dimensions that effects are pooled over, the smallest first.
 

@@ -79,14 +79,12 @@ class Paths:
         """
         config, pattern = self._config, _STAGES[stage]
         ways = interventions(config) if "{intervention}" in pattern else [None]
-        files = self.shards if "{shard}" in pattern else lambda *of, **values: [self.output(*of, **values)]
-        found = [
-            file
-            for model, variant, way in product(config["models"], variants(config), ways)
-            for length in (config["prompts"]["context_lengths"] if way is None else ablated_lengths(config, way))
-            for file in files(stage, model=model, variant=variant, length=length, intervention=way)
-        ]
-        return list(dict.fromkeys(found))
+        files = []
+        for model, variant, way in product(config["models"], variants(config), ways):
+            for length in config["prompts"]["context_lengths"] if way is None else ablated_lengths(config, way):
+                values = {"model": model, "variant": variant, "length": length, "intervention": way}
+                files += self.shards(stage, **values) if "{shard}" in pattern else [self.output(stage, **values)]
+        return list(dict.fromkeys(files))
 
 
 def _filled(pattern: str, values: Mapping[str, object]) -> str:

@@ -1,12 +1,13 @@
 """The mean_drops table: drops averaged over configurations."""
 
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, INTERVENTION, NUMBER, TEXT, estimate
+from retrieval_heads.tables.columns import INTEGER, INTERVENTION, NUMBER, TEXT, dimensions, estimate
 
 MEAN_DROPS = Table(
     "mean_drops",
     (
         *INTERVENTION,
+        *dimensions(["variant"]),
         ("grouping", TEXT),
         ("value", TEXT),
         ("k", INTEGER),
@@ -16,7 +17,7 @@ MEAN_DROPS = Table(
         ("drop_sd", NUMBER),
         ("configurations", INTEGER),
     ),
-    key=("intervention", "grouping", "value", "k", "source", "matching"),
+    key=("intervention", "variant", "grouping", "value", "k", "source", "matching"),
     nullable=frozenset({"k", "matching"}),
 )
 """Mean drop over configurations of equal weight, by the value of a dimension; k null: over all levels."""

@@ -33,6 +33,7 @@ TESTS = Table(
         ("subject", TEXT),
         ("dimension", TEXT),
         *INTERVENTION,
+        *dimensions(["variant"]),
         *SHAPE,
         ("a", TEXT),
         ("b", TEXT),
@@ -49,7 +50,7 @@ TESTS = Table(
         ("effect_size", NUMBER),
         *estimate("difference"),
     ),
-    key=("subject", "dimension", "intervention", *GRID, "a", "b", "method", "k"),
+    key=("subject", "dimension", "intervention", "variant", *GRID, "a", "b", "method", "k"),
     nullable=frozenset(
         {
             # A test of rankings is about no ablation.

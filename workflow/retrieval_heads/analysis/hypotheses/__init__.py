@@ -5,6 +5,8 @@ of configurations that were measured on the same prompts; these still share docu
 small rather than too large.
 """
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from retrieval_heads.analysis.drops import drops_by_unit
@@ -37,25 +39,52 @@ def run_tests(
 
     Returns
     -------
-    The tests table. P values are corrected (:func:`~retrieval_heads.analysis.statistics.corrected`) over the tests of
-    the same subject, dimension and level, of all methods; a test of all values, or all models, together is no part of
-    the family of pairs, or of single models. Pairs of lengths are a family for each method, behind the gate of the
-    method's own test of all.
+    The tests table, with the tests of each variant of the prompts by themselves. P values are corrected
+    (:func:`~retrieval_heads.analysis.statistics.corrected`) over the tests of the same subject, dimension, variant and
+    level, of all methods; a test of all values, or all models, together is no part of the family of pairs, or of single
+    models. Pairs of lengths are a family for each method, behind the gate of the method's own test of all.
     """
-    found = [
-        *ablation.by_intervention(study, drops_by_unit(outcomes), outcomes.unit),
-        *rankings.within_and_between_categories(study, HEAD_OVERLAP, overlap[overlap["dimension"] == "question"]),
-        *rankings.within_and_between_categories(study, LAYER_OVERLAP, layer_overlap(ranked, study.top_k)),
-        *rankings.specialists_and_models(study, ranked),
-        *rankings.consensus_of_methods(study, profiles),
-        *rankings.score_gaps_of_methods(study, ranked),
-        *agreement.breaks_between_lengths(study, overlap),
-        *agreement.methods_against_noise(study, overlap, reliability),
-        *agreement.methods_by_length(study, overlap),
-    ]
+    parts = {part.values["variant"]: part for part in outcomes.split(["variant"])}
+    found = []
+    for variant in study.in_config_order("variant", ranked["variant"]):
+        rows = _tests(
+            study,
+            ranked[ranked["variant"] == variant],
+            overlap[overlap["variant"] == variant],
+            profiles[profiles["variant"] == variant],
+            None if reliability is None else reliability[reliability["variant"] == variant],
+            parts.get(variant),
+        )
+        found += [row | {"variant": variant} for row in rows]
     frame = pd.DataFrame(found, columns=TESTS.columns)
     gated = (frame["subject"] == LENGTH_BREAK) & frame["b"].notna()
-    family = [*(frame[name] for name in ("subject", "dimension", "k")), frame["b"].isna(), frame["method"].where(gated)]
+    family = [
+        *(frame[name] for name in ("subject", "dimension", "variant", "k")),
+        frame["b"].isna(),
+        frame["method"].where(gated),
+    ]
     same = [name for name in TESTS.key if name != "intervention"]
     frame = corrected(frame, family, same, "difference")
     return frame.astype({**dict.fromkeys(["k", *GRID], "Int64"), "units": int, "p_holm": float, "p_every": float})
+
+
+def _tests(
+    study: Study,
+    ranked: pd.DataFrame,
+    overlap: pd.DataFrame,
+    profiles: pd.DataFrame,
+    reliability: pd.DataFrame | None,
+    outcomes: Outcomes | None,
+) -> Iterator[dict]:
+    """The tests of one variant, of which nothing may have been ablated."""
+    if outcomes is not None:
+        yield from ablation.by_intervention(study, drops_by_unit(outcomes), outcomes.unit)
+    along_questions = overlap[overlap["dimension"] == "question"]
+    yield from rankings.within_and_between_categories(study, HEAD_OVERLAP, along_questions)
+    yield from rankings.within_and_between_categories(study, LAYER_OVERLAP, layer_overlap(ranked, study.top_k))
+    yield from rankings.specialists_and_models(study, ranked)
+    yield from rankings.consensus_of_methods(study, profiles)
+    yield from rankings.score_gaps_of_methods(study, ranked)
+    yield from agreement.breaks_between_lengths(study, overlap)
+    yield from agreement.methods_against_noise(study, overlap, reliability)
+    yield from agreement.methods_by_length(study, overlap)

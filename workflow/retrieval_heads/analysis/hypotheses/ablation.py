@@ -16,7 +16,7 @@ from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
 Unit = Callable[[str], tuple[list[str], str]]
 """Tells what the units of a comparison along a dimension are: the columns that name them, and a word."""
 
-_COMPARED = (*DIMENSIONS, "category")
+_COMPARED = (*(name for name in DIMENSIONS if name != "variant"), "category")
 
 
 def by_intervention(study: Study, drops: pd.DataFrame, unit: Unit) -> Iterator[dict]:

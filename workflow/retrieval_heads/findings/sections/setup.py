@@ -130,8 +130,8 @@ def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
         ("Precision", _precision(study)),
         ("Documents", ", ".join(f"{key} {value}" for key, value in documents.items())),
         ("Context lengths", in_words(study, "context_length", rankings["context_length"])),
-        ("Heads ablated", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
         ("Variants", _variants(study)),
+        ("Heads ablated", listed([str(k) for k in sorted(tables["effects"]["k"].unique())])),
         ("Random heads", "; ".join(_random_heads(row) for row in draws)),
         ("Interventions", "; ".join(_intervention(study, name) for name in study.interventions)),
         ("Bootstrap resamples", f"{study.resamples:,}" if bootstrap else ""),
@@ -148,9 +148,8 @@ def _random_heads(row: Any) -> str:
 
 def _variants(study: Study) -> str:
     """The variants of the prompts, where there are several."""
-    shown, *others = study.configured("variant")
-    names = [study.label("variant", name) for name in others]
-    return f"{study.label('variant', shown)} (in tables and figures), {', '.join(names)}" if names else ""
+    shown, *others = (study.label("variant", name) for name in study.configured("variant"))
+    return f"{shown} (in tables and figures), {', '.join(others)}" if others else ""
 
 
 def _precision(study: Study) -> str:
