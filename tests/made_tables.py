@@ -190,7 +190,7 @@ def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0, interv
                 sets += [("random", method, matching, i, k, random(method, k, question)) for i in range(count)]
         rows += [
             (
-                *(model, question, length, *head_set, k, 1.0 if head_set[2] == "layer" else np.nan),
+                *(model, question, length, "plain", *head_set, k, 1.0 if head_set[2] == "layer" else np.nan),
                 *(name, settings["mode"], settings["scope"], baseline + change, change, 128),
             )
             for *head_set, change in sets

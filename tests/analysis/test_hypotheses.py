@@ -211,6 +211,7 @@ def made_pairs(value, lengths=(1, 2, 3, 4), seed=0):
             "model": model,
             "method": method,
             "question": question,
+            "variant": "plain",
             "jaccard": value(method, a, b) + 0.05 * b + 0.01 * rng.normal(),
             "chance": 0.05 * b,
         }
@@ -344,6 +345,7 @@ class TestOverlaps:
                     "m",
                     "x",
                     length,
+                    "plain",
                     a,
                     b,
                     (0.5 if category[a] == category[b] else 0.2) + 0.01 * length * ("inc" in b),
@@ -352,7 +354,7 @@ class TestOverlaps:
                 for length in (1, 2, 3, 4)
                 for chance, (a, b) in enumerate(combinations(sorted(category), 2))
             ],
-            columns=["model", "method", "context_length", "a", "b", "jaccard", "chance"],
+            columns=["model", "method", "context_length", "variant", "a", "b", "jaccard", "chance"],
         )
         pairs["chance"] *= 0.01
         rows = pd.DataFrame(list(within_and_between_categories(study, "made", pairs))).set_index("a")
@@ -366,7 +368,7 @@ class TestOverlaps:
 
     def test_layer_overlap_by_hand(self):
         rows = [
-            ("m", "x", question, 8, layer, head, 1.0 / rank, rank, rank, 3, 0.1)
+            ("m", "x", question, 8, "plain", layer, head, 1.0 / rank, rank, rank, 3, 0.1)
             for question, order in (("p", [(0, 0), (0, 1), (1, 0), (1, 1)]), ("q", [(0, 1), (1, 1), (0, 0), (1, 0)]))
             for rank, (layer, head) in enumerate(order, start=1)
         ]
@@ -398,7 +400,7 @@ class TestOverlaps:
 
     def test_score_gaps_by_hand(self):
         rows = [
-            ("m", "x", question, 8, 0, head, score, 0, 0, 3, 0.1)
+            ("m", "x", question, 8, "plain", 0, head, score, 0, 0, 3, 0.1)
             for question, scores in zip(
                 "pqrst", ([0.8, 0.6, 0.1], [0.0, -0.5], [0.9], [0.2, 0.7, 0.7 + 1e-9], [0.7, 0.7]), strict=True
             )

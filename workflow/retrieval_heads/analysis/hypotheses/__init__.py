@@ -46,7 +46,7 @@ def run_tests(
     """
     parts = {part.values["variant"]: part for part in outcomes.split(["variant"])}
     found = []
-    for variant in study.in_config_order("variant", ranked["variant"]):
+    for variant in study.in_config_order("variant", [*ranked["variant"].unique(), *parts]):
         rows = _tests(
             study,
             ranked[ranked["variant"] == variant],
