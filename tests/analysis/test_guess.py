@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from made_tables import (
+    TEMPLATES,
     analyse,
     make_ablation,
     make_counts,
@@ -88,7 +89,7 @@ def blocks(made, name):
 def test_findings_show_it_where_it_is_known():
     for found, known in ((analysed("rows", True), True), (analysed("counts", False), False)):
         made = {**found, "dataset_counts": make_counts(STUDY)}
-        built = rendering.build(STUDY, made, [])
+        built = rendering.build(STUDY, made, {}, TEMPLATES)
         (curves,), (baseline,) = blocks(built, "effects"), blocks(built, "baseline")
         assert ("No document" in curves.header) == known
         assert any("without the document" in row for row in baseline.rows) == known

@@ -29,7 +29,7 @@ from retrieval_heads.findings import claims
 from retrieval_heads.findings.claims import Outcome
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.config import complete
-from retrieval_heads.study.dimensions import DIMENSIONS
+from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.tables.columns import HEAD_SET, HEAD_SET_KEY
 from retrieval_heads.tables.heads import head_name, parse_head
 from retrieval_heads.tables.tests import (
@@ -446,7 +446,7 @@ def ablation_of(sets, originals):
     """Outcomes under each head set; ``originals`` gives the names under which heads are known to :func:`right`."""
     rows = make_ablation(SMALL, documents=4)
     (base,) = [rows[rows["source"] == "baseline"].drop(columns=[*(name for name, _ in HEAD_SET), "correct"])]
-    merged = base.merge(sets, on=["model", "question", "context_length"])
+    merged = base.merge(sets, on=CELL)
     answers = {
         (heads, prompt): right([originals[name] for name in heads], prompt)
         for heads, prompt in {(tuple(heads), p) for heads, p in zip(merged["heads"], merged["prompt_id"], strict=True)}

@@ -23,6 +23,7 @@ from retrieval_heads.figures import (
     universal_heads,
     universal_heads_by_method,
 )
+from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.tables.heads import head_name
 
 NAMES = [
@@ -53,11 +54,11 @@ def made():
 def ranked(orders, layers=2, heads=4, **more):
     """Rankings from (model, method, question, length) → heads' places (layer × heads + head), the first first."""
     rows = [
-        (*configuration, place // heads, place % heads, -float(rank), 5, 0.1)
+        (*configuration, "plain", place // heads, place % heads, -float(rank), 5, 0.1)
         for configuration, order in orders.items()
         for rank, place in enumerate(order, start=1)
     ]
-    columns = ["model", "method", "question", "context_length", "layer", "head", "score", "n_samples", "score_sd"]
+    columns = [*DIMENSIONS, "layer", "head", "score", "n_samples", "score_sd"]
     return placed(pd.DataFrame(rows, columns=columns))
 
 

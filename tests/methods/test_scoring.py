@@ -41,6 +41,7 @@ def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
                     "model": "tiny",
                     "question": f"q{question}",
                     "context_length": context_tokens + 10,
+                    "variant": "plain",
                     "depth": 0.5,
                     "input_ids": context + random_ids(length, seed=100 + question),
                     "null_ids": null,
