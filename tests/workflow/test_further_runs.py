@@ -21,7 +21,9 @@ pytestmark = pytest.mark.slow
 def test_an_imported_list_is_set_beside_the_rankings(study):
     out = study.path("results", "tiny")
     study.path("lists").mkdir()
-    shutil.copy(out / "exports" / "planted" / "512" / "qrhead" / "inc_state.json", study.path("lists", "theirs.json"))
+    shutil.copy(
+        out / "exports" / "planted" / "plain" / "512" / "qrhead" / "inc_state.json", study.path("lists", "theirs.json")
+    )
     imports = "imports:\n  theirs:\n    file: lists/theirs.json\n    label: the other list\n"
     study.change("config/tiny.yaml", "models:", f"{imports}models:")
     assert study.stale() == {"compare_imports": 1, "write_findings": 1}
@@ -155,7 +157,7 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_resumes(project):
 
 
 def test_a_corrupt_table_is_named(study):
-    path = study.path("results", "tiny", "prompts", "planted", "512.parquet")
+    path = study.path("results", "tiny", "prompts", "planted", "plain", "512.parquet")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     said = study.snakemake("--cores", "1", *TINY, "--forcerun", "count_prompts", succeed=False)

@@ -48,7 +48,7 @@ def test_its_numbers_are_those_of_its_tables(finished):
 def test_jobs_say_how_far_they_are_and_write_the_logs_they_declare(finished):
     assert "3 of 3 documents to score" in finished.path("said.txt").read_text()
     logs = finished.path("results", "tiny", "logs")
-    assert "documents to score" in (logs / "score_heads" / "planted" / "512" / "1-of-1.log").read_text()
+    assert "documents to score" in (logs / "score_heads" / "planted" / "plain" / "512" / "1-of-1.log").read_text()
 
 
 def test_the_bundle_holds_every_figure_with_its_caption(study):
@@ -75,7 +75,7 @@ def test_exports_are_the_rankings(finished):
     rankings = pd.read_parquet(out / "tables" / "rankings.parquet")
     exported = 0
     for (length, method, question), ranking in rankings.groupby(["context_length", "method", "question"]):
-        file = out / "exports" / "planted" / str(length) / method / question
+        file = out / "exports" / "planted" / "plain" / str(length) / method / question
         lines = [line.split() for line in file.with_suffix(".txt").read_text().splitlines()]
         ranking = ranking.sort_values(["rank", "layer", "head"])
         names = [f"{layer}-{head}" for layer, head in zip(ranking["layer"], ranking["head"], strict=True)]
@@ -90,7 +90,7 @@ def test_exports_are_the_rankings(finished):
             check_dtype=False,
         )
         exported += 3
-    assert exported == len(list((out / "exports").glob("*/*/*/*.*"))) == 2 * 3 * 2 * 3
+    assert exported == len(list((out / "exports").glob("*/*/*/*/*.*"))) == 2 * 3 * 2 * 3
 
 
 # --- what is made again --------------------------------------------------------------------------------------------
@@ -283,10 +283,10 @@ def test_a_config_that_lacks_a_key_is_not_filled_in_from_the_default_study(proje
 
 @pytest.mark.parametrize(("given", "model"), [(TINY, "planted"), ([], "smollm2-135m-instruct")])
 def test_single_keys_on_the_command_line_go_before_those_of_the_one_config(project, given, model):
-    target = f"elsewhere/other/rankings/{model}/512.parquet"
+    target = f"elsewhere/other/rankings/{model}/plain/512.parquet"
     keys = ("--config", "results=elsewhere", "study=other", "seed=2")
     said = project.plan(target, "--quiet", "host", *given, *keys)
-    assert f"elsewhere/other/scores/{model}/512/1-of-1.parquet" in said
+    assert f"elsewhere/other/scores/{model}/plain/512/1-of-1.parquet" in said
     said = project.plan(*given, "--config", "sed=2", succeed=False)
     assert "sed: no such key in the config; did you mean seed" in said
 
