@@ -198,7 +198,9 @@ class TestAblation:
         study = make_study(methods=("wu24",), questions=("hq_state",), levels=(5, 6))
         rows = make_ablation(study)
         rows = rows[(rows["k"] != 6) | (rows["context_length"] == 512)]
-        pooled = select.select(estimate_effects(as_outcomes(rows, 1, 50)).effects, pooled=("question", "context_length"))
+        pooled = select.select(
+            estimate_effects(as_outcomes(rows, 1, 50)).effects, pooled=("question", "context_length")
+        )
         assert pooled["k"].tolist() == [5, 6] and pooled["size"].tolist() == [5, 6]
 
     def test_what_was_drawn_is_told(self):
