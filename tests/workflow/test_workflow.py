@@ -121,7 +121,7 @@ def test_a_plan_is_what_a_process_of_its_own_says(study):
 
 def test_a_dry_run_loads_no_library_of_models(study):
     loaded = study.python("-X", "importtime", "-m", "snakemake", "-n", *TINY).stderr
-    assert re.search(r" retrieval_heads\.config$", loaded, re.MULTILINE)
+    assert re.search(r" retrieval_heads\.study\.config$", loaded, re.MULTILINE)
     assert not re.findall(r" (torch|transformers|scipy|matplotlib)$", loaded, re.MULTILINE)
 
 
