@@ -17,10 +17,10 @@ from oracle import answer_logprob, eager_attention, generate, generate_plainly, 
 from retrieval_heads.engine import attention
 from retrieval_heads.engine.attention import AttentionCall, hooked
 from retrieval_heads.engine.inference import Forks, _going_on, continue_prefix, head_grid, prefill, room_for
+from retrieval_heads.engine.self_check import require_measurable
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods import Prompt, make_methods
 from retrieval_heads.methods._scoring import _Readers
-from retrieval_heads.model.self_check import require_measurable
 from tiny_models import ARCHITECTURES, MODELS, VOCABULARY, Numbers, llama, made, random_ids
 
 TOLERANCE = 1e-5

@@ -1,6 +1,6 @@
 """All checks before any work: what a config names outside itself, held against the config.
 
-The only module that may import from every room.
+The only module that may import from all others.
 """
 
 import os

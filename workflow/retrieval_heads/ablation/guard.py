@@ -13,9 +13,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from retrieval_heads.ablation.running import MODES, kept_heads, require_offered, side_by_side
 from retrieval_heads.engine.budget import Budget, Limit
 from retrieval_heads.engine.inference import continue_prefix, prefill, room_for
+from retrieval_heads.engine.self_check import require_measurable
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
-from retrieval_heads.model.self_check import require_measurable
 from retrieval_heads.tables import GUARD
 
 READ, SCORED = 128, 128

@@ -14,9 +14,9 @@ from retrieval_heads.data.selection import expected_answer, group_by_context, le
 from retrieval_heads.engine.attention import AttentionCall
 from retrieval_heads.engine.budget import Budget, Limit, part_of
 from retrieval_heads.engine.inference import Continued, continue_prefix, head_grid, prefill, room_for
+from retrieval_heads.engine.self_check import require_measurable
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
-from retrieval_heads.model.self_check import require_measurable
 from retrieval_heads.tables import ABLATION
 from retrieval_heads.tables.heads import parse_head
 

@@ -12,9 +12,9 @@ from retrieval_heads.data.selection import expected_answer, group_by_context, le
 from retrieval_heads.engine.attention import AttentionCall
 from retrieval_heads.engine.budget import Budget, part_of
 from retrieval_heads.engine.inference import Batch, continue_prefix, prefill
+from retrieval_heads.engine.self_check import require_measurable
 from retrieval_heads.job import progress
 from retrieval_heads.methods import HeadScorer, Prompt, Reading
-from retrieval_heads.model.self_check import require_measurable
 from retrieval_heads.tables import GENERATIONS, SCORES
 
 

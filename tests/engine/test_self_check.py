@@ -12,13 +12,12 @@ from transformers.masking_utils import causal_mask_function
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from retrieval_heads.ablation.running import ablate_split
-from retrieval_heads.engine import attention
+from retrieval_heads.engine import attention, self_check
 from retrieval_heads.engine.attention import AttentionCall, hooked
 from retrieval_heads.engine.inference import Batch, require_one_side
+from retrieval_heads.engine.self_check import require_measurable
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods._scoring import score_split
-from retrieval_heads.model import self_check
-from retrieval_heads.model.self_check import require_measurable
 from tiny_models import LENGTHS, MODELS, TWO_EXPERTS, dynamic, llama, long_rope, made
 
 _LATENT = {
