@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.12")
+min_version("9.19")
 
 # The package is used where it lies; jobs in conda environments inherit this path.
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
