@@ -107,6 +107,13 @@ class AttentionCall:
         rows_per_context = len(self.query) // len(self._over_shared)
         return self._over_shared[number // rows_per_context, :, number % rows_per_context]
 
+    def detached(self) -> "AttentionCall":
+        """The same off any tape, with the rows that are known already."""
+        call = replace(self, query=self.query.detach(), key=self.key.detach(), value=self.value.detach())
+        if self.shared is not None:
+            vars(call)["_over_shared"] = self._over_shared.detach()
+        return call
+
     @cached_property
     def _over_shared(self) -> Tensor:
         """The rows by context, (R, H, B / R, Q, K): computed once, for the outputs and for whatever observes them.
@@ -124,18 +131,23 @@ class AttentionCall:
         rows_per_context, group, own = batch // contexts, heads // key_heads, self.key.shape[2]
         query = (self.query.float() * self.scaling).view(contexts, rows_per_context, key_heads, group, queries, dim)
         folded = query.permute(0, 2, 3, 1, 4, 5).reshape(contexts, key_heads, group * rows_per_context * queries, dim)
-        logits = folded.new_empty(contexts, key_heads, group, rows_per_context, queries, before + own)
-        # These are the largest numbers of a pass, so the product is written in place instead of being copied.
-        torch.bmm(
-            folded.flatten(0, 1),
-            shared_key.float().flatten(0, 1).transpose(-1, -2),
-            out=logits.view(contexts * key_heads, -1, before + own)[..., :before],
-        )
+        keys = shared_key.float().transpose(-1, -2)
         after = query.reshape(batch, key_heads, group * queries, dim) @ self.key.float().transpose(-1, -2)
-        after = after.view(contexts, rows_per_context, key_heads, group, queries, own)
-        logits[..., before:] = after.permute(0, 2, 3, 1, 4, 5)
+        after = after.view(contexts, rows_per_context, key_heads, group, queries, own).permute(0, 2, 3, 1, 4, 5)
+        if folded.requires_grad:  # then nothing may be written in place
+            logits = torch.cat([(folded @ keys).view(*after.shape[:-1], before), after], -1)
+        else:
+            logits = folded.new_empty(contexts, key_heads, group, rows_per_context, queries, before + own)
+            # These are the largest numbers of a pass, so the product is written in place instead of being copied.
+            torch.bmm(
+                folded.flatten(0, 1),
+                keys.flatten(0, 1),
+                out=logits.view(contexts * key_heads, -1, before + own)[..., :before],
+            )
+            logits[..., before:] = after
         logits = self._capped(logits.flatten(1, 2))
-        hidden = ~self.mask.view(contexts, rows_per_context, 1, queries, -1).transpose(1, 2)
+        mask = self.mask.expand(batch, -1, -1, -1).view(contexts, rows_per_context, 1, queries, -1)
+        hidden = ~mask.transpose(1, 2)
         logits[..., -hidden.shape[-1] :].masked_fill_(hidden, _HIDDEN)
         return self._softmax(logits)
 
@@ -229,6 +241,7 @@ class Hook:
     head_mask : gives for a layer the factors, shape (B or 1, Q or 1, H), by which its heads' outputs are multiplied
         before the output projection: 1 leaves a head alone, 0 ablates it.
     replacement : gives the outputs of ablated heads; without it they are zero.
+    outputs : gives for a layer the outputs z (B, Q, H, D) that its heads have, in place of any attention.
     shared : gives a layer's context that rows of the batch share and that its cache leaves out.
     positions : (B, Q), of each query in its own prompt, where keys lie at their own positions; without it, tokens are
         where transformers takes them to be.
@@ -242,6 +255,7 @@ class Hook:
     compare: Callable[[AttentionCall, Tensor], None] | None = None
     head_mask: Callable[[int], Tensor] | None = None
     replacement: Replacement | None = None
+    outputs: Callable[[int], Tensor] | None = None
     shared: Callable[[int], Shared | None] | None = None
     positions: Tensor | None = None
     regions: Tensor | None = None
@@ -323,6 +337,8 @@ def _attention(
             "choose another model."
         )
     hook, layer = _hook(), module.layer_idx
+    if hook.outputs is not None:
+        return hook.outputs(layer).to(query.dtype), None
     if hook.positions is not None:
         query = _scaled_by_position(module, query, hook.positions, hook.start)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling

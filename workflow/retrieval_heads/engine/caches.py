@@ -30,6 +30,11 @@ class Prefix:
         """A layer's keys and values where several rows share them; None where each head set has its own."""
         return (self.keys[layer], self.values[layer]) if layer < self.first_fork else None
 
+    def only(self, context: int) -> "Prefix":
+        """One of several contexts by itself, without a copy."""
+        part = slice(context, context + 1)
+        return Prefix([keys[part] for keys in self.keys], [values[part] for values in self.values], self.length, 1, self.first_fork)
+
     @property
     def tokens_shared_in_all_layers(self) -> int:
         """How many tokens are shared in every layer: all of the context, or none."""
@@ -170,38 +175,28 @@ class SuffixCache(CacheLayerMixin):
         self.keys, self.values = self.keys[indices], self.values[indices]
 
 
-class DifferentiableCache(CacheLayerMixin):
-    """One layer's keys and values of one context, constants, with those of what follows behind them on the tape.
+class OnePassCache(CacheLayerMixin):
+    """Holds nothing: gives a pass its own keys and values behind a context that lies elsewhere."""
 
-    Nothing is changed in place, so that autograd can go back through what follows.
-
-    Parameters
-    ----------
-    keys, values : (1, H_kv, C, D).
-    """
-
-    keys: Tensor
-    values: Tensor
-
-    def __init__(self, keys: Tensor, values: Tensor):
+    def __init__(self, context: int):
         super().__init__()
-        self.keys, self.values = keys, values
+        self._context = context
         self.is_initialized = True
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Nothing is left to initialise."""
+        """Nothing is to be initialised."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
-        """The context's keys and values with T more behind them, (1, H_kv, C + T, D). The cache keeps the context's."""
-        return torch.cat([self.keys, key_states], 2), torch.cat([self.values, value_states], 2)
+        """The keys and values that came."""
+        return key_states, value_states
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Number of keys that a mask covers, and the position of the first."""
-        return self.get_seq_length() + query_length, 0
+        return self._context + query_length, 0
 
     def get_seq_length(self) -> int:
         """Tokens of the context."""
-        return self.keys.shape[2]
+        return self._context
 
     def get_max_length(self) -> int:
         """No limit."""

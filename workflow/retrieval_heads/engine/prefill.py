@@ -21,7 +21,8 @@ from retrieval_heads.engine.pace import SUFFIX_WORTH
 from retrieval_heads.job import report_share
 
 
-@torch.inference_mode()
+@torch.inference_mode(False)
+@torch.no_grad()
 def prefill(
     model: PreTrainedModel,
     contexts: Sequence[Sequence[int]],

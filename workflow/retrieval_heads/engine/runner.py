@@ -21,6 +21,7 @@ from retrieval_heads.engine.decoding import (
 )
 from retrieval_heads.engine.prefill import prefill
 from retrieval_heads.engine.self_check import require_measurable
+from retrieval_heads.engine.single_heads import single_head_effects
 from retrieval_heads.engine.trace import Objective, Trace, answer_logprob, trace_prompt
 
 __all__ = [
@@ -161,6 +162,7 @@ class Runner:
         answer: Sequence[int] = (),
         *,
         objective: Objective | None = None,
+        direct: bool = False,
     ) -> Trace:
         """Read one prompt with its answer, and keep what every head does in the suffix and in the answer.
 
@@ -172,17 +174,52 @@ class Runner:
         context, suffix, answer : token ids; the answer is read, not generated.
         objective : what to take gradients of with respect to the heads' outputs, such as :func:`answer_logprob`; None
             for no gradients, and less memory.
+        direct : whether to follow the direct path from heads to logits (:meth:`Trace.direct_gradients`).
 
         Raises
         ------
         StudyError
             when the model's rotary embedding changes between the context's length and the prompt's.
         """
+        prefix, number = self._prefix_of(context)
+        return trace_prompt(self.model, prefix, number, suffix, answer, objective, direct)
+
+    def single_head_effects(
+        self,
+        context: Sequence[int],
+        suffix: Sequence[int],
+        answer: Sequence[int],
+        replacement: Replacement | None = None,
+    ) -> tuple[float, Tensor]:
+        """What an answer loses without each head by itself, ablated in suffix and answer: exact.
+
+        The context is run by the whole model, and not again until another one is run.
+
+        Parameters
+        ----------
+        context, suffix, answer : token ids; the answer is read, not generated.
+        replacement : gives what an ablated head puts out; None for zero.
+
+        Returns
+        -------
+        m = Σ ln p over the answer's tokens by the whole model, and the effects m − m(without the head), (L, H) in
+        float64 on the host.
+
+        Raises
+        ------
+        StudyError
+            when the model's rotary embedding changes between the context's length and the prompt's.
+        """
+        prefix, number = self._prefix_of(context)
+        return single_head_effects(self.model, prefix, number, suffix, answer, replacement, self.budget)
+
+    def _prefix_of(self, context: Sequence[int]) -> tuple[Prefix, int]:
+        """The prefix that was made last if it has this context, else a new one; and the context's number in it."""
         if self._latest is None or list(context) not in self._latest[0]:
             self.prefill([context])
         assert self._latest is not None  # it is the prefix made last
         contexts, prefix = self._latest
-        return trace_prompt(self.model, prefix, contexts.index(list(context)), suffix, answer, objective)
+        return prefix, contexts.index(list(context))
 
     @torch.inference_mode()
     def observe_outputs(self, ids: Sequence[int], observe: Callable[[int, Tensor], None]) -> None:

@@ -1,7 +1,7 @@
 """One prompt, read with everything that its heads do and, on request, what that does to its answer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,7 +9,8 @@ from transformers import Cache, PreTrainedModel
 
 from retrieval_heads.engine.architecture import require_same_rotation
 from retrieval_heads.engine.attention import AttentionCall, hooked
-from retrieval_heads.engine.caches import DifferentiableCache, Prefix
+from retrieval_heads.engine.caches import OnePassCache, Prefix
+from retrieval_heads.engine.direct_path import constant_weights, direct_path
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 """A number to take gradients of, from the logits (A + 1, V) before each token of the answer and behind the last one, in
@@ -25,16 +26,18 @@ def answer_logprob(logits: Tensor, answer: Tensor) -> Tensor:
 class Trace:
     """What every head does while T tokens, a suffix and its answer, are read behind a context of C tokens.
 
-    K = C + T keys; H heads a layer; D numbers a head, in the model's precision. Where several heads share keys and
-    values, each is given its own.
+    K = C + T keys; H heads a layer, of which H_kv share keys and values; D numbers a head, in the model's precision.
 
-    logits: (A + 1, V) in float32, before each of the answer's A tokens and behind the last one.
+    logits: (A + 1, V) in float32, before each of the answer's A tokens and behind the last one. answer_rows: which of
+    the T rows produce the answer's tokens.
     """
 
     logits: Tensor
+    answer_rows: slice
     _calls: list[AttentionCall]
     _outputs: list[Tensor]
     _gradients: list[Tensor] | None
+    _direct_gradients: list[Tensor] | None
 
     @property
     def layers(self) -> range:
@@ -43,13 +46,20 @@ class Trace:
 
     def attention(self, layer: int) -> Tensor:
         """The attention rows α, (H, T, K) in float32. With sinks they sum to less than 1."""
-        with torch.no_grad():
-            return self._calls[layer].rows()[0]
+        return self._calls[layer].batch_row(0)
 
     def values(self, layer: int) -> Tensor:
-        """The values v, (H, K, D)."""
-        value = self._calls[layer].value[0]
-        return value.repeat_interleave(self._outputs[layer].shape[2] // len(value), 0)
+        """The values v, (H_kv, K, D): head h has those of h // (H / H_kv)."""
+        call = self._calls[layer]
+        assert call.shared is not None  # the context's
+        return torch.cat([call.shared[1][0], call.value[0]], 1)
+
+    def value_products(self, layer: int, vectors: Tensor, keys: slice = slice(None)) -> Tensor:
+        """⟨x_t, v_j⟩ of vectors x (H, Q, D) with the values of some keys, (H, Q, keys) in float32."""
+        values = self.values(layer)[:, keys].float()
+        heads, queries, size = vectors.shape
+        grouped = vectors.float().reshape(len(values), -1, size) @ values.transpose(-1, -2)
+        return grouped.view(heads, queries, -1)
 
     def outputs(self, layer: int) -> Tensor:
         """The heads' outputs z = Σ α v before the output projection, (H, T, D)."""
@@ -67,6 +77,21 @@ class Trace:
             raise ValueError("This trace has no gradients: give an objective, such as answer_logprob.")
         return self._gradients[layer][0].transpose(0, 1)
 
+    def direct_gradients(self, layer: int) -> Tensor:
+        """What a change of z adds to the answer's centred logits along the direct path, (H, A, D).
+
+        Entry t is W_Oᵀ u_t, with u_t the map from what is written in the row that produces token t to the logit of that
+        token less the mean logit of the vocabulary (:mod:`retrieval_heads.engine.direct_path`).
+
+        Raises
+        ------
+        ValueError
+            when the trace was made without the direct path.
+        """
+        if self._direct_gradients is None:
+            raise ValueError("This trace knows no direct path: ask for it with direct=True.")
+        return self._direct_gradients[layer].transpose(0, 1)
+
 
 def trace_prompt(
     model: PreTrainedModel,
@@ -75,6 +100,7 @@ def trace_prompt(
     suffix: Sequence[int],
     answer: Sequence[int],
     objective: Objective | None,
+    direct: bool = False,
 ) -> Trace:
     """See :meth:`retrieval_heads.engine.runner.Runner.trace`.
 
@@ -83,7 +109,9 @@ def trace_prompt(
     context : which of the prefix's contexts the suffix continues.
     """
     ids = torch.tensor([[*suffix, *answer]], device=model.device)
+    targets = torch.tensor(list(answer), dtype=torch.long, device=model.device)
     require_same_rotation(model, prefix.length, prefix.length + ids.shape[1])
+    one = prefix.only(context)
     calls: list[AttentionCall] = []
     outputs: list[Tensor] = []
 
@@ -94,43 +122,32 @@ def trace_prompt(
         calls.append(call)
         outputs.append(z)
 
-    # Only the heads' outputs are asked for gradients: a tape that also led to the weights would hold far more.
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    for weight in weights:
-        weight.requires_grad_(False)
-    try:
-        with (
-            torch.inference_mode(False),
-            torch.set_grad_enabled(objective is not None),
-            hooked(model, observe=record) as hook,
-        ):
-            cache = Cache(
-                layers=[
-                    DifferentiableCache(keys[context : context + 1], values[context : context + 1])
-                    for keys, values in zip(prefix.keys, prefix.values, strict=True)
-                ]
+    positions = one.length + torch.arange(ids.shape[1], device=ids.device)
+    with (
+        constant_weights(model),
+        torch.inference_mode(False),
+        torch.set_grad_enabled(objective is not None),
+        hooked(model, observe=record, shared=one.shared, shared_tokens=one.length, start=one.length) as hook,
+    ):
+        hook.positions = positions[None]
+        logits = (
+            model(
+                input_ids=ids,
+                position_ids=hook.positions,
+                past_key_values=Cache(layers=[OnePassCache(one.length) for _ in prefix.keys]),
+                logits_to_keep=len(answer) + 1,
+                use_cache=True,
             )
-            hook.start = prefix.length
-            hook.positions = prefix.length + torch.arange(ids.shape[1], device=ids.device)[None]
-            logits = (
-                model(
-                    input_ids=ids,
-                    position_ids=hook.positions,
-                    past_key_values=cache,
-                    logits_to_keep=len(answer) + 1,
-                    use_cache=True,
-                )
-                .logits[0]
-                .float()
-            )
-            gradients = None
-            if objective is not None:
-                target = objective(logits, torch.tensor(list(answer), dtype=torch.long, device=logits.device))
-                gradients = list(torch.autograd.grad(target, outputs))
-    finally:
-        for weight in weights:
-            weight.requires_grad_()
-    calls = [
-        replace(call, query=call.query.detach(), key=call.key.detach(), value=call.value.detach()) for call in calls
-    ]
-    return Trace(logits.detach(), calls, [z.detach() for z in outputs], gradients)
+            .logits[0]
+            .float()
+        )
+        gradients = None
+        if objective is not None:
+            gradients = list(torch.autograd.grad(objective(logits, targets), outputs))
+    outputs = [z.detach() for z in outputs]
+    rows = slice(len(suffix) - 1, ids.shape[1] - 1)
+    directly = None
+    if direct:
+        in_rows = [z[:, rows] for z in outputs]
+        directly = direct_path(model, ids[0, rows], positions[rows], in_rows, targets).gradients
+    return Trace(logits.detach(), rows, [call.detached() for call in calls], outputs, gradients, directly)

@@ -1,0 +1,256 @@
+"""What the heads' outputs write straight into the logits: through the residual stream, and through no other head.
+
+Every factor on that path is frozen at the value that it has in the prompt: norms before and behind the output
+projection, gates, multipliers of the residual stream and of the logits. Then a logit is linear in what attention, the
+feed-forward parts and the embedding write (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits";
+nostalgebraist 2020, "interpreting GPT: the logit lens").
+
+No architecture is known here by its name. The rows of the answer are run once more with the heads' outputs that they
+had, and autograd goes back from their logits; what would lead through another head or a feed-forward part is cut off its
+tape, and norms multiply by what they have found. Whether that is the whole path is seen in the sum of all parts
+(:func:`require_direct_path`).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from retrieval_heads.engine.architecture import decoder_layers
+from retrieval_heads.engine.attention import hooked
+from retrieval_heads.engine.forks import hidden_of, with_hidden
+from retrieval_heads.errors import StudyError
+
+_MAX_NORM_DIFFERENCE = {torch.float32: 1e-4}
+_MAX_NORM_DIFFERENCE_ROUNDED = 2e-2
+"""Between a norm and the same with its factor frozen, as a share of the largest output; in float32 and in others."""
+
+
+@dataclass(frozen=True)
+class DirectPath:
+    """What adds up to an answer's centred logits, Σ_t (ℓ_t(y_t) − mean ℓ_t) over its A tokens, before any soft-cap.
+
+    gradients: of that sum for each layer's z, (A, H, D); entry t is of the row that produces token t. heads, attention:
+    what each layer's heads write, (L,), and the same with the bias of their output projection; parts: what else writes:
+    feed-forward parts, embeddings, biases of norms and of the logits. total: the sum itself.
+    """
+
+    gradients: list[Tensor]
+    heads: Tensor
+    attention: Tensor
+    parts: dict[str, float]
+    total: float
+
+
+def direct_path(
+    model: PreTrainedModel, ids: Tensor, positions: Tensor, outputs: Sequence[Tensor], answer: Tensor
+) -> DirectPath:
+    """The direct path from heads, and from all else that writes, to the logits of an answer.
+
+    Parameters
+    ----------
+    ids, positions : (A,) each, the tokens in the rows that produce the answer, and where they are in their prompt.
+    outputs : of each layer, the heads' outputs z in these rows, (1, A, H, D).
+    answer : (A,), the tokens produced.
+
+    Raises
+    ------
+    StudyError
+        where a norm on the path is of no kind that is known, with the architecture's name.
+    """
+    tape = _Tape()
+    with (
+        constant_weights(model),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        hooked(model, outputs=lambda layer: tape.leaf(f"heads {layer}", outputs[layer])),
+        _direct_path_alone(model, tape),
+        _without_softcap(model),
+    ):
+        logits = model(input_ids=ids[None], position_ids=positions[None], use_cache=False).logits[0].float()
+        total = (logits.gather(-1, answer[:, None]).squeeze(-1) - logits.mean(-1)).sum()
+        gradients = torch.autograd.grad(total, list(tape.leaves.values()), materialize_grads=True)
+    found = dict(zip(tape.leaves, gradients, strict=True))
+    writes = {name: (found[name] * value).double().sum() for name, value in tape.values.items()}
+    heads, attention = (
+        torch.stack([writes.pop(f"{what} {layer}") for layer in range(len(outputs))]) for what in ("heads", "attention")
+    )
+    return DirectPath(
+        [found[f"heads {layer}"][0] for layer in range(len(outputs))],
+        heads,
+        attention,
+        {name: value.item() for name, value in writes.items()},
+        total.item(),
+    )
+
+
+@contextmanager
+def constant_weights(model: PreTrainedModel) -> Iterator[None]:
+    """Ask for no gradients of a model's weights: a tape that also led to them would hold far more."""
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_()
+
+
+class _Tape:
+    """The leaves of a tape, by name, and what each had for a value."""
+
+    def __init__(self) -> None:
+        self.leaves: dict[str, Tensor] = {}
+        self.values: dict[str, Tensor] = {}
+
+    def leaf(self, name: str, value: Tensor) -> Tensor:
+        """A constant that gradients are asked for; under a name of its own, were a module called twice."""
+        name = name if name not in self.leaves else f"{name}, {len(self.leaves)}"
+        self.values[name] = value.detach()
+        self.leaves[name] = value.detach().clone().requires_grad_()
+        return self.leaves[name]
+
+    def probe(self, name: str, value: Tensor) -> Tensor:
+        """The value itself, with its gradient seen on the way."""
+        zero = self.leaf(name, torch.zeros_like(value))
+        self.values[name] = value.detach()
+        return value + zero
+
+
+def require_direct_path(model: PreTrainedModel) -> None:
+    """Refuse a model in which what heads and all else write does not add up to the logits.
+
+    Raises
+    ------
+    StudyError
+        with the architecture's name.
+    """
+    name = type(model).__name__
+
+
+@contextmanager
+def _direct_path_alone(model: PreTrainedModel, tape: _Tape) -> Iterator[None]:
+    """Leave nothing of a model's tape but the direct path, and make what joins it leaves of the tape."""
+    handles: list[Any] = []
+
+    def cut(module: nn.Module, name: str) -> None:
+        """Let a module's input be a constant, and its output a leaf."""
+        handles.append(module.register_forward_pre_hook(_detached, with_kwargs=True))
+        handles.append(
+            module.register_forward_hook(lambda _m, _a, out: with_hidden(out, tape.leaf(name, hidden_of(out))))
+        )
+
+    def seen(layer: int, _module: nn.Module, _args: tuple, out: Any) -> Any:
+        return with_hidden(out, tape.probe(f"attention {layer}", hidden_of(out)))
+
+    layers = decoder_layers(model)
+    in_layers = set(layers.modules())
+    try:
+        for name, part in model.get_decoder().named_modules():
+            if part in in_layers:
+                continue
+            if _is_norm(part):
+                handles.append(part.register_forward_hook(_FrozenNorm(model, name, tape)))
+            elif isinstance(part, nn.Embedding):
+                cut(part, name)
+        for number, layer in enumerate(layers):
+            for name, part in layer.named_children():
+                if _is_norm(part):
+                    handles.append(part.register_forward_hook(_FrozenNorm(model, f"{number} {name}", tape)))
+                elif any("Attention" in type(module).__name__ for module in part.modules()):
+                    handles.append(part.register_forward_pre_hook(_detached, with_kwargs=True))
+                    handles.append(part.register_forward_hook(partial(seen, number)))
+                elif not isinstance(part, (nn.Dropout, nn.Identity)):
+                    cut(part, f"{number} {name}")
+        head: Any = model.get_output_embeddings()
+        if getattr(head, "bias", None) is not None:
+            handles.append(
+                head.register_forward_hook(
+                    lambda _module, _args, out: out - head.bias.detach() + tape.leaf("bias of the logits", head.bias)
+                )
+            )
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether a module is a norm, by its class's name, as transformers and torch write it."""
+    return type(module).__name__.endswith("Norm")
+
+
+def _detached(_module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    """A module's arguments as constants."""
+    return tuple(map(_constant, args)), {name: _constant(value) for name, value in kwargs.items()}
+
+
+def _constant(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+class _FrozenNorm:
+    """A forward hook that lets a norm multiply by the factor that it has found, as if that were a constant.
+
+    A root mean square norm is x · r · w, a layer norm (x − mean x) · r · w + b. Which of both it is, w and b are read
+    off from what it makes of two vectors whose entries are all alike, or alternate; r from its output.
+    """
+
+    def __init__(self, model: PreTrainedModel, name: str, tape: _Tape):
+        self._model, self._name, self._tape = model, name, tape
+
+    @torch.no_grad()
+    def _kind(self, module: nn.Module, x: Tensor) -> tuple[bool, Tensor, Tensor]:
+        """Whether it takes the mean off, its weight w and bias b, (E,) each, in float32."""
+        # Large enough for the norm's epsilon to make no difference.
+        even = torch.full_like(x.detach().reshape(-1, x.shape[-1])[:1], 1e3)
+        uneven = even.clone()
+        uneven[..., 1::2] *= -1
+        signs = uneven / 1e3
+        of_even, of_uneven, of_opposite = (module.forward(one).float()[0] for one in (even, uneven, -uneven))
+        bias = (of_uneven + of_opposite) / 2
+        weight = (of_uneven - bias) * signs[0].float()
+        centred = bool((of_even - bias).abs().max() < 0.5 * weight.abs().max())
+        return centred, weight, bias
+
+    def __call__(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
+        """The norm's output, linear in its input on the tape."""
+        (x,) = args
+        centred, weight, bias = self._kind(module, x)
+        base = x.float()
+        base = (base - base.mean(-1, keepdim=True) if centred else base) * weight
+        with torch.no_grad():
+            wanted = output.float() - bias
+            factor = (wanted * base).sum(-1, keepdim=True) / base.square().sum(-1, keepdim=True).clamp(min=1e-30)
+        frozen = base * factor
+        largest = wanted.abs().max().clamp(min=1e-30)
+        limit = _MAX_NORM_DIFFERENCE.get(x.dtype, _MAX_NORM_DIFFERENCE_ROUNDED)
+        if not (frozen.detach() - wanted).abs().max() <= limit * largest:
+            raise StudyError(
+                f"{type(self._model).__name__}: {type(module).__name__} ({self._name}) is no root mean square norm and no "
+                "layer norm, so what heads write into the logits cannot be told; leave out the methods that need it."
+            )
+        if bias.abs().max() > 0:
+            frozen = frozen + self._tape.leaf(f"bias of {self._name}", bias.expand_as(frozen))
+        return frozen.to(output.dtype)
+
+
+@contextmanager
+def _without_softcap(model: PreTrainedModel) -> Iterator[None]:
+    """Let a model's logits be those before they are soft-capped at last."""
+    config: Any = model.config.get_text_config()
+    cap = getattr(config, "final_logit_softcapping", None)
+    if cap is None:
+        yield
+        return
+    config.final_logit_softcapping = None
+    try:
+        yield
+    finally:
+        config.final_logit_softcapping = cap
