@@ -33,7 +33,13 @@ class Prefix:
     def only(self, context: int) -> "Prefix":
         """One of several contexts by itself, without a copy."""
         part = slice(context, context + 1)
-        return Prefix([keys[part] for keys in self.keys], [values[part] for values in self.values], self.length, 1, self.first_fork)
+        return Prefix(
+            [keys[part] for keys in self.keys],
+            [values[part] for values in self.values],
+            self.length,
+            1,
+            self.first_fork,
+        )
 
     @property
     def tokens_shared_in_all_layers(self) -> int:

@@ -31,6 +31,13 @@ _MAX_NORM_DIFFERENCE_ROUNDED = 2e-2
 """Between a norm and the same with its factor frozen, as a share of the largest output; in float32 and in others."""
 
 
+_TRIED = 12
+"""Tokens of the prompt on which a model's direct path is tried."""
+_MAX_SUM_DISTANCE = {torch.float32: 1e-4}
+_MAX_SUM_DISTANCE_ROUNDED = 5e-2
+"""Between the sum of all parts and the logits, as a share of the largest part; in float32 and in other precisions."""
+
+
 @dataclass(frozen=True)
 class DirectPath:
     """What adds up to an answer's centred logits, Σ_t (ℓ_t(y_t) − mean ℓ_t) over its A tokens, before any soft-cap.
@@ -124,14 +131,37 @@ class _Tape:
 
 
 def require_direct_path(model: PreTrainedModel) -> None:
-    """Refuse a model in which what heads and all else write does not add up to the logits.
+    """Refuse a model in which what heads and all else write does not add up to the logits, on a short prompt.
 
     Raises
     ------
     StudyError
         with the architecture's name.
     """
-    name = type(model).__name__
+    name, device = type(model).__name__, model.device
+    embeddings: Any = model.get_input_embeddings()  # of whatever class, it has a weight
+    ids = torch.randint(embeddings.weight.shape[0], (_TRIED + 1,), generator=torch.Generator().manual_seed(0))
+    read, answer = ids[:-1].to(device), ids[1:].to(device)
+    outputs: list[Tensor] = []
+    positions = torch.arange(_TRIED, device=device)
+
+    def run(**fields: Any) -> Tensor:
+        """The centred logits of the answer, summed."""
+        with torch.no_grad(), hooked(model, **fields), _without_softcap(model):
+            logits = model(input_ids=read[None], position_ids=positions[None], use_cache=False).logits[0].float()
+        return (logits.gather(-1, answer[:, None]).squeeze(-1) - logits.mean(-1)).sum()
+
+    plain = run(observe=lambda _call, z: outputs.append(z))
+    path = direct_path(model, read, positions, outputs, answer)
+    scale = max(1.0, *path.attention.abs().tolist(), *map(abs, path.parts.values()))
+    limit = scale * _MAX_SUM_DISTANCE.get(model.dtype, _MAX_SUM_DISTANCE_ROUNDED)
+    found = path.attention.sum().item() + sum(path.parts.values())
+    if not max(abs(found - path.total), abs(plain.item() - path.total)) <= limit:
+        raise StudyError(
+            f"{name}: what its heads, feed-forward parts and embeddings write adds up to {found:.4g}, and its logits "
+            f"to {plain.item():.4g}, so the way from heads to logits is not known for this architecture; leave out the "
+            "methods that need it."
+        )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from retrieval_heads.engine.decoding import (
     answer_suffixes,
     reserved_tokens,
 )
+from retrieval_heads.engine.direct_path import require_direct_path
 from retrieval_heads.engine.prefill import prefill
 from retrieval_heads.engine.self_check import require_measurable
 from retrieval_heads.engine.single_heads import single_head_effects
@@ -74,6 +75,16 @@ class Runner:
         self.decoding = Decoding(0, []) if decoding is None else decoding
         self.layers, self.heads = head_grid(model)
         self._latest: tuple[list[list[int]], Prefix] | None = None
+
+    def require_direct_path(self) -> None:
+        """Refuse a model in which it is not known what heads write into the logits, before any work.
+
+        Raises
+        ------
+        StudyError
+            with the architecture's name.
+        """
+        require_direct_path(self.model)
 
     def require_measurable(self, shortest: int | None = None, longest: int | None = None) -> None:
         """Refuse a model that would not be measured exactly, before any work.

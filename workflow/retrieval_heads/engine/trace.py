@@ -26,7 +26,8 @@ def answer_logprob(logits: Tensor, answer: Tensor) -> Tensor:
 class Trace:
     """What every head does while T tokens, a suffix and its answer, are read behind a context of C tokens.
 
-    K = C + T keys; H heads a layer, of which H_kv share keys and values; D numbers a head, in the model's precision.
+    K = C + T keys; H heads a layer; D numbers a head, in the model's precision. Where several heads share keys and values,
+    each is given its own.
 
     logits: (A + 1, V) in float32, before each of the answer's A tokens and behind the last one. answer_rows: which of
     the T rows produce the answer's tokens.
@@ -49,17 +50,22 @@ class Trace:
         return self._calls[layer].batch_row(0)
 
     def values(self, layer: int) -> Tensor:
-        """The values v, (H_kv, K, D): head h has those of h // (H / H_kv)."""
-        call = self._calls[layer]
-        assert call.shared is not None  # the context's
-        return torch.cat([call.shared[1][0], call.value[0]], 1)
+        """The values v, (H, K, D), each head's its own copy; see :meth:`value_products` for less."""
+        values = self._shared_values(layer)
+        return values.repeat_interleave(self._outputs[layer].shape[2] // len(values), 0)
 
     def value_products(self, layer: int, vectors: Tensor, keys: slice = slice(None)) -> Tensor:
         """⟨x_t, v_j⟩ of vectors x (H, Q, D) with the values of some keys, (H, Q, keys) in float32."""
-        values = self.values(layer)[:, keys].float()
+        values = self._shared_values(layer)[:, keys].float()
         heads, queries, size = vectors.shape
         grouped = vectors.float().reshape(len(values), -1, size) @ values.transpose(-1, -2)
         return grouped.view(heads, queries, -1)
+
+    def _shared_values(self, layer: int) -> Tensor:
+        """The values as the heads share them, (H_kv, K, D): head h has those of h // (H / H_kv)."""
+        call = self._calls[layer]
+        assert call.shared is not None  # the context's
+        return torch.cat([call.shared[1][0], call.value[0]], 1)
 
     def outputs(self, layer: int) -> Tensor:
         """The heads' outputs z = Σ α v before the output projection, (H, T, D)."""

@@ -75,9 +75,24 @@ class HeadScorer(ABC):
     """Whether the scores of a prompt that the model does not answer are left out. The type of its question decides what
     an answer is."""
 
+    documents: ClassVar[int | None] = None
+    """How many documents of the train split it scores, the first ones; None for all. A costly method has it as a
+    parameter."""
+
+    def require(self, runner: Runner) -> None:  # noqa: B027  # most methods take any model
+        """Refuse a model that the method cannot measure, before any work.
+
+        Raises
+        ------
+        StudyError
+            with the architecture's name.
+        """
+
     @abstractmethod
     def score(self, runner: Runner, documents: Sequence[Document]) -> Tensor:
         """The scores (P, L, H) of all P prompts of some documents, in order, for L layers of H heads.
+
+        NaN throughout for a prompt that the method does not apply to; it has no row in the table.
 
         Parameters
         ----------
