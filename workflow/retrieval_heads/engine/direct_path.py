@@ -6,8 +6,8 @@ feed-forward parts and the embedding write (Elhage et al. 2021, "A Mathematical 
 nostalgebraist 2020, "interpreting GPT: the logit lens").
 
 No architecture is known here by its name. The rows of the answer are run once more with the heads' outputs that they
-had, and autograd goes back from their logits; what would lead through another head or a feed-forward part is cut off its
-tape, and norms multiply by what they have found. Whether that is the whole path is seen in the sum of all parts
+had, and autograd goes back from their logits; what would lead through another head or a feed-forward part is cut off
+the tape, and norms multiply by what they have found. Whether that is the whole path is seen in the sum of all parts
 (:func:`require_direct_path`).
 """
 
@@ -263,8 +263,8 @@ class _FrozenNorm:
         limit = _MAX_NORM_DIFFERENCE.get(x.dtype, _MAX_NORM_DIFFERENCE_ROUNDED)
         if not (frozen.detach() - wanted).abs().max() <= limit * largest:
             raise StudyError(
-                f"{type(self._model).__name__}: {type(module).__name__} ({self._name}) is no root mean square norm and no "
-                "layer norm, so what heads write into the logits cannot be told; leave out the methods that need it."
+                f"{type(self._model).__name__}: {type(module).__name__} ({self._name}) is no root mean square norm "
+                "and no layer norm, so what heads write into the logits cannot be told; leave out the methods that need it."
             )
         if bias.abs().max() > 0:
             frozen = frozen + self._tape.leaf(f"bias of {self._name}", bias.expand_as(frozen))

@@ -26,8 +26,8 @@ def answer_logprob(logits: Tensor, answer: Tensor) -> Tensor:
 class Trace:
     """What every head does while T tokens, a suffix and its answer, are read behind a context of C tokens.
 
-    K = C + T keys; H heads a layer; D numbers a head, in the model's precision. Where several heads share keys and values,
-    each is given its own.
+    K = C + T keys; H heads a layer; D numbers a head, in the model's precision. Where several heads share keys and
+    values, each is given its own.
 
     logits: (A + 1, V) in float32, before each of the answer's A tokens and behind the last one. answer_rows: which of
     the T rows produce the answer's tokens.

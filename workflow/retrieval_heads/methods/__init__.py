@@ -1,8 +1,8 @@
 """Head-scoring methods. Each is a file in this folder, named as in a study's config.
 
-A method that needs attention rows alone is an :class:`AttentionRowScorer`, one that needs values, outputs or gradients of
-heads while the expected answer is read is a :class:`TraceScorer`; each shares one pass with all others of its kind. Any
-other is a :class:`HeadScorer`, and asks a runner for what it needs.
+A method that needs attention rows alone is an :class:`AttentionRowScorer`. One that needs values, outputs or gradients
+of heads while the expected answer is read is a :class:`TraceScorer`. Each shares one pass with all others of its kind.
+Any other is a :class:`HeadScorer`, and asks a runner for what it needs.
 """
 
 from retrieval_heads import plugins
