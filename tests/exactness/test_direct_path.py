@@ -123,5 +123,5 @@ def test_the_other_methods_measure_it(case):
     others = ("attention_contrast", "positional_copy", "attribution_patching", "value_flow", "single_head_effect")
     runner = run(UNKNOWN[case]())
     runner.require_measurable()
-    for method in make_methods(dict.fromkeys((*others, "core", "qrhead"), {})):
+    for method in make_methods({name: {} for name in (*others, "core", "qrhead")}):
         method.require(runner)
