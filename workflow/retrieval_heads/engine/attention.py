@@ -223,10 +223,13 @@ class AttentionCall:
             mean = weights[..., before:] @ self.value.float()
             if self.shared is not None:
                 _, shared_value = self.shared
-                rows_per_context = len(self.query) // len(shared_value)
-                weights = weights[..., :before].view(len(shared_value), 1, rows_per_context * queries, before)
-                shared = (weights @ shared_value.float()).unflatten(2, (rows_per_context, queries))
-                mean = mean + shared.transpose(1, 2).flatten(0, 1)
+                contexts = len(shared_value)
+                # One mask may be that of all rows.
+                rows = max(1, len(weights) // contexts)
+                weights = weights[..., :before].expand(contexts * rows, -1, -1, -1)
+                weights = weights.reshape(contexts, 1, rows * queries, before)
+                shared = (weights @ shared_value.float()).unflatten(2, (rows, queries)).transpose(1, 2).flatten(0, 1)
+                mean = mean + shared.repeat_interleave(len(self.query) // len(shared), 0)
         return mean.repeat_interleave(heads // mean.shape[1], dim=1).transpose(1, 2).to(self.value.dtype)
 
 
