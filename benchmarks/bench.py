@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -43,8 +43,8 @@ from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.extent import plain_passes
 from retrieval_heads.engine.pace import PLAIN_TOKENS
 from retrieval_heads.engine.runner import Decoding, Runner
-from retrieval_heads.methods import make_methods
-from retrieval_heads.methods._scoring import score_groups, score_split
+from retrieval_heads.methods import AttentionRowScorer, HeadScorer, make_methods
+from retrieval_heads.methods._scoring import make_document, score_groups, score_split
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
 from retrieval_heads.reading import read_yaml
@@ -55,6 +55,8 @@ RESULTS = Path(__file__).parent / "results.parquet"
 PAGE = Path("docs/speed.md")
 BEGIN, END = "<!-- make bench -->\n", "<!-- end -->"
 LENGTHS = [512, 1024, 2048, 4096, 8192]
+HALF_ATTENTION = 2650
+"""Keys at which looking at them takes about as long as all the rest of a token's way through a layer."""
 LEVELS, DRAWS = [5, 20], {"matched": 2, "unmatched": 1}
 PAIRS = 3
 
@@ -129,7 +131,9 @@ class Setup:
         """Of the default study's rankings at 512 tokens, with controls of both kinds."""
         train = self.prompts(PLAIN_TOKENS, "train")
         scores, _ = score_split(self.runner, train, self.methods, self.answer_types)
-        return choose_head_sets(rank_heads([scores]), LEVELS, DRAWS, self.config["seed"])
+        return choose_head_sets(rank_heads([scores]), HALF_ATTENTION = 2650
+"""Keys at which looking at them takes about as long as all the rest of a token's way through a layer."""
+LEVELS, DRAWS, self.config["seed"])
 
 
 @cache
@@ -228,6 +232,42 @@ def peak(work: str) -> None:
     # Not getrusage: its peak is inherited from the process that started this one.
     (kilobytes,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     print(kilobytes)
+
+
+def methods(setup: Setup) -> Iterator[Measured]:
+    """Scoring a document of four questions by each method alone, and by all of them, over a forward pass."""
+    every = [method for method in setup.methods if method.documents is None]
+    names = "all methods but " + ", ".join(method.label for method in setup.methods if method not in every)
+    for length, goal in ((512, ""), (2048, "≤ 1.5"), (8192, "≤ 1.2")):
+        group = setup.group(length)
+        plain = forward(setup, group)
+        plain()
+        for what, chosen in {names: every} | ({one.label: [one] for one in every} if length == 2048 else {}):
+            before, after, ratio = paired(plain, lambda group=group, chosen=chosen: _score(setup, [group], chosen))
+            detail = f"{after:.2f} s over {before:.2f} s, 4 questions"
+            name = f"scoring by {what} / forward pass, {length:,} tokens"
+            yield Measured("methods", name, ratio, "×", goal if chosen is every else "", detail)
+
+
+def yardstick(setup: Setup) -> Iterator[Measured]:
+    """The exact effect of every head on one prompt, over a forward pass, and over the least that it takes."""
+    layers, heads = setup.runner.layers, setup.runner.heads
+    for length, goal in ((512, "≤ 12"), (2048, "≤ 4"), (8192, "≤ 1.5")):
+        group = setup.group(length)
+        prompt = make_document(setup.tokenizer, group).prompts[0]
+        plain = forward(setup, group)
+        plain()
+        setup.runner.prefill([prompt.context])  # as for any prompt after a document's first
+        before, after, ratio = paired(
+            plain,
+            lambda prompt=prompt: setup.runner.single_head_effects(prompt.context, prompt.suffix, prompt.answer),
+        )
+        rows, tokens = layers + heads * layers * (layers + 1) // 2, len(prompt.suffix) + len(prompt.answer) - 1
+        # Tokens that go through a layer, each as costly as one of a pass over so many that each looks at half of them.
+        looked = (1 + length / HALF_ATTENTION) / (1 + length / 2 / HALF_ATTENTION)
+        least = rows * tokens / (layers * length) * looked
+        detail = f"{after:.2f} s over {before:.2f} s, {layers * heads} heads; its arithmetic comes to {least:.1f}"
+        yield Measured("yardstick", f"effect of every head / forward pass, {length:,} tokens", ratio, "×", goal, detail)
 
 
 def ablation(setup: Setup) -> Iterator[Measured]:
@@ -355,8 +395,11 @@ def dry_runs(setup: Setup) -> Iterator[Measured]:
         yield Measured("dry_runs", f"dry run of {name}", taken, "s", goal)
 
 
-def _score(setup: Setup, groups: list[pd.DataFrame]) -> object:
-    return score_groups(setup.runner, groups, setup.methods, setup.answer_types)
+def _score(setup: Setup, groups: list[pd.DataFrame], methods: Sequence[HeadScorer] | None = None) -> object:
+    """Score by some methods; by default by those that read attention rows alone."""
+    if methods is None:
+        methods = [method for method in setup.methods if isinstance(method, AttentionRowScorer)]
+    return score_groups(setup.runner, groups, methods, setup.answer_types)
 
 
 def _ablate(setup: Setup, group: pd.DataFrame, head_sets: pd.DataFrame, scope: str) -> object:
@@ -411,7 +454,7 @@ def as_markdown(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-PARTS = {part.__name__: part for part in (scoring, eager, memory, ablation, scale, study, dry_runs)}
+PARTS = {part.__name__: part for part in (scoring, methods, yardstick, eager, memory, ablation, scale, study, dry_runs)}
 
 
 def main(names: list[str]) -> None:
