@@ -364,6 +364,7 @@ def study(setup: Setup) -> Iterator[Measured]:
                 },
                 **{f"ablation, {name}": ("ablate_heads", f"*/{name}/*") for name in interventions(setup.config)},
                 "guard": ("measure_guard", "*"),
+                "yardstick": ("measure_effects", "*"),
             }.items()
         }
     after, used_after = plain_pass(setup)

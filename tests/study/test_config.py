@@ -20,6 +20,7 @@ from retrieval_heads.study.config import complete
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
 from retrieval_heads.study.scopes import SCOPES
+from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "config").glob("*.yaml"))
@@ -473,6 +474,51 @@ class TestInterventions:
         with pytest.raises(StudyError, match=r"level: 10 heads are not ablated; .* ablation\.interventions\.b\.levels"):
             complete(config)
         assert complete(change("analysis.level", 20, config))["analysis"]["level"] == 20
+
+
+class TestYardstick:
+    def test_there_is_none_unless_it_is_asked_for(self):
+        assert complete(LEAST)["yardstick"] is None
+        assert yardstick_modes(complete(LEAST)) == yardstick_modes(complete(PUBLISHED)) == []
+        assert yardstick(complete(PUBLISHED)) is None
+
+    def test_what_it_does_not_give_is_that_of_the_study(self):
+        ways = {"a": {"mode": "uniform"}, "b": {"scope": "suffix"}, "c": {"mode": "uniform", "scope": "decode"}}
+        ablation = change("ablation", {"context_lengths": [1024], "interventions": ways})
+        config = complete(change("yardstick", {"documents": 1}, ablation))
+        assert config["yardstick"] == {
+            "documents": 1,
+            "questions": ["hq_state"],
+            "context_lengths": [1024],
+            "modes": ["uniform", "zero"],
+        }
+        assert complete(config) == config
+        given = {"documents": None, "questions": ["hq_state"], "context_lengths": [512], "modes": ["zero"]}
+        assert complete(change("yardstick", given, ablation))["yardstick"] == given
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"documents": 2}, r"documents: 2 is more than the 1 of documents\.test; give fewer, or null for all"),
+            ({}, r"documents: 8 is more than the 1 of documents\.test"),
+            ({"documents": 0}, r"documents: 0 is less than the minimum"),
+            (
+                {"documents": 1, "questions": ["turnover"]},
+                r"questions: turnover is no question of this study; choose from hq_state",
+            ),
+            ({"documents": 1, "questions": []}, r"questions: \[\]"),
+            ({"documents": 1, "context_lengths": [700]}, r"context_lengths: 700 is none of prompts\..* from 512, 1024"),
+            ({"documents": 1, "modes": ["nothing"]}, r"modes\.0: 'nothing' is not one of \['uniform', 'zero'\]"),
+            ({"documents": 1, "mode": "zero"}, r"mode: no such key in the config; did you mean modes\?"),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(self, given, message):
+        with pytest.raises(StudyError, match=rf"^yardstick\.{message}"):
+            complete(change("yardstick", given))
+
+    def test_published_results_have_none(self):
+        with pytest.raises(StudyError, match=r"^yardstick: this key has no meaning where results are published; take"):
+            complete(change("yardstick", {}, PUBLISHED))
 
 
 class TestMethodParameters:

@@ -245,8 +245,10 @@ class AttentionCall:
             mean = weights[..., before:] @ self.value.float()
             if self.shared is not None:
                 _, shared_value = self.shared
-                rows_per_context = len(self.query) // len(shared_value)
-                weights = weights[..., :before].view(len(shared_value), 1, rows_per_context * queries, before)
+                if len(shared_value) > 1:  # one mask may hold for all rows, also of several contexts
+                    weights = weights.expand(len(self.query), -1, -1, -1)
+                rows_per_context = len(weights) // len(shared_value)
+                weights = weights[..., :before].reshape(len(shared_value), 1, rows_per_context * queries, before)
                 shared = (weights @ shared_value.float()).unflatten(2, (rows_per_context, queries))
                 mean = mean + shared.transpose(1, 2).flatten(0, 1)
         return mean.repeat_interleave(heads // mean.shape[1], dim=1).transpose(1, 2).to(self.value.dtype)
