@@ -14,6 +14,7 @@ from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.interventions import (
     ablated_lengths,
+    ablated_methods,
     count_head_sets,
     interventions,
     unablated_documents,

@@ -18,7 +18,7 @@ from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.forms import schema
-from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
+from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, count_head_sets, interventions
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
@@ -215,6 +215,12 @@ BAD = [  # key, its value, what the message says
     ("study", "a/b", "study: 'a/b' does not match"),
     ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of \['uniform', 'zero'\]"),
     ("ablation.scope", "needle", r"ablation\.scope: 'needle' is not one of \['all', 'suffix', 'decode'\]"),
+    ("ablation.methods", ["wu"], r"ablation\.methods: wu is none of methods; add it there"),
+    (
+        "ablation.interventions",
+        {"first": {"methods": ["core"]}},
+        r"ablation\.interventions\.first\.methods: core is none of methods; add it there",
+    ),
     ("ablation.levels", [0], r"ablation\.levels\.0: 0 is less than the minimum"),
     ("analysis.alpha", 0, r"analysis\.alpha: 0 is less than or equal to"),
     ("analysis.consensus_k", 0, r"analysis\.consensus_k: 0 is less than the minimum"),
@@ -271,6 +277,17 @@ def test_bad_values_are_refused_with_their_key(key, value, message):
     assert "\n" not in str(caught.value).strip()
 
 
+def test_only_the_methods_that_are_named_have_their_heads_ablated():
+    config = complete(change("ablation", {"methods": ["qrhead"], "levels": [5], "interventions": {
+        "all": {"methods": None}, "one": {}, "two": {"methods": ["wu24", "summed_attention"]}
+    }}))  # fmt: skip
+    every = ["summed_attention", "wu24", "qrhead"]
+    chosen = {name: ablated_methods(config, name) for name in ("all", "one", "two")}
+    assert chosen == {"all": every, "one": ["qrhead"], "two": every[:2]}
+    # The whole model, and for each method its top heads, two matched draws and one other.
+    assert [count_head_sets(config, name) for name in chosen] == [13, 5, 9]
+
+
 def test_a_date_may_be_written_without_quotes():
     for written in ("2025-01-02", "'2025-01-02'"):
         config = change("prompts", LEAST["prompts"] | yaml.safe_load(f"date: {written}"))
@@ -290,6 +307,7 @@ def test_what_is_no_config_at_all_is_refused(config):
         ("prompts.context_lengths", [65]),
         ("prompts.depths", [0, 0.5, 1]),
         ("ablation.context_lengths", [1024]),
+        ("ablation.methods", ["qrhead"]),
         ("ablation.random_draws", {"matched": 0, "unmatched": 0}),
         ("analysis.level", 10),
         ("analysis.consensus_k", 1),
@@ -418,7 +436,8 @@ class TestInterventions:
     def test_mode_and_scope_are_one_of_that_name(self, given, name):
         ablation = complete(change("ablation", given | {"levels": [5]}))["ablation"]
         mode, scope = name.split("_")
-        every = {"levels": [5], "context_lengths": None, "random_draws": {"matched": 2, "unmatched": 1}}
+        every = {"levels": [5], "context_lengths": None, "methods": None}
+        every["random_draws"] = {"matched": 2, "unmatched": 1}
         assert ablation["interventions"] == {name: {"mode": mode, "scope": scope, "documents": None, **every}}
         assert ablation["headline"] == name and "mode" not in ablation and "scope" not in ablation
 
@@ -430,9 +449,9 @@ class TestInterventions:
         assert config["ablation"]["headline"] == "a"
         assert interventions(config) == {
             "a": {"mode": "zero", "scope": "all", "documents": 1, "levels": [20], "context_lengths": [512]}
-            | {"random_draws": {"matched": 1, "unmatched": 1}},
+            | {"methods": None, "random_draws": {"matched": 1, "unmatched": 1}},
             "b": {"mode": "uniform", "scope": "suffix", "documents": None, "levels": [5, 20]}
-            | {"context_lengths": [1024], "random_draws": {"matched": 2, "unmatched": 1}},
+            | {"context_lengths": [1024], "methods": None, "random_draws": {"matched": 2, "unmatched": 1}},
         }
         assert ablated_lengths(config) == [512, 1024] and ablated_lengths(config, "b") == [1024]
         assert count_head_sets(config, "a") == 1 + 3 * (1 + 2) and count_head_sets(config, "b") == 1 + 3 * 2 * (1 + 3)

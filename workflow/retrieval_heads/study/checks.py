@@ -9,7 +9,7 @@ from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.dimensions import PLAIN
-from retrieval_heads.study.interventions import ablated_lengths, interventions, key_path
+from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
 from retrieval_heads.study.yardstick import yardstick
 
 
@@ -171,6 +171,12 @@ def _check_interventions(config: dict) -> None:
                 raise StudyError(
                     f"{key_path(config, name, 'context_lengths')}: {length} is none of prompts.context_lengths; "
                     "add it there, to have its heads ranked."
+                )
+        for method in ablated_methods(config, name):
+            if method not in config["methods"]:
+                raise StudyError(
+                    f"{key_path(config, name, 'methods')}: {method} is none of methods; add it there, to have heads "
+                    "ranked by it."
                 )
         if tests is not None and one["documents"] is not None and one["documents"] > tests:
             raise StudyError(
