@@ -102,6 +102,17 @@ def answer_files():
     return [plugins.files("data.answers")[name] for name in types]
 
 
+def method_files():
+    """The files of the study's methods, and all in a folder that a parameter of theirs chooses from."""
+    files = [plugins.files("methods")[name] for name in config["methods"]]
+    rules = [rule for file in files for rule in plugins.parameters(file).values()]
+    folders = sorted({rule["plugin"] for rule in rules if "plugin" in rule})
+    return [
+        *files,
+        *(file for folder in folders for file in plugins.files(folder).values()),
+    ]
+
+
 def folder_of(model):
     """Where a model lies, or will once it is prepared."""
     source = config["models"][model]["source"]

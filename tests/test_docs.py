@@ -120,7 +120,8 @@ def method_parameters():
             if issubclass(value, HeadScorer) and value.__module__ == module.__name__
         )
         for field in dataclasses.fields(method):
-            choices = getattr(field.type, "__args__", None)
+            folder = method.limits.get(field.name, {}).get("plugin")
+            choices = plugins.names(folder) if folder else getattr(field.type, "__args__", None)
             type_ = one_of(choices) if choices else {float: "number", int: "integer", str: "string"}[field.type]
             yield f"methods.{name}.{field.name}", type_, json.dumps(field.default)
 

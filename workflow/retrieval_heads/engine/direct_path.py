@@ -264,7 +264,8 @@ class _FrozenNorm:
         if not (frozen.detach() - wanted).abs().max() <= limit * largest:
             raise StudyError(
                 f"{type(self._model).__name__}: {type(module).__name__} ({self._name}) is no root mean square norm "
-                "and no layer norm, so what heads write into the logits cannot be told; leave out the methods that need it."
+                "and no layer norm, so what heads write into the logits cannot be told; leave out the methods that "
+                "need it."
             )
         if bias.abs().max() > 0:
             frozen = frozen + self._tape.leaf(f"bias of {self._name}", bias.expand_as(frozen))

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.dimensions import PLAIN
@@ -120,8 +121,34 @@ def _check_model_values(config: dict) -> None:
                 f"prompts.suffix_budget ({budget}); give longer ones."
             )
     _check_variants(config["prompts"]["variants"])
+    _check_methods(config)
     _check_interventions(config)
     _check_yardstick(config)
+
+
+def _check_methods(config: dict) -> None:
+    methods, trains = config["methods"], config["documents"].get("train")
+    if "core" in methods and config["prompts"]["haystack"] != "documents":
+        raise StudyError(
+            "methods.core: it compares documents, and this haystack is prose; set prompts.haystack to documents, or "
+            "leave the method out."
+        )
+    if "core" in methods and trains is not None and trains < 3:
+        raise StudyError(
+            f"methods.core: it needs two whole documents beside the needle, and documents.train is {trains}; give at "
+            "least 3, or leave the method out."
+        )
+    for name, parameters in methods.items():
+        if trains is not None and parameters.get("documents", 0) > trains:
+            raise StudyError(
+                f"methods.{name}.documents: {parameters['documents']} is more than the {trains} of documents.train; "
+                "give fewer."
+            )
+        mode = parameters.get("mode")
+        known = {key: plugins.constants(file) for key, file in plugins.files("ablation.replacements").items()}
+        if known.get(mode, {}).get("needs_fit"):
+            fits = ", ".join(key for key, told in known.items() if not told.get("needs_fit"))
+            raise StudyError(f"methods.{name}.mode: {mode} must be fitted to a model first; write one of {fits}.")
 
 
 def _check_variants(variants: dict) -> None:
