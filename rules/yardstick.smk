@@ -25,3 +25,27 @@ rule measure_effects:
         code=ablation_code("measure_effects.py"),
     script:
         "../workflow/scripts/measure_effects.py"
+
+
+# What is known of heads whatever they are asked: a few short passes for each model.
+rule label_heads:
+    input:
+        model=model_input,
+    output:
+        PATHS.output("labels"),
+    log:
+        PATHS.log("label_heads", "labels"),
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        loading=loading,
+        content=content,
+        seed=config["seed"],
+        code=code("label_heads.py"),
+    script:
+        "../workflow/scripts/label_heads.py"

@@ -19,6 +19,7 @@ _STAGES = {
     "replacements": "replacements/{model}/{variant}/{length}/{replacement}.safetensors",
     "ablation": "ablation/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
     "head_effects": "head_effects/{model}/{variant}/{length}/{mode}/{shard}.parquet",
+    "labels": "labels/{model}.parquet",
     "guard": "guard/{model}/{variant}/{intervention}.parquet",
     "exports": "exports/{model}/{variant}/{length}",
     "tables": "tables/{table}.parquet",
