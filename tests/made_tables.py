@@ -92,6 +92,7 @@ def make_study(
         "analysis": {**ANALYSIS, "resamples": 200, **analysis},
         "imports": {},
         "published": None,
+        "yardstick": None,
     }
     return Study(config, {method: METHODS[method] for method in methods})
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from retrieval_heads.engine.architecture import decoder_layers
+from retrieval_heads.engine.architecture import decoder_layers, holds_attention
 from retrieval_heads.engine.attention import hooked
 from retrieval_heads.engine.forks import hidden_of, with_hidden
 from retrieval_heads.errors import StudyError
@@ -199,7 +199,7 @@ def _direct_path_alone(model: PreTrainedModel, tape: _Tape) -> Iterator[None]:
             for name, part in layer.named_children():
                 if _is_norm(part):
                     handles.append(part.register_forward_hook(_FrozenNorm(model, f"{number} {name}", tape)))
-                elif _is_attention(part):
+                elif holds_attention(part):
                     handles.append(part.register_forward_pre_hook(_detached, with_kwargs=True))
                     # Between heads and output projection, as in BitNet. Their biases are the attention's.
                     handles += [
@@ -242,13 +242,8 @@ def _on_attention(model: PreTrainedModel, hook: Callable[[int, Any], Any]) -> li
         part.register_forward_hook(lambda _module, _args, out, number=number: hook(number, out))
         for number, layer in enumerate(decoder_layers(model))
         for part in layer.children()
-        if _is_attention(part)
+        if holds_attention(part)
     ]
-
-
-def _is_attention(module: nn.Module) -> bool:
-    """Whether a part of a layer is its attention, or holds it, by its class's name."""
-    return any("Attention" in type(inner).__name__ for inner in module.modules())
 
 
 def _is_norm(module: nn.Module) -> bool:

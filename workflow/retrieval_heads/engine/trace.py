@@ -46,6 +46,10 @@ class Trace:
         """The model's layers."""
         return range(len(self._calls))
 
+    def key_value_heads(self, layer: int) -> int:
+        """How many keys and values a token has in a layer: head h has those of h // (H / their number)."""
+        return self._calls[layer].value.shape[1]
+
     def attention(self, layer: int) -> Tensor:
         """The attention rows α, (H, T, K) in float32. With sinks they sum to less than 1."""
         return self._calls[layer].batch_row(0)
