@@ -2,11 +2,12 @@
 
 import copy
 import math
+import re
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 
@@ -225,3 +226,187 @@ def qrhead(attention: Tensor, null_attention: Tensor, suffix_start: int, needle:
             kept = gain[gain > gain.mean() - 2 * gain.std()]
             scores[layer, head] = kept.sum()
     return scores
+
+
+# --- what heads write, and what reaches the answer ------------------------------------------------------------------
+
+
+def liven(model: PreTrainedModel) -> PreTrainedModel:
+    """Give random values to what models begin without: biases, and weights of norms, which begin as zeros or ones."""
+    random = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("bias") or (weight.dim() == 1 and re.search(r"norm|\.ln_", name)):
+                weight += 0.3 * torch.randn(weight.shape, generator=random)
+    return model
+
+
+def visible(model: PreTrainedModel, tokens: int) -> Tensor:
+    """Which keys each layer shows to each row, (L, T, T): those before it, and in a sliding window the nearest."""
+    config = model.config
+    rows, keys = torch.arange(tokens)[:, None], torch.arange(tokens)
+    shown = []
+    for number in range(config.num_hidden_layers):
+        kind = (getattr(config, "layer_types", None) or ["sliding_attention"] * (number + 1))[number]
+        window = (getattr(config, "sliding_window", None) if kind == "sliding_attention" else None) or math.inf
+        shown.append((keys <= rows) & (keys > rows - window))
+    return torch.stack(shown)
+
+
+AFTER_ATTENTION = ("gemma2", "gemma3_text", "olmo2")
+"""Architectures that normalise what attention writes before it joins the residual stream."""
+
+
+def frozen_norm(norm: nn.Module, x: Tensor, back: Tensor) -> Tensor:
+    """The gradient (E,) of ⟨back, norm(x)⟩ with the norm's factor for x (E,) taken for a constant."""
+    weight, x = norm.weight.detach(), x.detach()
+    if isinstance(norm, nn.LayerNorm):
+        back = back * weight
+        return (back - back.mean()) / (x.var(unbiased=False) + norm.eps).sqrt()
+    if type(norm).__name__.startswith("Gemma"):
+        weight = 1 + weight
+    epsilon = norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
+    return back * weight / (x.square().mean() + epsilon).sqrt()
+
+
+def written(model: PreTrainedModel, ids: Sequence[int], answer: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """What writes into the logits of an answer, by hand, from one eager pass over the prompt with its answer.
+
+    Returns
+    -------
+    φ (L, H, A, K) of each head from each key to the logit of each answer token less the mean logit of the vocabulary;
+    what embedding, feed-forward parts and biases write into the same, (A,); and these logits themselves, (A,), before
+    any soft-cap.
+    """
+    read = [*ids, *answer]
+    attention, values = eager_attention(model, read), eager_values(model, read)
+    model = copy.deepcopy(model)
+    model.set_attn_implementation("eager")
+    kept: dict[str, Tensor] = {}
+
+    def keep(name: str, module: nn.Module, *, output: bool) -> None:
+        def hook(_module: nn.Module, args: tuple, kwargs: dict, out: object) -> None:
+            given = args[0] if args else kwargs["hidden_states"]
+            kept[name] = (out[0] if isinstance(out, tuple) else out).detach() if output else given.detach()
+
+        module.register_forward_hook(hook, with_kwargs=True)
+
+    body = getattr(model.base_model, "model", model.base_model)
+    blocks = body.h if hasattr(body, "h") else body.layers
+    final = next(getattr(body, name) for name in ("norm", "ln_f", "final_layer_norm") if hasattr(body, name))
+    for number, block in enumerate(blocks):
+        keep(f"into {number}", block, output=False)
+        keep(f"z {number}", projection(model, number), output=False)
+        keep(f"attention {number}", projection(model, number), output=True)
+    keep("into final", final, output=False)
+    with torch.no_grad():
+        logits = model(torch.tensor([read]), use_cache=False).logits[0].float()
+    if (cap := getattr(model.config, "final_logit_softcapping", None)) is not None:
+        logits = (logits.double() / cap).atanh().float() * cap
+    kept = {name: value.reshape(len(read), -1) for name, value in kept.items()}
+    unembedding = model.get_output_embeddings()
+    layers, heads = len(blocks), model.config.num_attention_heads
+    phi, rest, wanted = torch.zeros(layers, heads, len(answer), len(read)), torch.zeros(len(answer)), []
+    for at, token in enumerate(answer):
+        row = len(ids) - 1 + at
+        wanted.append(logits[row, token] - logits[row].mean())
+        direction = (unembedding.weight[token] - unembedding.weight.mean(0)).detach()
+        if unembedding.bias is not None:
+            rest[at] += unembedding.bias[token] - unembedding.bias.mean()
+        if isinstance(final, nn.LayerNorm):
+            rest[at] += final.bias @ direction
+        back = frozen_norm(final, kept["into final"][row], direction)
+        rest[at] += back @ kept["into 0"][row]
+        for number in range(layers):
+            after = kept[f"into {number + 1}" if number + 1 < layers else "into final"][row]
+            out, through = kept[f"attention {number}"][row], back
+            joins = out
+            if model.config.model_type in AFTER_ATTENTION:
+                norm = blocks[number].post_attention_layernorm
+                through, joins = frozen_norm(norm, out, back), norm(out)
+            rest[at] += back @ (after - kept[f"into {number}"][row] - joins)  # the feed-forward part
+            output = projection(model, number)
+            if output.bias is not None:
+                rest[at] += through @ output.bias
+            weight = output.weight.T if isinstance(output, Conv1D) else output.weight
+            by_head = (weight.T @ through).view(heads, -1)  # W_Oᵀ u, head by head
+            for head in range(heads):
+                phi[number, head, at] = attention[number, head, row] * (values[number][head] @ by_head[head])
+    return phi.detach(), rest.detach(), torch.stack(wanted)
+
+
+def contrast(amounts: Tensor, shown: Tensor, first_row: int, span: range) -> Tensor | None:
+    """(L, H) from amounts (L, H, A, K) of the answer's rows: the mean over them of what is inside the span less what
+    is outside it, scaled; None where a row sees less outside than inside."""
+    layers, heads, rows, keys = amounts.shape
+    scores = torch.zeros(layers, heads)
+    for layer in range(layers):
+        for at in range(rows):
+            seen = [key for key in range(keys) if shown[layer, first_row + at, key]]
+            inside, outside = [key for key in seen if key in span], [key for key in seen if key not in span]
+            if len(outside) < len(inside):
+                return None
+            for head in range(heads) if inside else ():
+                row = amounts[layer, head, at]
+                gain = row[inside].sum() - len(inside) / len(outside) * row[outside].sum()
+                scores[layer, head] += gain / rows
+    return scores
+
+
+def positional_copy(rows: Tensor, statements: Sequence[range]) -> Tensor:
+    """(L, H) from the rows (L, H, A, K) that produce the answer's tokens."""
+    scores = torch.zeros(rows.shape[:2])
+    for at in range(rows.shape[2]):
+        places = {statement[at] for statement in statements if at < len(statement)}
+        for layer, head in torch.cartesian_prod(*map(torch.arange, rows.shape[:2])).tolist():
+            scores[layer, head] += (int(rows[layer, head, at].argmax()) in places) / rows.shape[2]
+    return scores
+
+
+def core(attention: Tensor, suffix_start: int, documents: Sequence[range], temperature: float) -> Tensor:
+    """(L, H) from the attention of the prompt; the needle is the first document."""
+    masses = [
+        sum(attention[:, :, suffix_start:, key] for key in document).mean(-1) / temperature for document in documents
+    ]
+    return masses[0].exp() / sum(mass.exp() for mass in masses)
+
+
+def gradients(model: PreTrainedModel, ids: Sequence[int], answer: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
+    """Each layer's z and ∂ Σ ln p / ∂ z, (T, H, D) each, by autograd over the prompt with its answer."""
+    logits, outputs = eager_outputs(model, [*ids, *answer])
+    found = torch.autograd.grad(tensor_logprob(logits, ids, answer), outputs)
+    return [z.detach() for z in outputs], list(found)
+
+
+def attribution_patching(outputs: Sequence[Tensor], slopes: Sequence[Tensor], suffix_start: int) -> Tensor:
+    """(L, H)."""
+    return torch.stack([(z * g)[suffix_start:].sum((0, 2)) for z, g in zip(outputs, slopes, strict=True)])
+
+
+def value_flow(
+    attention: Tensor, values: Sequence[Tensor], slopes: Sequence[Tensor], suffix_start: int, keys: range
+) -> Tensor:
+    """(L, H), key by key."""
+    layers = []
+    for rows, value, slope in zip(attention, values, slopes, strict=True):
+        flow = 0
+        for key in keys:
+            along = (slope * value[:, key]).sum(-1).T  # (H, T)
+            flow = flow + (rows[:, :, key] * along)[:, suffix_start:].sum(-1)
+        layers.append(flow)
+    return torch.stack(layers)
+
+
+def single_head_effect(
+    model: PreTrainedModel, context: Sequence[int], suffix: Sequence[int], answer: Sequence[int], head: tuple[int, int]
+) -> float:
+    """m − m without a head: the context by the whole model, then suffix and answer with zeros where it is read."""
+
+    @torch.no_grad()
+    def logprob(reader: PreTrainedModel) -> float:
+        cache = DynamicCache(config=model.config)
+        model(torch.tensor([list(context)]), past_key_values=cache, use_cache=True)
+        logits = reader(torch.tensor([[*suffix, *answer]]), past_key_values=cache, use_cache=True).logits[0].float()
+        return logprob_in(logits, suffix, answer)
+
+    return logprob(model) - logprob(without_heads(model, [head]))

@@ -11,10 +11,9 @@ the tape, and norms multiply by what they have found. Whether that is the whole 
 (:func:`require_direct_path`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -42,12 +41,14 @@ _MAX_SUM_DISTANCE_ROUNDED = 5e-2
 class DirectPath:
     """What adds up to an answer's centred logits, Σ_t (ℓ_t(y_t) − mean ℓ_t) over its A tokens, before any soft-cap.
 
-    gradients: of that sum for each layer's z, (A, H, D); entry t is of the row that produces token t. heads, attention:
-    what each layer's heads write, (L,), and the same with the bias of their output projection; parts: what else writes:
-    feed-forward parts, embeddings, biases of norms and of the logits. total: the sum itself.
+    gradients: of that sum for each layer's z, (A, H, D); entry t is of the row that produces token t. behind: the same
+    for what each layer's attention writes, (1, A, E). heads, attention: what each layer's heads write, (L,), and the
+    same with the bias of their output projection; parts: what else writes: feed-forward parts, embeddings, biases of
+    norms and of the logits. total: the sum itself.
     """
 
     gradients: list[Tensor]
+    behind: list[Tensor]
     heads: Tensor
     attention: Tensor
     parts: dict[str, float]
@@ -89,6 +90,7 @@ def direct_path(
     )
     return DirectPath(
         [found[f"heads {layer}"][0] for layer in range(len(outputs))],
+        [found[f"attention {layer}"] for layer in range(len(outputs))],
         heads,
         attention,
         {name: value.item() for name, value in writes.items()},
@@ -133,6 +135,8 @@ class _Tape:
 def require_direct_path(model: PreTrainedModel) -> None:
     """Refuse a model in which what heads and all else write does not add up to the logits, on a short prompt.
 
+    All else includes what each attention writes where its heads put out nothing: the biases behind them.
+
     Raises
     ------
     StudyError
@@ -153,10 +157,15 @@ def require_direct_path(model: PreTrainedModel) -> None:
 
     plain = run(observe=lambda _call, z: outputs.append(z))
     path = direct_path(model, read, positions, outputs, answer)
+    empty: list[Tensor] = []
+    with _attention_seen(model, lambda _layer, out: empty.append(hidden_of(out))):
+        run(outputs=lambda layer: torch.zeros_like(outputs[layer]))
+    biases = torch.stack([(back * out).double().sum() for back, out in zip(path.behind, empty, strict=True)])
     scale = max(1.0, *path.attention.abs().tolist(), *map(abs, path.parts.values()))
     limit = scale * _MAX_SUM_DISTANCE.get(model.dtype, _MAX_SUM_DISTANCE_ROUNDED)
-    found = path.attention.sum().item() + sum(path.parts.values())
-    if not max(abs(found - path.total), abs(plain.item() - path.total)) <= limit:
+    found = (path.heads + biases).sum().item() + sum(path.parts.values())
+    of_layers = (path.heads + biases - path.attention).abs().max().item()
+    if not max(of_layers, abs(found - path.total), abs(plain.item() - path.total)) <= limit:
         raise StudyError(
             f"{name}: what its heads, feed-forward parts and embeddings write adds up to {found:.4g}, and its logits "
             f"to {plain.item():.4g}, so the way from heads to logits is not known for this architecture; leave out the "
@@ -176,9 +185,6 @@ def _direct_path_alone(model: PreTrainedModel, tape: _Tape) -> Iterator[None]:
             module.register_forward_hook(lambda _m, _a, out: with_hidden(out, tape.leaf(name, hidden_of(out))))
         )
 
-    def seen(layer: int, _module: nn.Module, _args: tuple, out: Any) -> Any:
-        return with_hidden(out, tape.probe(f"attention {layer}", hidden_of(out)))
-
     layers = decoder_layers(model)
     in_layers = set(layers.modules())
     try:
@@ -195,9 +201,17 @@ def _direct_path_alone(model: PreTrainedModel, tape: _Tape) -> Iterator[None]:
                     handles.append(part.register_forward_hook(_FrozenNorm(model, f"{number} {name}", tape)))
                 elif holds_attention(part):
                     handles.append(part.register_forward_pre_hook(_detached, with_kwargs=True))
-                    handles.append(part.register_forward_hook(partial(seen, number)))
+                    # Between heads and output projection, as in BitNet. Their biases are the attention's.
+                    handles += [
+                        norm.register_forward_hook(_FrozenNorm(model, f"{number} {name} {inner}"))
+                        for inner, norm in part.named_modules()
+                        if _is_norm(norm)
+                    ]
                 elif not isinstance(part, (nn.Dropout, nn.Identity)):
                     cut(part, f"{number} {name}")
+        handles += _on_attention(
+            model, lambda layer, out: with_hidden(out, tape.probe(f"attention {layer}", hidden_of(out)))
+        )
         head: Any = model.get_output_embeddings()
         if getattr(head, "bias", None) is not None:
             handles.append(
@@ -209,6 +223,27 @@ def _direct_path_alone(model: PreTrainedModel, tape: _Tape) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _attention_seen(model: PreTrainedModel, see: Callable[[int, Any], None]) -> Iterator[None]:
+    """Show what each layer's attention gives, as a layer calls it."""
+    handles = _on_attention(model, see)
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _on_attention(model: PreTrainedModel, hook: Callable[[int, Any], Any]) -> list[Any]:
+    """Hooks on the attention of each layer, called with the layer's number and the output, which they may replace."""
+    return [
+        part.register_forward_hook(lambda _module, _args, out, number=number: hook(number, out))
+        for number, layer in enumerate(decoder_layers(model))
+        for part in layer.children()
+        if holds_attention(part)
+    ]
 
 
 def _is_norm(module: nn.Module) -> bool:
@@ -229,10 +264,11 @@ class _FrozenNorm:
     """A forward hook that lets a norm multiply by the factor that it has found, as if that were a constant.
 
     A root mean square norm is x · r · w, a layer norm (x − mean x) · r · w + b. Which of both it is, w and b are read
-    off from what it makes of two vectors whose entries are all alike, or alternate; r from its output.
+    off from what it makes of two vectors whose entries are all alike, or alternate; r from its output. Without a tape,
+    the bias stays a constant.
     """
 
-    def __init__(self, model: PreTrainedModel, name: str, tape: _Tape):
+    def __init__(self, model: PreTrainedModel, name: str, tape: _Tape | None = None):
         self._model, self._name, self._tape = model, name, tape
 
     @torch.no_grad()
@@ -252,6 +288,8 @@ class _FrozenNorm:
     def __call__(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
         """The norm's output, linear in its input on the tape."""
         (x,) = args
+        if not x.requires_grad:  # nothing on the path leads here, as to the norms of queries and keys
+            return output
         centred, weight, bias = self._kind(module, x)
         base = x.float()
         base = (base - base.mean(-1, keepdim=True) if centred else base) * weight
@@ -268,7 +306,8 @@ class _FrozenNorm:
                 "need it."
             )
         if bias.abs().max() > 0:
-            frozen = frozen + self._tape.leaf(f"bias of {self._name}", bias.expand_as(frozen))
+            bias = bias.expand_as(frozen)
+            frozen = frozen + (bias if self._tape is None else self._tape.leaf(f"bias of {self._name}", bias))
         return frozen.to(output.dtype)
 
 
