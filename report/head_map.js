@@ -137,13 +137,14 @@ function show(place, data) {
   }
 
   function point({ points: [{ x, y }], event }) {
-    const { heads } = data.models[choice.model];
+    const { heads, notes } = data.models[choice.model];
     const lines = data.methods.map((name, method) => {
       const line = element("p");
       line.append(element("strong", "", name), ` ${described(found[method][y * heads + x])}`);
       return line;
     });
-    tip.replaceChildren(element("p", "name", `L${y}H${x}`), ...lines);
+    const note = notes ? [element("p", "", notes[y * heads + x])] : [];
+    tip.replaceChildren(element("p", "name", `L${y}H${x}`), ...note, ...lines);
     tip.hidden = false;
     const { clientX, clientY } = event.touches?.[0] ?? event;
     tip.style.left = `${Math.max(8, Math.min(clientX + 16, innerWidth - tip.offsetWidth - 8))}px`;
