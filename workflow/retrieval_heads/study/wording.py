@@ -8,6 +8,10 @@ import pandas as pd
 from retrieval_heads.study.dimensions import CELL, DIMENSION
 from retrieval_heads.study.study import Study
 
+MANY = 5
+"""More values of a dimension than this are not told apart side by side, nor named in one sentence: figures then show
+matrices or break panels into more rows, and sentences give the range and what stands at its ends."""
+
 
 def percent(share: float) -> str:
     """A share as a percentage: 42.6%."""
