@@ -88,9 +88,20 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
     # By the width of a letter, and that of a key with the space around it.
     while columns > 1 and sum(0.5 + 0.06 * max(map(len, part)) for part in np.array_split(labels, columns)) > width:
         columns -= 1
-    longer = max(-(-len(labels) // columns) - _LEGEND_LINES, 0)
-    figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * longer)
+    lines = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * max(lines - _LEGEND_LINES, 0))
+    if figure.get_supylabel():  # beside the panels, not beside the legend
+        figure.supylabel(figure.get_supylabel(), y=0.5 - _LEGEND_LINE * lines / figure.get_figheight() / 2)
     figure.legend([entries[label] for label in labels], labels, loc="outside upper center", ncols=columns)
+
+
+def let_hang(axes: Sequence[Axes]) -> None:
+    """Let the names below a panel hang into the empty place below it, where a row of panels that is broken ends early."""
+    for ax in axes:
+        place = ax.get_subplotspec()
+        if place and not place.is_last_row():
+            for label in ax.get_xticklabels():
+                label.set_in_layout(False)
 
 
 def name_intervention(figure: Figure, study: Study) -> None:

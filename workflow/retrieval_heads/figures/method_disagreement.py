@@ -43,6 +43,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             _head_lists.rank_matrix(ax, every, heads, methods, grid.heads)
             last = place + 2 >= len(panels)
             _head_lists.name_columns(ax, [study.label("method", method) for method in methods] if last else [])
+        _layout.let_hang(axes)
         figure.supxlabel("Mean rank")
         return figure
     figure, axes = _head_lists.panels(titles, lists, row=0.2, pad=6)

@@ -53,6 +53,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     framed = _overlap.same_category(study, questions)
     for ax, method, rows in places:
         image = _overlap.heatmap(ax, rows[rows["method"] == method], questions, labels, framed)
+    _layout.let_hang([ax for line in axes for ax in line])
     _overlap.chance_bar(figure, image, axes, chance)
     if framed:
         _layout.legend(figure, **_overlap.frame_key())
