@@ -96,7 +96,7 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
 
 
 def let_hang(axes: Sequence[Axes]) -> None:
-    """Let the names below a panel hang into the empty place below it, where a row of panels that is broken ends early."""
+    """Let the names below a panel hang into the empty place below it, where a broken row of panels ends early."""
     for ax in axes:
         place = ax.get_subplotspec()
         if place and not place.is_last_row():

@@ -123,6 +123,11 @@ def count(number: int, noun: str) -> str:
     return f"{int(number):,} {noun}{'' if number == 1 else 's'}"
 
 
+def least_and_most(values: Mapping[str, float]) -> tuple[str, str]:
+    """The names of the least and of the greatest value; of equal ones the first."""
+    return min(values, key=values.__getitem__), max(values, key=values.__getitem__)
+
+
 def listed(words: list[str]) -> str:
     """a, b and c."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
