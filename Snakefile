@@ -44,6 +44,7 @@ else:
     include: "rules/scores.smk"
     include: "rules/rankings.smk"
     include: "rules/ablation.smk"
+    include: "rules/yardstick.smk"
     include: "rules/collect.smk"
 
 

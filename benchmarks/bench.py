@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -41,10 +41,10 @@ from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import group_by_context, usable
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.extent import plain_passes
-from retrieval_heads.engine.pace import PLAIN_TOKENS
+from retrieval_heads.engine.pace import PLAIN_TOKENS, passes_behind, passes_over
 from retrieval_heads.engine.runner import Decoding, Runner
-from retrieval_heads.methods import make_methods
-from retrieval_heads.methods._scoring import score_groups, score_split
+from retrieval_heads.methods import AttentionRowScorer, HeadScorer, make_methods
+from retrieval_heads.methods._scoring import make_document, score_groups, score_split
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
 from retrieval_heads.reading import read_yaml
@@ -205,16 +205,24 @@ def eager(setup: Setup) -> Iterator[Measured]:
 
 
 def memory(setup: Setup) -> Iterator[Measured]:
-    """Point 3: peak memory of a process that scores a document, over one that runs a forward pass with its cache."""
+    """Peak memory of a process that scores a document, over one that runs a forward pass with its cache."""
     peaks = {}
-    for work in ("forward", "scoring"):
+    for work in ("forward", "scoring", "methods"):
         done = subprocess.run(
             [sys.executable, __file__, "--peak", work], check=True, capture_output=True, encoding="utf-8"
         )
         peaks[work] = int(done.stdout.split()[-1])
-    before, after = (peaks[work] / 2**20 for work in ("forward", "scoring"))
-    detail = f"{after:.2f} GB over {before:.2f} GB"
-    yield Measured("memory", "peak memory, scoring / forward pass, 8,192 tokens", after / before, "×", "≤ 1.3", detail)
+    before = peaks["forward"] / 2**20
+    for work, by, goal in (
+        ("scoring", "attention rows", "≤ 1.3"),
+        ("methods", "all methods but the exact one", "≤ 1.5"),
+    ):
+        after = peaks[work] / 2**20
+        name, detail = (
+            f"peak memory, scoring by {by} / forward pass, 8,192 tokens",
+            f"{after:.2f} GB over {before:.2f} GB",
+        )
+        yield Measured("memory", name, after / before, "×", goal, detail)
 
 
 def peak(work: str) -> None:
@@ -224,10 +232,45 @@ def peak(work: str) -> None:
     if work == "forward":
         forward(setup, group, use_cache=True)()
     else:
-        _score(setup, [group])
+        _score(setup, [group], _but_the_exact(setup) if work == "methods" else None)
     # Not getrusage: its peak is inherited from the process that started this one.
     (kilobytes,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     print(kilobytes)
+
+
+def methods(setup: Setup) -> Iterator[Measured]:
+    """Scoring a document of four questions by each method alone, and by all of them, over a forward pass."""
+    every = _but_the_exact(setup)
+    names = "all methods but " + ", ".join(method.label for method in setup.methods if method not in every)
+    for length, goal in ((512, ""), (2048, "≤ 1.5"), (8192, "≤ 1.2")):
+        group = setup.group(length)
+        plain = forward(setup, group)
+        plain()
+        for what, chosen in {names: every} | ({one.label: [one] for one in every} if length == 2048 else {}):
+            before, after, ratio = paired(plain, lambda group=group, chosen=chosen: _score(setup, [group], chosen))
+            detail = f"{after:.2f} s over {before:.2f} s, 4 questions"
+            name = f"scoring by {what} / forward pass, {length:,} tokens"
+            yield Measured("methods", name, ratio, "×", goal if chosen is every else "", detail)
+
+
+def yardstick(setup: Setup) -> Iterator[Measured]:
+    """The exact effect of every head on one prompt, over a forward pass, and over the least that it takes."""
+    layers, heads = setup.runner.layers, setup.runner.heads
+    for length, goal in ((512, "≤ 12"), (2048, "≤ 4"), (8192, "≤ 1.5")):
+        group = setup.group(length)
+        prompt = make_document(setup.tokenizer, group).prompts[0]
+        plain = forward(setup, group)
+        plain()
+        setup.runner.prefill([prompt.context])  # as for any prompt after a document's first
+        before, after, ratio = paired(
+            plain,
+            lambda prompt=prompt: setup.runner.single_head_effects(prompt.context, prompt.suffix, prompt.answer),
+        )
+        # Tokens that go through a layer, as tokens that go through all, each of which looks at the whole prompt.
+        tokens = (1 + heads * (layers + 1) / 2) * (len(prompt.suffix) + len(prompt.answer) - 1)
+        least = passes_behind(length, tokens) / passes_over(length)
+        detail = f"{after:.2f} s over {before:.2f} s, {layers * heads} heads; its arithmetic comes to {least:.1f}"
+        yield Measured("yardstick", f"effect of every head / forward pass, {length:,} tokens", ratio, "×", goal, detail)
 
 
 def ablation(setup: Setup) -> Iterator[Measured]:
@@ -324,6 +367,7 @@ def study(setup: Setup) -> Iterator[Measured]:
                 },
                 **{f"ablation, {name}": ("ablate_heads", f"*/{name}/*") for name in interventions(setup.config)},
                 "guard": ("measure_guard", "*"),
+                "yardstick": ("measure_effects", "*"),
             }.items()
         }
     after, used_after = plain_pass(setup)
@@ -355,8 +399,16 @@ def dry_runs(setup: Setup) -> Iterator[Measured]:
         yield Measured("dry_runs", f"dry run of {name}", taken, "s", goal)
 
 
-def _score(setup: Setup, groups: list[pd.DataFrame]) -> object:
-    return score_groups(setup.runner, groups, setup.methods, setup.answer_types)
+def _score(setup: Setup, groups: list[pd.DataFrame], methods: Sequence[HeadScorer] | None = None) -> object:
+    """Score by some methods; by default by those that read attention rows alone."""
+    if methods is None:
+        methods = [method for method in setup.methods if isinstance(method, AttentionRowScorer)]
+    return score_groups(setup.runner, groups, methods, setup.answer_types)
+
+
+def _but_the_exact(setup: Setup) -> list[HeadScorer]:
+    """The methods that score all documents."""
+    return [method for method in setup.methods if method.documents is None]
 
 
 def _ablate(setup: Setup, group: pd.DataFrame, head_sets: pd.DataFrame, scope: str) -> object:
@@ -411,7 +463,7 @@ def as_markdown(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-PARTS = {part.__name__: part for part in (scoring, eager, memory, ablation, scale, study, dry_runs)}
+PARTS = {part.__name__: part for part in (scoring, methods, yardstick, eager, memory, ablation, scale, study, dry_runs)}
 
 
 def main(names: list[str]) -> None:

@@ -9,6 +9,7 @@ rule choose_head_sets:
     conda:
         "../envs/analysis.yaml"
     params:
+        methods=lambda wildcards: ablated_methods(config, wildcards.intervention),
         levels=intervention("levels"),
         random_draws=intervention("random_draws"),
         seed=config["seed"],

@@ -9,7 +9,7 @@ rule collect_table:
     log:
         PATHS.log("collect_table", "tables"),
     wildcard_constraints:
-        table="rankings|ablation|guard",
+        table="rankings|ablation|guard|head_effects|labels",
     conda:
         "../envs/analysis.yaml"
     params:

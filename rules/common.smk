@@ -14,6 +14,7 @@ from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.interventions import (
     ablated_lengths,
+    ablated_methods,
     count_head_sets,
     interventions,
     unablated_documents,
@@ -22,13 +23,20 @@ from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.plugins import describe
 from retrieval_heads.errors import StudyError
-from retrieval_heads.engine.extent import GUARD_TOKENS, plain_passes
+from retrieval_heads.engine.extent import (
+    DEFAULT_GRID,
+    GUARD_TOKENS,
+    plain_passes,
+    single_head_passes,
+)
+from retrieval_heads.engine.pace import passes_over
 from retrieval_heads.model.identity import model_content, model_folder
-from retrieval_heads.model.guards import loaded_bytes
+from retrieval_heads.model.guards import described_grid, loaded_bytes
 from retrieval_heads.provenance import code_digest
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
 from retrieval_heads.study.variants import asked_questions, prompt_settings, variants
+from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
 try:
     # As a module of another workflow, this one is given its config by that, and no file.
@@ -75,6 +83,7 @@ wildcard_constraints:
     intervention="|".join(map(re.escape, interventions(config))) or "none",
     variant="|".join(map(re.escape, variants(config))),
     length=r"\d+",
+    mode="|".join(map(re.escape, yardstick_modes(config))) or "none",
     shard=r"\d+-of-\d+",
 
 
@@ -92,6 +101,17 @@ def answer_files():
     """The files of the study's types of answers, for rules that read or judge answers."""
     types = {question["type"] for question in config["questions"].values()}
     return [plugins.files("data.answers")[name] for name in types]
+
+
+def method_files():
+    """The files of the study's methods, and all in a folder that a parameter of theirs chooses from."""
+    files = [plugins.files("methods")[name] for name in config["methods"]]
+    rules = [rule for file in files for rule in plugins.parameters(file).values()]
+    folders = sorted({rule["plugin"] for rule in rules if "plugin" in rule})
+    return [
+        *files,
+        *(file for folder in folders for file in plugins.files(folder).values()),
+    ]
 
 
 def folder_of(model):
@@ -122,9 +142,14 @@ def intervention(key):
     return lambda wildcards: interventions(config)[wildcards.intervention][key]
 
 
+def mode_of(wildcards):
+    """What replaces the outputs of ablated heads in a job: the mode of its intervention, or its own."""
+    return wildcards.get("mode") or intervention("mode")(wildcards)
+
+
 def states(wildcards, lengths):
-    """The states of an intervention's replacement at some context lengths; none where it needs no fit."""
-    mode = interventions(config)[wildcards.intervention]["mode"]
+    """The states of a job's replacement at some context lengths; none where it needs no fit."""
+    mode = mode_of(wildcards)
     if mode not in FITTED:
         return []
     return [
@@ -142,7 +167,7 @@ def states(wildcards, lengths):
 def ablation_code(script, *files):
     """The digest of a script that ablates heads, with the file of what replaces their outputs, and further ones."""
     known = plugins.files("ablation.replacements")
-    return lambda wildcards: code(script, known[intervention("mode")(wildcards)], *files)
+    return lambda wildcards: code(script, known[mode_of(wildcards)], *files)
 
 
 def compared_config():
@@ -175,7 +200,7 @@ def shown_config():
 def described_replacements():
     """Label and definition of what replaces the output of ablated heads."""
     modes = {one["mode"] for one in interventions(config).values()}
-    return describe("ablation.replacements", sorted(modes))
+    return describe("ablation.replacements", sorted(modes | set(yardstick_modes(config))))
 
 
 def shown_interventions():
@@ -221,15 +246,26 @@ def guard_runtime(wildcards, input, attempt):
     return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
 
 
-def study_passes(wildcards):
+def study_passes(wildcards, input):
     """Plain passes of the whole study, for the job that tells how long it takes: the first shard. No limit, and no
     parameter, for it makes nothing stale."""
-    return round(plain_passes(config, DOCUMENTS_OF_A_TABLE)) * wildcards.shard.startswith("1-of-")
+    passes = plain_passes(
+        config, DOCUMENTS_OF_A_TABLE, described_grid(str(input.model)) or DEFAULT_GRID
+    )
+    return round(passes) * wildcards.shard.startswith("1-of-")
+
+
+def contexts_for_each_head(wildcards, input):
+    """How many contexts are run in the time that it takes to ablate every head by itself in one prompt."""
+    length = int(wildcards.length)
+    asked = config["prompts"]["suffix_budget"] + config["generation"]["max_new_tokens"]
+    grid = described_grid(str(input.model)) or DEFAULT_GRID
+    return single_head_passes(grid, length, asked) / passes_over(length)
 
 
 def model_runtime(stage):
     """Minutes for a job's share of a stage: half an hour, and what its contexts take; more at each retry."""
-    split = "test" if stage in ("ablation", "unablated") else "train"
+    split = "test" if stage in ("ablation", "unablated", "head_effects") else "train"
     given = config["documents"].get(split, DOCUMENTS_OF_A_TABLE)
 
     def minutes(wildcards, input, attempt):
@@ -245,6 +281,13 @@ def model_runtime(stage):
         if stage == "unablated":
             documents = unablated_documents(config, int(wildcards.length))[0] or given
             contexts = 2  # with the document and without
+        if stage == "head_effects":
+            one = yardstick(config)
+            documents = one["documents"] or given
+            contexts += len(one["questions"]) * contexts_for_each_head(wildcards, input)
+        if stage == "scores" and "single_head_effect" in config["methods"]:
+            share = min(1, (config["methods"]["single_head_effect"]["documents"] or given) / given)
+            contexts += share * len(config["questions"]) * contexts_for_each_head(wildcards, input)
         jobs = config["compute"]["shards"] if "shard" in wildcards.keys() else 1
         prompts = documents * len(config["prompts"]["depths"]) / jobs
         thousands = prompts * contexts * int(wildcards.length) / 1000

@@ -23,7 +23,7 @@ rule score_heads:
         generation=config["generation"],
         code=code(
             "score_heads.py",
-            *map(plugins.files("methods").get, config["methods"]),
+            *method_files(),
             *answer_files(),
         ),
     script:

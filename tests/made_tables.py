@@ -107,6 +107,7 @@ def make_study(
         "analysis": {**ANALYSIS, "resamples": 200, **analysis},
         "imports": {},
         "published": None,
+        "yardstick": None,
     }
     return Study(config, {method: ELEVEN_METHODS[method] for method in methods})
 

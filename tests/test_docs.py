@@ -120,7 +120,8 @@ def method_parameters():
             if issubclass(value, HeadScorer) and value.__module__ == module.__name__
         )
         for field in dataclasses.fields(method):
-            choices = getattr(field.type, "__args__", None)
+            folder = method.limits.get(field.name, {}).get("plugin")
+            choices = plugins.names(folder) if folder else getattr(field.type, "__args__", None)
             type_ = one_of(choices) if choices else {float: "number", int: "integer", str: "string"}[field.type]
             yield f"methods.{name}.{field.name}", type_, json.dumps(field.default)
 
@@ -273,7 +274,7 @@ def test_the_workflow_page_draws_the_rules_as_snakemake_does():
     assert shown == picture(graph.stdout)
     # What the default study does not need is told beside it.
     drawn = set(re.findall(r"\w+_\w+", re.sub(r"\[.*?\]", "", shown))) | {"draw_{figure}"}
-    beside = {"convert_published", "compare_imports", "fit_replacement"}
+    beside = {"convert_published", "compare_imports", "fit_replacement", "measure_effects", "label_heads"}
     assert {name for name in rule_texts() if name not in drawn} == beside
 
 

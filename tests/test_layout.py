@@ -20,7 +20,7 @@ FLOORS = (
     ("data",),
     ("model",),
     ("engine",),
-    ("methods",),
+    ("methods", "labels"),
     ("ablation",),
     ("analysis",),
     ("exchange",),

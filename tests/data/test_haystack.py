@@ -99,7 +99,7 @@ def tokenizer():
 def stretches(tokenizer, text, count, documents=40):
     prose = Prose(text, Encoder(tokenizer), 512)
     draws = (partial(generator, 1, "haystack", f"d{number}") for number in range(documents))
-    return [tokenizer.decode(prose.take({}, count, draw)) for draw in draws]
+    return [tokenizer.decode(prose.take({}, count, draw).ids) for draw in draws]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -114,7 +114,10 @@ def make(tokenizer, hay):
     return make
 
 
-POSITIONS = ["needle_start", "needle_end", "answer_start", "answer_end", "suffix_start"]
+POSITIONS = [
+    *(f"{what}_{edge}" for what in ("needle", "answer", "sentence") for edge in ("start", "end")),
+    "suffix_start",
+]
 
 
 def rows_of(prompts, status=OK):
@@ -438,7 +441,7 @@ class TestOtherDocumentsAsHaystack:
         def order(documents):
             prose = OtherDocuments(documents, Encoder(tokenizer), 4096)
             drawn = partial(generator, 1, "haystack")
-            text = tokenizer.decode(prose.take(crowd.iloc[0].to_dict(), 1200, drawn))
+            text = tokenizer.decode(prose.take(crowd.iloc[0].to_dict(), 1200, drawn).ids)
             return [name for name in sorted(starts, key=lambda name: text.find(starts[name])) if starts[name] in text]
 
         starts = {row["doc_id"]: row["text"][:120] for row in crowd.to_dict("records")}
@@ -551,7 +554,7 @@ class TestUsable:
     def test_the_good_ones_of_a_split_in_order(self):
         chosen = usable(self.TABLE, "train", "x.parquet")
         assert chosen["prompt_id"].tolist() == ["a", "c"]
-        assert chosen[POSITIONS].to_numpy().tolist() == [[7] * 5] * 2
+        assert chosen[POSITIONS].to_numpy().tolist() == [[7] * len(POSITIONS)] * 2
 
     def test_a_split_without_any_says_why(self):
         with pytest.raises(StudyError, match=rf"^x\.parquet: no usable prompt in the test split \(2 × {NO_ROOM}\)"):

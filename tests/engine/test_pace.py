@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from retrieval_heads.engine import pace
-from retrieval_heads.engine.extent import plain_passes
+from retrieval_heads.engine.extent import plain_passes, single_head_passes
 from retrieval_heads.engine.pace import PLAIN_TOKENS, log_expected_time, passes_over
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.interventions import count_head_sets
@@ -47,12 +47,20 @@ def test_work_grows_with_what_a_study_asks_for():
         {"prompts__depths": [0.2, 0.8]},
         {"ablation__levels": [3, 6, 9]},
         {"ablation__random_draws": {"matched": 2, "unmatched": 1}},
+        {"yardstick__documents": 3},
+        {"yardstick__context_lengths": [512, 640]},
+        {"yardstick__modes": ["zero", "uniform"]},
     ):
         assert passes(**more) > least, more
 
 
 def test_every_part_of_a_study_is_counted():
-    alone = {"ablation__levels": [3], "prompts__context_lengths": [512], "documents__missing_rate": 0}
+    alone = {
+        "yardstick": None,
+        "ablation__levels": [3],
+        "prompts__context_lengths": [512],
+        "documents__missing_rate": 0,
+    }
     sets = count_head_sets(complete(TINY | {"ablation": TINY["ablation"] | {"levels": [3]}}), "zero_all")
     scoring, guessing = 3 * (1 + pace.SUFFIX_WORTH / 512), 3 * (1 + pace.SUFFIX_WORTH / 512)
     unablated = 2 * guessing  # behind the document, and behind its haystack alone
@@ -61,6 +69,24 @@ def test_every_part_of_a_study_is_counted():
     contexts, rows = 3, 3 * 2 * (sets - 1) * 0.45 * (64 + 8) / 512
     guard = 2 * sets * passes_over(257) / 2
     assert passes(**alone, ablation__scope="suffix") == pytest.approx(scoring + unablated + contexts + rows + guard)
+
+
+def test_every_head_by_itself_is_counted_by_the_rows_that_go_through_each_layer():
+    # The default model: measured, 11 plain passes a prompt of 512 tokens.
+    asked, length, grid = 64 + 12, 512, (30, 9)
+    assert single_head_passes(grid, length, asked) == pytest.approx(11, rel=0.1)
+    # A layer of more heads costs as many more rows; twice the layers, four times as many.
+    assert single_head_passes((30, 18), length, asked) == 2 * single_head_passes(grid, length, asked)
+    assert single_head_passes((61, 9), length, asked) == pytest.approx(2 * single_head_passes((30, 9), length, asked))
+    config = complete(TINY | {"yardstick": {"documents": 2, "questions": ["inc_state"], "context_lengths": [640]}})
+    one = 1 * 0.9 * single_head_passes((5, 8), 640, 64 + 8)
+    with_it = plain_passes(config, 200, (5, 8)) - plain_passes(config | {"yardstick": None}, 200, (5, 8))
+    assert with_it == pytest.approx(2 * (passes_over(640) + one))
+    # The method of that name asks about the first train documents, at every length.
+    rest = config | {"ablation": config["ablation"] | {"interventions": {}}, "yardstick": None}
+    ranking = rest | {"methods": config["methods"] | {"single_head_effect": {"documents": 1}}}
+    each = sum(passes_over(tokens) + 2 * 0.9 * single_head_passes((5, 8), tokens, 64 + 8) for tokens in (512, 640))
+    assert plain_passes(ranking, 200, (5, 8)) - plain_passes(rest, 200, (5, 8)) == pytest.approx(each)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,21 @@ from projects import ROOT, TINY, Project
 CLUSTERS = ["slurm", "generic"]
 PLUGINS = ["snakemake_executor_plugin_slurm", "snakemake_executor_plugin_cluster_generic"]
 # A node that claims more than the machine has, and jobs of seconds.
-HASTE = ["--latency-wait", "10", "--set-threads", "score_heads=1", "ablate_heads=1", "measure_guard=1"]
+HASTE = [
+    "--latency-wait",
+    "10",
+    "--set-threads",
+    "score_heads=1",
+    "answer_unablated=1",
+    "ablate_heads=1",
+    "measure_guard=1",
+]
 WITHOUT_ACCOUNTING = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
 SLURM = ["--workflow-profile", "profiles/slurm", *WITHOUT_ACCOUNTING, *HASTE, *TINY]
 GENERIC = ["--workflow-profile", "profiles/generic", "--seconds-between-status-checks", "2", *HASTE, *TINY]
+
+_RULES = "".join(file.read_text() for file in sorted((ROOT / "rules").glob("*.smk"))).split("\nrule ")
+MODEL_RULES = {rule.partition(":")[0] for rule in _RULES if re.search("^ +gpu=1,$", rule, re.MULTILINE)}
 
 SCORES = [f"results/tiny/scores/planted/plain/{length}/1-of-1.parquet" for length in (512, 640)]
 
@@ -92,6 +103,12 @@ def test_the_profiles_for_clusters_differ_in_their_scheduler_alone():
     assert slurm == generic
 
 
+def test_what_runs_a_model_goes_where_the_gpus_are():
+    profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
+    sent = {rule for rule, asked in profile["set-resources"].items() if asked.get("slurm_partition") == "gpu"}
+    assert sent == MODEL_RULES
+
+
 @pytest.mark.slow
 def test_the_tiny_study_runs_on_a_cluster(finished):
     assert "Retrieval heads: tiny" in finished.path("results", "tiny", "findings.html").read_text()
@@ -100,7 +117,7 @@ def test_the_tiny_study_runs_on_a_cluster(finished):
 @pytest.mark.slow
 def test_model_jobs_go_to_a_gpu_and_all_others_do_not(cluster, finished):
     for job in cluster.jobs():
-        of_model = job["Comment"].startswith(("rule_score_heads", "rule_ablate_heads", "rule_measure_guard"))
+        of_model = job["Comment"].startswith(tuple(f"rule_{rule}_" for rule in MODEL_RULES))
         assert job["Partition"] == ("gpu" if of_model else "cpu")
         assert job.get("TresPerJob") == ("gres:gpu:1" if of_model else None)
 
@@ -117,7 +134,7 @@ def test_a_job_that_failed_comes_again_with_twice_the_memory(cluster, finished):
     first, second = (job for job in cluster.of_rule("score_heads") if "_512_" in job["Comment"])
     assert (first["JobState"], second["JobState"]) == ("FAILED", "COMPLETED")
     assert memory(second) == 2 * memory(first)
-    log = finished.path("results", "tiny", "logs", "score_heads", "planted", "512", "1-of-1.log")
+    log = finished.path("results", "tiny", "logs", "score_heads", "planted", "plain", "512", "1-of-1.log")
     assert "3 of 3 documents to score" in log.read_text()
 
 

@@ -16,7 +16,7 @@ from retrieval_heads.methods.summed_attention import SummedAttention
 from retrieval_heads.methods.wu24 import RetrievalHead
 from tiny_models import MODELS, Numbers, random_ids
 
-NEEDLE, ANSWER, CONTEXT = range(20, 66), range(50, 53), 70
+NEEDLE, SENTENCE, ANSWER, CONTEXT = range(20, 66), range(44, 56), range(50, 53), 70
 TYPES = {f"q{number}": "text" for number in range(3)}
 ALONE, TOGETHER = Budget(1, 1), Budget(10_000, 1)
 """One document at a time, and all in one batch."""
@@ -49,6 +49,12 @@ def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
                     "needle_end": NEEDLE.stop,
                     "answer_start": ANSWER.start,
                     "answer_end": ANSWER.stop,
+                    "sentence_start": SENTENCE.start,
+                    "sentence_end": SENTENCE.stop,
+                    "statement_starts": [ANSWER.start],
+                    "statement_ends": [ANSWER.stop],
+                    "document_starts": None,
+                    "document_ends": None,
                     "suffix_start": context_tokens,
                     "answer": "none",
                 }

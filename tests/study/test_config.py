@@ -18,8 +18,9 @@ from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.forms import schema
-from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
+from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, count_head_sets, interventions
 from retrieval_heads.study.scopes import SCOPES
+from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "config").glob("*.yaml"))
@@ -214,6 +215,12 @@ BAD = [  # key, its value, what the message says
     ("study", "a/b", "study: 'a/b' does not match"),
     ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of \['uniform', 'zero'\]"),
     ("ablation.scope", "needle", r"ablation\.scope: 'needle' is not one of \['all', 'suffix', 'decode'\]"),
+    ("ablation.methods", ["wu"], r"ablation\.methods: wu is none of methods; add it there"),
+    (
+        "ablation.interventions",
+        {"first": {"methods": ["core"]}},
+        r"ablation\.interventions\.first\.methods: core is none of methods; add it there",
+    ),
     ("ablation.levels", [0], r"ablation\.levels\.0: 0 is less than the minimum"),
     ("analysis.alpha", 0, r"analysis\.alpha: 0 is less than or equal to"),
     ("analysis.consensus_k", 0, r"analysis\.consensus_k: 0 is less than the minimum"),
@@ -270,6 +277,17 @@ def test_bad_values_are_refused_with_their_key(key, value, message):
     assert "\n" not in str(caught.value).strip()
 
 
+def test_only_the_methods_that_are_named_have_their_heads_ablated():
+    config = complete(change("ablation", {"methods": ["qrhead"], "levels": [5], "interventions": {
+        "all": {"methods": None}, "one": {}, "two": {"methods": ["wu24", "summed_attention"]}
+    }}))  # fmt: skip
+    every = ["summed_attention", "wu24", "qrhead"]
+    chosen = {name: ablated_methods(config, name) for name in ("all", "one", "two")}
+    assert chosen == {"all": every, "one": ["qrhead"], "two": every[:2]}
+    # The whole model, and for each method its top heads, two matched draws and one other.
+    assert [count_head_sets(config, name) for name in chosen] == [13, 5, 9]
+
+
 def test_a_date_may_be_written_without_quotes():
     for written in ("2025-01-02", "'2025-01-02'"):
         config = change("prompts", LEAST["prompts"] | yaml.safe_load(f"date: {written}"))
@@ -289,6 +307,7 @@ def test_what_is_no_config_at_all_is_refused(config):
         ("prompts.context_lengths", [65]),
         ("prompts.depths", [0, 0.5, 1]),
         ("ablation.context_lengths", [1024]),
+        ("ablation.methods", ["qrhead"]),
         ("ablation.random_draws", {"matched": 0, "unmatched": 0}),
         ("analysis.level", 10),
         ("analysis.consensus_k", 1),
@@ -417,7 +436,8 @@ class TestInterventions:
     def test_mode_and_scope_are_one_of_that_name(self, given, name):
         ablation = complete(change("ablation", given | {"levels": [5]}))["ablation"]
         mode, scope = name.split("_")
-        every = {"levels": [5], "context_lengths": None, "random_draws": {"matched": 2, "unmatched": 1}}
+        every = {"levels": [5], "context_lengths": None, "methods": None}
+        every["random_draws"] = {"matched": 2, "unmatched": 1}
         assert ablation["interventions"] == {name: {"mode": mode, "scope": scope, "documents": None, **every}}
         assert ablation["headline"] == name and "mode" not in ablation and "scope" not in ablation
 
@@ -429,9 +449,9 @@ class TestInterventions:
         assert config["ablation"]["headline"] == "a"
         assert interventions(config) == {
             "a": {"mode": "zero", "scope": "all", "documents": 1, "levels": [20], "context_lengths": [512]}
-            | {"random_draws": {"matched": 1, "unmatched": 1}},
+            | {"methods": None, "random_draws": {"matched": 1, "unmatched": 1}},
             "b": {"mode": "uniform", "scope": "suffix", "documents": None, "levels": [5, 20]}
-            | {"context_lengths": [1024], "random_draws": {"matched": 2, "unmatched": 1}},
+            | {"context_lengths": [1024], "methods": None, "random_draws": {"matched": 2, "unmatched": 1}},
         }
         assert ablated_lengths(config) == [512, 1024] and ablated_lengths(config, "b") == [1024]
         assert count_head_sets(config, "a") == 1 + 3 * (1 + 2) and count_head_sets(config, "b") == 1 + 3 * 2 * (1 + 3)
@@ -473,6 +493,51 @@ class TestInterventions:
         with pytest.raises(StudyError, match=r"level: 10 heads are not ablated; .* ablation\.interventions\.b\.levels"):
             complete(config)
         assert complete(change("analysis.level", 20, config))["analysis"]["level"] == 20
+
+
+class TestYardstick:
+    def test_there_is_none_unless_it_is_asked_for(self):
+        assert complete(LEAST)["yardstick"] is None
+        assert yardstick_modes(complete(LEAST)) == yardstick_modes(complete(PUBLISHED)) == []
+        assert yardstick(complete(PUBLISHED)) is None
+
+    def test_what_it_does_not_give_is_that_of_the_study(self):
+        ways = {"a": {"mode": "uniform"}, "b": {"scope": "suffix"}, "c": {"mode": "uniform", "scope": "decode"}}
+        ablation = change("ablation", {"context_lengths": [1024], "interventions": ways})
+        config = complete(change("yardstick", {"documents": 1}, ablation))
+        assert config["yardstick"] == {
+            "documents": 1,
+            "questions": ["hq_state"],
+            "context_lengths": [1024],
+            "modes": ["uniform", "zero"],
+        }
+        assert complete(config) == config
+        given = {"documents": None, "questions": ["hq_state"], "context_lengths": [512], "modes": ["zero"]}
+        assert complete(change("yardstick", given, ablation))["yardstick"] == given
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"documents": 2}, r"documents: 2 is more than the 1 of documents\.test; give fewer, or null for all"),
+            ({}, r"documents: 8 is more than the 1 of documents\.test"),
+            ({"documents": 0}, r"documents: 0 is less than the minimum"),
+            (
+                {"documents": 1, "questions": ["turnover"]},
+                r"questions: turnover is no question of this study; choose from hq_state",
+            ),
+            ({"documents": 1, "questions": []}, r"questions: \[\]"),
+            ({"documents": 1, "context_lengths": [700]}, r"context_lengths: 700 is none of prompts\..* from 512, 1024"),
+            ({"documents": 1, "modes": ["nothing"]}, r"modes\.0: 'nothing' is not one of \['uniform', 'zero'\]"),
+            ({"documents": 1, "mode": "zero"}, r"mode: no such key in the config; did you mean modes\?"),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(self, given, message):
+        with pytest.raises(StudyError, match=rf"^yardstick\.{message}"):
+            complete(change("yardstick", given))
+
+    def test_published_results_have_none(self):
+        with pytest.raises(StudyError, match=r"^yardstick: this key has no meaning where results are published; take"):
+            complete(change("yardstick", {}, PUBLISHED))
 
 
 class TestMethodParameters:

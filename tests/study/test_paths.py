@@ -16,6 +16,7 @@ CONFIG = {
     "compute": {"shards": 2},
     "ablation": {"interventions": INTERVENTIONS},
     "published": None,
+    "yardstick": {"context_lengths": [640], "modes": ["zero", "uniform"]},
 }
 PATHS = Paths(CONFIG)
 
@@ -38,6 +39,8 @@ def test_a_log_has_the_wildcards_of_what_its_job_writes():
         ("scores", 8, "scores/m/plain/640/2-of-2.parquet"),
         # One intervention ablates at one length alone.
         ("ablation", 12, "ablation/n/plain/512/a/1-of-2.parquet"),
+        # The yardstick has lengths of its own.
+        ("head_effects", 8, "head_effects/n/plain/640/uniform/2-of-2.parquet"),
         ("guard", 4, "guard/m/plain/b.parquet"),
         ("exports", 4, "exports/m/plain/512"),
     ],

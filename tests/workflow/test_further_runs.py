@@ -36,7 +36,7 @@ def test_an_imported_list_is_set_beside_the_rankings(study):
     findings = (out / "FINDINGS.md").read_text()
     assert "## Imported lists of heads" in findings
     mean = table[table["method"] == "qrhead"]["jaccard"].mean()
-    sentence = rf"Rankings by QRHead and the other list .*agree .*: mean Jaccard {mean:.3f} of the top heads"
+    sentence = rf"Rankings by QRHead and the other list .*agree.*\. Their top heads have a mean Jaccard of {mean:.3f} "
     assert re.search(sentence, findings)
     assert (out / "pages" / "imports.html").is_file()
     study.change("config/tiny.yaml", imports, "")

@@ -10,6 +10,7 @@ be there. It must stand there plainly:
 - a constant is a literal assigned at the top of the module, or of its public class;
 - a parameter is a field of that class with one of the annotations ``float``, ``int``, ``bool``, ``str`` and
   ``Literal[...]``;
+- what its values must be beside that, such as ``{"minimum": 1}``, is in the constant ``limits``;
 - the summary is the first paragraph of that class's docstring, or of the module's where there is no class.
 """
 
@@ -75,9 +76,10 @@ def summary(file: Path) -> str:
 
 
 def parameters(file: Path) -> dict[str, dict]:
-    """Name → JSON schema of the values that a parameter in a file takes."""
+    """Name → JSON schema of the values that a parameter in a file takes: its type, and what ``limits`` says."""
+    limits = constants(file).get("limits", {})
     return {
-        node.target.id: rule
+        node.target.id: rule | limits.get(node.target.id, {})
         for scope in _scopes(file)[1:]
         for node in scope.body
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)

@@ -12,5 +12,6 @@ if TYPE_CHECKING:
 with job(snakemake):
     params = snakemake.params
     rankings = tables.read(snakemake.input[0], RANKINGS)
+    rankings = rankings[rankings["method"].isin(params.methods)]
     sets = choose_head_sets(rankings, params.levels, params.random_draws, params.seed)
     tables.write(sets, snakemake.output[0], HEAD_SETS, tables.made_with(snakemake.input))

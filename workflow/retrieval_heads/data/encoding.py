@@ -28,13 +28,7 @@ class Encoder:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
-        template = chat_templates(tokenizer)
-        self._control = {
-            number: token
-            for number, token in tokenizer.added_tokens_decoder.items()
-            if (content := token.content.strip())
-            and (token.special or _BRACKETED.fullmatch(content) or content in template)
-        }
+        self._control = control_tokens(tokenizer)
         backend = tokenizer.backend_tokenizer
         self._unknown = {tokenizer.unk_token_id, backend.token_to_id(getattr(backend.model, "unk_token", None) or "")}
         # The tokenizer passes over special tokens when it is told to, so in this copy all control tokens are special;
@@ -88,6 +82,17 @@ class Encoder:
                     "take it out of the text or choose another model."
                 )
         return [self._meant.get(number, number) for number in ids], offsets
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, AddedToken]:
+    """A tokenizer's control tokens by their ids; see :class:`Encoder`."""
+    template = chat_templates(tokenizer)
+    return {
+        number: token
+        for number, token in tokenizer.added_tokens_decoder.items()
+        if (content := token.content.strip())
+        and (token.special or _BRACKETED.fullmatch(content) or content in template)
+    }
 
 
 def chat_templates(tokenizer: PreTrainedTokenizerBase) -> str:

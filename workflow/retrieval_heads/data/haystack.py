@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from retrieval_heads.errors import StudyError
 
@@ -53,6 +53,13 @@ def load_haystack(folder: str | Path) -> str:
     return BREAK.join(_read(path) for path in paths)
 
 
+class Stretch(NamedTuple):
+    """A haystack: its token ids, and the tokens, end exclusive, of each whole document in it; None if it is prose."""
+
+    ids: list[int]
+    documents: list[tuple[int, int]] | None
+
+
 class Prose:
     """One long text, of which each needle gets a stretch of its own.
 
@@ -73,8 +80,8 @@ class Prose:
             self._starts.append(sorted(first[end] for end in ends if end in first))
         self._break = encoder.ids(BREAK, "a break")
 
-    def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator], more: int = 0) -> list[int]:
-        """The token ids of a stretch, (count + more,).
+    def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator], more: int = 0) -> Stretch:
+        """A stretch of count + more tokens.
 
         Parameters
         ----------
@@ -92,7 +99,7 @@ class Prose:
         if count > len(self.ids):
             raise StudyError(_too_short("it has", len(self.ids), self._context_length, count, "add prose"))
         if not count + more:
-            return []
+            return Stretch([], None)
         for starts in self._starts:
             starts = [start for start in starts if start + count <= len(self.ids)]
             if len(starts) >= _ENOUGH_STARTS:
@@ -104,7 +111,7 @@ class Prose:
                 "prompts.context_lengths."
             )
         start = draw().choice(starts)
-        return _going_on(self.ids[start:], self.ids, count + more, self._break)
+        return Stretch(_going_on(self.ids[start:], self.ids, count + more, self._break), None)
 
 
 class OtherDocuments:
@@ -120,22 +127,26 @@ class OtherDocuments:
         for doc_id, split, text in zip(documents["doc_id"], documents["split"], documents["text"], strict=True):
             self._splits.setdefault(split, {})[doc_id] = encoder.ids(text.strip(), f"document {doc_id}")
 
-    def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator], more: int = 0) -> list[int]:
-        """The token ids of as many documents as it takes, with breaks between them; the last one is cut.
+    def take(self, document: dict, count: int, draw: Callable[..., np.random.Generator], more: int = 0) -> Stretch:
+        """As many documents as it takes, with breaks between them; the last one is cut.
 
         See :meth:`Prose.take`.
         """
         others = {key: ids for key, ids in self._splits[document["split"]].items() if key != document["doc_id"]}
         stretch: list[int] = []
+        whole: list[tuple[int, int]] = []
         # By a draw of each document's own, so that a further one leaves the order of the others as it was.
         for key in sorted(others, key=lambda key: draw(key).random()):
             if len(stretch) >= count + more:
                 break
-            stretch += [*(self._break if stretch else []), *others[key]]
+            stretch += self._break if stretch else []
+            whole.append((len(stretch), len(stretch) + len(others[key])))
+            stretch += others[key]
         if len(stretch) < count:
             which = f"the other documents of the {document['split']} split have"
             raise StudyError(_too_short(which, len(stretch), self._context_length, count, "add documents"))
-        return _going_on(stretch, stretch, count + more, self._break)
+        whole = [(start, end) for start, end in whole if end <= count]
+        return Stretch(_going_on(stretch, stretch, count + more, self._break), whole)
 
 
 def _going_on(stretch: list[int], again: list[int], count: int, between: list[int]) -> list[int]:

@@ -14,11 +14,12 @@ from functools import partial
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
-from retrieval_heads.data.answers import locate
+from retrieval_heads.data.answers import Value, locate, statements
 from retrieval_heads.data.chat import chat_frame
 from retrieval_heads.data.encoding import Encoder, decode
 from retrieval_heads.data.haystack import BREAK, OtherDocuments, Prose
 from retrieval_heads.data.selection import NO_ANSWER, NO_ROOM, NOT_DECODED, OK
+from retrieval_heads.data.sentences import sentence_around
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import PLAIN
@@ -105,6 +106,13 @@ class Builder:
         needle, offsets = self.encoder.spans(text, f"document {document['doc_id']}")
         context = self._context(needle, depth, document, prose)
         rows = []
+
+        def tokens_of(value: Value) -> tuple[int, int] | None:
+            """The needle's tokens, end exclusive, that state a value and nothing else."""
+            span = _token_span(offsets, value.start, value.end)
+            stated = text[value.start : value.end]
+            return span if span and decode(self.tokenizer, needle[slice(*span)]).strip() == stated else None
+
         for question, settings in self.questions.items():
             row = dict.fromkeys(PROMPTS.columns)
             row |= {
@@ -128,11 +136,14 @@ class Builder:
                 continue
             stated = document[f"{question}_start"]
             value = locate(text, answer, settings["type"], None if pd.isna(stated) else int(stated) - shift)
-            span = None if value is None else _token_span(offsets, value.start, value.end)
-            decoded = None if span is None else decode(self.tokenizer, needle[slice(*span)]).strip()
-            if value is None or span is None or decoded != text[value.start : value.end]:
+            span = None if value is None else tokens_of(value)
+            if value is None or span is None:
                 row["status"] = NOT_DECODED
                 continue
+            sentence = _token_span(offsets, *sentence_around(text, value.start, value.end))
+            assert sentence is not None  # it has the answer's tokens
+            found = [tokens_of(one) for one in statements(text, answer, settings["type"])]
+            places = [(context.needle_start + one[0], context.needle_start + one[1]) for one in found if one]
             row |= {
                 "input_ids": context.ids + self.suffixes[question],
                 "null_ids": context.ids + self.null_suffix,
@@ -143,6 +154,10 @@ class Builder:
                 "needle_end": context.needle_start + len(needle),
                 "answer_start": context.needle_start + span[0],
                 "answer_end": context.needle_start + span[1],
+                "sentence_start": context.needle_start + sentence[0],
+                "sentence_end": context.needle_start + sentence[1],
+                **_starts_and_ends("statement", places),
+                **_starts_and_ends("document", context.documents),
                 "suffix_start": len(context.ids),
                 "status": OK,
             }
@@ -157,22 +172,37 @@ class Builder:
         if count < 0:
             return None
         draw = partial(generator, self.seed, "haystack", document["doc_id"], self.context_length)
-        hay = prose.take(document, count, draw, more=place)
+        hay, documents = prose.take(document, count, draw, more=place)
         before = round(depth * count)
         ids = self.opening + hay[:before] + self.separator
-        return _Context(ids + needle + self.separator + hay[before:count], len(ids), self.opening + hay)
+        if documents is not None:
+            # One that the needle stands in is whole no more.
+            documents = [span for span in documents if span[1] <= before or span[0] >= before]
+            shifts = [len(self.opening) + (0 if end <= before else place) for _, end in documents]
+            documents = [(start + by, end + by) for (start, end), by in zip(documents, shifts, strict=True)]
+        return _Context(ids + needle + self.separator + hay[before:count], len(ids), self.opening + hay, documents)
 
 
 @dataclass(frozen=True)
 class _Context:
-    """A context, and the same haystack without the needle, which goes on until it is as long."""
+    """A context, and the same haystack without the needle, which goes on until it is as long.
+
+    documents: the tokens, end exclusive, of each whole document of the haystack; None where it is prose.
+    """
 
     ids: list[int]
     needle_start: int
     without_needle: list[int]
+    documents: list[tuple[int, int]] | None
 
 
 def _token_span(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
     """The tokens, end exclusive, that overlap the characters from start to end."""
     inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > start]
     return (inside[0], inside[-1] + 1) if inside else None
+
+
+def _starts_and_ends(what: str, spans: Sequence[tuple[int, int]] | None) -> dict[str, list[int] | None]:
+    """The two columns that tell where all there are of something are; null where it is not known."""
+    starts, ends = (None, None) if spans is None else ([start for start, _ in spans], [end for _, end in spans])
+    return {f"{what}_starts": starts, f"{what}_ends": ends}

@@ -13,7 +13,10 @@ NO_ANSWER = "the document does not state the fact"
 NO_ROOM = "the document does not fit into the context"
 NOT_DECODED = "the answer's tokens do not decode to the answer"
 
-_POSITIONS = ("needle_start", "needle_end", "answer_start", "answer_end", "suffix_start")
+_POSITIONS = (
+    *("needle_start", "needle_end", "answer_start", "answer_end", "sentence_start", "sentence_end"),
+    "suffix_start",
+)
 
 
 def shard_of(name: str) -> tuple[int, int]:

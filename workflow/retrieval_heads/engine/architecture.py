@@ -23,6 +23,11 @@ def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
     raise StudyError(f"{type(model).__name__}: no list of {layers} decoder layers found; choose another model.")
 
 
+def holds_attention(part: nn.Module) -> bool:
+    """Whether a part of a layer is its attention, or has it inside, by its class's name as transformers writes it."""
+    return any("Attention" in type(module).__name__ for module in part.modules())
+
+
 def end_tokens(model: PreTrainedModel) -> set[int]:
     """The tokens that end a generation."""
     ends = model.generation_config.eos_token_id

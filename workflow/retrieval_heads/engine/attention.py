@@ -29,6 +29,9 @@ _NAME = "retrieval_heads"
 _MAX_WEIGHTS = 2**24
 """The most attention weights that are held at a time where outputs are computed from rows: 64 MB in float32."""
 
+_FAST_WEIGHTS = 2**20
+"""The same where rows of a batch can be taken one after the other: about what a processor's cache holds."""
+
 _IGNORED_KWARGS = {
     *("dropout", "is_causal", "sliding_window", "position_ids", "cache_position", "position_embeddings"),
     *("use_cache", "output_attentions", "output_hidden_states", "output_router_logits", "num_items_in_batch"),
@@ -187,7 +190,7 @@ class AttentionCall:
         return torch.cat(parts, 1)
 
     def shared_output(self) -> Tensor:
-        """The heads' outputs (B, Q, H, D) where a context is shared."""
+        """The heads' outputs (B, Q, H, D) where a context is shared, from rows that are known afterwards."""
         assert self.shared is not None  # it is called for no other
         _, shared_value = self.shared
         contexts, key_heads, before, dim = shared_value.shape
@@ -207,6 +210,25 @@ class AttentionCall:
         after = own.reshape(batch, key_heads, group * queries, -1) @ self.value
         return output + after.view(batch, heads, queries, dim).transpose(1, 2)
 
+    def shared_output_alone(self) -> Tensor:
+        """The same with no rows held: those of some rows of the batch at a time, as many as stay in a fast memory."""
+        assert self.shared is not None and self.mask is not None  # it is called for no other
+        batch, heads, queries, _ = self.query.shape
+        keys = self.shared[0].shape[2] + self.key.shape[2]
+        size = max(1, _FAST_WEIGHTS // (heads * queries * keys))
+        if len(self.shared[0]) > 1 or size >= batch:
+            return self.shared_output()
+        mask = self.mask.expand(batch, -1, -1, -1)
+        parts = [slice(start, start + size) for start in range(0, batch, size)]
+        return torch.cat(
+            [
+                replace(
+                    self, query=self.query[part], key=self.key[part], value=self.value[part], mask=mask[part]
+                ).shared_output()
+                for part in parts
+            ]
+        )
+
     def mean_value(self) -> Tensor:
         """The mean over all visible keys of each head's values, (B, Q, H, D): what uniform attention gives."""
         queries, heads = self.query.shape[2], self.query.shape[1]
@@ -223,8 +245,10 @@ class AttentionCall:
             mean = weights[..., before:] @ self.value.float()
             if self.shared is not None:
                 _, shared_value = self.shared
-                rows_per_context = len(self.query) // len(shared_value)
-                weights = weights[..., :before].view(len(shared_value), 1, rows_per_context * queries, before)
+                if len(shared_value) > 1:  # one mask may hold for all rows, also of several contexts
+                    weights = weights.expand(len(self.query), -1, -1, -1)
+                rows_per_context = len(weights) // len(shared_value)
+                weights = weights[..., :before].reshape(len(shared_value), 1, rows_per_context * queries, before)
                 shared = (weights @ shared_value.float()).unflatten(2, (rows_per_context, queries))
                 mean = mean + shared.transpose(1, 2).flatten(0, 1)
         return mean.repeat_interleave(heads // mean.shape[1], dim=1).transpose(1, 2).to(self.value.dtype)
@@ -345,7 +369,7 @@ def _attention(
     shared = None if hook.shared is None else hook.shared(layer)
     call = AttentionCall(layer, query, key, value, attention_mask, scale, shared, softcap, s_aux, hook.regions)
     if shared is not None:
-        output = call.shared_output()
+        output = call.shared_output_alone() if hook.observe is None else call.shared_output()
     elif softcap is not None or s_aux is not None:
         output = call.output()  # fused attention knows neither
     elif _is_short_suffix(query, key, attention_mask):

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from retrieval_heads.engine.architecture import decoder_layers
+from retrieval_heads.engine.architecture import decoder_layers, holds_attention
 from retrieval_heads.engine.attention import hooked
 from retrieval_heads.engine.forks import hidden_of, with_hidden
 from retrieval_heads.errors import StudyError
@@ -193,7 +193,7 @@ def _direct_path_alone(model: PreTrainedModel, tape: _Tape) -> Iterator[None]:
             for name, part in layer.named_children():
                 if _is_norm(part):
                     handles.append(part.register_forward_hook(_FrozenNorm(model, f"{number} {name}", tape)))
-                elif any("Attention" in type(module).__name__ for module in part.modules()):
+                elif holds_attention(part):
                     handles.append(part.register_forward_pre_hook(_detached, with_kwargs=True))
                     handles.append(part.register_forward_hook(partial(seen, number)))
                 elif not isinstance(part, (nn.Dropout, nn.Identity)):
@@ -264,7 +264,8 @@ class _FrozenNorm:
         if not (frozen.detach() - wanted).abs().max() <= limit * largest:
             raise StudyError(
                 f"{type(self._model).__name__}: {type(module).__name__} ({self._name}) is no root mean square norm "
-                "and no layer norm, so what heads write into the logits cannot be told; leave out the methods that need it."
+                "and no layer norm, so what heads write into the logits cannot be told; leave out the methods that "
+                "need it."
             )
         if bias.abs().max() > 0:
             frozen = frozen + self._tape.leaf(f"bias of {self._name}", bias.expand_as(frozen))

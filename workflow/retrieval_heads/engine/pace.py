@@ -28,6 +28,11 @@ def passes_over(tokens: int) -> float:
     return tokens * (1 + tokens / _ATTENTION_EQUALS) / (PLAIN_TOKENS * (1 + PLAIN_TOKENS / _ATTENTION_EQUALS))
 
 
+def passes_behind(context: int, tokens: float) -> float:
+    """How many plain passes it takes as long as to read so many tokens behind a context, each by itself."""
+    return tokens * (1 + 2 * context / _ATTENTION_EQUALS) / (PLAIN_TOKENS * (1 + PLAIN_TOKENS / _ATTENTION_EQUALS))
+
+
 def log_expected_time(model: "PreTrainedModel", ids: Sequence[int], passes: float) -> None:
     """Run a plain pass, and log how long a study takes at this pace.
 

@@ -20,6 +20,7 @@ from retrieval_heads.engine.decoding import (
     reserved_tokens,
 )
 from retrieval_heads.engine.direct_path import require_direct_path
+from retrieval_heads.engine.output_projection import output_grams
 from retrieval_heads.engine.prefill import prefill
 from retrieval_heads.engine.self_check import require_measurable
 from retrieval_heads.engine.single_heads import single_head_effects
@@ -244,6 +245,18 @@ class Runner:
         """
         with hooked(self.model, observe=lambda call, z: observe(call.layer, z[0])):
             self.model.get_decoder()(input_ids=torch.tensor([list(ids)], device=self.model.device), use_cache=False)
+
+    def output_grams(self) -> list[Tensor] | None:
+        """How long what each head writes is: W_O^hᵀ W_O^h of every layer's heads, (H, D, D) in float32.
+
+        W_O^h is the head's slice of the output projection, so ‖W_O^h z‖² is zᵀ W_O^hᵀ W_O^h z.
+
+        Returns
+        -------
+        One for each layer; None for an architecture whose attention is not linear in its heads' outputs, such as one
+        that normalises them together before the projection.
+        """
+        return output_grams(self.model)
 
     def head_mask(self, head_sets: Iterable[Iterable[tuple[int, int]]]) -> Tensor:
         """The mask (N, L, H) of an :class:`Ablation` of N sets of (layer, head) pairs, both counted from 0."""

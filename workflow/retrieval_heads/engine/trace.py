@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import Cache, PreTrainedModel
 
 from retrieval_heads.engine.architecture import require_same_rotation
@@ -45,9 +46,23 @@ class Trace:
         """The model's layers."""
         return range(len(self._calls))
 
+    def key_value_heads(self, layer: int) -> int:
+        """How many keys and values a token has in a layer: head h has those of h // (H / their number)."""
+        return self._calls[layer].value.shape[1]
+
     def attention(self, layer: int) -> Tensor:
         """The attention rows α, (H, T, K) in float32. With sinks they sum to less than 1."""
         return self._calls[layer].batch_row(0)
+
+    def visible(self, layer: int) -> Tensor:
+        """Which keys the mask of a layer shows to each row, (T, K) boolean; in a sliding window the nearest alone."""
+        call = self._calls[layer]
+        assert (
+            call.mask is not None and call.shared is not None
+        )  # what continues a context has positions, and so a mask
+        shown = call.mask[0, 0]
+        # Keys before those that the mask covers are visible to all.
+        return pad(shown, (call.shared[0].shape[2] + call.key.shape[2] - shown.shape[-1], 0), value=True)
 
     def values(self, layer: int) -> Tensor:
         """The values v, (H, K, D), each head's its own copy; see :meth:`value_products` for less."""

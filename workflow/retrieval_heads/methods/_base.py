@@ -1,13 +1,16 @@
 """What a head-scoring method is given, and what it gives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from retrieval_heads.engine.runner import Runner
+
+Span = tuple[int, int]
+"""The first token of something and the one behind its last."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,10 @@ class Prompt:
     """A prompt's tokens, and where things are in it, as token positions; ends are exclusive.
 
     input_ids: the context, which holds the needle, and the suffix, which asks the question. answer: the expected
-    answer's tokens as they would follow the prompt.
+    answer's tokens as they would follow the prompt. answer_start, sentence_start and their ends: of the place from
+    which the answer is taken, and of the sentence that states it there. statements: of all places in the needle that
+    state the whole answer; where none are given, that place alone. documents: of the whole documents of the haystack;
+    none where it is prose.
     """
 
     input_ids: list[int]
@@ -25,11 +31,28 @@ class Prompt:
     answer_end: int
     suffix_start: int
     answer: list[int]
+    sentence_start: int | None = None
+    sentence_end: int | None = None
+    statements: tuple[Span, ...] = ()
+    documents: tuple[Span, ...] = ()
 
     @property
     def needle(self) -> slice:
         """The needle's positions."""
         return slice(self.needle_start, self.needle_end)
+
+    def span(self, name: str) -> slice:
+        """The positions of the ``needle``, of the ``sentence`` in it that states the answer, or of the ``answer``.
+
+        Raises
+        ------
+        ValueError
+            when the prompt does not tell the sentence.
+        """
+        start, end = getattr(self, f"{name}_start"), getattr(self, f"{name}_end")
+        if start is None or end is None:
+            raise ValueError(f"This prompt does not tell where the {name} is: give {name}_start and {name}_end.")
+        return slice(start, end)
 
     @property
     def context(self) -> list[int]:
@@ -75,7 +98,10 @@ class HeadScorer(ABC):
     """Whether the scores of a prompt that the model does not answer are left out. The type of its question decides what
     an answer is."""
 
-    documents: ClassVar[int | None] = None
+    limits: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """What values of its parameters must be beside their types: parameter → JSON schema, as a literal."""
+
+    documents: int | None = None
     """How many documents of the train split it scores, the first ones; None for all. A costly method has it as a
     parameter."""
 

@@ -143,7 +143,16 @@ def make_document(tokenizer: PreTrainedTokenizerBase, group: pd.DataFrame) -> Do
             row.answer_end,
             row.suffix_start,
             expected_answer(tokenizer, row),
+            row.sentence_start,
+            row.sentence_end,
+            _spans(row.statement_starts, row.statement_ends),
+            _spans(row.document_starts, row.document_ends),
         )
         for row in rows
     ]
     return Document(prompts, list(rows[0].null_ids[rows[0].suffix_start :]))
+
+
+def _spans(starts: Sequence[int] | None, ends: Sequence[int] | None) -> tuple[tuple[int, int], ...]:
+    """Spans from two columns of the prompts table; none where they are null."""
+    return () if starts is None or ends is None else tuple(zip(map(int, starts), map(int, ends), strict=True))

@@ -39,11 +39,8 @@ class RetrievalHead(AttentionRowScorer):
     def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:
         """Hits over the generated tokens, divided by the span's length."""
         strongest = torch.stack(readings[Reading.QUESTION] + readings[Reading.DECODE])[: len(generated)]  # (T, L, H)
-        start, end = {
-            "needle": (prompt.needle_start, prompt.needle_end),
-            "answer": (prompt.answer_start, prompt.answer_end),
-        }[self.span]
-        inside = (strongest >= start) & (strongest < end)
-        looked_at = torch.tensor(prompt.input_ids, device=strongest.device)[strongest.clamp(max=end - 1)]
+        span = prompt.span(self.span)
+        inside = (strongest >= span.start) & (strongest < span.stop)
+        looked_at = torch.tensor(prompt.input_ids, device=strongest.device)[strongest.clamp(max=span.stop - 1)]
         produced = torch.tensor(generated, dtype=torch.long, device=strongest.device)[:, None, None]
-        return (inside & (looked_at == produced)).sum(0) / (end - start)
+        return (inside & (looked_at == produced)).sum(0) / (span.stop - span.start)

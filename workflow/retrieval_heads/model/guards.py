@@ -32,6 +32,17 @@ def require_trusted(folder: str | Path, key: str, trusted: bool) -> None:
         )
 
 
+def described_grid(folder: str | Path) -> tuple[int, int] | None:
+    """Layers of a model, and heads in each, where its config has them under one of the usual names."""
+    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    config = config.get("text_config", config)
+    layers, heads = (
+        next((config[name] for name in names if name in config), None)
+        for names in (("num_hidden_layers", "n_layer"), ("num_attention_heads", "n_head"))
+    )
+    return None if layers is None or heads is None else (layers, heads)
+
+
 def require_quantizer(key: str, quantization: str | None, device: str, package: bool = True) -> None:
     """Refuse to quantise weights where that cannot be done.
 

@@ -5,10 +5,12 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.dimensions import PLAIN
-from retrieval_heads.study.interventions import ablated_lengths, interventions, key_path
+from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
+from retrieval_heads.study.yardstick import yardstick
 
 
 def require_one_file(files: Sequence[str | Path]) -> None:
@@ -119,7 +121,34 @@ def _check_model_values(config: dict) -> None:
                 f"prompts.suffix_budget ({budget}); give longer ones."
             )
     _check_variants(config["prompts"]["variants"])
+    _check_methods(config)
     _check_interventions(config)
+    _check_yardstick(config)
+
+
+def _check_methods(config: dict) -> None:
+    methods, trains = config["methods"], config["documents"].get("train")
+    if "core" in methods and config["prompts"]["haystack"] != "documents":
+        raise StudyError(
+            "methods.core: it compares documents, and this haystack is prose; set prompts.haystack to documents, or "
+            "leave the method out."
+        )
+    if "core" in methods and trains is not None and trains < 3:
+        raise StudyError(
+            f"methods.core: it needs two whole documents beside the needle, and documents.train is {trains}; give at "
+            "least 3, or leave the method out."
+        )
+    for name, parameters in methods.items():
+        if trains is not None and parameters.get("documents", 0) > trains:
+            raise StudyError(
+                f"methods.{name}.documents: {parameters['documents']} is more than the {trains} of documents.train; "
+                "give fewer."
+            )
+        mode = parameters.get("mode")
+        known = {key: plugins.constants(file) for key, file in plugins.files("ablation.replacements").items()}
+        if known.get(mode, {}).get("needs_fit"):
+            fits = ", ".join(key for key, told in known.items() if not told.get("needs_fit"))
+            raise StudyError(f"methods.{name}.mode: {mode} must be fitted to a model first; write one of {fits}.")
 
 
 def _check_variants(variants: dict) -> None:
@@ -143,6 +172,12 @@ def _check_interventions(config: dict) -> None:
                     f"{key_path(config, name, 'context_lengths')}: {length} is none of prompts.context_lengths; "
                     "add it there, to have its heads ranked."
                 )
+        for method in ablated_methods(config, name):
+            if method not in config["methods"]:
+                raise StudyError(
+                    f"{key_path(config, name, 'methods')}: {method} is none of methods; add it there, to have heads "
+                    "ranked by it."
+                )
         if tests is not None and one["documents"] is not None and one["documents"] > tests:
             raise StudyError(
                 f"ablation.interventions.{name}.documents: {one['documents']} is more than the {tests} of "
@@ -151,3 +186,21 @@ def _check_interventions(config: dict) -> None:
     if (level := config["analysis"]["level"]) is not None and level not in given[headline]["levels"]:
         where = key_path(config, headline, "levels")
         raise StudyError(f"analysis.level: {level} heads are not ablated; choose one of {where}.")
+
+
+def _check_yardstick(config: dict) -> None:
+    if (one := yardstick(config)) is None:
+        return
+    tests = config["documents"].get("test")
+    if tests is not None and one["documents"] is not None and one["documents"] > tests:
+        raise StudyError(
+            f"yardstick.documents: {one['documents']} is more than the {tests} of documents.test; give fewer, or null "
+            "for all."
+        )
+    for key, offered, kind in (
+        ("questions", list(config["questions"]), "no question of this study"),
+        ("context_lengths", config["prompts"]["context_lengths"], "none of prompts.context_lengths"),
+    ):
+        for value in one[key]:
+            if value not in offered:
+                raise StudyError(f"yardstick.{key}: {value} is {kind}; choose from {', '.join(map(str, offered))}.")

@@ -9,6 +9,7 @@ from retrieval_heads.study.checks import check_values, require_plain
 from retrieval_heads.study.forms import errors, form_of, schema
 from retrieval_heads.study.interventions import name_interventions, require_one_form
 from retrieval_heads.study.refusals import most_telling, sentence
+from retrieval_heads.study.yardstick import write_out_yardstick
 
 
 def complete(config: dict) -> dict:
@@ -29,6 +30,7 @@ def complete(config: dict) -> dict:
     _fill(config, form)
     if not config["published"]:
         name_interventions(config["ablation"])
+        write_out_yardstick(config)
     _name_the_only_model(config)
     check_values(config)
     return config

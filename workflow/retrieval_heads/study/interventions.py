@@ -21,7 +21,7 @@ def name_interventions(ablation: dict) -> None:
     if not ablation["interventions"]:
         ablation["interventions"] = {f"{mode}_{scope}": {"mode": mode, "scope": scope, "documents": None}}
     for one in ablation["interventions"].values():
-        for key in ("levels", "context_lengths"):
+        for key in ("levels", "context_lengths", "methods"):
             one.setdefault(key, copy.copy(ablation[key]))
         one["random_draws"] = ablation["random_draws"] | one.get("random_draws", {})
     ablation["headline"] = ablation["headline"] or next(iter(ablation["interventions"]))
@@ -41,10 +41,17 @@ def ablated_lengths(config: Mapping, name: str | None = None) -> list[int]:
     return [length for length in every if length in found] + sorted(found.difference(every))
 
 
+def ablated_methods(config: Mapping, name: str) -> list[str]:
+    """The methods whose top heads an intervention ablates, in the config's order."""
+    chosen, every = interventions(config)[name]["methods"], list(config["methods"])
+    # What is no method of the study comes last, to be refused.
+    return every if chosen is None else sorted(chosen, key=lambda one: every.index(one) if one in every else len(every))
+
+
 def count_head_sets(config: Mapping, name: str) -> int:
     """How many sets of heads an intervention ablates for a question at each length, one of them without any head."""
     one = interventions(config)[name]
-    return 1 + len(config["methods"]) * len(one["levels"]) * (1 + sum(one["random_draws"].values()))
+    return 1 + len(ablated_methods(config, name)) * len(one["levels"]) * (1 + sum(one["random_draws"].values()))
 
 
 def unablated_documents(config: Mapping, length: int) -> tuple[int | None, str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sized
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.dimensions import DIMENSION, described
 from retrieval_heads.study.interventions import ablated_lengths
+from retrieval_heads.study.yardstick import yardstick_modes
 
 
 def available(config: Mapping) -> dict[str, list]:
@@ -17,8 +18,9 @@ def available(config: Mapping) -> dict[str, list]:
     Returns
     -------
     The values of each dimension, and ``category`` (of questions), ``import`` (lists of heads), ``ablated_length``
-    (context lengths at which heads are ablated), ``documents`` (the splits of a study that asks models itself) and
-    ``split_halves`` (halvings of the documents by which reliability is measured).
+    (context lengths at which heads are ablated), ``documents`` (the splits of a study that asks models itself),
+    ``split_halves`` (halvings of the documents by which reliability is measured) and ``yardstick`` (what replaces a
+    head's output where the effect of each is measured).
     """
     published = config["published"]
     return {
@@ -26,6 +28,7 @@ def available(config: Mapping) -> dict[str, list]:
         "ablated_length": config["prompts"]["context_lengths"] if published else ablated_lengths(config),
         "documents": [] if published else ["train", "test"],
         "split_halves": [] if published else list(range(config["analysis"]["split_halves"])),
+        "yardstick": yardstick_modes(config),
     }
 
 

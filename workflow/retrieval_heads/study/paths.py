@@ -6,6 +6,7 @@ from itertools import product
 
 from retrieval_heads.study.interventions import ablated_lengths, interventions
 from retrieval_heads.study.variants import variants
+from retrieval_heads.study.yardstick import yardstick
 
 _STAGES = {
     "documents": "documents.parquet",
@@ -17,6 +18,8 @@ _STAGES = {
     "unablated": "unablated/{model}/{variant}/{length}/{shard}.parquet",
     "replacements": "replacements/{model}/{variant}/{length}/{replacement}.safetensors",
     "ablation": "ablation/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
+    "head_effects": "head_effects/{model}/{variant}/{length}/{mode}/{shard}.parquet",
+    "labels": "labels/{model}.parquet",
     "guard": "guard/{model}/{variant}/{intervention}.parquet",
     "exports": "exports/{model}/{variant}/{length}",
     "tables": "tables/{table}.parquet",
@@ -75,14 +78,23 @@ class Paths:
     def every(self, stage: str) -> list[str]:
         """All files of a stage: one for each value of its wildcards.
 
-        Heads are ablated at an intervention's own context lengths alone.
+        Heads are ablated at an intervention's own context lengths alone, one by one at the yardstick's.
         """
         config, pattern = self._config, _STAGES[stage]
-        ways = interventions(config) if "{intervention}" in pattern else [None]
+        ways: list[dict] = [{"length": length} for length in config["prompts"]["context_lengths"]]
+        if "{intervention}" in pattern:
+            ways = [
+                {"length": length, "intervention": name}
+                for name in interventions(config)
+                for length in ablated_lengths(config, name)
+            ]
+        elif "{mode}" in pattern:
+            one = yardstick(config) or {"context_lengths": [], "modes": []}
+            ways = [{"length": length, "mode": mode} for mode in one["modes"] for length in one["context_lengths"]]
         files = []
-        for model, variant, way in product(config["models"], variants(config), ways):
-            for length in config["prompts"]["context_lengths"] if way is None else ablated_lengths(config, way):
-                values = {"model": model, "variant": variant, "length": length, "intervention": way}
+        for model, variant in product(config["models"], variants(config)):
+            for way in ways:
+                values = {"model": model, "variant": variant, **way}
                 files += self.shards(stage, **values) if "{shard}" in pattern else [self.output(stage, **values)]
         return list(dict.fromkeys(files))
 

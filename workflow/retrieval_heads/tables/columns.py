@@ -10,6 +10,7 @@ from retrieval_heads.tables.heads import GRID
 TEXT, INTEGER, NUMBER, BOOLEAN = pa.string(), pa.int32(), pa.float64(), pa.bool_()
 
 TOKEN_IDS = pa.list_(pa.int32())
+POSITIONS = pa.list_(pa.int32())
 HEAD_NAMES = pa.list_(pa.string())
 # One number for each head of a model, layer by layer: that of head h in layer l is at l × (heads of a layer) + h.
 HEAD_SCORES = pa.list_(pa.float32())

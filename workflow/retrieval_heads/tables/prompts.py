@@ -2,7 +2,7 @@
 
 from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import INTEGER, PROMPT_KEY, TEXT, TOKEN_IDS, dimensions
+from retrieval_heads.tables.columns import INTEGER, POSITIONS, PROMPT_KEY, TEXT, TOKEN_IDS, dimensions
 
 PROMPTS = Table(
     "prompts",
@@ -18,14 +18,22 @@ PROMPTS = Table(
         ("needle_end", INTEGER),
         ("answer_start", INTEGER),
         ("answer_end", INTEGER),
+        ("sentence_start", INTEGER),
+        ("sentence_end", INTEGER),
+        ("statement_starts", POSITIONS),
+        ("statement_ends", POSITIONS),
+        ("document_starts", POSITIONS),
+        ("document_ends", POSITIONS),
         ("suffix_start", INTEGER),
         ("answer", TEXT),
         ("status", TEXT),
     ),
     key=PROMPT_KEY,
-    # A prompt that was left out has its reason in `status` and no tokens; one of the train split is not guessed at.
+    # A prompt that was left out has its reason in `status` and no tokens; one of the train split is not guessed at; and
+    # a haystack of prose has no documents.
     nullable=frozenset(
         {"input_ids", "null_ids", "no_needle_ids", "needle_start", "needle_end", "answer_start", "answer_end"}
+        | {"sentence_start", "sentence_end", "statement_starts", "statement_ends", "document_starts", "document_ends"}
         | {"suffix_start", "answer"}
     ),
 )

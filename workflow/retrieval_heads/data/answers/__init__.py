@@ -14,7 +14,7 @@ from retrieval_heads.data.answers._letters import Value, loose
 from retrieval_heads.data.answers._type import AnswerType
 from retrieval_heads.errors import StudyError
 
-__all__ = ["Judgement", "Value", "canonical", "find_values", "is_settled", "judge", "locate"]
+__all__ = ["Judgement", "Value", "canonical", "find_values", "is_settled", "judge", "locate", "statements"]
 
 
 class Judgement(NamedTuple):
@@ -65,6 +65,11 @@ def locate(passage: str, answer: str, type: str, start: int | None = None, withi
         if start in (None, value.start) and (within is None or within.start <= value.start < value.end <= within.stop):
             return value
     return None
+
+
+def statements(passage: str, answer: str, type: str) -> list[Value]:
+    """All places where a text states the answer, in order."""
+    return list(_of_type(type).find(passage, canonical(answer, type)))
 
 
 def judge(generated: str, answer: str, type: str, document: str = "") -> Judgement:

@@ -1,0 +1,51 @@
+# What rankings are held against: what every head by itself does for the answers to test prompts.
+
+
+rule measure_effects:
+    input:
+        prompts=rules.build_prompts.output[0],
+        state=lambda wildcards: states(wildcards, [wildcards.length]),
+        model=model_input,
+    output:
+        PATHS.output("head_effects"),
+    log:
+        PATHS.log("measure_effects", "head_effects"),
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("head_effects"),
+    params:
+        loading=loading,
+        content=content,
+        documents=lambda _: yardstick(config)["documents"],
+        questions=lambda _: yardstick(config)["questions"],
+        code=ablation_code("measure_effects.py"),
+    script:
+        "../workflow/scripts/measure_effects.py"
+
+
+# What is known of heads whatever they are asked: a few short passes for each model.
+rule label_heads:
+    input:
+        model=model_input,
+    output:
+        PATHS.output("labels"),
+    log:
+        PATHS.log("label_heads", "labels"),
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        loading=loading,
+        content=content,
+        seed=config["seed"],
+        code=code("label_heads.py"),
+    script:
+        "../workflow/scripts/label_heads.py"

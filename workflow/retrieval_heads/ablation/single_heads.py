@@ -1,0 +1,42 @@
+"""The yardstick of rankings: what the answer to each test prompt loses without each head by itself."""
+
+import pandas as pd
+
+from retrieval_heads.ablation.intervention import Intervention
+from retrieval_heads.ablation.replacements import State
+from retrieval_heads.data.selection import expected_answer, group_by_context, lengths
+from retrieval_heads.engine.runner import Runner
+from retrieval_heads.job import progress
+from retrieval_heads.tables.head_effects import HEAD_EFFECTS, effects_row
+
+
+def measure_effects(runner: Runner, prompts: pd.DataFrame, mode: str, state: State) -> pd.DataFrame:
+    """The exact effect of every head on every prompt, each head ablated by itself in suffix and answer.
+
+    Parameters
+    ----------
+    prompts : usable rows of the prompts table of one model and context length, in the table's order; perhaps none.
+    mode : the name of a file in ``ablation/replacements``: what an ablated head puts out.
+    state : what the fit of that found, on the model's device; empty for one that needs no fit.
+
+    Returns
+    -------
+    The head_effects table. A model that would not be measured exactly is refused first.
+    """
+    if prompts.empty:
+        return HEAD_EFFECTS.empty()
+    runner.require_measurable(*lengths(prompts, 0))
+    replacement = Intervention("yardstick", mode, "suffix", state).replacement
+    rows = []
+    with progress(len(prompts) * runner.layers * runner.heads, "answers with one head ablated"):
+        for group in group_by_context(prompts):
+            for prompt in group.itertuples():
+                ids = list(prompt.input_ids)
+                whole, effects = runner.single_head_effects(
+                    ids[: prompt.suffix_start],
+                    ids[prompt.suffix_start :],
+                    expected_answer(runner.tokenizer, prompt),
+                    replacement,
+                )
+                rows.append(effects_row(prompt, mode, whole, effects.numpy()))
+    return pd.DataFrame(rows, columns=HEAD_EFFECTS.columns)
