@@ -34,6 +34,21 @@ METHODS = {
     "wu24": {"label": "Wu24", "definition": "Copying.", "paper": "arXiv 2404.15574"},
     "qrhead": {"label": "QRHead", "definition": "Query attention.", "paper": "arXiv 2506.09944"},
 }
+ELEVEN_METHODS = METHODS | {
+    name: {"label": label, "definition": f"What {label.lower()} says of a head.", "paper": "arXiv 2607.01002"}
+    for name, label in (
+        ("direct_logit", "Direct logit"),
+        ("locos", "LOCOS"),
+        ("attention_contrast", "Attention contrast"),
+        ("positional_copy", "Positional copy"),
+        ("attribution_patching", "Attribution patching"),
+        ("value_flow", "Value flow"),
+        ("single_head_effect", "Single-head effect"),
+        ("core", "CoRe"),
+    )
+}
+"""More methods than can be told apart side by side, some of them with long names."""
+
 QUESTIONS = {
     "inc_state": {
         "label": "State of incorporation",
@@ -103,7 +118,7 @@ def make_study(
             "modes": [next(iter(interventions.values()))["mode"]],
         },
     }
-    return Study(config, {method: METHODS[method] for method in methods})
+    return Study(config, {method: ELEVEN_METHODS[method] for method in methods})
 
 
 def make_rankings(study, layers=6, heads=4, seed=0, shared=1.0):
