@@ -203,6 +203,20 @@ class TestEveryPrompt:
             assert answers.canonical(surface, QUESTIONS[row["question"]]["type"]) == row["answer"]
             assert row["answer"] == source[row["question"]]
 
+            sentence = tok.decode(ids[row["sentence_start"] : row["sentence_end"]]).strip()
+            assert row["needle_start"] <= row["sentence_start"] <= row["answer_start"]
+            assert row["answer_end"] <= row["sentence_end"] <= row["needle_end"]
+            # The generator's sentences end with a full stop, and with no other inside but those of abbreviations.
+            assert surface.strip() in sentence
+            assert sentence.endswith(".")
+            assert "\n\n" not in sentence
+            places = list(zip(row["statement_starts"], row["statement_ends"], strict=True))
+            assert (row["answer_start"], row["answer_end"]) in places
+            for first, last in places:
+                told = answers.canonical(tok.decode(ids[first:last]), QUESTIONS[row["question"]]["type"])
+                assert told == row["answer"]
+            assert row["document_starts"] is row["document_ends"] is None
+
             before, behind = prose_of(row, len(opening), separator)
             assert len(before) == round(row["depth"] * room)
             assert len(before) + len(behind) == room
@@ -425,6 +439,14 @@ class TestOtherDocumentsAsHaystack:
                 alone = without_needle(row, 1)
                 assert alone[: len(rest)] == rest
                 rest = alone[: sum(len(ids[name]) + len(separator) for name in others)]
+            told = list(zip(row["document_starts"], row["document_ends"], strict=True))
+            for first, last in told:
+                # Ground truth: whole, and on one side of the needle.
+                assert row["input_ids"][first:last] in [ids[name] for name in others]
+                assert last <= row["needle_start"] or row["needle_end"] <= first
+            stretches = ["".join(map(chr, one)) for one in (before, after)]
+            whole = [name for name in others if any("".join(map(chr, ids[name])) in one for one in stretches)]
+            assert len(told) == len(whole)
             while rest:
                 # Ground truth: whole documents, one after the other and none twice, of which the last is cut.
                 which = next(name for name in others if rest[: len(ids[name])] == ids[name][: len(rest)])
@@ -536,6 +558,34 @@ class TestChatTemplate:
     def test_a_tokenizer_without_one(self, make):
         with pytest.raises(StudyError, match=r"^prompts\.chat_template: the tokenizer of small has no chat template"):
             make(chat_template=True)
+
+
+class TestStatements:
+    """All places that state an answer, and the sentence around the first."""
+
+    TEXT = "Acme Inc. was founded in Ohio. It has a mill in OH, and one in Texas.\n\nThe State of Ohio is its home, not Ohio Street."
+
+    def test_they_are_told_by_value_and_in_order(self, make, tokenizer):
+        (row,) = make(questions=question("state")).build(document(self.TEXT, "Ohio")).to_dict("records")
+        ids = row["input_ids"]
+        told = [tokenizer.decode(ids[a:b]) for a, b in zip(row["statement_starts"], row["statement_ends"], strict=True)]
+        assert told == [" Ohio", " OH", " Ohio"]
+        assert row["statement_starts"][0] == row["answer_start"]
+        sentence = tokenizer.decode(ids[row["sentence_start"] : row["sentence_end"]])
+        assert sentence == "Acme Inc. was founded in Ohio."
+
+    def test_the_sentence_is_that_of_the_place_that_the_table_names(self, make, tokenizer):
+        start = self.TEXT.index("Ohio is")
+        table = document(self.TEXT, "Ohio", start)
+        (row,) = make(questions=question("state")).build(table).to_dict("records")
+        sentence = tokenizer.decode(row["input_ids"][row["sentence_start"] : row["sentence_end"]])
+        assert sentence == "The State of Ohio is its home, not Ohio Street."
+        assert row["statement_starts"][-1] == row["answer_start"]
+
+    def test_what_was_left_out_has_none(self, make):
+        (row,) = make(questions=question("state")).build(document(self.TEXT, None)).to_dict("records")
+        assert row["statement_starts"] is None
+        assert pd.isna(row["sentence_start"])
 
 
 class TestUsable:

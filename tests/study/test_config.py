@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods import make_methods
 from retrieval_heads.model.identity import model_artifact
@@ -244,6 +245,17 @@ BAD = [  # key, its value, what the message says
     ("models.small.source", {"url": "x"}, r"models\.small\.source: .* is no source of models"),
     ("models.small.source", "x", r"models\.small\.source: 'x' is not of type 'object'"),
     # methods and questions
+    ("methods.core", {}, r"methods\.core: it compares documents, and this haystack is prose; set prompts\.haystack to"),
+    ("methods.core", {"temperature": 0}, r"methods\.core\.temperature: 0 is less than or equal to the minimum of 0"),
+    ("methods.locos", {"span": "prose"}, r"methods\.locos\.span: 'prose' is not one of \['sentence', 'needle', 'an"),
+    ("methods.value_flow", {"toward": "twin"}, r"methods\.value_flow\.toward: 'twin' is not one of \['zero'\]"),
+    ("methods.single_head_effect", {"documents": 0}, r"methods\.single_head_effect\.documents: 0 is less than the min"),
+    (
+        "methods.single_head_effect",
+        {"documents": 9},
+        r"methods\.single_head_effect\.documents: 9 is more than the 2 of",
+    ),
+    ("methods.single_head_effect", {"mode": "x"}, r"methods\.single_head_effect\.mode: 'x' is not one of \['uniform"),
     ("methods.magic", {}, r"methods\.magic: no such method; there are .*qrhead, .*wu24"),
     ("methods.wu24", None, r"methods\.wu24: None is not of type 'object'"),
     ("methods.wu24", {"spam": 1}, r"methods\.wu24\.spam: no such key in the config; did you mean span\?"),
@@ -275,6 +287,26 @@ def test_bad_values_are_refused_with_their_key(key, value, message):
     with pytest.raises(StudyError, match=f"^{message}") as caught:
         complete(change(key, value))
     assert "\n" not in str(caught.value).strip()
+
+
+def test_core_needs_documents_beside_the_needle():
+    prompts = LEAST["prompts"] | {"haystack": "documents"}
+    config = LEAST | {"methods": {"core": {}}, "prompts": prompts}
+    with pytest.raises(StudyError, match=r"^methods\.core: it needs two whole documents beside the needle, and docum"):
+        complete(copy.deepcopy(config))
+    assert complete(copy.deepcopy(config) | {"documents": {"train": 3, "test": 1}})["methods"] == {"core": {}}
+
+
+def test_an_effect_toward_what_must_be_fitted_is_refused(monkeypatch):
+    known = plugins.files
+    fitted = {"mean": ROOT / "tests" / "region_mean.py"}
+    monkeypatch.setattr(plugins, "files", lambda kind: known(kind) | (fitted if kind.endswith("replacements") else {}))
+    schema.cache_clear()
+    try:
+        with pytest.raises(StudyError, match=r"^methods\.single_head_effect\.mode: mean must be fitted to a model fi"):
+            complete(change("methods.single_head_effect", {"mode": "mean"}))
+    finally:
+        schema.cache_clear()
 
 
 def test_only_the_methods_that_are_named_have_their_heads_ablated():
