@@ -10,7 +10,6 @@ from retrieval_heads.findings.sections.blocks import Block, Paragraph, Section, 
 from retrieval_heads.findings.sections.parts import in_order, table
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, decimal, hundredths, listed, percent
-from retrieval_heads.study.yardstick import yardstick
 from retrieval_heads.tables.head_effect_summary import OVER
 from retrieval_heads.tables.heads import head_name
 from retrieval_heads.tables.labels import INDUCTION
@@ -34,17 +33,17 @@ _IN_ORDER = ["model", "context_length"]
 
 def every_head(study: Study, tables: Tables) -> Section:
     """The exact effect of every head, how far rankings tell it, and the labels of heads."""
-    blocks: list[Block] = []
-    if study.published:
-        blocks.append(
+    blocks: list[Block]
+    if "head_effect_summary" in tables:
+        blocks = _effects(study, tables)
+    elif study.published:
+        blocks = [
             Paragraph("Published results do not tell what single heads do, so rankings are held against no effects.")
-        )
-    elif yardstick(study.config) is None:
-        blocks.append(
-            Paragraph("This study measures no effects of single heads: its config has no section called yardstick.")
-        )
+        ]
     else:
-        blocks += _effects(study, tables)
+        blocks = [
+            Paragraph("This study measures no effects of single heads: its config has no section called yardstick.")
+        ]
     return Section("every_head", [*blocks, *_labels(study, tables)])
 
 
