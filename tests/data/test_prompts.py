@@ -563,7 +563,10 @@ class TestChatTemplate:
 class TestStatements:
     """All places that state an answer, and the sentence around the first."""
 
-    TEXT = "Acme Inc. was founded in Ohio. It has a mill in OH, and one in Texas.\n\nThe State of Ohio is its home, not Ohio Street."
+    TEXT = (
+        "Acme Inc. was founded in Ohio. It has a mill in OH, and one in Texas.\n\n"
+        "The State of Ohio is its home, not Ohio Street."
+    )
 
     def test_they_are_told_by_value_and_in_order(self, make, tokenizer):
         (row,) = make(questions=question("state")).build(document(self.TEXT, "Ohio")).to_dict("records")
