@@ -369,7 +369,6 @@ def study(setup: Setup) -> Iterator[Measured]:
                 "guard": ("measure_guard", "*"),
                 "whole model": ("answer_unablated", "*/*"),
                 "yardstick": ("measure_effects", "*/*/*"),
-                "yardstick": ("measure_effects", "*"),
             }.items()
         }
     after, used_after = plain_pass(setup)

@@ -4,7 +4,8 @@ Run in an environment of its own, which has torch, transformer-lens and nnsight,
 
     python benchmarks/peers.py MODEL_FOLDER LENGTH
 
-Each library reads the same random ids and keeps the attention rows of all heads, as a study of heads does with it. What is compared runs in turns in one process. Prints a line of Markdown for each.
+Each library reads the same random ids and keeps the attention rows of all heads, as a study of heads does with it. What
+is compared runs in turns in one process. Prints a line of Markdown for each.
 """
 
 import statistics
