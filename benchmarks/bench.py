@@ -359,7 +359,7 @@ def study(setup: Setup) -> Iterator[Measured]:
         logs = Path(made, setup.config["study"], "logs")
         told = min(when for log in logs.rglob("*.log") for when, line in _lines(log) if "tokens takes" in line)
         inside = {
-            stage: sum(_between(log) for log in logs.glob(f"{rule}/{setup.name}/{pattern}.log"))
+            stage: sum(_between(log) for log in logs.glob(f"{rule}/{setup.name}/*/{pattern}.log"))
             for stage, (rule, pattern) in {
                 **{
                     f"scoring, {n:,} tokens": ("score_heads", f"{n}/*")
@@ -367,7 +367,8 @@ def study(setup: Setup) -> Iterator[Measured]:
                 },
                 **{f"ablation, {name}": ("ablate_heads", f"*/{name}/*") for name in interventions(setup.config)},
                 "guard": ("measure_guard", "*"),
-                "yardstick": ("measure_effects", "*"),
+                "whole model": ("answer_unablated", "*/*"),
+                "yardstick": ("measure_effects", "*/*/*"),
             }.items()
         }
     after, used_after = plain_pass(setup)
@@ -441,7 +442,9 @@ def _lines(log: Path) -> Iterator[tuple[datetime, str]]:
 
 def _between(log: Path) -> float:
     """Seconds from where a job's log tells how much there is to do to where all is done."""
-    times = [when for when, line in _lines(log) if re.search(r"\d+ (of \d+ )?(documents|answers|head sets) \w", line)]
+    times = [
+        when for when, line in _lines(log) if re.search(r"\d+ (of \d+ )?(documents|answers|head sets|prompts) \w", line)
+    ]
     return (times[-1] - times[0]).total_seconds()
 
 

@@ -2,6 +2,9 @@
 
 const ALL = null;
 
+// More panels than this are narrower and lower, and can be left out.
+const MANY = 5;
+
 /** Rank and score of each head under a method: the means over the rankings chosen, null where none lists the head. */
 export function means(data, choice, method) {
   const { layers, heads } = data.models[choice.model];
@@ -50,7 +53,7 @@ function rowsOf(values, length) {
   return Array.from({ length: values.length / length }, (_, row) => values.slice(row * length, (row + 1) * length));
 }
 
-function colours(found, by, size) {
+function colours(found, by, size, many) {
   const mean = found.some((head) => head?.rankings > 1);
   if (by === "score") {
     const scores = found.filter((head) => head !== null).map((head) => head.score);
@@ -59,7 +62,7 @@ function colours(found, by, size) {
       reversescale: false, colorbar: { title: { text: mean ? "Mean score" : "Score" } },
     };
   }
-  const ticks = [1, 3, 10, 30, 100, 300, 1000, 3000].filter((rank) => rank <= size);
+  const ticks = (many ? [1, 10, 100, 1000] : [1, 3, 10, 30, 100, 300, 1000, 3000]).filter((rank) => rank <= size);
   return {
     // Logarithms, so that the first places stand out from the many behind them.
     z: found.map((head) => head && Math.log10(head.rank)), zmin: 0, zmax: Math.log10(size),
@@ -70,7 +73,8 @@ function colours(found, by, size) {
 
 function draw(plot, data, choice, found, look) {
   const { layers, heads } = data.models[choice.model];
-  const { z, colorbar, ...scale } = colours(found, choice.by, layers * heads);
+  const many = data.methods.length > MANY;
+  const { z, colorbar, ...scale } = colours(found, choice.by, layers * heads, many);
   const small = { size: 12, color: look.soft };
   // Between many small cells, gaps would take the colour away.
   const gap = heads > 16 ? 0 : 1;
@@ -88,7 +92,8 @@ function draw(plot, data, choice, found, look) {
       tickfont: small, ...colorbar, title: { side: "top", font: small, ...colorbar.title },
     },
   }], {
-    height: Math.min(Math.max(14 * layers, 200), 640) + 116, margin: { l: 42, r: 6, t: 4, b: 112 },
+    height: (many ? Math.min(Math.max(9 * layers, 160), 320) : Math.min(Math.max(14 * layers, 200), 640)) + 116,
+    margin: { l: 42, r: 6, t: 4, b: 112 },
     xaxis: axis("Head", heads), yaxis: axis("Layer", layers), dragmode: false,
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: look.font },
     shapes: [],
@@ -102,7 +107,7 @@ function element(name, className = "", text = "") {
 function show(place, data) {
   const choice = { model: 0, question: ALL, length: ALL, by: "rank" };
   const controls = element("div", "controls");
-  const grid = element("div", "panels");
+  const grid = element("div", data.methods.length > MANY ? "panels many" : "panels");
   const tip = element("div", "tip");
   tip.hidden = true;
   const plots = data.methods.map((name) => {
@@ -137,13 +142,14 @@ function show(place, data) {
   }
 
   function point({ points: [{ x, y }], event }) {
-    const { heads } = data.models[choice.model];
+    const { heads, notes } = data.models[choice.model];
     const lines = data.methods.map((name, method) => {
       const line = element("p");
       line.append(element("strong", "", name), ` ${described(found[method][y * heads + x])}`);
       return line;
     });
-    tip.replaceChildren(element("p", "name", `L${y}H${x}`), ...lines);
+    const note = notes ? [element("p", "", notes[y * heads + x])] : [];
+    tip.replaceChildren(element("p", "name", `L${y}H${x}`), ...note, ...lines);
     tip.hidden = false;
     const { clientX, clientY } = event.touches?.[0] ?? event;
     tip.style.left = `${Math.max(8, Math.min(clientX + 16, innerWidth - tip.offsetWidth - 8))}px`;
@@ -163,11 +169,31 @@ function show(place, data) {
   choose("length", "Context length", withAll(data.lengths, "All lengths (mean)"));
   choose("by", "Show", [["rank", "Rank"], ["score", "Score"]]);
 
+  if (data.methods.length > MANY) {
+    controls.append(shown(data.methods, plots));
+  }
+
   place.append(controls, grid, tip);
   place.classList.add("drawn");
   redraw().then(() => plots.forEach((plot) => plot.on("plotly_hover", point).on("plotly_unhover", leave)));
   document.addEventListener("theme", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+}
+
+/** A box to tick for each method: its panel is there, or left out. */
+function shown(names, plots) {
+  const boxes = element("fieldset");
+  boxes.append(element("legend", "", "Methods"), ...names.map((name, method) => {
+    const box = Object.assign(element("input"), { type: "checkbox", checked: true });
+    box.addEventListener("change", () => {
+      plots[method].parentElement.hidden = !box.checked;
+      plots.filter((plot) => !plot.parentElement.hidden).forEach((plot) => Plotly.Plots.resize(plot));
+    });
+    const wrapper = element("label");
+    wrapper.append(box, ` ${name}`);
+    return wrapper;
+  }));
+  return boxes;
 }
 
 /** Frames one head in all panels, or none. */

@@ -47,7 +47,7 @@ rule write_findings:
     params:
         config=config,
         methods=describe("methods", config["methods"]),
-        templates=TEMPLATES,
+        templates=lambda wildcards, input: os.path.commonpath(input.templates),
         code=code(
             "write_findings.py", *plugins.files("figures").values(), *table_files(TABLES_READ)
         ),

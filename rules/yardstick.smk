@@ -49,3 +49,22 @@ rule label_heads:
         code=code("label_heads.py"),
     script:
         "../workflow/scripts/label_heads.py"
+
+
+rule summarise_effects:
+    input:
+        PATHS.output("tables", table="head_effects"),
+    output:
+        PATHS.output("tables", table="head_effect_summary"),
+    log:
+        PATHS.log("summarise_effects"),
+    group:
+        "analysis"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        seed=config["seed"],
+        resamples=config["analysis"]["resamples"],
+        code=code("summarise_effects.py"),
+    script:
+        "../workflow/scripts/summarise_effects.py"

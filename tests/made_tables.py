@@ -12,13 +12,17 @@ import pandas as pd
 from retrieval_heads.analysis import head_profiles, overlap
 from retrieval_heads.analysis.drops import mean_drops
 from retrieval_heads.analysis.effects import estimate_effects
+from retrieval_heads.analysis.head_effects import summarise_effects
 from retrieval_heads.analysis.hypotheses import run_tests
 from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
+from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
 from retrieval_heads.tables.guard import GUARD
+from retrieval_heads.tables.head_effects import HEAD_EFFECTS, effects_row
+from retrieval_heads.tables.labels import INDUCTION
 from retrieval_heads.tables.scores import SCORES, score_row
 
 TEMPLATES = Path(__file__).parents[1] / "report"
@@ -30,6 +34,21 @@ METHODS = {
     "wu24": {"label": "Wu24", "definition": "Copying.", "paper": "arXiv 2404.15574"},
     "qrhead": {"label": "QRHead", "definition": "Query attention.", "paper": "arXiv 2506.09944"},
 }
+ELEVEN_METHODS = METHODS | {
+    name: {"label": label, "definition": f"What {label.lower()} says of a head.", "paper": "arXiv 2607.01002"}
+    for name, label in (
+        ("direct_logit", "Direct logit"),
+        ("locos", "LOCOS"),
+        ("attention_contrast", "Attention contrast"),
+        ("positional_copy", "Positional copy"),
+        ("attribution_patching", "Attribution patching"),
+        ("value_flow", "Value flow"),
+        ("single_head_effect", "Single-head effect"),
+        ("core", "CoRe"),
+    )
+}
+"""More methods than can be told apart side by side, some of them with long names."""
+
 QUESTIONS = {
     "inc_state": {
         "label": "State of incorporation",
@@ -92,9 +111,14 @@ def make_study(
         "analysis": {**ANALYSIS, "resamples": 200, **analysis},
         "imports": {},
         "published": None,
-        "yardstick": None,
+        "yardstick": {
+            "documents": 4,
+            "questions": list(questions),
+            "context_lengths": list(lengths),
+            "modes": [next(iter(interventions.values()))["mode"]],
+        },
     }
-    return Study(config, {method: METHODS[method] for method in methods})
+    return Study(config, {method: ELEVEN_METHODS[method] for method in methods})
 
 
 def make_rankings(study, layers=6, heads=4, seed=0, shared=1.0):
@@ -200,6 +224,55 @@ def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0, interv
     return pd.DataFrame(rows, columns=GUARD.columns)
 
 
+def make_effects(study, rankings, documents=4, seed=0, told=1.0):
+    """The head_effects table of a study's yardstick: noise, and ``told`` times what the first method's scores say."""
+    rng = np.random.default_rng(seed)
+    method = rankings["method"].iloc[0]
+    known = {key: rows for key, rows in rankings[rankings["method"] == method].groupby(CELL)}
+    held, rows = study.config["yardstick"], []
+    for model, grid in overlap.grids(rankings).items():
+        for question, length, mode in product(held["questions"], held["context_lengths"], held["modes"]):
+            score = np.zeros(grid)
+            if (of_cell := known.get((model, question, length, "plain"))) is not None:
+                score[of_cell["layer"], of_cell["head"]] = of_cell["score"]
+            for document in range(documents):
+                prompt = SimpleNamespace(
+                    model=model,
+                    question=question,
+                    context_length=length,
+                    variant="plain",
+                    depth=0.5,
+                    prompt_id=f"d{document}/{question}/{length}/0.5",
+                    doc_id=f"d{document}",
+                )
+                effects = told * score + rng.normal(size=score.shape) - 2
+                rows.append(effects_row(prompt, mode, -1.5, effects))
+    return pd.DataFrame(rows, columns=HEAD_EFFECTS.columns)
+
+
+def make_labels(rankings, seed=0, written=True):
+    """The labels table of the models of some rankings."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for model, (layers, heads) in overlap.grids(rankings).items():
+        total = layers * heads
+        induction = rng.uniform(size=total) ** 4
+        frame = pd.DataFrame(
+            {
+                "model": model,
+                "layer": np.arange(total) // heads,
+                "head": np.arange(total) % heads,
+                "key_value_group": np.arange(total) % heads // 2,
+                "induction": induction,
+                "is_induction": induction >= INDUCTION,
+                "sink_share": rng.uniform(size=total),
+                "write_norm": rng.exponential(size=total) if written else np.nan,
+            }
+        )
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
 def make_counts(study):
     rows = [
         (model, question, length, "plain", split, status, prompts)
@@ -251,6 +324,10 @@ def analyse(study, rankings, results, reliability=None):
     if "doc_id" in results:  # else there was no model to try
         # The guard reads prose with the heads that are ablated.
         levels = None if (results["source"] == "method").any() else ()
+        tables["labels"] = make_labels(rankings)
+        if study.config["yardstick"] is not None:
+            tables["head_effects"] = make_effects(study, rankings)
+            tables["head_effect_summary"] = summarise_effects(tables["head_effects"], study.seed, study.resamples)
         tables["guard"] = pd.concat([make_guard(study, levels=levels, intervention=i) for i in study.interventions])
     tables["tests"] = run_tests(study, rankings, tables["overlap"], tables["profiles"], outcomes, reliability)
     return tables if reliability is None else {**tables, "reliability": reliability}

@@ -52,9 +52,9 @@ def test_neither_shards_nor_batches_change_an_effect():
         assert effects_of(one).sub(effects_of(other)).abs().max() < 1e-5
 
 
-def test_the_log_says_how_many_heads_are_left(monkeypatch, caplog):
+def test_the_log_says_how_many_prompts_are_left(monkeypatch, caplog):
     monkeypatch.setattr(job, "_REPORT_EVERY_S", 0)
     caplog.set_level("INFO", "retrieval_heads")
     measure_effects(runner_of(llama()), prompts(documents=1), "zero", {})
-    assert caplog.messages[0] == "24 answers with one head ablated"
-    assert caplog.messages[-1].startswith("24 of 24 answers with one head ablated")
+    assert caplog.messages[0] == "2 prompts to answer without each head"
+    assert caplog.messages[-1].startswith("2 of 2 prompts to answer without each head")

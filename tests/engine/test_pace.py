@@ -63,12 +63,14 @@ def test_every_part_of_a_study_is_counted():
     }
     sets = count_head_sets(complete(TINY | {"ablation": TINY["ablation"] | {"levels": [3]}}), "zero_all")
     scoring, guessing = 3 * (1 + pace.SUFFIX_WORTH / 512), 3 * (1 + pace.SUFFIX_WORTH / 512)
+    labels = 4
     unablated = 2 * guessing  # behind the document, and behind its haystack alone
     ablation, guard = 3 * 2 * (sets - 1) * 0.70, 2 * sets * passes_over(257) * 0.70
-    assert passes(**alone) == pytest.approx(scoring + unablated + ablation + guard)
+    assert passes(**alone) == pytest.approx(scoring + unablated + ablation + guard + labels)
     contexts, rows = 3, 3 * 2 * (sets - 1) * 0.45 * (64 + 8) / 512
     guard = 2 * sets * passes_over(257) / 2
-    assert passes(**alone, ablation__scope="suffix") == pytest.approx(scoring + unablated + contexts + rows + guard)
+    parts = scoring + unablated + contexts + rows + guard + labels
+    assert passes(**alone, ablation__scope="suffix") == pytest.approx(parts)
 
 
 def test_every_head_by_itself_is_counted_by_the_rows_that_go_through_each_layer():

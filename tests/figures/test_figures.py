@@ -1,4 +1,5 @@
 from functools import cache, lru_cache
+from itertools import combinations
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -10,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from made_tables import (
+    ELEVEN_METHODS,
     SMALL,
     analyse,
     make_ablation,
@@ -19,6 +21,7 @@ from made_tables import (
     small_tables,
 )
 from retrieval_heads import figures, tables
+from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import _layout, _style
@@ -31,12 +34,21 @@ STUDIES = {
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
     "large": make_study(models=("a", "b"), lengths=(1024, 2048, 4096), levels=(5, 20)),
     "two grids": make_study(models=("a", "b", "c"), levels=(2, 5)),
+    "many methods": make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20)),
+    "many methods and models": make_study(
+        models=("a", "b"), methods=tuple(ELEVEN_METHODS), lengths=(1024, 2048, 4096), levels=(5, 20)
+    ),
     "all equal": make_study(models=("a", "b"), lengths=(512, 1024, 2048), levels=(5,)),
 }
 
 
 def make_tables(study):
     return analyse(study, make_rankings(study), make_ablation(study), make_reliability(study))
+
+
+def many_methods(study):
+    """As many heads as a small model has, so that lists and maps are as long as they get."""
+    return analyse(study, make_rankings(study, 30, 9), make_ablation(study), make_reliability(study))
 
 
 def two_grids(study):
@@ -68,7 +80,8 @@ def all_equal(study):
 def tables_of(name):
     if name == "small":
         return small_tables()
-    return {"two grids": two_grids, "all equal": all_equal}.get(name, make_tables)(STUDIES[name])
+    makers = {"two grids": two_grids, "all equal": all_equal, "many methods": many_methods}
+    return makers.get(name, make_tables)(STUDIES[name])
 
 
 def draw(name, study="small", **changed):
@@ -121,7 +134,7 @@ def test_every_figure_draws_what_there_is_and_no_empty_panel(name, study):
         assert box.y0 >= -1 and box.y1 <= figure.box.y1 + 1, f"{text!r} is cut off"
 
 
-@pytest.mark.parametrize(("name", "study"), [case for case in CASES if case[1] in ("small", "large", "two grids")])
+@pytest.mark.parametrize(("name", "study"), [case for case in CASES if case[1] not in ("one of each", "all equal")])
 def test_no_texts_overlap(name, study):
     boxes = seen(name, study).texts
     for i, (one, a) in enumerate(boxes):
@@ -137,6 +150,70 @@ def test_where_no_head_is_told_apart_a_sentence_says_so(name):
     shown = {"overlap_summary", "method_overlap", "reliability_by_method"}
     assert bool(figure.label) == (name not in shown)
     assert "nan" not in " ".join(text for text, _ in figure.texts).lower().split()
+
+
+PAGE = 11.0
+"""The height of a printed page, less its margins and a caption, in inches."""
+
+
+@pytest.mark.parametrize("name", [name for name, study in CASES if study == "many methods"])
+def test_many_methods_fit_on_a_page(name):
+    figure = draw(name, "many methods")
+    assert figure.get_figheight() <= PAGE, "break panels into more columns, list fewer heads, or draw a matrix"
+
+
+def test_each_of_many_methods_has_a_look_of_its_own():
+    study = STUDIES["many methods"]
+    looks = [_style.method_style(study, method) for method in study.methods]
+    assert len({look["color"] for look in looks}) == len({look["marker"] for look in looks}) == len(looks) == 11
+
+
+@pytest.mark.parametrize("seen_as", ["all colours", "no red", "no green"])
+def test_methods_are_told_apart_by_colour(seen_as):
+    """As far as the first seven are, whoever looks; the simulation is of Machado et al. 2009."""
+    study = STUDIES["many methods"]
+    colours = [lab(_style.method_style(study, method)["color"], seen_as) for method in study.methods]
+    nearest = [np.linalg.norm(one - other) for one, other in combinations(colours, 2)]
+    assert min(nearest) > 17
+
+
+def lab(colour, seen_as):
+    """A colour in CIELAB as it is seen with each kind of colour vision."""
+    seen = {
+        "all colours": np.eye(3),
+        "no red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        "no green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    }[seen_as]
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    srgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    x, y, z = np.cbrt((to_xyz @ np.clip(seen @ linear, 0, 1)) / to_xyz.sum(axis=1))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_a_matrix_holds_the_mean_ranks_of_each_head_with_each_method():
+    figure = draw("consensus_heads", "many methods")
+    ax = figure.axes[-1]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    ranks = head_profiles.mean_ranks(head_profiles.select(tables_of("many methods")["profiles"]), "method")
+    assert len(ax.texts) == 11 * len(names)
+    for text in ax.texts:
+        method, head = list(ELEVEN_METHODS)[int(text.get_position()[0])], names[int(text.get_position()[1])]
+        layer, number = map(int, head[1:].split("H"))
+        assert float(text.get_text()) == pytest.approx(ranks.loc[(layer, number), method], abs=0.051)
+
+
+def test_matrices_of_pairs_hold_each_measure_at_each_length():
+    figure = draw("method_overlap", "many methods")
+    pairs = tables_of("many methods")["overlap"]
+    pairs = pairs[(pairs["dimension"] == "method") & (pairs["context_length"] == 1024)]
+    chosen = pairs[(pairs["a"] == "locos") & (pairs["b"] == "wu24")]
+    heatmaps = [ax for ax in figure.axes if len(ax.get_yticklabels()) == 10 or ax.images or ax.collections][:6]
+    cells = [ax.collections[0].get_array() for ax in heatmaps]
+    order = list(ELEVEN_METHODS)
+    for row, measure in enumerate(("jaccard", "rbo", "spearman")):
+        found = cells[2 * row + 1][order.index("locos") - 1, order.index("wu24")]
+        assert found == pytest.approx(chosen[measure].mean())
 
 
 MAIN = """

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from made_tables import METHODS, QUESTIONS, TEMPLATES, make_rankings, make_study
+from made_tables import METHODS, QUESTIONS, TEMPLATES, make_labels, make_rankings, make_study
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.findings import head_map
 
@@ -69,6 +69,18 @@ def test_ranks_and_scores_are_those_of_the_table(data, rankings):
         assert [ranking["scores"][i] for i in at] == pytest.approx(list(rows["score"]), rel=5e-4)
         for values in (ranking["ranks"], ranking["scores"]):
             assert sum(value is not None for value in values) == len(rows)
+
+
+def test_what_is_known_of_a_head_stands_beside_its_ranks(rankings):
+    labels = make_labels(rankings)
+    found = head_map.data(STUDY, rankings, labels)
+    head = labels[(labels["model"] == "large") & (labels["layer"] == 3) & (labels["head"] == 2)].iloc[0]
+    note = found["models"][1]["notes"][3 * 5 + 2]
+    assert note.startswith("induction head (" if head["is_induction"] else "no induction head (")
+    assert f"({head['induction']:.2f}), on the first token {100 * head['sink_share']:.1f}%, key-value group 1" in note
+    assert note.endswith(f", writes {head['write_norm']:.2f}")
+    unknown = head_map.data(STUDY, rankings, make_labels(rankings, written=False))
+    assert not any("writes" in note for model in unknown["models"] for note in model["notes"])
 
 
 def test_heads_that_a_ranking_does_not_list_are_blank(data):

@@ -6,7 +6,7 @@ from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.replacements import State
 from retrieval_heads.data.selection import expected_answer, group_by_context, lengths
 from retrieval_heads.engine.runner import Runner
-from retrieval_heads.job import progress
+from retrieval_heads.job import finished_units, progress
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS, effects_row
 
 
@@ -28,15 +28,16 @@ def measure_effects(runner: Runner, prompts: pd.DataFrame, mode: str, state: Sta
     runner.require_measurable(*lengths(prompts, 0))
     replacement = Intervention("yardstick", mode, "suffix", state).replacement
     rows = []
-    with progress(len(prompts) * runner.layers * runner.heads, "answers with one head ablated"):
+    with progress(len(prompts), "prompts to answer without each head"):
         for group in group_by_context(prompts):
             for prompt in group.itertuples():
                 ids = list(prompt.input_ids)
-                whole, effects = runner.single_head_effects(
-                    ids[: prompt.suffix_start],
-                    ids[prompt.suffix_start :],
-                    expected_answer(runner.tokenizer, prompt),
-                    replacement,
-                )
+                with finished_units(1):
+                    whole, effects = runner.single_head_effects(
+                        ids[: prompt.suffix_start],
+                        ids[prompt.suffix_start :],
+                        expected_answer(runner.tokenizer, prompt),
+                        replacement,
+                    )
                 rows.append(effects_row(prompt, mode, whole, effects.numpy()))
     return pd.DataFrame(rows, columns=HEAD_EFFECTS.columns)

@@ -17,10 +17,15 @@ def top_sets_along(table: pd.DataFrame, dimension: str) -> pd.DataFrame:
     return pairs_along(table, dimension).dropna(subset="jaccard")
 
 
-def jaccard_of_pairs(pairs: pd.DataFrame) -> dict[frozenset[str], tuple[Summary, float]]:
-    """For each two values that were compared, a summary of their Jaccard and its mean chance level."""
+def measured_pairs(pairs: pd.DataFrame, measure: str = "jaccard") -> dict[frozenset[str], tuple[Summary, float]]:
+    """For each two values that were compared, a summary of a measure and its mean chance level.
+
+    Parameters
+    ----------
+    measure : jaccard, rbo or spearman.
+    """
     return {
-        frozenset(values): (summary(rows["jaccard"]), rows["chance"].mean())
+        frozenset(values): (summary(rows[measure]), chance_level(rows, measure))
         for values, rows in pairs.groupby(["a", "b"])
     }
 

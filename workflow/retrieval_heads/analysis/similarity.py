@@ -78,6 +78,12 @@ def _shared(a: Places, b: Places) -> np.ndarray:
     return shared
 
 
+def chance_among_first(ranking: Places, k: int) -> np.ndarray:
+    """The chance that each of N items is among the first k of a ranking, (N,): 0 or 1 but for those that tie there."""
+    every = np.ones(len(ranking.rank), bool)
+    return _among_first(ranking, every, np.array([k]))[:, 0]
+
+
 def _among_first(ranking: Places, chosen: np.ndarray, depths: np.ndarray) -> np.ndarray:
     """c(h, d): the chance that an item is among the first d places, shape (items chosen, depths)."""
     last = ranking.last[chosen, None]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Literal, TypeVar
 
 import torch
@@ -63,8 +64,10 @@ class Budget:
         log.info("%d tokens at a time, keys and values of %d held", budget.batch_tokens, budget.cache_tokens)
         return budget
 
-    def batches(self, items: Sequence[T], tokens: int, limit: Limit, work: Callable[..., R]) -> Iterator[R]:
-        """What ``work`` makes of the items, batch by batch; each item is a unit of progress.
+    def batches(
+        self, items: Sequence[T], tokens: int, limit: Limit, work: Callable[..., R], *, units: bool = True
+    ) -> Iterator[R]:
+        """What ``work`` makes of the items, batch by batch.
 
         Parameters
         ----------
@@ -73,12 +76,13 @@ class Budget:
         limit : which of the two bounds a batch.
         work : takes a batch. Where it runs out of memory with several items, the budget is halved and they are taken
             again in smaller batches; with a single one, the error stays.
+        units : whether each item is a unit of progress; else they are parts of one that is counted elsewhere.
         """
         start = 0
         while start < len(items):
             batch = items[start : start + max(1, getattr(self, limit) // tokens)]
             try:
-                with finished_units(len(batch)):
+                with finished_units(len(batch)) if units else nullcontext():
                     done = work(batch)
             except Exception as error:
                 if not is_out_of_memory(error) or len(batch) == 1:

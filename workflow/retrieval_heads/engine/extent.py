@@ -25,6 +25,9 @@ _SINGLE_HEADS = 0.5
 """Time of ablating every head of a prompt by itself, in that of reading its rows behind the context, each with the most
 tokens that question and answer may have."""
 
+_LABELS = 4
+"""Plain passes that the labels of a model's heads take: a few short sequences, and a pass over single tokens."""
+
 DEFAULT_GRID = (30, 9)
 """Layers of the default model, and heads in each."""
 
@@ -87,4 +90,4 @@ def plain_passes(config: dict, documents_of_a_table: int, grid: tuple[int, int] 
         for length in lengths:
             rows = questions * stated * single_head_passes(grid, length, asked)
             passes += number * depths * replacements * (passes_over(length) + rows)
-    return passes * len(variants(config))
+    return passes * len(variants(config)) + _LABELS

@@ -17,6 +17,7 @@ from retrieval_heads.engine.attention import Region, Replacement, hooked
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.caches import OnePassCache, Prefix
 from retrieval_heads.engine.forks import Forks, hooked_layers, split_hidden
+from retrieval_heads.job import report_share
 
 
 @torch.inference_mode()
@@ -68,9 +69,12 @@ def single_head_effects(
         logprob = logits.float().log_softmax(-1).gather(-1, tokens.expand(len(logits), -1)[..., None])
         return logprob.squeeze(-1).cpu().double().sum(-1)
 
-    # Heads of the same layers are neighbours, so that a part forks late.
-    for part in budget.batches(range(layers * heads), len(read), "batch_tokens", run):
+    # Heads of the same layers are neighbours, so that a part forks late. The earlier a layer, the more its heads cost.
+    costs = [layers - number // heads for number in range(layers * heads)]
+    for part in budget.batches(range(layers * heads), len(read), "batch_tokens", run, units=False):
         found.append(part)
+        done = sum(len(one) - 1 for one in found)
+        report_share(sum(costs[:done]) / sum(costs))
     effects = torch.cat([part[0] - part[1:] for part in found])
     return found[0][0].item(), effects.view(layers, heads)
 

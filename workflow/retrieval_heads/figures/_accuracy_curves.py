@@ -13,6 +13,7 @@ from retrieval_heads.figures import _style
 from retrieval_heads.figures._controls import accuracy_band, guess_line, one_control
 from retrieval_heads.figures._layout import panels
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 from retrieval_heads.tables.select import select
 
 
@@ -27,6 +28,8 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
     panel, line : ``question`` and ``method``, or the other way round. Random band and guessing are those of the panel's
         value: for a question the controls of all methods, for a method those of all questions together.
     height : of one row of panels, in inches.
+
+    Where there are several models and many panels for each, models stand side by side.
     """
     effects = select(tables["effects"], pooled=["context_length"])
     pooled = ["context_length"] if panel == "question" else ["question", "context_length"]
@@ -34,11 +37,14 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
     models, across = study.in_config_order("model", effects["model"]), study.in_config_order(panel, effects[panel])
     lines, levels = study.in_config_order(line, effects[line]), sorted(effects["k"].unique())
     look = {"method": _style.method_style, "question": _style.question_style}[line]
-    figure, axes = panels(
-        [study.label("model", model) for model in models],
-        [study.label(panel, value) for value in across],
-        height=height,
+    rows, columns = (
+        [study.label(name, value) for value in values] for name, values in (("model", models), (panel, across))
     )
+    if len(rows) > 1 and len(columns) > MANY:
+        figure, axes = panels(columns, rows, height=0.55 * height)
+        axes = [list(column) for column in zip(*axes, strict=True)]
+    else:
+        figure, axes = panels(rows, columns, height=height if len(columns) <= MANY else 0.75 * height)
     for i, model in enumerate(models):
         for j, value in enumerate(across):
             here = effects[(effects["model"] == model) & (effects[panel] == value)]
@@ -47,10 +53,10 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
             asked = guesses[(guesses["model"] == model) & (guesses[panel] == value)]
             guess_line(axes[i][j], asked)
             for position, name in enumerate(lines):
-                rows = here[here[line] == name]
-                if not rows.empty:
-                    shift = (position - (len(lines) - 1) / 2) * max(levels) / 60
-                    accuracy_curve(axes[i][j], rows, shift=shift, label=study.label(line, name), **look(study, name))
+                of_line = here[here[line] == name]
+                if not of_line.empty:
+                    shift = aside(position, len(lines), levels)
+                    accuracy_curve(axes[i][j], of_line, shift, label=study.label(line, name), **look(study, name))
     accuracy_axes(axes, levels)
     figure.supxlabel("Heads ablated")
     figure.supylabel("Accuracy")
@@ -70,6 +76,14 @@ def accuracy_curve(ax: Axes, rows: pd.DataFrame, shift: float = 0.0, **look) -> 
     return ax.errorbar(k + shift, value, yerr=_style.interval_arms(value, low, high), elinewidth=0.8, **look)
 
 
+def aside(position: int, count: int, levels: Sequence[int]) -> float:
+    """How far sideways the points of one of several curves stand, so that none hides another's interval.
+
+    All of them together take a twentieth of the axis at most, so that they are seen to be of one level.
+    """
+    return (position - (count - 1) / 2) * max(levels) * min(1 / 60, 1 / (20 * max(count - 1, 1)))
+
+
 def from_baseline(rows: pd.DataFrame, end: str = "") -> tuple[np.ndarray, np.ndarray]:
     """k and accuracy (or an end of its interval) of rows that differ in k alone, with the baseline at k = 0."""
     rows = rows.sort_values("k")
@@ -79,7 +93,7 @@ def from_baseline(rows: pd.DataFrame, end: str = "") -> tuple[np.ndarray, np.nda
 
 def accuracy_axes(axes: list[list[Axes]], levels: Sequence[int]) -> None:
     """Accuracy from 0 to 100%, and a tick at 0 and at each level that has room for one."""
-    ticks = level_ticks(levels, len(axes[0]))
+    ticks = level_ticks(levels, axes[0][0].get_gridspec().ncols)
     for ax in (ax for row in axes for ax in row):
         ax.set_ylim(-0.04, 1.04)
         ax.yaxis.set_major_formatter(PercentFormatter(1))

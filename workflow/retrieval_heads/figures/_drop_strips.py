@@ -114,7 +114,7 @@ def tick_names(ax: Axes, names: Sequence[str], panels: int) -> None:
     ----------
     panels : how many there are in the figure, from :func:`_layout.panels` with one row.
     """
-    width = (_style.WIDTH / (2 if panels > 3 else panels) - 0.4) / len(names)
+    width = (_style.WIDTH / _layout.panels_beside(panels) - 0.4) / len(names)
     # By the width of a digit.
     upright = 0.07 * max(map(len, names)) > width
     ax.set_xticks(range(len(names)), names, rotation=90 if upright else 0)

@@ -152,6 +152,65 @@ def draw_ranges(ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], look: _styl
     ax.hlines(y, rows["best_rank"], rows["worst_rank"], color=_style.tint(look["color"], 0.5), linewidth=0.8, zorder=1)
 
 
+def rank_matrix(
+    ax: Axes, rows: pd.DataFrame, heads: Sequence[Head], methods: Sequence[str], total: int, within: float = 0
+) -> None:
+    """The mean rank of each head with each method, written into cells that are darker the higher the rank.
+
+    Italic is what fewer than half of the configurations list. Wide cells have a decimal.
+
+    Parameters
+    ----------
+    rows : of the profiles table, one for each head and method at most.
+    total : how many heads the model has.
+    within : ranks below it are bold.
+    """
+    index, digits = pd.MultiIndex.from_tuples(heads), int(ax.get_gridspec().ncols == 1)
+    of_method = {method: rows[rows["method"] == method].set_index(["layer", "head"]) for method in methods}
+    ranks = np.column_stack([of_method[method]["mean_rank"].reindex(index) for method in methods])
+    listed = [
+        (2 * one["listed"] >= one["configurations"]).reindex(index, fill_value=False) for one in of_method.values()
+    ]
+    shades = _cells(ax, 1 - np.log(ranks) / np.log(total))
+    for (y, x), rank in np.ndenumerate(ranks):
+        if np.isfinite(rank):
+            style = {
+                "fontweight": "bold" if rank < within else None,
+                "fontstyle": None if listed[x].iloc[y] else "italic",
+            }
+            _cell(ax, x, y, f"{rank:.{digits}f}", float(shades[y, x]), **style)
+
+
+def share_matrix(ax: Axes, shares: pd.DataFrame) -> None:
+    """Shares of heads (rows) with methods (columns), written in percent into cells that are darker the larger it is."""
+    shades = _cells(ax, shares.to_numpy(float))
+    for (y, x), share in np.ndenumerate(shares.to_numpy(float)):
+        _cell(ax, x, y, f"{100 * share:.0f}" if share > 0 else "", float(shades[y, x]))
+
+
+def name_columns(ax: Axes, names: Sequence[str] | None) -> None:
+    """Names below columns, upright; none where a panel below has them."""
+    ax.set_xticks(range(len(names or ())), names or (), rotation=90)
+    ax.tick_params(length=0)
+
+
+def _cells(ax: Axes, shades: np.ndarray) -> np.ndarray:
+    """Draws the cells of a matrix, whose shades are from 0 to 1, and returns these as they are drawn."""
+    edges = [np.arange(size + 1) - 0.5 for size in reversed(shades.shape)]
+    # Short of the darkest, so that the colours are those of other heatmaps' middle.
+    shades = np.ma.masked_invalid(0.9 * shades)
+    ax.pcolormesh(*edges, shades, cmap=_style.HEATMAP, vmin=0, vmax=1, edgecolor="white", linewidth=0.8, zorder=1)
+    ax.set_xlim(-0.5, shades.shape[1] - 0.5)
+    ax.spines[["left", "bottom"]].set_visible(False)
+    ax.grid(False)
+    return shades.filled(0)
+
+
+def _cell(ax: Axes, x: int, y: int, text: str, shade: float, **style) -> None:
+    ink = "white" if shade > 0.55 else _style.INK
+    ax.text(x, y, text, ha="center", va="center", color=ink, fontsize=6.5, zorder=2, **style)
+
+
 def line_offsets(count: int) -> np.ndarray:
     """Where on a head's line each of so many values stands, so that none hides another."""
     return np.linspace(-0.27, 0.27, count) if count > 1 else np.zeros(1)

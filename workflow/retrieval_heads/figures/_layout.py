@@ -12,40 +12,55 @@ from retrieval_heads.study.study import Study
 NOTHING_ABLATED = "No top heads were ablated beside an unablated baseline."
 """What a figure about ablation says where there is none, as where ties leave every top set empty."""
 
+_LEGEND_LINES, _LEGEND_LINE = 2, 0.165
+"""For how many lines of a legend the height of a figure has room, and the height of one in inches."""
+
 _LAST = ("Mean", "Union", "Chance", "Random heads", "Guessing", "Limit")
 """How labels begin that come last in a legend, in this order."""
 
 
 def panels(
-    rows: Sequence[str], columns: Sequence[str], height: float, width: float = WIDTH, **options
+    rows: Sequence[str],
+    columns: Sequence[str],
+    height: float,
+    width: float = WIDTH,
+    beside: int | None = None,
+    **options,
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure with a panel for each (row, column), and its axes as a list of rows.
 
-    A single row of more than three panels is broken into rows of two. A dimension with one value is not named.
+    A single row of many panels is broken into several. A dimension with one value is not named.
 
     Parameters
     ----------
     height : of one row of panels, in inches.
     width : of the figure, in inches.
+    beside : how many panels a row that is broken has; by default as many as :func:`panels_beside` says.
     options : passed on to ``Figure.subplots``.
     """
-    broken = len(rows) == 1 and len(columns) > 3
-    n_rows, n_columns = (-(-len(columns) // 2), 2) if broken else (len(rows), len(columns))
+    beside = beside or panels_beside(len(columns))
+    broken = len(rows) == 1 and len(columns) > beside
+    n_rows, n_columns = (-(-len(columns) // beside), beside) if broken else (len(rows), len(columns))
     figure = Figure(figsize=(width, height * n_rows + 0.5), layout="constrained")
     grid = figure.subplots(n_rows, n_columns, **{"sharex": True, "sharey": True, "squeeze": False, **options})
     axes = [list(grid.flat[: len(columns)])] if broken else grid.tolist()
-    for unused in grid.flat[len(columns) :] if broken else []:
-        unused.remove()
-        grid[-2, -1].tick_params(labelbottom=True)
+    for place in range(len(columns), grid.size) if broken else []:
+        grid.flat[place].remove()
+        grid[-2, place % n_columns].tick_params(labelbottom=True)
     for ax, column in zip(axes[0], columns, strict=True):
         ax.set_title(wrap(column, 88 // n_columns) if len(columns) > 1 else "")
     for line, row in zip(axes, rows, strict=True):
         if len(rows) > 1 and len(columns) == 1:
             line[0].set_title(row)
         elif len(rows) > 1:
-            place = {"xy": (1, 0.5), "xycoords": "axes fraction", "xytext": (4, 0), "textcoords": "offset points"}
-            line[-1].annotate(wrap(row, 14), **place, rotation=270, va="center", fontsize=8.5)
+            at = {"xy": (1, 0.5), "xycoords": "axes fraction", "xytext": (4, 0), "textcoords": "offset points"}
+            line[-1].annotate(wrap(row, 14), **at, rotation=270, va="center", fontsize=8.5)
     return figure, axes
+
+
+def panels_beside(number: int) -> int:
+    """How many of so many panels stand side by side, where there is only one row of them to begin with."""
+    return number if number <= 3 else 2 if number <= 6 else 3
 
 
 def by_category(study: Study, questions: Sequence[str]) -> list[str]:
@@ -57,7 +72,8 @@ def by_category(study: Study, questions: Sequence[str]) -> list[str]:
 def legend(figure: Figure, columns: int = 4, **handles) -> None:
     """One legend above all panels, each entry once; what the others are held against comes last.
 
-    What shares a label in a panel, such as a line and its band, is drawn as one key.
+    What shares a label in a panel, such as a line and its band, is drawn as one key. A figure grows by the lines of a
+    long legend, so that they take nothing from its panels.
     """
     entries: dict[str, object] = {}
     for ax in figure.axes:
@@ -72,7 +88,20 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
     # By the width of a letter, and that of a key with the space around it.
     while columns > 1 and sum(0.5 + 0.06 * max(map(len, part)) for part in np.array_split(labels, columns)) > width:
         columns -= 1
+    lines = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * max(lines - _LEGEND_LINES, 0))
+    if figure.get_supylabel():  # beside the panels, not beside the legend
+        figure.supylabel(figure.get_supylabel(), y=0.5 - _LEGEND_LINE * lines / figure.get_figheight() / 2)
     figure.legend([entries[label] for label in labels], labels, loc="outside upper center", ncols=columns)
+
+
+def let_hang(axes: Sequence[Axes]) -> None:
+    """Let the names below a panel hang into the empty place below it, where a broken row of panels ends early."""
+    for ax in axes:
+        place = ax.get_subplotspec()
+        if place and not place.is_last_row():
+            for label in ax.get_xticklabels():
+                label.set_in_layout(False)
 
 
 def name_intervention(figure: Figure, study: Study) -> None:

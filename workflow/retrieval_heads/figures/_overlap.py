@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MultipleLocator
 
-from retrieval_heads.analysis.overlap_pairs import chance_level, jaccard_of_pairs
+from retrieval_heads.analysis.overlap_pairs import chance_level, measured_pairs
 from retrieval_heads.analysis.summaries import summary
 from retrieval_heads.figures import _style
 from retrieval_heads.study.study import Study
@@ -24,8 +24,8 @@ MEASURES = {"jaccard": "Jaccard", "rbo": "Rank-biased overlap", "spearman": "Spe
 _CHANCE_MARK = "#D55E00"
 CHANCE = {"color": _style.RANDOM, "linestyle": (0, (3, 1.5)), "linewidth": 1.2, "label": "Chance"}
 _FRAME = {"facecolor": "none", "edgecolor": _style.INK, "linewidth": 1.3}
-_CHARACTER, _NUMBER, _RANGE, _OWN = 0.06, 0.24, 0.49, 0.6
-"""The width in inches of a character of a label, and of a cell that holds a number, a range, a chance level."""
+_CHARACTER, _SHORT, _NUMBER, _RANGE, _OWN = 0.06, 0.19, 0.26, 0.49, 0.6
+"""The width in inches of a character of a label, and of a cell that holds .25, 0.25, a range, a chance level."""
 
 
 def by_grid(study: Study, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -83,6 +83,11 @@ def cell_width(width: float, columns: int, cells: int) -> float:
     return 0.62 * width / columns / cells
 
 
+def has_ranges(columns: int, cells: int) -> bool:
+    """Whether the cells of a heatmap have room for ranges below their means."""
+    return cell_width(_style.WIDTH, columns, cells) > _RANGE
+
+
 def heatmap(
     ax: Axes,
     pairs: pd.DataFrame,
@@ -90,8 +95,9 @@ def heatmap(
     labels: Sequence[str],
     framed: Collection[frozenset[str]] = (),
     own_chance: bool = False,
+    measure: str = "jaccard",
 ) -> ScalarMappable:
-    """Jaccard of each two values, the lower triangle: the mean over rows, and below it their range if there is room.
+    """A measure of each two values, the lower triangle: the mean over rows, and below it their range if there is room.
 
     Parameters
     ----------
@@ -99,11 +105,12 @@ def heatmap(
     values, labels : that dimension's values, and how to write them.
     framed : pairs of values to draw a frame around.
     own_chance : write the chance level of each cell in place of the range.
+    measure : one of ``MEASURES``.
     """
     # Imported here, for it takes longer than a figure takes to draw, and not every one has a heatmap.
     import seaborn
 
-    cells = jaccard_of_pairs(pairs)
+    cells = measured_pairs(pairs, measure)
     side = len(values) - 1
     width = cell_width(ax.figure.get_figwidth(), ax.get_subplotspec().get_gridspec().ncols, side)
     means = np.full((side, side), np.nan)
@@ -114,7 +121,7 @@ def heatmap(
             continue
         found, chance = cells[key]
         means[i, j] = found.mean
-        texts[i, j] = f"{found.mean:.2f}" if width > _NUMBER else ""
+        texts[i, j] = _number(found.mean, width)
         if own_chance and width > _OWN:
             texts[i, j] += f"\nchance {chance:.2f}"
         elif not own_chance and width > _RANGE and found.highest > found.lowest:
@@ -124,6 +131,9 @@ def heatmap(
             ax.add_patch(Rectangle((j + 0.015, i + 0.015), 0.97, 0.97, zorder=3, **_FRAME))
     before = len(ax.texts)
     names = [_style.wrap(label) for label in labels]
+    # Side by side, labels wider than a cell would run into each other.
+    longest = max(len(line) for name in names[:-1] for line in name.splitlines())
+    upright = longest * _CHARACTER > width - 0.05
     seaborn.heatmap(
         means,
         ax=ax,
@@ -135,18 +145,22 @@ def heatmap(
         annot=texts,
         fmt="",
         annot_kws={"fontsize": 7},
-        xticklabels=names[:-1],
+        xticklabels=[_style.wrap(label, 11 if width > 0.35 else 22) for label in labels[:-1]],
         yticklabels=names[1:],
     )
     # Seaborn turns to white text already on middle blues, where small digits are hard to read.
     for text, mean in zip(ax.texts[before:], means[np.isfinite(means)], strict=True):
         text.set_color("white" if mean > 0.55 else _style.INK)
-    # Side by side, labels wider than a cell would run into each other.
-    longest = max(len(line) for name in names[:-1] for line in name.splitlines())
-    ax.tick_params(axis="x", rotation=90 if longest * _CHARACTER > width - 0.05 else 0, length=0)
+    ax.tick_params(axis="x", rotation=90 if upright else 0, length=0)
     ax.tick_params(axis="y", rotation=0, length=0)
     ax.grid(False)
     return next(image for image in ax.collections if image.get_array() is not None)
+
+
+def _number(value: float, width: float) -> str:
+    """A number as a cell of this width has room for it: 0.25, .25, or nothing."""
+    text = f"{value:.2f}".replace("-", "−")
+    return text if width > _NUMBER else text.replace("0.", ".", 1).replace("1.00", "1") if width > _SHORT else ""
 
 
 def chance_bar(
@@ -155,9 +169,10 @@ def chance_bar(
     axes: list[list[Axes]],
     single: float | None = None,
     unions: float | None = None,
+    label: str = MEASURES["jaccard"],
 ) -> None:
-    """A colour bar of Jaccard with the chance level marked: of single rankings, and of unions where they are shown."""
-    bar = figure.colorbar(image, ax=[ax for row in axes for ax in row], label="Jaccard", fraction=0.05, aspect=25)
+    """A colour bar of a measure with the chance level marked: of single rankings, and of unions if they are shown."""
+    bar = figure.colorbar(image, ax=[ax for row in axes for ax in row], label=label, fraction=0.05, aspect=25)
     bar.outline.set_visible(False)
     # With two, the lower one's name hangs from its mark and the higher one's stands on its own, however close they are.
     marks = [] if single is None else [("chance", single, "center" if unions is None else "top")]

@@ -16,9 +16,13 @@ WIDTH = 7.2
 # Okabe and Ito's colours, which readers with any kind of colour vision tell apart. Methods and questions take them from
 # opposite ends, so that a colour of a method is not seen to mean a question.
 _OKABE_ITO = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+# A study may have more methods than these colours: as far from them, and from each other, as dark and muted colours are
+# for those who see no red or no green (at least 21 in Lab; Okabe and Ito's own come as close).
+_METHODS = [*_OKABE_ITO, "#7B3F00", "#882255", "#1B2A6B", "#C8A165"]
 # Of Tol's muted scheme, as safe, so that a model's colour is seen to mean neither a method nor a question.
 _TOL_MUTED = ["#332288", "#CC6677", "#999933", "#44AA99", "#882255", "#88CCEE", "#117733"]
-_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+# Their number has no divisor in common with that of the colours, so that those begin anew with other markers.
+_MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", "d", ">", "h", "*"]
 INK, RANDOM, FAINT = "#222222", "#7A7A7A", "#DDDDDD"
 HEATMAP = "Blues"
 Look = dict[str, Any]
@@ -60,7 +64,7 @@ mpl.rcParams.update(
 
 def method_style(study: Study, method: str) -> Look:
     """Colour and marker of a method, the same in every figure: by its position in the study."""
-    return _style(study.in_config_order("method", [*study.methods, method]).index(method), _OKABE_ITO)
+    return _style(study.in_config_order("method", [*study.methods, method]).index(method), _METHODS)
 
 
 def question_style(study: Study, question: str) -> Look:

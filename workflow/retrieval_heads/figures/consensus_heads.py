@@ -9,6 +9,7 @@ from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.figures import _head_lists, _layout, _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 
 TITLE = "Heads that all methods agree on, and the nearest misses"
 SECTION = "consensus"
@@ -19,7 +20,10 @@ _AGREED, _MISSES = 20, 8
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """Heads by their worst method, those that agree above those that do not; a dot and a range for each method."""
+    """Heads by their worst method, those that agree above those that do not; a dot and a range for each method.
+
+    Of many methods, a matrix has the mean ranks alone.
+    """
     titles, lists, sources = [], [], []
     grids = _head_lists.grids(tables["profiles"], study)
     for grid in grids:
@@ -48,6 +52,14 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             "No head that every method ranks is told apart as one that they agree on, or come nearest to."
         )
     methods = study.in_config_order("method", tables["profiles"]["method"])
+    if len(methods) > MANY:
+        figure, axes = _head_lists.panels(titles, lists, columns=1, pad=6)
+        for ax, heads, (grid, rows, k) in zip(axes, lists, sources, strict=True):
+            _head_lists.rank_matrix(ax, rows, heads, methods, grid.heads, within=k)
+            _head_lists.name_columns(ax, [])
+        _head_lists.name_columns(axes[-1], [_style.wrap(study.label("method", method)) for method in methods])
+        figure.supxlabel("Mean rank")
+        return figure
     figure, axes = _head_lists.panels(titles, lists, columns=1, row=max(0.2, 0.085 * len(methods)))
     for ax, heads, (grid, rows, k) in zip(axes, lists, sources, strict=True):
         for method, shift in zip(methods, _head_lists.line_offsets(len(methods)), strict=True):

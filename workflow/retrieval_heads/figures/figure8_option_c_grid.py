@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from retrieval_heads.figures import _accuracy_curves, _controls, _layout, _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 from retrieval_heads.tables.select import select
 
 TITLE = "Accuracy as heads are ablated, every method and question"
@@ -35,7 +36,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure, axes = _layout.panels(
         names,
         [study.label("question", question) for question in questions],
-        height=1.3 if len(methods) > 1 else 2.0,
+        height=2.0 if len(methods) == 1 else 1.3 if len(rows) <= 2 * MANY else 0.9,
     )
     if len(models) > 1:
         figure.get_layout_engine().set(rect=(0, 0, 0.97, 1))

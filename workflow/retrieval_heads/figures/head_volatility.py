@@ -10,6 +10,7 @@ from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.overlap import with_grids
 from retrieval_heads.figures import _head_lists, _layout, _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 from retrieval_heads.tables.heads import of_grid
 
 TITLE = "The most volatile heads, and the most stable of the top heads"
@@ -22,13 +23,14 @@ _HEADS = 6
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Methods × (most volatile, most stable of the top): every rank of a head, their mean, range and deviation."""
+    number = _HEADS if tables["profiles"]["method"].nunique() <= MANY else _HEADS // 3
     rankings = with_grids(tables["rankings"], tables["rankings"])
     panels = []
     for grid, method, label, rows in _head_lists.by_method(tables["profiles"], study):
         if (rows["configurations"] > 1).all():
             ranks = of_grid(rankings[rankings["method"] == method], grid.shape)
-            panels.append((f"{label}: most volatile", head_profiles.volatile(rows, _HEADS), grid, method, ranks))
-            stable = head_profiles.stable(rows, study.top_k_of(grid.heads), _HEADS)
+            panels.append((f"{label}: most volatile", head_profiles.volatile(rows, number), grid, method, ranks))
+            stable = head_profiles.stable(rows, study.top_k_of(grid.heads), number)
             panels.append((f"{label}: most stable top heads", stable, grid, method, ranks))
     panels = [panel for panel in panels if len(panel[1])]
     if not panels:

@@ -30,7 +30,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         _band(ax, _controls.one_control(here[here["source"] == "random"]))
         for position, method in enumerate(methods):
             rows = here[(here["source"] == "method") & (here["method"] == method)]
-            shift = (position - (len(methods) - 1) / 2) * max(levels) / 60
+            shift = _accuracy_curves.aside(position, len(methods), levels)
             _curve(ax, rows, shift, label=study.label("method", method), **_style.method_style(study, method))
         for loss, dashes in ((LANGUAGE_WHOLE, (0, (4, 2))), (LANGUAGE_BROKEN, "-")):
             name = {LANGUAGE_WHOLE: "Limit: language whole", LANGUAGE_BROKEN: "Limit: model broken"}[loss]

@@ -10,6 +10,7 @@ from retrieval_heads.analysis.layers import layer_shares
 from retrieval_heads.analysis.overlap import grids, top_heads
 from retrieval_heads.figures import _layout, _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 
 TITLE = "Layers of the top heads, by method"
 SECTION = "layers"
@@ -18,19 +19,27 @@ NEEDS: dict[str, int] = {}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """Panels: methods × models; the share of the top heads in each layer, mean and range over configurations."""
+    """Panels: methods × models; the share of the top heads in each layer, mean and range over configurations.
+
+    Many methods of one model stand in two columns.
+    """
     rankings = tables["rankings"]
     top, grid = top_heads(rankings, study.top_k), grids(rankings)
     if top.empty:
         return _layout.note("No ranking tells top heads apart from the rest, so that they lie in no layers.")
     models = study.in_config_order("model", rankings["model"])
     methods = study.in_config_order("method", rankings["method"])
-    figure, axes = _layout.panels(
-        [study.label("method", method) for method in methods],
-        [study.label("model", model) for model in models],
-        height=1.25,
-        sharex=len(methods) > 1 and "col",  # models may differ in their layers
-    )
+    names = [study.label("method", method) for method in methods]
+    if len(methods) > MANY and len(models) == 1:
+        figure, (line,) = _layout.panels([""], names, height=1.25, beside=2)
+        axes = [[ax] for ax in line]
+    else:
+        figure, axes = _layout.panels(
+            names,
+            [study.label("model", model) for model in models],
+            height=1.25 if len(methods) <= MANY else 1.0,
+            sharex=len(methods) > 1 and "col",  # models may differ in their layers
+        )
     for i, method in enumerate(methods):
         for j, model in enumerate(models):
             layers, _ = grid[model]

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.figures import _layout, _overlap
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 from retrieval_heads.tables.heads import Grid, of_grid
 
 TITLE = "Overlap of the top heads of each two methods"
@@ -28,11 +29,19 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         )
     models, grids = study.in_config_order("model", overlap["model"]), _overlap.by_grid(study, overlap)
     apart = len(models) > 1 and len(grids) == 1
-    titles = [study.label("model", model) for model in models] if apart else ["Single rankings: mean and range"]
     methods = _overlap.values_of(study, "method", overlap)
-    labels = [study.label("method", method) for method in methods]
-    height = 0.7 + 0.75 * (len(methods) - 1)
-    figure, axes = _layout.panels([names for names, _ in grids], [*titles, "Union over all rankings"], height=height)
+    labels, cells = [study.label("method", method) for method in methods], len(methods) - 1
+    shown = "mean and range" if _overlap.has_ranges(2, cells) else "mean"
+    titles = [study.label("model", model) for model in models] if apart else [f"Single rankings: {shown}"]
+    # Of many methods, cells need the width of half a page for their numbers, and names stand upright below them.
+    many = len(methods) > MANY
+    height = 1.5 + max(0.35 * cells, 2.4) if many else 0.7 + 0.75 * cells
+    figure, axes = _layout.panels(
+        [names for names, _ in grids],
+        [*titles, "Union over all rankings"],
+        height=height,
+        beside=2 if many else None,
+    )
     for line, (_, rows) in zip(axes, grids, strict=True):
         parts = [rows[rows["model"] == model] for model in models] if apart else [rows]
         for ax, part in zip(line[:-1], parts, strict=True):

@@ -9,6 +9,7 @@ from retrieval_heads.analysis.overlap_pairs import chance_level, pairs_along
 from retrieval_heads.analysis.summaries import summary
 from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 
 TITLE = "Agreement of each two methods, by context length"
 SECTION = "agreement"
@@ -19,13 +20,16 @@ NEEDS = {"method": 2}
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A row per pair of methods, a panel per measure: every configuration a dot, the mean as a line, and chance.
 
-    Models with other grids of heads have rows of their own.
+    Of many methods, a row per measure, and in it a heatmap of all pairs for each length. Models with other grids of
+    heads have rows of their own.
     """
     overlap = pairs_along(tables["overlap"], "method")
     if overlap.empty:
         return _layout.note(
             "No two methods ranked the heads of the same model for the same question and context length."
         )
+    if len(_overlap.values_of(study, "method", overlap)) > MANY:
+        return _heatmaps(overlap, study)
     pairs = [
         (_overlap.of_models(f"{study.label('method', a)} – {study.label('method', b)}", names), rows)
         for names, of_grid in _overlap.by_grid(study, overlap)
@@ -56,4 +60,21 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             ax.set_ylim(bottom=-0.04 * ax.get_ylim()[1])  # not through dots at 0
     figure.supxlabel("Context length (tokens)")
     _layout.legend(figure, **_overlap.legend_keys(study, "model", models))
+    return figure
+
+
+def _heatmaps(overlap: pd.DataFrame, study: Study) -> Figure:
+    lengths = study.in_config_order("context_length", overlap["context_length"])
+    methods = _overlap.values_of(study, "method", overlap)
+    labels = [study.label("method", method) for method in methods]
+    parts = [(measure, *grid) for grid in _overlap.by_grid(study, overlap) for measure in _overlap.MEASURES]
+    names = [_overlap.of_models(_overlap.MEASURES[measure], models) for measure, models, _ in parts]
+    titles = [study.label("context_length", length) for length in lengths]
+    height = 0.4 + 0.28 * (len(methods) - 1)
+    figure, axes = _layout.panels(["" for _ in names], titles, height=height)
+    for line, name, (measure, _, rows) in zip(axes, names, parts, strict=True):
+        for ax, length in zip(line, lengths, strict=True):
+            here = rows[rows["context_length"] == length]
+            image = _overlap.heatmap(ax, here, methods, labels, measure=measure)
+        _overlap.chance_bar(figure, image, [line], chance_level(rows, measure), label=name)
     return figure

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.shared_heads import sharing
@@ -17,7 +18,7 @@ SECTION = "agreement"
 TABLES = ("profiles",)
 NEEDS = {"method": 2}
 
-_NUMBERS = ("No other method", "One other", "Two others", "Three others", "Four others")
+_NUMBERS = ("No other method", "One other", "Two others", "Three others", "Four others", "Five or more others")
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
@@ -41,7 +42,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     widest = max(len(heads) for _, sets in panels for heads in sets.values())
     for (ax,), (grid, sets) in zip(axes, panels, strict=True):
         for position, method in enumerate(sets):
-            counts, by_lot = sharing(sets, method, grid.heads)
+            counts, by_lot = (_last_together(heads) for heads in sharing(sets, method, grid.heads))
             _bar(ax, position - 0.16, 0.42, counts, widest, "{:.0f}")
             _bar(ax, position + 0.24, 0.26, by_lot, widest, "{:.1f}")
         labels = [text for method in sets for text in (_style.wrap(study.label("method", method), 40), "drawn by lot")]
@@ -49,6 +50,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         for label in ax.get_yticklabels()[1::2]:
             label.set(fontsize=7, color=_style.RANDOM)
         ax.set_ylim(len(sets) - 0.5, -0.5)
+        ax.xaxis.set_major_locator(MaxNLocator(10, integer=True))
         ax.tick_params(axis="y", length=0)
         ax.grid(False, axis="y")
     figure.supxlabel("Heads in a top set of the method, by how many others have them too")
@@ -56,13 +58,25 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     return figure
 
 
+def _last_together(counts: np.ndarray) -> np.ndarray:
+    """Heads by how many others have them, those of many others in one: as many greys as are told apart."""
+    last = len(_NUMBERS) - 1
+    return np.append(counts[:last], counts[last:].sum()) if len(counts) > last else counts
+
+
 def _bar(ax: Axes, y: float, height: float, counts: np.ndarray, widest: int, number: str) -> None:
     left = 0.0
     for others, count in enumerate(counts):
-        label = _NUMBERS[others] if others < len(_NUMBERS) else f"{others} others"
         pale = 0.85 * others / (len(counts) - 1)
         ax.barh(
-            y, count, height, left, color=_style.tint(_style.INK, pale), edgecolor="white", linewidth=0.6, label=label
+            y,
+            count,
+            height,
+            left,
+            color=_style.tint(_style.INK, pale),
+            edgecolor="white",
+            linewidth=0.6,
+            label=_NUMBERS[others],
         )
         text = number.format(count)
         # What has no room is left out: a character takes 0.055 of some 5.5 inches.

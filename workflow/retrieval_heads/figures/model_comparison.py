@@ -12,6 +12,7 @@ from retrieval_heads.analysis.configuration_drops import against_first_model, co
 from retrieval_heads.analysis.overlap import unequal_totals
 from retrieval_heads.figures import _drop_strips, _layout, _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 from retrieval_heads.tables.select import at_level
 
 TITLE = "Drop of accuracy in each model"
@@ -32,8 +33,11 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     others, methods = study.in_config_order("model", pairs["model"]), study.in_config_order("method", pairs["method"])
     # A row of methods for each other model, or the other models side by side where there is but one method.
     by_method = len(methods) > 1 or len(others) == 1
-    columns = max(1, len(methods) if by_method else min(len(others), 3))
-    rows, side = -(-len(others) * len(methods) // columns), min(2.3, (_style.WIDTH - 0.5) / columns)
+    columns = max(1, min(len(methods), MANY) if by_method else min(len(others), 3))
+    # Each other model begins a row, and many methods break it.
+    of_model = -(-len(methods) // columns) if by_method else 1
+    rows = len(others) * of_model if by_method else -(-len(others) // columns)
+    side = min(2.3, (_style.WIDTH - 0.5) / columns)
     figure = Figure(figsize=(_style.WIDTH, 3.1 + (side + 0.35) * rows), layout="constrained")
     grid = figure.add_gridspec(1 + rows, columns, height_ratios=[2.5, *[side] * rows])
     top = figure.add_subplot(grid[0, :])
@@ -46,11 +50,11 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     ends = (min(values.min(initial=0), 0) - 0.05, max(values.max(initial=0), 0.2) + 0.05)
     ticks = np.arange(0, ends[1], 0.25 if side > 1.6 else 0.5)
     begun = set()
-    for position, (model, method) in enumerate(product(others, methods)):
+    for (i, model), (j, method) in product(enumerate(others), enumerate(methods)):
         here = pairs[(pairs["model"] == model) & (pairs["method"] == method)]
         if here.empty:
             continue
-        row, column = divmod(position, columns)
+        row, column = divmod(i * of_model * columns + j if by_method else i, columns)
         ax = figure.add_subplot(grid[1 + row, column], aspect="equal", xlim=ends, ylim=ends, xticks=ticks, yticks=ticks)
         _pairs(ax, here, study, ends)
         names = study.label("model", model), study.label("method", method)

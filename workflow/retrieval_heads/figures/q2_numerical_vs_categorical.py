@@ -11,7 +11,7 @@ from retrieval_heads.analysis.category_overlap import category_means, mean_over_
 from retrieval_heads.analysis.overlap_pairs import BETWEEN, chance_level, with_category
 from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import p_value
+from retrieval_heads.study.wording import MANY, p_value
 from retrieval_heads.tables.heads import Grid, of_grid
 from retrieval_heads.tables.tests import HEAD_OVERLAP
 
@@ -39,7 +39,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     tests = tests[(tests["subject"] == HEAD_OVERLAP) & (tests["dimension"] == "category")].set_index("a")
     grids = _overlap.by_grid(study, pairs)
     figure = Figure(figsize=(_style.WIDTH, 0.2 + 3.1 * len(grids)), layout="constrained")
-    axes = figure.subplots(len(grids), 2, width_ratios=[1, 1.15], squeeze=False)
+    axes = figure.subplots(
+        len(grids), 2, width_ratios=[1, 1.15 if pairs["method"].nunique() <= MANY else 2], squeeze=False
+    )
     for (left, right), (models, rows) in zip(axes, grids, strict=True):
         _against(left, rows, study)
         left.set_title(models or _tested(tests))

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from retrieval_heads.analysis.overlap_pairs import chance_level, top_sets_along
 from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 
 TITLE = "Overlap of the top heads of each two questions, by method"
 SECTION = "overlap"
@@ -27,7 +28,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     questions = _layout.by_category(study, _overlap.values_of(study, "question", overlap))
     cells = len(questions) - 1
     names = [study.label("method", method) for method in methods]
-    height = max(1.1, 0.6 * cells)
+    height = max(1.1, (0.6 if len(methods) <= MANY else 0.45) * cells)
     parts = _overlap.by_grid(study, overlap)
     chance = chance_level(overlap) if len(parts) == 1 else None
     if _overlap.cell_width(_style.WIDTH, len(models), cells) >= _NARROWEST:
@@ -52,6 +53,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     framed = _overlap.same_category(study, questions)
     for ax, method, rows in places:
         image = _overlap.heatmap(ax, rows[rows["method"] == method], questions, labels, framed)
+    _layout.let_hang([ax for line in axes for ax in line])
     _overlap.chance_bar(figure, image, axes, chance)
     if framed:
         _layout.legend(figure, **_overlap.frame_key())

@@ -11,6 +11,7 @@ from retrieval_heads.analysis.mean_gaps import mean_gap
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.figures import _drop_strips, _layout, _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 
 TITLE = "How far the first head stands above the second"
 SECTION = "dominance"
@@ -25,7 +26,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _layout.note("No ranking lists two heads of which the first has a score above 0.")
     methods = study.in_config_order("method", gaps["method"])
     lengths = study.in_config_order("context_length", gaps["context_length"])
-    figure, axes = _layout.panels([""], [study.label("method", method) for method in methods], height=2.2)
+    figure, axes = _layout.panels(
+        [""], [study.label("method", method) for method in methods], height=2.2 if len(methods) <= MANY else 1.5
+    )
     several = gaps["model"].nunique() > 1
     for ax, method in zip(axes[0], methods, strict=True):
         rows = gaps[gaps["method"] == method]

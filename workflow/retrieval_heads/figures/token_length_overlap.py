@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from retrieval_heads.analysis.overlap_pairs import chance_level, top_sets_along
 from retrieval_heads.analysis.summaries import summary
-from retrieval_heads.figures import _layout, _overlap, _style
+from retrieval_heads.figures import _head_lists, _layout, _overlap, _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 
 TITLE = "Overlap of the top heads of each two context lengths"
 SECTION = "overlap"
@@ -22,7 +23,7 @@ NEEDS = {"context_length": 2}
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A row per method: each two lengths as a heatmap, neighbouring ones as dots. Two lengths make dots alone.
 
-    Models with other grids of heads have rows of their own.
+    Of many methods, heatmaps alone, side by side. Models with other grids of heads have rows of their own.
     """
     overlap = top_sets_along(tables["overlap"], "context_length")
     if overlap.empty:
@@ -34,7 +35,10 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     grids = _overlap.by_grid(study, overlap)
     methods = [study.in_config_order("method", rows["method"]) for _, rows in grids]
     if len(lengths) == 2:
-        figure = Figure(figsize=(_style.WIDTH, 0.3 + 2.3 * len(grids)), layout="constrained")
+        figure = Figure(
+            figsize=(_style.WIDTH, 0.3 + (2.3 if max(map(len, methods)) <= MANY else 2.8) * len(grids)),
+            layout="constrained",
+        )
         between = " and ".join(study.label("context_length", length) for length in lengths)
         panels = figure.subplots(len(grids), 1, squeeze=False)[:, 0]
         for ax, (models, rows), own in zip(panels, grids, methods, strict=True):
@@ -43,6 +47,10 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             _dots(ax, parts, chance_level(rows), questions, study)
             ax.set_title(_overlap.of_models(between, models))
             ax.set_ylabel("Jaccard")
+            if len(own) > MANY:
+                _head_lists.name_columns(ax, names)
+    elif max(map(len, methods)) > MANY:
+        return _heatmaps(study, grids, lengths)
     else:
         lines = [(place, method) for place, own in enumerate(methods) for method in own]
         names = [_overlap.of_models(study.label("method", method), grids[place][0]) for place, method in lines]
@@ -63,6 +71,22 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             heatmaps = [line[0] for line, (of, _) in zip(axes, lines, strict=True) if of == place]
             _overlap.chance_bar(figure, image, [heatmaps], chance_level(of_grid))
     _layout.legend(figure, **_overlap.legend_keys(study, "question", questions))
+    return figure
+
+
+def _heatmaps(study: Study, grids: list[tuple[str, pd.DataFrame]], lengths: list[int]) -> Figure:
+    parts = [
+        (_overlap.of_models(study.label("method", method), models), rows[rows["method"] == method])
+        for models, rows in grids
+        for method in study.in_config_order("method", rows["method"])
+    ]
+    labels = [study.label("context_length", length) for length in lengths]
+    height = 0.45 + max(0.9, 0.4 * (len(lengths) - 1))
+    figure, axes = _layout.panels([""], [name for name, _ in parts], height=height)
+    for ax, (_, rows) in zip(axes[0], parts, strict=True):
+        image = _overlap.heatmap(ax, rows, lengths, labels)
+    chance = chance_level(pd.concat([rows for _, rows in parts])) if len(grids) == 1 else None
+    _overlap.chance_bar(figure, image, axes, chance)
     return figure
 
 

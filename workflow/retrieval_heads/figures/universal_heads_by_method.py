@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.figures import _head_lists, _layout, _style
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import MANY
 
 TITLE = "Heads in most top sets, by method"
 SECTION = "universal"
@@ -19,9 +20,9 @@ _HEADS = 12
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per method: the share of its configurations whose top set holds a head."""
-    panels = []
+    panels, number = [], _HEADS if tables["profiles"]["method"].nunique() <= MANY else 2 * _HEADS // 3
     for _, method, label, rows in _head_lists.by_method(tables["profiles"], study):
-        if len(shown := head_profiles.universal(rows, _HEADS)):
+        if len(shown := head_profiles.universal(rows, number)):
             panels.append((label, shown, method))
     if not panels:
         return _layout.note("No method tells the heads in most top sets apart.")

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from retrieval_heads.analysis.overlap import grids
 from retrieval_heads.study.dimensions import DIMENSIONS, PLAIN
 from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import hundredths, percent
 
 _DIGITS = 4
 
@@ -20,14 +21,19 @@ _SELECTED = [name for name in DIMENSIONS if name != "variant"]
 """What can be selected in the map, which is of the plain variant."""
 
 
-def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
+def data(study: Study, rankings: pd.DataFrame, labels: pd.DataFrame | None = None) -> dict[str, list]:
     """Rank and score of every head in every ranking, and the names of what can be selected.
+
+    Parameters
+    ----------
+    labels : the labels table, where there is one.
 
     Returns
     -------
-    ``models`` (each with label, layers and heads), ``methods``, ``questions`` and ``lengths`` (labels), in the study's
-    order, and ``rankings``: each with ``of``, its places in those four lists, and ``ranks`` and ``scores`` (four
-    significant digits) of head ``layer × heads per layer + head``, None where the ranking does not list it.
+    ``models`` (each with label, layers and heads, and where labels are known ``notes``: a line on each head),
+    ``methods``, ``questions`` and ``lengths`` (labels), in the study's order, and ``rankings``: each with ``of``, its
+    places in those four lists, and ``ranks`` and ``scores`` (four significant digits) of head ``layer × heads per layer
+    + head``, None where the ranking does not list it.
     """
     rankings = rankings[rankings["variant"] == PLAIN]
     grid = grids(rankings)
@@ -48,6 +54,10 @@ def data(study: Study, rankings: pd.DataFrame) -> dict[str, list]:
         {"label": study.label("model", model), "layers": grid[model][0], "heads": grid[model][1]}
         for model in orders["model"]
     ]
+    if labels is not None:
+        for model, shown in zip(orders["model"], models, strict=True):
+            of_model = labels[labels["model"] == model].sort_values(["layer", "head"])
+            shown["notes"] = [_note(head) for head in of_model.to_dict("records")]
     methods, questions, lengths = ([study.label(name, value) for value in orders[name]] for name in _SELECTED[1:])
     return {"models": models, "methods": methods, "questions": questions, "lengths": lengths, "rankings": found}
 
@@ -69,6 +79,16 @@ def scripts(heads: Mapping[str, list], script: str) -> Markup:
         f'<script type="application/json" id="head-map-data">{text}</script>\n'
         f'<script id="plotting-library">{get_plotlyjs()}</script>\n'
         f'<script type="module">\n{script}</script>\n'
+    )
+
+
+def _note(head: Mapping) -> str:
+    """What is known of a head whatever it is asked."""
+    kind = "induction head" if head["is_induction"] else "no induction head"
+    written = "" if pd.isna(head["write_norm"]) else f", writes {hundredths(head['write_norm'])}"
+    return (
+        f"{kind} ({hundredths(head['induction'])}), on the first token {percent(head['sink_share'])}, "
+        f"key-value group {head['key_value_group']}{written}"
     )
 
 

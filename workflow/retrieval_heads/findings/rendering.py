@@ -78,7 +78,7 @@ def build(study: Study, tables: Tables, figures: Mapping[str, str | None], templ
         for number, block in enumerate(_blocks(sections, kind), start=1):
             captions[block.name] = caption(block.name, study.config, templates)
             labels[f"{word}:{block.name}"] = f"{word.capitalize()} {number}"
-    heads = head_map.data(study, tables["rankings"])
+    heads = head_map.data(study, tables["rankings"], tables.get("labels"))
     return Findings(f"Retrieval heads: {study.name}", sections, captions, labels, heads, templates)
 
 

@@ -1,11 +1,9 @@
 """Scoring every head on every prompt by methods of any kind, and the tables that come of it."""
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 import pandas as pd
-import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -13,7 +11,7 @@ from retrieval_heads.data.answers import judge
 from retrieval_heads.data.selection import expected_answer, group_by_context, lengths
 from retrieval_heads.engine.budget import shard_slice
 from retrieval_heads.engine.runner import Answered, Runner
-from retrieval_heads.job import progress
+from retrieval_heads.job import finished_units, progress
 from retrieval_heads.methods import AttentionRowScorer, Document, HeadScorer, Prompt, TraceScorer
 from retrieval_heads.methods._attention_rows import score_rows
 from retrieval_heads.methods._traces import score_traces
@@ -37,20 +35,50 @@ def score_split(
     runner.require_measurable(*lengths(prompts, runner.decoding.max_new_tokens))
     for method in methods:
         method.require(runner)
-    first = first_documents(prompts, methods)
+    first = prompts["doc_id"].unique()
     groups: Sequence[pd.DataFrame] = list(group_by_context(prompts))
     scores: list[dict] = []
     generations = [pd.DataFrame(columns=GENERATIONS.columns)]
     length, budget = int(prompts["suffix_start"].iloc[0]), runner.budget
     groups = shard_slice(groups, shard, shards, batch_size=max(1, budget.batch_tokens // length))
+    of_all = [method for method in methods if method.documents is None]
     done = budget.batches(
-        groups, length, "batch_tokens", lambda batch: score_groups(runner, batch, methods, answer_types, first)
+        groups, length, "batch_tokens", lambda batch: score_groups(runner, batch, of_all, answer_types)
     )
     with progress(len(groups), "documents to score"):
         for new_scores, new_generations in done:
             scores += new_scores
             generations += new_generations
-    return pd.DataFrame(scores, columns=SCORES.columns), pd.concat(generations, ignore_index=True)
+    generated = pd.concat(generations, ignore_index=True)
+    for method in methods:
+        if method.documents is not None:
+            chosen = [group for group in groups if group["doc_id"].iloc[0] in first[: method.documents]]
+            scores += score_one_by_one(runner, chosen, method, generated)
+    return pd.DataFrame(scores, columns=SCORES.columns), generated
+
+
+def score_one_by_one(
+    runner: Runner, groups: Sequence[pd.DataFrame], method: HeadScorer, generated: pd.DataFrame
+) -> list[dict]:
+    """Rows of the scores table by a costly method, which is given one prompt at a time.
+
+    Parameters
+    ----------
+    groups : for each document, rows of the prompts table that share a context.
+    generated : the generations table, which tells what the model answers.
+    """
+    answered = set(generated.loc[generated["success"].astype(bool), "prompt_id"])
+    rows = []
+    with progress(sum(map(len, groups)), f"prompts to score by {method.label}"):
+        for group in groups:
+            document = make_document(runner.tokenizer, group)
+            for row, prompt in zip(group.itertuples(), document.prompts, strict=True):
+                with finished_units(1):
+                    if method.needs_success and row.prompt_id not in answered:
+                        continue
+                    scores = method.score(runner, [Document([prompt], document.null_suffix)])[0]
+                    rows += [] if scores.isnan().all() else [score_row(row, method.name, scores.numpy(force=True))]
+    return rows
 
 
 def score_groups(
@@ -58,7 +86,6 @@ def score_groups(
     groups: Sequence[pd.DataFrame],
     methods: Sequence[HeadScorer],
     answer_types: dict[str, str],
-    first: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[list[dict], list[pd.DataFrame]]:
     """Score all heads with all methods on the prompts of some documents, whose contexts have the same length.
 
@@ -66,7 +93,6 @@ def score_groups(
     ----------
     groups : for each document, rows of the prompts table that share a context.
     answer_types : question → type of its answer, which decides what is a success.
-    first : method → the only documents that it scores, for methods that do not score all (:func:`first_documents`).
 
     Returns
     -------
@@ -74,8 +100,7 @@ def score_groups(
     that the model does not answer; none has one for a prompt that it does not apply to.
     """
     documents = [make_document(runner.tokenizer, group) for group in groups]
-    scored = {name: [group["doc_id"].iloc[0] in chosen for group in groups] for name, chosen in (first or {}).items()}
-    answered, scores = score_documents(runner, documents, methods, scored)
+    answered, scores = score_documents(runner, documents, methods)
     made_scores, made_generations = [], []
     rows = chain.from_iterable(group.itertuples() for group in groups)
     for number, (row, generated) in enumerate(zip(rows, answered.text, strict=True)):
@@ -90,44 +115,21 @@ def score_groups(
     return made_scores, made_generations
 
 
-def first_documents(prompts: pd.DataFrame, methods: Sequence[HeadScorer]) -> dict[str, set[str]]:
-    """The documents that a method scores, for each that scores the first ones alone: method → their ids."""
-    documents = prompts["doc_id"].unique()
-    return {method.name: set(documents[: method.documents]) for method in methods if method.documents is not None}
-
-
 def score_documents(
-    runner: Runner,
-    documents: Sequence[Document],
-    methods: Sequence[HeadScorer],
-    scored: Mapping[str, Sequence[bool]] | None = None,
+    runner: Runner, documents: Sequence[Document], methods: Sequence[HeadScorer]
 ) -> tuple[Answered, dict[str, Tensor]]:
     """Run methods of any kind: those that read attention rows in one pass for all, those that read traces in another
     that goes on from the same contexts, then each other one by itself.
 
-    Parameters
-    ----------
-    scored : method → which of the documents it scores, for methods that do not score all.
-
     Returns
     -------
-    The model's answers to all P prompts, in order; and the scores (P, L, H) of each method by its name, NaN where it
-    gives none.
+    The model's answers to all P prompts, in order; and the scores (P, L, H) of each method by its name.
     """
     answered, scores = score_rows(
         runner, documents, [method for method in methods if isinstance(method, AttentionRowScorer)]
     )
     scores |= score_traces(runner, documents, [method for method in methods if isinstance(method, TraceScorer)])
-    for method in methods:
-        if method.name in scores:
-            continue
-        chosen = (scored or {}).get(method.name, [True] * len(documents))
-        prompts = [one for document, one in zip(documents, chosen, strict=True) for _ in document.prompts]
-        found = torch.full((len(prompts), runner.layers, runner.heads), math.nan)
-        if any(chosen):
-            some = [document for document, one in zip(documents, chosen, strict=True) if one]
-            found[torch.tensor(prompts)] = method.score(runner, some).float().cpu()
-        scores[method.name] = found
+    scores |= {method.name: method.score(runner, documents) for method in methods if method.name not in scores}
     return answered, scores
 
 

@@ -8,6 +8,10 @@ import pandas as pd
 from retrieval_heads.study.dimensions import CELL, DIMENSION
 from retrieval_heads.study.study import Study
 
+MANY = 5
+"""More values of a dimension than this are not told apart side by side, nor named in one sentence: figures then show
+matrices or break panels into more rows, and sentences give the range and what stands at its ends."""
+
 
 def percent(share: float) -> str:
     """A share as a percentage: 42.6%."""
@@ -117,6 +121,11 @@ def p_cell(p: float) -> str:
 def count(number: int, noun: str) -> str:
     """1 prompt, 1,024 prompts."""
     return f"{int(number):,} {noun}{'' if number == 1 else 's'}"
+
+
+def least_and_most(values: Mapping[str, float]) -> tuple[str, str]:
+    """The names of the least and of the greatest value; of equal ones the first."""
+    return min(values, key=values.__getitem__), max(values, key=values.__getitem__)
 
 
 def listed(words: list[str]) -> str:

@@ -7,10 +7,21 @@ result the other way; all else is *not enough data*, for a difference that was n
 
 from retrieval_heads.findings.claims import ablation, agreement, baseline, categories, heads, language, overlap, scores
 from retrieval_heads.findings.claims.interventions import judged
-from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables
+from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables, together
 from retrieval_heads.study.study import Study
 
-__all__ = ["CAUTIONS", "HEADLINES", "RULES", "Claim", "Outcome", "every_claim", "of_rules", "of_section", "warnings"]
+__all__ = [
+    "CAUTIONS",
+    "HEADLINES",
+    "RULES",
+    "Claim",
+    "Outcome",
+    "every_claim",
+    "of_rules",
+    "of_section",
+    "together",
+    "warnings",
+]
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "data": (
@@ -79,7 +90,12 @@ def every_claim(tables: Tables, study: Study) -> list[Claim]:
 
 def warnings(tables: Tables, study: Study) -> list[Claim]:
     """What a careful reader would want to know before believing the rest."""
-    return [claim for rule, sign in CAUTIONS.items() for claim in judged(rule, tables, study) if claim.outcome is sign]
+    return [
+        claim
+        for rule, sign in CAUTIONS.items()
+        for claim in together(judged(rule, tables, study))
+        if claim.outcome is sign
+    ]
 
 
 def of_rules(rules: tuple[Rule, ...], tables: Tables, study: Study) -> list[Claim]:

@@ -6,6 +6,7 @@ from retrieval_heads.analysis.overlap import unequal_totals
 from retrieval_heads.findings.claims.outcome import (
     MIN_UNITS,
     Claim,
+    Family,
     Outcome,
     Tables,
     decide,
@@ -17,10 +18,12 @@ from retrieval_heads.findings.claims.outcome import (
 )
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import (
+    MANY,
     change,
     count,
     fewer_heads,
     interval,
+    least_and_most,
     listed,
     p_value,
     percent,
@@ -66,7 +69,8 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
                 control = strictest_control(random, top.iloc[0])
                 outcome, sentence = _against_random(tables, top.iloc[0], control, name, level, study)
             statement = f"The top {level} heads of {name} matter more than random ones in {where}"
-            found.append(Claim("top_heads_matter_more_than_random", statement, outcome, sentence))
+            family = Family(f"The top {level} heads of a method matter more than random ones in {where}")
+            found.append(Claim("top_heads_matter_more_than_random", statement, outcome, sentence, family, name))
     return found
 
 
@@ -142,12 +146,15 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, plura
     ]
     total = unequal_totals(tables["rankings"]) if dimension == "model" else {}
     of = {model: f" (of its {number:,} heads)" for model, number in total.items()}
-    drops = listed(
-        [
-            f"{points(row['drop'])} ({interval(row, 'drop')}) for {study.label(dimension, value)}{of.get(value, '')}"
-            for value, row in means.iterrows()
-        ]
-    )
+    named = {
+        value: f"{points(row['drop'])} ({interval(row, 'drop')}) for {study.label(dimension, value)}{of.get(value, '')}"
+        for value, row in means.iterrows()
+    }
+    if len(named) > MANY:
+        ends = " to ".join(named[value] for value in least_and_most(means["drop"].to_dict()))
+        drops = f"{ends}, the least and the most of {len(named)} {plural}"
+    else:
+        drops = listed(list(named.values()))
     start = f"With the top {level} heads ablated, accuracy drops on average by {drops}, in points (95% interval)"
     tests = of_tests(tables, DROP, dimension=dimension, k=level)
     outcome, test = decide_all(tests, study)
@@ -173,12 +180,15 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, plura
 def _pairs_that_differ(tests: pd.DataFrame, dimension: str, study: Study) -> str:
     pairs = tests[tests["a"].notna()]
     apart = pairs[(pairs["p_holm"] < study.alpha) & (pairs["units"] >= MIN_UNITS)]
+    many = len(pairs) > MANY * (MANY - 1) / 2
+    shown = apart.sort_values("difference", key=abs, ascending=False, kind="stable") if many else apart
+    number = f"{len(apart)} of {len(pairs)} differ, most of all " if many and len(apart) else ""
     named = [
-        f"{study.label(dimension, row['a'])} differs from {study.label(dimension, row['b'])} "
+        f"{study.label(dimension, row['a'])}{'' if many else ' differs'} from {study.label(dimension, row['b'])} "
         f"({change(row['difference'])} points, {interval(row, 'difference')}; Holm p {p_value(row['p_holm'])})"
-        for _, row in apart.head(_SHOWN).iterrows()
+        for _, row in shown.head(_SHOWN).iterrows()
     ]
-    return f"of single pairs, {listed(named)}" if named else "no single pair does after correction"
+    return f"of single pairs, {number}{listed(named)}" if named else "no single pair does after correction"
 
 
 def more_heads_cost_more(tables: Tables, study: Study) -> list[Claim]:

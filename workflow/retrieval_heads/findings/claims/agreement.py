@@ -2,7 +2,16 @@
 
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.findings.claims.grids import by_grid
-from retrieval_heads.findings.claims.outcome import Claim, Outcome, Tables, decide, decide_all, in_words, of_tests
+from retrieval_heads.findings.claims.outcome import (
+    Claim,
+    Family,
+    Outcome,
+    Tables,
+    decide,
+    decide_all,
+    in_words,
+    of_tests,
+)
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import decimal, listed, plain
 from retrieval_heads.tables.tests import AGREEMENT_BY_LENGTH, NOISE
@@ -13,10 +22,12 @@ TABLES: dict[str, dict[str, int]] = {"overlap": {}, "tests": {}}
 def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
     """Two methods agree less than each agrees with itself on the other half of the documents."""
     found = []
+    family = Family("Two methods disagree beyond noise", "pairs of methods")
     for names, pairs in top_sets_along(tables["overlap"], "method").groupby(["a", "b"]):
         a, b = study.in_config_order("method", names)
         jaccard = listed([f"{rows['jaccard'].mean():.3f}{where}" for where, rows in by_grid(pairs)])
         both = f"{study.label('method', a)} and {study.label('method', b)}"
+        pair = f"{study.label('method', a)} – {study.label('method', b)}"
         statement = f"{both} disagree beyond noise"
         rows = of_tests(tables, NOISE)
         rows = rows[rows["a"].isin([a, b]) & rows["b"].isin([a, b])]
@@ -25,7 +36,7 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
                 f"How much of the disagreement of {both} (mean Jaccard {jaccard}) is noise is not known: there are no "
                 "rankings from halves of the documents."
             )
-            found.append(Claim("methods_differ_beyond_noise", statement, Outcome.UNDECIDED, sentence))
+            found.append(Claim("methods_differ_beyond_noise", statement, Outcome.UNDECIDED, sentence, family, pair))
             continue
         row = rows.iloc[0]
         # The other way round: how much less than its own reliability a method agrees with another.
@@ -45,7 +56,7 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
             f"{decimal(turned['difference'])} ({plain(turned, 'difference')}) below the Jaccard of one method's top "
             f"heads from two halves of the documents. {verdict} ({in_words(row)})."
         )
-        found.append(Claim("methods_differ_beyond_noise", statement, outcome, sentence))
+        found.append(Claim("methods_differ_beyond_noise", statement, outcome, sentence, family, pair))
     return found
 
 

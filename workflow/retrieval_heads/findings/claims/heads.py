@@ -5,9 +5,9 @@ from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.findings.claims.grids import by_grid
-from retrieval_heads.findings.claims.outcome import Claim, Outcome, Tables, decide_all, in_words, of_tests
+from retrieval_heads.findings.claims.outcome import Claim, Family, Outcome, Tables, decide_all, in_words, of_tests
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import count, listed, p_value, percent
+from retrieval_heads.study.wording import MANY, count, least_and_most, listed, p_value, percent
 from retrieval_heads.tables.heads import Grid, head_name
 from retrieval_heads.tables.heads import of_grid as rows_of_grid
 from retrieval_heads.tables.tests import CONSENSUS, MODEL_RANKS, SCORE_GAP, SPECIALISTS
@@ -78,7 +78,9 @@ def questions_have_specialists(tables: Tables, study: Study) -> list[Claim]:
                     f"give {expected:.1f} on average (permutation test, p {p_value(row['p'])})."
                 )
             statement = f"{name} finds heads that matter to one question alone"
-            found.append(Claim("questions_have_specialists", statement, outcome, sentence))
+            family = Family(f"A method finds heads that matter to one question alone{where}")
+            about = study.label("method", method)
+            found.append(Claim("questions_have_specialists", statement, outcome, sentence, family, about))
     return found
 
 
@@ -106,7 +108,8 @@ def models_rank_heads_differently(tables: Tables, study: Study) -> list[Claim]:
                 f"{p_value(row['p_holm'])}).{jaccard}"
             )
             statement = f"{names} rank heads differently under {name}"
-            found.append(Claim("models_rank_heads_differently", statement, outcome, sentence))
+            family = Family(f"{names} rank heads differently under a method")
+            found.append(Claim("models_rank_heads_differently", statement, outcome, sentence, family, name))
     return found
 
 
@@ -117,7 +120,11 @@ def first_heads_stand_out_differently(tables: Tables, study: Study) -> list[Clai
         return []
     gaps = score_gaps(tables["rankings"]).groupby("method")["gap"].mean()
     methods = study.in_config_order("method", gaps.index)
-    numbers = listed([f"{percent(gaps[method])} under {study.label('method', method)}" for method in methods])
+    named = {method: f"{percent(gaps[method])} under {study.label('method', method)}" for method in methods}
+    numbers = listed(list(named.values()))
+    if len(named) > MANY:
+        ends = " to ".join(named[method] for method in least_and_most(gaps.to_dict()))
+        numbers = f"{ends}, the least and the most of {len(named)} methods"
     outcome, test = decide_all(tests, study)
     if test is None:
         end = "There are too few configurations for a test"

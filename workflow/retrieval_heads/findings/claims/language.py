@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, decide
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables, decide
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import (
     count,
@@ -47,7 +47,8 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
                 f"{_what(top.iloc[0], level, name, where)}. It changes the log-probability of prose by "
                 f"{_prose(own.iloc[0], random)}. {verdict}."
             )
-            found.append(Claim("ablation_takes_retrieval_alone", statement, outcome, sentence))
+            family = Family(f"Ablating a method's top {level} heads removes retrieval and not the language of {where}")
+            found.append(Claim("ablation_takes_retrieval_alone", statement, outcome, sentence, family, name))
     return found
 
 

@@ -1,13 +1,13 @@
 """What a claim is, and how results decide it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import pandas as pd
 
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import count, hundredths, p_value, sizes
+from retrieval_heads.study.wording import MANY, count, hundredths, listed, p_value, sizes
 
 TABLES: dict[str, dict[str, int]] = {"tests": {}}
 
@@ -26,6 +26,17 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
+class Family:
+    """Claims of one rule that say the same of several things, such as methods."""
+
+    statement: str
+    """The claim, about any of them."""
+
+    plural: str = "methods"
+    """What they are."""
+
+
+@dataclass(frozen=True)
 class Claim:
     """A claim, its outcome, and the sentence that says so with its numbers."""
 
@@ -33,10 +44,58 @@ class Claim:
     statement: str
     outcome: Outcome
     sentence: str
+    family: Family | None = None
+    about: str = ""
+    """What it is about that the others of its family are not."""
+
+    parts: tuple["Claim", ...] = ()
+    """The claims that it sums up."""
 
 
 Rule = Callable[[Tables, Study], list[Claim]]
 """What writes claims from the tables of one intervention."""
+
+
+def together(claims: Sequence[Claim]) -> list[Claim]:
+    """Claims with those of a large family summed up, one for each outcome in the place of the family's first."""
+    families: dict[tuple[str, Family], list[Claim]] = {}
+    for claim in claims:
+        if claim.family:
+            families.setdefault((claim.rule, claim.family), []).append(claim)
+    found: list[Claim] = []
+    for claim in claims:
+        members = families.get((claim.rule, claim.family), []) if claim.family else []
+        if len(members) <= MANY:
+            found.append(claim)
+        elif claim is members[0]:
+            found += [_summed_up(members, outcome) for outcome in Outcome if any(m.outcome is outcome for m in members)]
+    return found
+
+
+def _summed_up(members: list[Claim], outcome: Outcome) -> Claim:
+    parts, others = ([m for m in members if (m.outcome is outcome) == kept] for kept in (True, False))
+    family = members[0].family or Family("")
+    number = f"{len(parts)} of {len(members)} {family.plural}"
+    if not others:
+        whom = f"each of {len(members)} {family.plural}"
+    elif len(parts) <= MANY:
+        whom = f"{number}: {listed([part.about for part in parts])}"
+    elif len(others) <= MANY:
+        whom = f"{number}, all but {listed([other.about for other in others])}"
+    else:
+        whom = number
+    verdict = {
+        Outcome.SUPPORTED: "This holds for",
+        Outcome.CONTRADICTED: "This is contradicted for",
+        Outcome.UNDECIDED: "There is not enough data on this for",
+    }[outcome]
+    return Claim(
+        members[0].rule,
+        f"{family.statement}: {number}",
+        outcome,
+        f"{family.statement}. {verdict} {whom}.",
+        parts=tuple(parts),
+    )
 
 
 def decide(row: Mapping, study: Study, units: str = "units") -> Outcome:

@@ -1,12 +1,14 @@
 """Claims about what rankings share: top heads beyond chance, and breaks between neighbouring lengths."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from retrieval_heads.analysis.overlap import summarise
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.analysis.statistics import holm
 from retrieval_heads.findings.claims.grids import by_grid
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Outcome, Tables, in_words, of_tests
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables, in_words, of_tests
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed
@@ -33,11 +35,15 @@ def imported_heads_are_top_heads(tables: Tables, study: Study) -> list[Claim]:
     if (found := tables.get("imports")) is None:
         return []
     return [
-        _beyond_chance(
-            "imported_heads_are_top_heads",
-            f"Rankings by {study.label('method', method)} and {study.label('import', name)}",
-            rows,
-            study,
+        replace(
+            _beyond_chance(
+                "imported_heads_are_top_heads",
+                f"Rankings by {study.label('method', method)} and {study.label('import', name)}",
+                rows,
+                study,
+            ),
+            family=Family(f"Rankings by a method and {study.label('import', name)} agree more than chance"),
+            about=study.label("method", method),
         )
         for name in study.in_config_order("import", found["import"])
         for method in study.in_config_order("method", found.loc[found["import"] == name, "method"])
@@ -106,7 +112,8 @@ def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
                 f"{numbers} ({in_words(worst)})."
             )
         statement = f"The top heads of {name} break between two neighbouring lengths"
-        found.append(Claim("rankings_break_between_lengths", statement, outcome, sentence))
+        family = Family("The top heads of a method break between two neighbouring lengths")
+        found.append(Claim("rankings_break_between_lengths", statement, outcome, sentence, family, name))
     return found
 
 

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from retrieval_heads.analysis.overlap import grids, top_heads
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Outcome, Tables
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed, percent, setting
@@ -38,7 +38,9 @@ def top_sets_are_told_apart(tables: Tables, study: Study) -> list[Claim]:
                 partial = not (last.size() == math.prod(grid)).all()
                 sentence = _ties(sizes, where, partial, study)
             statement = f"{where} tells the heads of every top set apart from the rest"
-            found.append(Claim("top_sets_are_told_apart", statement, outcome, sentence))
+            family = Family(f"A method's scores in {study.label('model', model)} tell the heads of every top set apart")
+            about = study.label("method", method)
+            found.append(Claim("top_sets_are_told_apart", statement, outcome, sentence, family, about))
     return found
 
 
@@ -102,5 +104,6 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
             outcome = Outcome.SUPPORTED
             sentence = f"Under {name} every top head is scored on at least half of the (up to {samples:,}) prompts."
         statement = f"The top heads of {name} are scored on at least half of the prompts"
-        found.append(Claim("top_heads_rest_on_enough_prompts", statement, outcome, sentence))
+        family = Family("The top heads of a method are scored on at least half of the prompts")
+        found.append(Claim("top_heads_rest_on_enough_prompts", statement, outcome, sentence, family, name))
     return found

@@ -7,11 +7,11 @@ import pandas as pd
 from retrieval_heads.analysis.overlap import summarise
 from retrieval_heads.analysis.summaries import summary
 from retrieval_heads.findings.sections.blocks import Block, Paragraph, Section, TableBlock, Tables
-from retrieval_heads.findings.sections.parts import claims_of, in_order, only_one, table
+from retrieval_heads.findings.sections.parts import claims_of, in_order, in_words, only_one, table
 from retrieval_heads.study.dimensions import DIMENSION, DIMENSIONS
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import decimal, listed, percent
-from retrieval_heads.tables.heads import GRID, Grid
+from retrieval_heads.study.wording import MANY, count, decimal, least_and_most, listed, percent
+from retrieval_heads.tables.heads import GRID, Grid, by_grid
 
 TABLES: dict[str, dict[str, int]] = {
     "imports": {"import": 1},
@@ -47,6 +47,8 @@ def overlap(study: Study, tables: Tables) -> Section:
         [str(Grid.of(row)), DIMENSION[row["dimension"]].label, *_measures(row)]
         for _, row in summarise(pairs, [*GRID, "dimension"]).iterrows()
     ]
+    # Pairs of many methods are summed up where their agreement is told.
+    many = tables["rankings"]["method"].nunique() > MANY
     by_pair = [
         [
             str(Grid.of(row)),
@@ -55,6 +57,7 @@ def overlap(study: Study, tables: Tables) -> Section:
             *_measures(row),
         ]
         for _, row in summarise(pairs, [*GRID, "dimension", "a", "b"]).iterrows()
+        if not (many and row["dimension"] == "method")
     ]
     numbers = len(_MEASURES)
     return Section(
@@ -76,7 +79,8 @@ def overlap(study: Study, tables: Tables) -> Section:
 def agreement(study: Study, tables: Tables) -> Section:
     """How far the methods agree, and how much of their disagreement is noise."""
     none = only_one(study, "method", tables["rankings"]["method"], "there is no other that it could agree with")
-    blocks = none or [*claims_of("agreement", study, tables), *_method_pairs(study, tables)]
+    pairs = _nearest_and_farthest if tables["rankings"]["method"].nunique() > MANY else _method_pairs
+    blocks = none or [*claims_of("agreement", study, tables), *pairs(study, tables)]
     return Section("agreement", [*blocks, *_reliability(study, tables.get("reliability"))])
 
 
@@ -120,6 +124,36 @@ def _method_pairs(study: Study, tables: Tables) -> list[TableBlock]:
         rows.append([*names, *own, percent(union["jaccard"]), percent(union["chance"])])
     header = ["Grid", "Method A", "Method B", *_MEASURES, "Union", "Union, chance"]
     return table("method_pairs", "Agreement of each two methods", header, rows, len(_MEASURES) + 2)
+
+
+def _nearest_and_farthest(study: Study, tables: Tables) -> list[Block]:
+    """Of many methods: which two agree most and least, and for each the nearest and the farthest of the others."""
+    pairs = tables["overlap"]
+    pairs = pairs[pairs["dimension"] == "method"].dropna(subset="jaccard")
+    sentences, rows = [], []
+    for grid, of_one in by_grid(pairs):
+        means = summarise(of_one, ["a", "b"])
+        values = means.set_index(["a", "b"])["jaccard"].to_dict()
+        least, most = least_and_most(values)
+        where = f" in models of {grid} heads" if len(pairs[list(GRID)].drop_duplicates()) > 1 else ""
+        sentences.append(
+            f"Of {count(len(values), 'pair')} of methods{where}, {in_words(study, 'method', most)} share most of their "
+            f"top heads (mean Jaccard {decimal(values[most])}) and {in_words(study, 'method', least)} fewest "
+            f"({decimal(values[least])}), where chance gives {decimal(of_one['chance'].mean())} "
+            "({figure:method_head_overlap})."
+        )
+        for method in study.in_config_order("method", [*of_one["a"], *of_one["b"]]):
+            of_others = {(a if b == method else b): value for (a, b), value in values.items() if method in (a, b)}
+            of_method = of_one[(of_one["a"] == method) | (of_one["b"] == method)]
+            farthest, nearest = least_and_most(of_others)
+            names = [study.label("method", one) for one in (method, nearest, farthest)]
+            numbers = [summary(of_method["jaccard"]).mean, of_others[nearest], of_others[farthest]]
+            numbers += [summary(of_method[name]).mean for name in ("chance", "rbo", "spearman")]
+            rows.append([str(grid), *names, *map(_known, numbers)])
+    jaccards = [f"Jaccard, {others}" for others in ("all others", "nearest", "farthest")]
+    header = ["Grid", "Method", "Nearest method", "Farthest method", *jaccards, "Chance", "RBO", "Spearman"]
+    found = table("method_pairs", "Agreement of each method with the others", header, rows, 6)
+    return [*([Paragraph(" ".join(sentences))] if sentences else []), *found]
 
 
 def _reliability(study: Study, rows: pd.DataFrame | None) -> list[TableBlock]:

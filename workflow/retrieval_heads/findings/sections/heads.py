@@ -1,5 +1,7 @@
 """Which heads the methods find: those that all agree on, specialists, differences between models, stability."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from retrieval_heads.analysis import head_profiles
@@ -12,7 +14,7 @@ from retrieval_heads.findings.sections.blocks import Block, MapBlock, Paragraph,
 from retrieval_heads.findings.sections.parts import claims_of, in_order, layers_with_shares, only_one, table
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import change, count, listed, percent
+from retrieval_heads.study.wording import MANY, change, count, least_and_most, listed, percent
 from retrieval_heads.tables.heads import GRID, Grid, by_grid, head_name
 
 TABLES: dict[str, dict[str, int]] = {"profiles": {}, "rankings": {}}
@@ -44,15 +46,25 @@ def consensus(study: Study, tables: Tables) -> Section:
     for grid, group in by_grid(every):
         by_head = group.set_index(["layer", "head", "method"]).sort_index()
         for head in head_profiles.consensus(group, study.consensus_k(grid.total)).index:
-            cells = [by_head.loc[(*head, method)] for method in methods if (*head, method) in by_head.index]
-            ranks = [
-                f"{cell['mean_rank']:.1f} ({_rank(cell['best_rank'])} to {_rank(cell['worst_rank'])})" for cell in cells
-            ]
-            rows.append([str(grid), head_name(*head), *ranks])
-    header = ["Grid", "Head", *(study.label("method", method) for method in methods)]
-    shown = table(
-        "consensus_heads_table", "Mean rank of the heads that all methods rank high", header, rows, len(methods)
-    )
+            cells = {method: by_head.loc[(*head, method)] for method in methods if (*head, method) in by_head.index}
+            ranks = {
+                method: f"{cell['mean_rank']:.1f} ({_rank(cell['best_rank'])} to {_rank(cell['worst_rank'])})"
+                for method, cell in cells.items()
+            }
+            columns = list(ranks.values())
+            if len(methods) > MANY:
+                ends = least_and_most({method: cell["mean_rank"] for method, cell in cells.items()})
+                columns = [text for method in ends for text in (ranks[method], study.label("method", method))]
+            rows.append([str(grid), head_name(*head), *columns])
+    columns = [study.label("method", method) for method in methods]
+    if len(methods) > MANY:
+        columns = ["Highest", "with", "Lowest", "with"]
+    header = ["Grid", "Head", *columns]
+    shown = table("consensus_heads_table", "Mean rank of the heads that all methods rank high", header, rows)
+    numbers = {"Highest", "Lowest"} if len(methods) > MANY else set(columns)
+    shown = [
+        replace(one, numeric=frozenset(i for i, name in enumerate(one.header) if name in numbers)) for one in shown
+    ]
     return Section("consensus", [*claims_of("consensus", study, tables), *shown])
 
 
@@ -65,12 +77,18 @@ def layers(study: Study, tables: Tables) -> Section:
         total = grid[model][0]
         name, where = study.label("method", method), study.label("model", model)
         rows.append([where, name, named, f"{low} to {high}", f"{group['layer'].mean():.1f}", f"{used} of {total}"])
-        halves.append(f"{low} to {high} of {total} for {name} in {where}")
-    text = (
-        f"The middle half of the top heads lies in layers {listed(halves)}. Layers count from 0."
-        if halves
-        else "No ranking tells top heads apart from the rest, so that they lie in no layers."
-    )
+        halves.append((low + high, f"{low} to {high} of {total} for {name} in {where}"))
+    if not halves:
+        text = "No ranking tells top heads apart from the rest, so that they lie in no layers."
+    elif len({row[1] for row in rows}) > MANY:
+        (_, lowest), (_, highest) = min(halves), max(halves)
+        text = (
+            f"The middle half of the top heads lies lowest, in layers {lowest}, and highest, in layers {highest}. "
+            "Layers count from 0."
+        )
+    else:
+        lines = listed([half for _, half in halves])
+        text = f"The middle half of the top heads lies in layers {lines}. Layers count from 0."
     header = [
         "Model",
         "Method",
@@ -89,9 +107,10 @@ def specialists(study: Study, tables: Tables) -> Section:
         return Section("specialists", none)
     rows = []
     by_question = head_profiles.select(tables["profiles"], "question")
+    shown_of_each = _fewer(_SPECIALISTS, by_question)
     for (grid, method), group in _grids_and_methods(study, by_question):
         total = grid.total
-        found = head_profiles.specialists(group, study.top_k_of(total), study.specialist_k(total), _SPECIALISTS)
+        found = head_profiles.specialists(group, study.top_k_of(total), study.specialist_k(total), shown_of_each)
         for head, row in found.iterrows():
             names = [
                 str(grid),
@@ -141,8 +160,9 @@ def volatility(study: Study, tables: Tables) -> Section:
     for (grid, method), group in _grids_and_methods(study, every):
         if group["configurations"].max() < 2:
             continue
-        swinging = head_profiles.volatile(group, _VOLATILE)
-        stable = head_profiles.stable(group, study.top_k_of(grid.total), _VOLATILE)
+        shown = _fewer(_VOLATILE, every)
+        swinging = head_profiles.volatile(group, shown)
+        stable = head_profiles.stable(group, study.top_k_of(grid.total), shown)
         lengths = study.in_config_order("context_length", [int(value) for value in by_length.index.unique("value")])
         for kind, heads in (("most volatile", swinging), ("most stable top head", stable)):
             for _, row in heads.iterrows():
@@ -155,12 +175,15 @@ def volatility(study: Study, tables: Tables) -> Section:
                 )  # fmt: skip
     if not rows:
         return Section("volatility", [Paragraph("Each method has a single ranking, so no head's rank can vary.")])
-    spread = listed(
-        [
-            f"{group['sd_rank'].median():.0f} under {study.label('method', method)}{_where(every, grid)}"
-            for (grid, method), group in _grids_and_methods(study, every)
-        ]
-    )
+    medians = {
+        f"{group['sd_rank'].median():.0f} under {study.label('method', method)}{_where(every, grid)}": group[
+            "sd_rank"
+        ].median()
+        for (grid, method), group in _grids_and_methods(study, every)
+    }
+    spread = listed(list(medians))
+    if len(medians) > MANY:
+        spread = f"{' to '.join(least_and_most(medians))}, the least and the most of {len(medians)}"
     text = (
         f"The standard deviation of a head's rank over configurations has a median of {spread}. The mean ranks at each "
         "context length show whether a head's rank changes with the length. Where rankings break between lengths "
@@ -183,17 +206,23 @@ def dominance(study: Study, tables: Tables) -> Section:
 
 def universal(study: Study, tables: Tables) -> Section:
     """Heads that are in most top sets of a method."""
-    every, rows, always_on_top = head_profiles.select(tables["profiles"]), [], []
+    every, rows = head_profiles.select(tables["profiles"]), []
+    always_on_top: dict[str, float] = {}
     for (grid, method), group in _grids_and_methods(study, every):
-        found, always = head_profiles.universal(group, _SHOWN), group[group["top_share"] == 1]
+        found, always = head_profiles.universal(group, _fewer(_SHOWN, every)), group[group["top_share"] == 1]
         k = study.top_k_of(grid.total)
-        always_on_top.append(
+        sentence = (
             f"{study.label('method', method)} has {count(len(always), 'head')} in the top {k} of all its "
             f"{count(group['configurations'].max(), 'ranking')}{_where(every, grid)}"
         )
+        always_on_top[sentence] = len(always)
         for _, row in found.iterrows():
             names = [str(grid), study.label("method", method), head_name(row["layer"], row["head"])]
             rows.append([*names, percent(row["top_share"]), f"{row['mean_rank']:.1f}", percent(row["top_chance"])])
+    sentences = list(always_on_top)
+    if len(sentences) > MANY:
+        least, most = least_and_most(always_on_top)
+        sentences = [f"Of {count(every['method'].nunique(), 'method')}, {most}, the most,", f"{least}, the fewest"]
     header = ["Grid", "Method", "Head", "Share of top sets", "Mean rank", "Chance"]
     leading = leading_heads(tables["rankings"], study.top_k)
     leading = leading[leading["last"] <= _SHOWN]
@@ -205,7 +234,7 @@ def universal(study: Study, tables: Tables) -> Section:
     return Section(
         "universal",
         [
-            Paragraph(f"{listed(always_on_top)}."),
+            Paragraph(f"{listed(sentences)}."),
             *table("universal_heads_table", "Heads in most top sets", header, rows, 3),
             *table(
                 "top_heads", "Top heads of each method", ["Model", "Context", "Method", f"First {_SHOWN} heads"], first
@@ -230,6 +259,11 @@ def head_map(study: Study, tables: Tables) -> Section:
             "one of them does not list share the mean of the ranks that are left."
         )
     return Section("map", [Paragraph(how), MapBlock("head_map", "All heads under each method")])
+
+
+def _fewer(number: int, profiles_: pd.DataFrame) -> int:
+    """How many heads of each method a table lists: fewer of many methods, so that it stays short."""
+    return number if profiles_["method"].nunique() <= MANY else -(-number // 4)
 
 
 def _rank(rank: float) -> str:

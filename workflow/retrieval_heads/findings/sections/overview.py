@@ -1,6 +1,15 @@
 """What stands first and last: the executive summary, and the conclusions."""
 
-from retrieval_heads.findings.claims import HEADLINES, RULES, Outcome, every_claim, of_rules, of_section, warnings
+from retrieval_heads.findings.claims import (
+    HEADLINES,
+    RULES,
+    Outcome,
+    every_claim,
+    of_rules,
+    of_section,
+    together,
+    warnings,
+)
 from retrieval_heads.findings.sections.blocks import TITLES, ClaimList, Items, Paragraph, Section, Tables
 from retrieval_heads.findings.sections.parts import table
 from retrieval_heads.study.study import Study
@@ -38,7 +47,7 @@ def summary(study: Study, tables: Tables) -> Section:
         "summary",
         [
             Paragraph(outcomes),
-            ClaimList(of_rules(HEADLINES, tables, study)),
+            ClaimList(together(of_rules(HEADLINES, tables, study))),
             Paragraph(before),
             *([Items([claim.sentence for claim in signs])] if signs else []),
         ],
@@ -50,7 +59,7 @@ def conclusions(study: Study, tables: Tables) -> Section:
     rows = [
         [claim.statement, str(claim.outcome).capitalize(), TITLES[section]]
         for section in RULES
-        for claim in of_section(section, tables, study)
+        for claim in together(of_section(section, tables, study))
     ]
     return Section(
         "conclusions",

@@ -7,7 +7,7 @@ import pandas as pd
 
 from retrieval_heads.analysis.layers import leading_layers
 from retrieval_heads.analysis.overlap import unequal_totals
-from retrieval_heads.findings.claims import of_section
+from retrieval_heads.findings.claims import of_section, together
 from retrieval_heads.findings.claims.outcome import of_tests
 from retrieval_heads.findings.sections.blocks import Block, ClaimList, Paragraph, TableBlock, Tables
 from retrieval_heads.study.dimensions import DIMENSION, described
@@ -39,8 +39,8 @@ def how_ablated(study: Study) -> Paragraph:
 
 
 def claims_of(key: str, study: Study, tables: Tables) -> list[ClaimList]:
-    """The claims of a section, as a list of one block or none."""
-    found = of_section(key, tables, study)
+    """The claims of a section, those of many methods summed up, as a list of one block or none."""
+    found = together(of_section(key, tables, study))
     return [ClaimList(found)] if found else []
 
 
