@@ -246,12 +246,17 @@ def guard_runtime(wildcards, input, attempt):
     return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
 
 
+def grid_of(model):
+    """Layers of a prepared model, and heads in each; those of the default model where its config has other names."""
+    # As long as the folder is missing, Snakemake asks again later; it would not if a file in it were.
+    os.listdir(str(model))
+    return described_grid(str(model)) or DEFAULT_GRID
+
+
 def study_passes(wildcards, input):
     """Plain passes of the whole study, for the job that tells how long it takes: the first shard. No limit, and no
     parameter, for it makes nothing stale."""
-    passes = plain_passes(
-        config, DOCUMENTS_OF_A_TABLE, described_grid(str(input.model)) or DEFAULT_GRID
-    )
+    passes = plain_passes(config, DOCUMENTS_OF_A_TABLE, grid_of(input.model))
     return round(passes) * wildcards.shard.startswith("1-of-")
 
 
@@ -259,8 +264,7 @@ def contexts_for_each_head(wildcards, input):
     """How many contexts are run in the time that it takes to ablate every head by itself in one prompt."""
     length = int(wildcards.length)
     asked = config["prompts"]["suffix_budget"] + config["generation"]["max_new_tokens"]
-    grid = described_grid(str(input.model)) or DEFAULT_GRID
-    return single_head_passes(grid, length, asked) / passes_over(length)
+    return single_head_passes(grid_of(input.model), length, asked) / passes_over(length)
 
 
 def model_runtime(stage):

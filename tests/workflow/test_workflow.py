@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import planted
 from projects import ROOT, TINY
 from retrieval_heads.errors import StudyError
 from retrieval_heads.provenance import code_files
@@ -43,6 +44,17 @@ def test_its_numbers_are_those_of_its_tables(finished):
     assert baseline > 0.9
     assert cut < 0.2
     assert random > 0.8
+
+
+def test_planted_heads_are_what_answers_need_and_noise_is_not(finished):
+    tables = finished.path("results", "tiny", "tables")
+    summary = pd.read_parquet(tables / "head_effect_summary.parquet").set_index(["layer", "head"])
+    labels = pd.read_parquet(tables / "labels.parquet").set_index(["layer", "head"])
+    assert len(summary) == len(labels) == planted.LAYERS * planted.HEADS and set(summary["documents"]) == {2}
+    assert sorted(labels.index[labels["is_induction"]]) == sorted(planted.RETRIEVAL_HEADS)
+    known = [*planted.RETRIEVAL_HEADS, *planted.SUPPORT_HEADS]
+    strongest = summary.loc[planted.RETRIEVAL_HEADS, "effect"]
+    assert (strongest > 0).all() and strongest.min() > 10 * summary.drop(known)["effect"].abs().max()
 
 
 def test_jobs_say_how_far_they_are_and_write_the_logs_they_declare(finished):
@@ -165,6 +177,15 @@ def test_another_intervention_runs_itself_and_what_follows(study):
     assert {**alone, "estimate_effects": 1, "write_findings": 1}.items() <= stale.items()
     others = {"write_documents", "build_prompts", "score_heads", "rank_heads", "answer_unablated", "measure_overlap"}
     assert not others & set(stale)
+
+
+def test_the_yardstick_runs_itself_and_what_follows(study):
+    study.change("config/tiny.yaml", "yardstick:\n  documents: 2", "yardstick:\n  documents: 3")
+    alone = {"measure_effects": 1, "collect_table": 1, "summarise_effects": 1, "draw_head_effects": 1}
+    assert study.stale() == {**alone, "write_findings": 1}
+    study.change("config/tiny.yaml", "yardstick:\n  documents: 3\n  context_lengths: [512]\n", "")
+    assert set(study.stale()) == {"write_findings"}
+    assert "draw_head_effects" not in study.plan(*TINY)
 
 
 def test_a_level_runs_ablation_and_what_follows(study):
