@@ -27,6 +27,8 @@ HASTE = [
     "answer_unablated=1",
     "ablate_heads=1",
     "measure_guard=1",
+    "measure_effects=1",
+    "label_heads=1",
 ]
 WITHOUT_ACCOUNTING = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
 SLURM = ["--workflow-profile", "profiles/slurm", *WITHOUT_ACCOUNTING, *HASTE, *TINY]
