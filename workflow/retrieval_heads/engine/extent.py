@@ -21,7 +21,7 @@ _GUARD_SCORED = 0.5
 """The share of them that is scored. In scopes other than ``all``, only these are run under each head set."""
 
 
-_SINGLE_HEADS = 0.5
+_SINGLE_HEADS = 0.44
 """Time of ablating every head of a prompt by itself, in that of reading its rows behind the context, each with the most
 tokens that question and answer may have."""
 
