@@ -21,7 +21,7 @@ from retrieval_heads.engine.attention import hooked
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.runner import Ablation, Decoding, Runner, reserved_tokens
 from retrieval_heads.methods import make_methods
-from retrieval_heads.methods._scoring import score_groups
+from retrieval_heads.methods._scoring import make_document, score_documents, score_groups
 from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
 from retrieval_heads.study.config import complete
 
@@ -98,7 +98,8 @@ def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, model, p
     group = next(group_by_context(prompts)).head(2)
     types = {key: question["type"] for key, question in config["questions"].items()}
     runner = Runner(model, tokenizer, Budget(4096, 1), Decoding(**generation))
-    rows, generations = score_groups(runner, [group], make_methods(config["methods"]), types)
+    methods = make_methods({name: config["methods"][name] for name in ("summed_attention", "wu24", "qrhead")})
+    rows, generations = score_groups(runner, [group], methods, types)
     generations = pd.concat(generations)
     assert generations["success"].all(), "wu24 has nothing to compare"
     for prompt, generated in zip(group.itertuples(), generations["generated"], strict=True):
@@ -106,6 +107,29 @@ def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, model, p
         assert generated.startswith(tokenizer.decode(expected_answer(tokenizer, prompt)))
     answering = {key: generation[key] for key in ("max_new_tokens", "stop")}
     assert EagerScoring(model, tokenizer).largest_difference(pd.DataFrame(rows), group, **answering) < 1e-4
+
+
+def test_its_heads_write_and_carry_what_eager_passes_and_autograd_say(folder, model, prompts):
+    group = next(group_by_context(prompts)).head(1)
+    runner = Runner(model, load_tokenizer(folder), Budget(4096, 1), Decoding(8, ["\n"]))
+    document = make_document(runner.tokenizer, group)
+    (one,) = document.prompts
+    names = ("direct_logit", "locos", "attribution_patching", "value_flow")
+    found = score_documents(runner, [document], make_methods({name: {} for name in names}))[1]
+    read, first_row = [*one.input_ids, *one.answer], len(one.input_ids) - 1
+    phi, rest, logits = oracle.written(model, one.input_ids, one.answer)
+    assert (phi.sum((0, 1, 3)) + rest).sub(logits).abs().max() < 1e-4 * rest.abs().max()
+    outputs, slopes = oracle.gradients(model, one.input_ids, one.answer)
+    attention, values = oracle.eager_attention(model, read), oracle.eager_values(model, read)
+    needle, sentence = (range(span.start, span.stop) for span in (one.needle, one.span("sentence")))
+    expected = {
+        "direct_logit": phi.sum(-1).mean(-1),
+        "locos": oracle.contrast(phi, oracle.visible(model, len(read)), first_row, sentence),
+        "attribution_patching": oracle.attribution_patching(outputs, slopes, one.suffix_start),
+        "value_flow": oracle.value_flow(attention, values, slopes, one.suffix_start, needle),
+    }
+    for name, wanted in expected.items():
+        assert found[name][0].sub(wanted).abs().max() < 1e-4 * (wanted.max() - wanted.min()), name
 
 
 def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, model, prompts):
