@@ -270,7 +270,7 @@ def make_labels(rankings, seed=0, written=True):
             }
         )
         frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True) if frames else LABELS.empty()
 
 
 def make_counts(study):

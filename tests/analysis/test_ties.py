@@ -458,6 +458,7 @@ def ablation_of(sets, originals):
 def whole_analysis(rankings, sets, originals, list_file):
     """Every table that the analysis makes, and what is chosen from them."""
     found = analyse(SMALL, rankings, ablation_of(sets, originals))
+    del found["labels"]  # what is known of a head goes with it, and is no outcome
     found |= {"imports": compare(rankings, {"theirs": {"model": "a", "file": list_file}}, SMALL.top_k)}
     found |= {"leading_heads": leading_heads(rankings, SMALL.top_k), "top_heads": overlap.top_heads(rankings, 4)}
     every = head_profiles.select(found["profiles"])
