@@ -22,7 +22,7 @@ from retrieval_heads.study.study import Study
 from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS, effects_row
-from retrieval_heads.tables.labels import INDUCTION
+from retrieval_heads.tables.labels import INDUCTION, LABELS
 from retrieval_heads.tables.scores import SCORES, score_row
 
 TEMPLATES = Path(__file__).parents[1] / "report"
