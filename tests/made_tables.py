@@ -227,8 +227,8 @@ def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0, interv
 def make_effects(study, rankings, documents=4, seed=0, told=1.0):
     """The head_effects table of a study's yardstick: noise, and ``told`` times what the first method's scores say."""
     rng = np.random.default_rng(seed)
-    method = rankings["method"].iloc[0]
-    known = {key: rows for key, rows in rankings[rankings["method"] == method].groupby(CELL)}
+    first = rankings["method"].isin(rankings["method"].head(1))
+    known = {key: rows for key, rows in rankings[first].groupby(CELL)}
     held, rows = study.config["yardstick"], []
     for model, grid in overlap.grids(rankings).items():
         for question, length, mode in product(held["questions"], held["context_lengths"], held["modes"]):
