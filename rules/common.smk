@@ -16,6 +16,7 @@ from retrieval_heads.study.interventions import (
     ablated_lengths,
     ablated_methods,
     count_head_sets,
+    fitted_modes,
     interventions,
     unablated_documents,
 )
@@ -69,11 +70,7 @@ NOISE = ["reliability"] if not config["published"] and config["analysis"]["split
 # What ablation leaves of the language can be measured where there is a model.
 GUARD = [] if config["published"] else ["guard"]
 # What replaces the outputs of ablated heads, as far as it must be fitted to a model first.
-FITTED = [
-    name
-    for name, file in plugins.files("ablation.replacements").items()
-    if plugins.constants(file).get("needs_fit")
-]
+FITTED = fitted_modes()
 ANSWER_TYPES = {key: question["type"] for key, question in config["questions"].items()}
 CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
 
@@ -290,7 +287,7 @@ def model_runtime(stage):
             documents = one["documents"] or given
             contexts += len(one["questions"]) * contexts_for_each_head(wildcards, input)
         if stage == "scores" and "single_head_effect" in config["methods"]:
-            share = min(1, (config["methods"]["single_head_effect"]["documents"] or given) / given)
+            share = min(1, config["methods"]["single_head_effect"]["documents"] / given)
             contexts += share * len(config["questions"]) * contexts_for_each_head(wildcards, input)
         jobs = config["compute"]["shards"] if "shard" in wildcards.keys() else 1
         prompts = documents * len(config["prompts"]["depths"]) / jobs

@@ -60,7 +60,6 @@ def label_heads(runner: Runner, model: str, sequences: Sequence[Sequence[int]]) 
     runner.require_measurable(1, max(map(len, sequences)))
     shape = runner.layers, runner.heads
     induction, sink, norm = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
-    groups = torch.zeros(shape, dtype=torch.long)
     grams = runner.output_grams()
     with progress(len(sequences), "repetitions to label heads by"):
         for ids in sequences:
@@ -72,11 +71,13 @@ def label_heads(runner: Runner, model: str, sequences: Sequence[Sequence[int]]) 
                     rows = trace.attention(layer)  # of the tokens behind the first
                     induction[layer] += rows[:, second - 1, second - (run - 1)].mean(-1).double().cpu()
                     sink[layer] += (rows.argmax(-1) == 0).double().mean(-1).cpu()
-                    groups[layer] = torch.arange(runner.heads) // (runner.heads // trace.key_value_heads(layer))
                     if grams is not None:
                         z = trace.outputs(layer).float()
                         squared = ((z @ grams[layer]) * z).sum(-1).clamp(min=0)
                         norm[layer] += squared.sqrt().mean(-1).double().cpu()
+    # The same in every trace.
+    shared_by = [runner.heads // trace.key_value_heads(layer) for layer in trace.layers]
+    groups = torch.stack([torch.arange(runner.heads) // heads for heads in shared_by])
     frame = pd.DataFrame(
         {
             "model": model,

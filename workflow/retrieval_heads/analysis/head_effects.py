@@ -99,6 +99,7 @@ def held_against_effects(effects: pd.DataFrame, rankings: pd.DataFrame) -> pd.Da
     by_ranking = {key: rows for key, rows in rankings.groupby(list(DIMENSIONS))}
     methods = list(dict.fromkeys(rankings["method"]))
     found = []
+    effects = effects.assign(ranks=[places(own).rank for own in effects["effects"]])
     for (*over, mode, layers, heads), rows in effects.groupby([*OVER, "mode", *GRID]):
         grid = Grid(int(layers), int(heads))
         for method in methods:
@@ -108,8 +109,8 @@ def held_against_effects(effects: pd.DataFrame, rankings: pd.DataFrame) -> pd.Da
                 if (ranked := by_ranking.get(tuple(at[name] for name in DIMENSIONS))) is None:
                     continue
                 ranking = Ranking.of(ranked, grid, 0).places
-                for document, own in zip(of_question["doc_id"], of_question["effects"], strict=True):
-                    correlations.append((document, spearman(ranking.rank, places(own).rank)))
+                for document, ranks in zip(of_question["doc_id"], of_question["ranks"], strict=True):
+                    correlations.append((document, spearman(ranking.rank, ranks)))
                 needed = _by_document(of_question).mean(0).clip(min=0)
                 held.append([chance_among_first(ranking, k) @ needed / (needed.sum() or np.nan) for k in FIRST])
             if held:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from retrieval_heads.errors import StudyError
@@ -26,6 +27,13 @@ def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
 def holds_attention(part: nn.Module) -> bool:
     """Whether a part of a layer is its attention, or has it inside, by its class's name as transformers writes it."""
     return any("Attention" in type(module).__name__ for module in part.modules())
+
+
+def random_ids(model: PreTrainedModel, *counts: int) -> list[Tensor]:
+    """Token ids for trying a model out, (count,) each on the host: always the same ones."""
+    embeddings: Any = model.get_input_embeddings()  # of whatever class, it has a weight
+    vocabulary, generator = embeddings.weight.shape[0], torch.Generator().manual_seed(0)
+    return [torch.randint(vocabulary, (count,), generator=generator) for count in counts]
 
 
 def end_tokens(model: PreTrainedModel) -> set[int]:

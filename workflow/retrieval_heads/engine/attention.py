@@ -210,7 +210,7 @@ class AttentionCall:
         after = own.reshape(batch, key_heads, group * queries, -1) @ self.value
         return output + after.view(batch, heads, queries, dim).transpose(1, 2)
 
-    def shared_output_alone(self) -> Tensor:
+    def shared_output_in_parts(self) -> Tensor:
         """The same with no rows held: those of some rows of the batch at a time, as many as stay in a fast memory."""
         assert self.shared is not None and self.mask is not None  # it is called for no other
         batch, heads, queries, _ = self.query.shape
@@ -369,7 +369,7 @@ def _attention(
     shared = None if hook.shared is None else hook.shared(layer)
     call = AttentionCall(layer, query, key, value, attention_mask, scale, shared, softcap, s_aux, hook.regions)
     if shared is not None:
-        output = call.shared_output_alone() if hook.observe is None else call.shared_output()
+        output = call.shared_output_in_parts() if hook.observe is None else call.shared_output()
     elif softcap is not None or s_aux is not None:
         output = call.output()  # fused attention knows neither
     elif _is_short_suffix(query, key, attention_mask):

@@ -11,7 +11,7 @@ the tape, and norms multiply by what they have found. Whether that is the whole 
 (:func:`require_direct_path`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from retrieval_heads.engine.architecture import decoder_layers, holds_attention
+from retrieval_heads.engine.architecture import decoder_layers, holds_attention, random_ids
 from retrieval_heads.engine.attention import hooked
-from retrieval_heads.engine.forks import hidden_of, with_hidden
+from retrieval_heads.engine.forks import hidden_of, hooked_attention, with_hidden
 from retrieval_heads.errors import StudyError
 
 _MAX_NORM_DIFFERENCE = {torch.float32: 1e-4}
@@ -143,8 +143,7 @@ def require_direct_path(model: PreTrainedModel) -> None:
         with the architecture's name.
     """
     name, device = type(model).__name__, model.device
-    embeddings: Any = model.get_input_embeddings()  # of whatever class, it has a weight
-    ids = torch.randint(embeddings.weight.shape[0], (_TRIED + 1,), generator=torch.Generator().manual_seed(0))
+    (ids,) = random_ids(model, _TRIED + 1)
     read, answer = ids[:-1].to(device), ids[1:].to(device)
     outputs: list[Tensor] = []
     positions = torch.arange(_TRIED, device=device)
@@ -158,7 +157,7 @@ def require_direct_path(model: PreTrainedModel) -> None:
     plain = run(observe=lambda _call, z: outputs.append(z))
     path = direct_path(model, read, positions, outputs, answer)
     empty: list[Tensor] = []
-    with _attention_seen(model, lambda _layer, out: empty.append(hidden_of(out))):
+    with hooked_attention(model, lambda _layer, out: empty.append(hidden_of(out))):
         run(outputs=lambda layer: torch.zeros_like(outputs[layer]))
     biases = torch.stack([(back * out).double().sum() for back, out in zip(path.behind, empty, strict=True)])
     scale = max(1.0, *path.attention.abs().tolist(), *map(abs, path.parts.values()))
@@ -209,9 +208,6 @@ def _direct_path_alone(model: PreTrainedModel, tape: _Tape) -> Iterator[None]:
                     ]
                 elif not isinstance(part, (nn.Dropout, nn.Identity)):
                     cut(part, f"{number} {name}")
-        handles += _on_attention(
-            model, lambda layer, out: with_hidden(out, tape.probe(f"attention {layer}", hidden_of(out)))
-        )
         head: Any = model.get_output_embeddings()
         if getattr(head, "bias", None) is not None:
             handles.append(
@@ -219,31 +215,13 @@ def _direct_path_alone(model: PreTrainedModel, tape: _Tape) -> Iterator[None]:
                     lambda _module, _args, out: out - head.bias.detach() + tape.leaf("bias of the logits", head.bias)
                 )
             )
-        yield
+        with hooked_attention(
+            model, lambda layer, out: with_hidden(out, tape.probe(f"attention {layer}", hidden_of(out)))
+        ):
+            yield
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _attention_seen(model: PreTrainedModel, see: Callable[[int, Any], None]) -> Iterator[None]:
-    """Show what each layer's attention gives, as a layer calls it."""
-    handles = _on_attention(model, see)
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _on_attention(model: PreTrainedModel, hook: Callable[[int, Any], Any]) -> list[Any]:
-    """Hooks on the attention of each layer, called with the layer's number and the output, which they may replace."""
-    return [
-        part.register_forward_hook(lambda _module, _args, out, number=number: hook(number, out))
-        for number, layer in enumerate(decoder_layers(model))
-        for part in layer.children()
-        if holds_attention(part)
-    ]
 
 
 def _is_norm(module: nn.Module) -> bool:

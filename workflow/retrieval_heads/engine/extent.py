@@ -81,8 +81,7 @@ def plain_passes(config: dict, documents_of_a_table: int, grid: tuple[int, int] 
             passes += sets * passes_over(GUARD_TOKENS) * (_ANSWER_EVERYWHERE if everywhere else _GUARD_SCORED)
     one_by_one = []  # number of documents, of questions, of replacements; lengths
     if (method := config["methods"].get("single_head_effect")) is not None:
-        ranked = train if method["documents"] is None else min(train, method["documents"])
-        one_by_one.append((ranked, len(config["questions"]), 1, prompts["context_lengths"]))
+        one_by_one.append((min(train, method["documents"]), len(config["questions"]), 1, prompts["context_lengths"]))
     if (held := yardstick(config)) is not None:
         asked_of = test if held["documents"] is None else held["documents"]
         one_by_one.append((asked_of, len(held["questions"]), len(held["modes"]), held["context_lengths"]))

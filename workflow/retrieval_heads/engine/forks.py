@@ -4,7 +4,7 @@ Two head sets give the same hidden states up to the first layer in which they di
 from layer to layer, each as late as possible.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from retrieval_heads.engine.architecture import decoder_layers
+from retrieval_heads.engine.architecture import decoder_layers, holds_attention
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,27 @@ def hooked_layers(model: PreTrainedModel, hooks: LayerHooks) -> Iterator[None]:
         for number, layer in enumerate(decoder_layers(model)):
             handles.append(layer.register_forward_pre_hook(partial(hooks.before, number), with_kwargs=True))
             handles.append(layer.register_forward_hook(partial(hooks.after, number), with_kwargs=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def hooked_attention(model: PreTrainedModel, hook: Callable[[int, Any], Any]) -> Iterator[None]:
+    """Show what each layer's attention puts out, once its heads' outputs are projected, as long as the context is open.
+
+    Parameters
+    ----------
+    hook : called with the layer's number and the output; what it returns, unless None, takes the output's place.
+    """
+    handles = [
+        part.register_forward_hook(lambda _module, _args, out, number=number: hook(number, out))
+        for number, layer in enumerate(decoder_layers(model))
+        for part in layer.children()
+        if holds_attention(part)
+    ]
+    try:
         yield
     finally:
         for handle in handles:

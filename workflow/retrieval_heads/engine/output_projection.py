@@ -5,17 +5,16 @@ others are nothing; what comes out of the layer's attention is then a column of 
 projection. Whether attention is linear in z at all is seen on a short prompt.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from retrieval_heads.engine.architecture import decoder_layers, head_grid, holds_attention
+from retrieval_heads.engine.architecture import head_grid, random_ids
 from retrieval_heads.engine.attention import hooked
-from retrieval_heads.engine.forks import hidden_of
+from retrieval_heads.engine.forks import hidden_of, hooked_attention
 
 _TRIED = 12
 """Tokens of the prompt on which it is tried that attention is linear in z."""
@@ -28,14 +27,13 @@ _MAX_DISTANCE_ROUNDED = 5e-2
 def output_grams(model: PreTrainedModel) -> list[Tensor] | None:
     """See :meth:`retrieval_heads.engine.runner.Runner.output_grams`."""
     layers, heads = head_grid(model)
-    embeddings: Any = model.get_input_embeddings()  # of whatever class, it has a weight
-    ids = torch.randint(embeddings.weight.shape[0], (1, _TRIED), generator=torch.Generator().manual_seed(0))
+    ids = random_ids(model, _TRIED)[0][None].to(model.device)
     outputs: dict[int, Tensor] = {}
     written: dict[int, Tensor] = {}
 
     def run(ids: Tensor, put_out: Callable[[int, Tensor], None], **fields: Any) -> None:
-        with hooked(model, **fields), _attention_outputs(model, put_out):
-            model.get_decoder()(input_ids=ids.to(model.device), use_cache=False)
+        with hooked(model, **fields), hooked_attention(model, lambda layer, out: put_out(layer, hidden_of(out))):
+            model.get_decoder()(input_ids=ids, use_cache=False)
 
     run(
         ids,
@@ -67,23 +65,3 @@ def output_grams(model: PreTrainedModel) -> list[Tensor] | None:
     limit = _MAX_DISTANCE.get(model.dtype, _MAX_DISTANCE_ROUNDED)
     linear = all(rest[layer].abs().max() <= limit * written[layer].abs().max() for layer in range(layers))
     return grams if linear else None
-
-
-@contextmanager
-def _attention_outputs(model: PreTrainedModel, put_out: Callable[[int, Tensor], None]) -> Iterator[None]:
-    """Show what each layer's attention puts out, (B, T, E), once its heads' outputs are projected."""
-
-    def shown(layer: int) -> Callable[[nn.Module, tuple, Any], None]:
-        return lambda _module, _args, out: put_out(layer, hidden_of(out))
-
-    handles = [
-        part.register_forward_hook(shown(number))
-        for number, layer in enumerate(decoder_layers(model))
-        for part in layer.children()
-        if holds_attention(part)
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from retrieval_heads.engine.architecture import head_grid, length_switches, require_same_rotation
+from retrieval_heads.engine.architecture import head_grid, length_switches, random_ids, require_same_rotation
 from retrieval_heads.engine.attention import AttentionCall, hooked
 from retrieval_heads.engine.batch import Batch
 from retrieval_heads.engine.caches import Prefix
@@ -176,12 +176,7 @@ def _check_at(model: PreTrainedModel, name: str, context: int) -> None:
 
 def _prompts(model: PreTrainedModel, context: int) -> list[Tensor]:
     """Token ids of one random context with each suffix, and one more that is read as if it had been decoded."""
-    embeddings: Any = model.get_input_embeddings()  # of whatever class, it has a weight
-    vocabulary, generator = embeddings.weight.shape[0], torch.Generator().manual_seed(0)
-    shared, *rest = (
-        torch.randint(vocabulary, (count,), generator=generator)
-        for count in (context, *(length + 1 for length in _SUFFIXES))
-    )
+    shared, *rest = random_ids(model, context, *(length + 1 for length in _SUFFIXES))
     return [torch.cat([shared, suffix]) for suffix in rest]
 
 

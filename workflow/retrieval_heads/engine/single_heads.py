@@ -10,13 +10,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache, PreTrainedModel
+from transformers import PreTrainedModel
 
-from retrieval_heads.engine.architecture import head_grid, require_same_rotation
-from retrieval_heads.engine.attention import Region, Replacement, hooked
+from retrieval_heads.engine.ablation import make_head_mask
+from retrieval_heads.engine.architecture import head_grid
+from retrieval_heads.engine.attention import Replacement
 from retrieval_heads.engine.budget import Budget
-from retrieval_heads.engine.caches import OnePassCache, Prefix
-from retrieval_heads.engine.forks import Forks, hooked_layers, split_hidden
+from retrieval_heads.engine.caches import Prefix
+from retrieval_heads.engine.forks import Forks, split_hidden
+from retrieval_heads.engine.one_pass import read_once
 from retrieval_heads.job import report_share
 
 
@@ -32,46 +34,29 @@ def single_head_effects(
 ) -> tuple[float, Tensor]:
     """See :meth:`retrieval_heads.engine.runner.Runner.single_head_effects`."""
     layers, heads = head_grid(model)
-    # The last token of the answer produces nothing that is asked for.
-    read = [*suffix, *answer[:-1]]
-    require_same_rotation(model, prefix.length, prefix.length + len(read))
-    one = prefix.only(context)
-    tokens = torch.tensor(list(answer), device=model.device)
+    one, tokens = prefix.only(context), torch.tensor(list(answer), device=model.device)
+    every = [(number // heads, number % heads) for number in range(layers * heads)]
     found: list[Tensor] = []
 
-    def run(numbers: Sequence[int]) -> Tensor:
+    def run(part: Sequence[tuple[int, int]]) -> Tensor:
         """Σ ln p of the answer, (1 + n,), by the whole model and without each of n heads, in float64 on the host."""
-        mask = torch.ones(1 + len(numbers), layers, heads, device=model.device)
-        for row, number in enumerate(numbers, 1):
-            mask[row, number // heads, number % heads] = 0
-        forks = Forks.plan(mask)
-        ids = torch.tensor([read], device=model.device)
-        regions = torch.full_like(ids, Region.SUFFIX)
-        regions[:, len(suffix) :] = Region.ANSWER
-        with hooked(
+        forks = Forks.plan(make_head_mask(model, [[], *([head] for head in part)]))
+        logits = read_once(
             model,
+            one,
+            suffix,
+            answer[:-1],  # the last token produces nothing that is asked for
+            last=len(answer),
+            layer_hooks=_Forking(forks),
             head_mask=lambda layer: forks.head_mask[layer][:, None],
             replacement=replacement,
-            shared=one.shared,
-            shared_tokens=one.length,
-            regions=regions,
-            start=one.length,
-        ) as hook:
-            hook.positions = one.length + torch.arange(len(read), device=model.device)[None]
-            with hooked_layers(model, _Forking(forks)):
-                logits = model(
-                    input_ids=ids,
-                    position_ids=hook.positions,
-                    past_key_values=Cache(layers=[OnePassCache(one.length) for _ in range(layers)]),
-                    logits_to_keep=len(answer),
-                    use_cache=True,
-                ).logits
-        logprob = logits.float().log_softmax(-1).gather(-1, tokens.expand(len(logits), -1)[..., None])
+        )
+        logprob = logits.log_softmax(-1).gather(-1, tokens.expand(len(logits), -1)[..., None])
         return logprob.squeeze(-1).cpu().double().sum(-1)
 
     # Heads of the same layers are neighbours, so that a part forks late. The earlier a layer, the more its heads cost.
-    costs = [layers - number // heads for number in range(layers * heads)]
-    for part in budget.batches(range(layers * heads), len(read), "batch_tokens", run, units=False):
+    costs = [layers - layer for layer, _ in every]
+    for part in budget.batches(every, len(suffix) + len(answer) - 1, "batch_tokens", run, units=False):
         found.append(part)
         done = sum(len(one) - 1 for one in found)
         report_share(sum(costs[:done]) / sum(costs))

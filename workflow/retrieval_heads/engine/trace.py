@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from transformers import Cache, PreTrainedModel
+from transformers import PreTrainedModel
 
-from retrieval_heads.engine.architecture import require_same_rotation
-from retrieval_heads.engine.attention import AttentionCall, hooked
-from retrieval_heads.engine.caches import OnePassCache, Prefix
+from retrieval_heads.engine.attention import AttentionCall
+from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.engine.direct_path import constant_weights, direct_path
+from retrieval_heads.engine.one_pass import read_once
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 """A number to take gradients of, from the logits (A + 1, V) before each token of the answer and behind the last one, in
@@ -129,10 +129,7 @@ def trace_prompt(
     ----------
     context : which of the prefix's contexts the suffix continues.
     """
-    ids = torch.tensor([[*suffix, *answer]], device=model.device)
     targets = torch.tensor(list(answer), dtype=torch.long, device=model.device)
-    require_same_rotation(model, prefix.length, prefix.length + ids.shape[1])
-    one = prefix.only(context)
     calls: list[AttentionCall] = []
     outputs: list[Tensor] = []
 
@@ -143,32 +140,22 @@ def trace_prompt(
         calls.append(call)
         outputs.append(z)
 
-    positions = one.length + torch.arange(ids.shape[1], device=ids.device)
     with (
         constant_weights(model),
         torch.inference_mode(False),
         torch.set_grad_enabled(objective is not None),
-        hooked(model, observe=record, shared=one.shared, shared_tokens=one.length, start=one.length) as hook,
     ):
-        hook.positions = positions[None]
-        logits = (
-            model(
-                input_ids=ids,
-                position_ids=hook.positions,
-                past_key_values=Cache(layers=[OnePassCache(one.length) for _ in prefix.keys]),
-                logits_to_keep=len(answer) + 1,
-                use_cache=True,
-            )
-            .logits[0]
-            .float()
-        )
+        last = len(answer) + 1
+        logits = read_once(model, prefix.only(context), suffix, answer, last, observe=record)[0]
         gradients = None
         if objective is not None:
             gradients = list(torch.autograd.grad(objective(logits, targets), outputs))
     outputs = [z.detach() for z in outputs]
-    rows = slice(len(suffix) - 1, ids.shape[1] - 1)
+    rows = slice(len(suffix) - 1, len(suffix) + len(answer) - 1)
     directly = None
     if direct:
+        read = torch.tensor([*suffix, *answer], device=model.device)
+        positions = prefix.length + torch.arange(len(read), device=model.device)
         in_rows = [z[:, rows] for z in outputs]
-        directly = direct_path(model, ids[0, rows], positions[rows], in_rows, targets).gradients
+        directly = direct_path(model, read[rows], positions[rows], in_rows, targets).gradients
     return Trace(logits.detach(), rows, [call.detached() for call in calls], outputs, gradients, directly)

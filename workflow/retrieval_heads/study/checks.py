@@ -9,7 +9,7 @@ from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.dimensions import PLAIN
-from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
+from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, fitted_modes, interventions, key_path
 from retrieval_heads.study.yardstick import yardstick
 
 
@@ -127,7 +127,7 @@ def _check_model_values(config: dict) -> None:
 
 
 def _check_methods(config: dict) -> None:
-    methods, trains = config["methods"], config["documents"].get("train")
+    methods, trains, fitted = config["methods"], config["documents"].get("train"), fitted_modes()
     if "core" in methods and config["prompts"]["haystack"] != "documents":
         raise StudyError(
             "methods.core: it compares documents, and this haystack is prose; set prompts.haystack to documents, or "
@@ -144,10 +144,8 @@ def _check_methods(config: dict) -> None:
                 f"methods.{name}.documents: {parameters['documents']} is more than the {trains} of documents.train; "
                 "give fewer."
             )
-        mode = parameters.get("mode")
-        known = {key: plugins.constants(file) for key, file in plugins.files("ablation.replacements").items()}
-        if known.get(mode, {}).get("needs_fit"):
-            fits = ", ".join(key for key, told in known.items() if not told.get("needs_fit"))
+        if (mode := parameters.get("mode")) in fitted:
+            fits = ", ".join(one for one in plugins.names("ablation.replacements") if one not in fitted)
             raise StudyError(f"methods.{name}.mode: {mode} must be fitted to a model first; write one of {fits}.")
 
 

@@ -4,7 +4,14 @@ import copy
 import math
 from collections.abc import Mapping
 
+from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
+
+
+def fitted_modes() -> list[str]:
+    """The replacements of heads' outputs that must be fitted to a model first."""
+    files = plugins.files("ablation.replacements")
+    return [name for name, file in files.items() if plugins.constants(file).get("needs_fit")]
 
 
 def require_one_form(ablation: dict) -> None:
