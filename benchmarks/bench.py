@@ -246,7 +246,7 @@ def methods(setup: Setup) -> Iterator[Measured]:
         group = setup.group(length)
         plain = forward(setup, group)
         plain()
-        for what, chosen in {names: every} | ({one.label: [one] for one in every} if length == 2048 else {}):
+        for what, chosen in ({names: every} | ({one.label: [one] for one in every} if length == 2048 else {})).items():
             before, after, ratio = paired(plain, lambda group=group, chosen=chosen: _score(setup, [group], chosen))
             detail = f"{after:.2f} s over {before:.2f} s, 4 questions"
             name = f"scoring by {what} / forward pass, {length:,} tokens"
