@@ -44,8 +44,7 @@ def single_head_effects(
         logits = read_once(
             model,
             one,
-            suffix,
-            answer[:-1],  # the last token produces nothing that is asked for
+            [(suffix, answer[:-1])],  # the last token produces nothing that is asked for
             last=len(answer),
             layer_hooks=_Forking(forks),
             head_mask=lambda layer: forks.head_mask[layer][:, None],

@@ -1,7 +1,8 @@
 """Methods that need values, heads' outputs or gradients: they all share one trace of each prompt.
 
-A context is run once. Each prompt's suffix and expected answer are then read behind it with everything that heads do,
-and, where a method asks for it, with gradients: one tape at a time, which ends before the next prompt's begins.
+A context is run once. Its prompts' suffixes and expected answers are then read behind it with everything that heads
+do, and, where a method asks for it, with gradients: one tape at a time, of one prompt or, where contexts are short, of
+several.
 """
 
 import math
@@ -52,15 +53,16 @@ def score_traces(runner: Runner, documents: Sequence[Document], methods: Sequenc
     scores: dict[str, list[Tensor]] = {method.name: [] for method in methods}
     missing = torch.full((runner.layers, runner.heads), math.nan)
     for document in documents if methods else ():
+        traces = runner.traces(
+            document.context,
+            [(prompt.suffix, prompt.answer) for prompt in document.prompts],
+            objective=answer_logprob if any(method.gradients for method in methods) else None,
+            direct=any(method.direct for method in methods),
+        )
         for prompt in document.prompts:
-            trace = runner.trace(
-                prompt.context,
-                prompt.suffix,
-                prompt.answer,
-                objective=answer_logprob if any(method.gradients for method in methods) else None,
-                direct=any(method.direct for method in methods),
-            )
+            trace = next(traces)
             for method in methods:
                 score = method.score_trace(trace, prompt)
                 scores[method.name].append(missing if score is None else score.float().cpu())
+            del trace  # before the next tape begins
     return {name: torch.stack(found) for name, found in scores.items()}
