@@ -10,7 +10,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods import make_methods
 from retrieval_heads.model.identity import model_artifact
@@ -297,16 +296,11 @@ def test_core_needs_documents_beside_the_needle():
     assert complete(copy.deepcopy(config) | {"documents": {"train": 3, "test": 1}})["methods"] == {"core": {}}
 
 
-def test_an_effect_toward_what_must_be_fitted_is_refused(monkeypatch):
-    known = plugins.files
-    fitted = {"mean": ROOT / "tests" / "region_mean.py"}
-    monkeypatch.setattr(plugins, "files", lambda kind: known(kind) | (fitted if kind.endswith("replacements") else {}))
-    schema.cache_clear()
-    try:
-        with pytest.raises(StudyError, match=r"^methods\.single_head_effect\.mode: mean must be fitted to a model fi"):
-            complete(change("methods.single_head_effect", {"mode": "mean"}))
-    finally:
-        schema.cache_clear()
+@pytest.mark.parametrize("mode", ["mean", "resample"])
+def test_an_effect_toward_what_needs_a_fit_or_a_twin_is_refused(mode):
+    message = rf"^methods\.single_head_effect\.mode: {mode} needs .*; write one of uniform, zero\.$"
+    with pytest.raises(StudyError, match=message):
+        complete(change("methods.single_head_effect", {"mode": mode}))
 
 
 def test_only_the_methods_that_are_named_have_their_heads_ablated():

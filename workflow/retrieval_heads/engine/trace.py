@@ -146,7 +146,7 @@ def trace_prompt(
         torch.set_grad_enabled(objective is not None),
     ):
         last = len(answer) + 1
-        logits = read_once(model, prefix.only(context), suffix, answer, last, observe=record)[0]
+        logits = read_once(model, prefix.only(context), suffix, answer, last=last, observe=record)[0]
         gradients = None
         if objective is not None:
             gradients = list(torch.autograd.grad(objective(logits, targets), outputs))

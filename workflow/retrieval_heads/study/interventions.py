@@ -10,8 +10,17 @@ from retrieval_heads.errors import StudyError
 
 def fitted_modes() -> list[str]:
     """The replacements of heads' outputs that must be fitted to a model first."""
+    return _replacements_with("needs_fit")
+
+
+def twin_modes() -> list[str]:
+    """The replacements of heads' outputs that come from the twin of a prompt."""
+    return _replacements_with("needs_twin")
+
+
+def _replacements_with(attribute: str) -> list[str]:
     files = plugins.files("ablation.replacements")
-    return [name for name, file in files.items() if plugins.constants(file).get("needs_fit")]
+    return [name for name, file in files.items() if plugins.constants(file).get(attribute)]
 
 
 def require_one_form(ablation: dict) -> None:
@@ -39,6 +48,11 @@ def interventions(config: Mapping) -> dict[str, dict]:
     return {} if config["published"] else config["ablation"]["interventions"]
 
 
+def guarded_interventions(config: Mapping) -> list[str]:
+    """The interventions under which prose can be read too, in the config's order: prose has no twin."""
+    return [name for name, one in interventions(config).items() if one["mode"] not in twin_modes()]
+
+
 def ablated_lengths(config: Mapping, name: str | None = None) -> list[int]:
     """The context lengths at which heads are ablated, by one intervention or by any."""
     chosen = interventions(config) if name is None else {name: interventions(config)[name]}
@@ -61,17 +75,23 @@ def count_head_sets(config: Mapping, name: str) -> int:
     return 1 + len(ablated_methods(config, name)) * len(one["levels"]) * (1 + sum(one["random_draws"].values()))
 
 
-def unablated_documents(config: Mapping, length: int) -> tuple[int | None, str]:
+def unablated_documents(config: Mapping, length: int) -> tuple[int | None, str] | None:
     """How many test documents the whole model is asked about at a context length, None for all, and the key that says
-    so: as many as the intervention that asks about most of them.
+    so: as many as the intervention that asks about most of them, or as the yardstick where it needs to know whether
+    prompts and their twins are answered. Nothing where none is asked.
     """
     asked = {
-        name: math.inf if one["documents"] is None else one["documents"]
+        f"ablation.interventions.{name}.documents": one["documents"]
         for name, one in interventions(config).items()
         if length in ablated_lengths(config, name)
     }
-    most = max(asked, key=lambda name: asked[name])
-    return interventions(config)[most]["documents"], f"ablation.interventions.{most}.documents"
+    held = config["yardstick"]
+    if held is not None and length in held["context_lengths"] and set(held["modes"]) & set(twin_modes()):
+        asked["yardstick.documents"] = held["documents"]
+    if not asked:
+        return None
+    most = max(asked, key=lambda key: math.inf if asked[key] is None else asked[key])
+    return asked[most], most
 
 
 def key_path(config: dict, name: str, key: str) -> str:
