@@ -279,7 +279,7 @@ def model_runtime(stage):
             contexts += share * count_head_sets(config, name) * len(config["questions"])
         if stage == "unablated":
             documents = unablated_documents(config, int(wildcards.length))[0] or given
-            contexts = 3  # with the document, with its twin and without
+            contexts = 2  # with the document and without
         if stage == "head_effects":
             one = yardstick(config)
             documents = one["documents"] or given

@@ -38,6 +38,7 @@ def test_behind_a_twin_all_is_as_in_plain_passes_over_it(architecture, first, qu
     model, twin = ALL[architecture](), changed(CONTEXT, first)
     runner = run(model)
     runner.prefill([CONTEXT])
+    runner.twin(twin)
     for context in (twin, CONTEXT):
         trace = runner.trace(context, SUFFIX, ANSWER)
         ids = [*context, *SUFFIX, *ANSWER]
@@ -53,23 +54,37 @@ def test_behind_a_twin_all_is_as_in_plain_passes_over_it(architecture, first, qu
 def test_only_what_differs_is_run_and_both_contexts_are_kept():
     model, read = llama(), len(SUFFIX) + len(ANSWER)
     runner, lengths = run(model), lengths_run(model)
-    for context in (CONTEXT, changed(CONTEXT, 11), CONTEXT, changed(CONTEXT, 11)):
-        runner.trace(context, SUFFIX, ANSWER)
-    assert lengths == [46, read, 46 - 11, read, read, read]
+    runner.trace(CONTEXT, SUFFIX, ANSWER)
+    for _ in range(2):
+        runner.twin(changed(CONTEXT, 11))
+        for context in (changed(CONTEXT, 11), CONTEXT):
+            runner.trace(context, SUFFIX, ANSWER)
+    assert lengths == [46, read, 46 - 11, *[read] * 4]
 
 
 def test_each_of_several_contexts_has_its_twin():
     model = llama()
     runner, lengths = run(model), lengths_run(model)
     runner.prefill([CONTEXT, OTHER])
-    for context in (CONTEXT, changed(CONTEXT, 11), OTHER, changed(OTHER, 20)):
+    for context, twin in ((CONTEXT, changed(CONTEXT, 11)), (OTHER, changed(OTHER, 20))):
         runner.trace(context, SUFFIX)
+        runner.twin(twin)
+        runner.trace(twin, SUFFIX)
     assert lengths == [46, 7, 46 - 11, 7, 7, 46 - 20, 7]
 
 
-def test_a_context_that_only_begins_alike_is_run_as_a_whole():
+def test_a_context_that_is_no_twin_is_run_as_a_whole_so_that_nothing_depends_on_what_was_run_before():
     model = llama()
     runner, lengths = run(model), lengths_run(model)
-    for context in (CONTEXT, [*CONTEXT[:5], *OTHER[5:]], CONTEXT):
+    for context in (CONTEXT, changed(CONTEXT, 11), CONTEXT):
         runner.trace(context, SUFFIX)
     assert lengths == [46, 7] * 3
+
+
+def test_a_twin_that_differs_at_once_or_in_its_length_is_run_as_a_whole():
+    model = llama()
+    runner, lengths = run(model), lengths_run(model)
+    for twin in (changed(CONTEXT, 0), CONTEXT[:-1]):
+        runner.prefill([CONTEXT])
+        runner.twin(twin)
+    assert lengths == [46, 46, 46, 45]

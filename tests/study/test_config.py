@@ -213,7 +213,7 @@ BAD = [  # key, its value, what the message says
     ("models.small.quantization", "2bit", r"models\.small\.quantization: '2bit' is not one of"),
     ("models.small.trust_remote_code", "yes", r"models\.small\.trust_remote_code: 'yes' is not of type 'boolean'"),
     ("study", "a/b", "study: 'a/b' does not match"),
-    ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of \['uniform', 'zero'\]"),
+    ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of \['mean', 'resample', 'uniform', 'zero'\]"),
     ("ablation.scope", "needle", r"ablation\.scope: 'needle' is not one of \['all', 'suffix', 'decode'\]"),
     ("ablation.methods", ["wu"], r"ablation\.methods: wu is none of methods; add it there"),
     (
@@ -254,7 +254,7 @@ BAD = [  # key, its value, what the message says
         {"documents": 9},
         r"methods\.single_head_effect\.documents: 9 is more than the 2 of",
     ),
-    ("methods.single_head_effect", {"mode": "x"}, r"methods\.single_head_effect\.mode: 'x' is not one of \['uniform"),
+    ("methods.single_head_effect", {"mode": "x"}, r"methods\.single_head_effect\.mode: 'x' is not one of \['mean'"),
     ("methods.magic", {}, r"methods\.magic: no such method; there are .*qrhead, .*wu24"),
     ("methods.wu24", None, r"methods\.wu24: None is not of type 'object'"),
     ("methods.wu24", {"spam": 1}, r"methods\.wu24\.spam: no such key in the config; did you mean span\?"),
@@ -553,7 +553,7 @@ class TestYardstick:
             ),
             ({"documents": 1, "questions": []}, r"questions: \[\]"),
             ({"documents": 1, "context_lengths": [700]}, r"context_lengths: 700 is none of prompts\..* from 512, 1024"),
-            ({"documents": 1, "modes": ["nothing"]}, r"modes\.0: 'nothing' is not one of \['uniform', 'zero'\]"),
+            ({"documents": 1, "modes": ["nothing"]}, r"modes\.0: 'nothing' is not one of \['mean', 'resample', 'uni"),
             ({"documents": 1, "mode": "zero"}, r"mode: no such key in the config; did you mean modes\?"),
         ],
     )

@@ -37,8 +37,8 @@ _SINGLE_HEADS = 0.44
 tokens that question and answer may have."""
 
 _TWIN_OF_SUFFIX, _TWIN_OF_SINGLE_HEADS = 1.5, 1.2
-"""What answering in question and answer, and ablating heads by themselves, takes where outputs come from the twin, whose
-rows run beside and whose answer is read too: so many times as much. In scope ``all`` it is nothing."""
+"""So many times as long it takes where outputs come from the twin, whose rows run beside and whose answer is read too:
+to answer in question and answer, and to ablate heads by themselves. In scope ``all`` it takes no longer."""
 
 _LABELS = 4
 """Plain passes that the labels of a model's heads take: a few short sequences, and a pass over single tokens."""
@@ -110,13 +110,11 @@ def _fits(config: dict, train: int, stated: float) -> float:
 
 
 def _unablated(config: dict, test: int) -> float:
-    depths, twins, passes = len(config["prompts"]["depths"]), twin_modes(), 0.0
-    with_twin = {length for mode, length in _modes_at_lengths(config) if mode in twins}
-    for length in config["prompts"]["context_lengths"]:
-        if (asked := unablated_documents(config, length)) is not None:
-            # Each document is in a context at every depth, and so is its twin; the haystack stands once without them.
-            contexts = depths * (1 + (length in with_twin)) + 1
-            passes += (test if asked[0] is None else asked[0]) * contexts * _answering(length)
+    depths, passes = len(config["prompts"]["depths"]), 0.0
+    for length in ablated_lengths(config):
+        most, _ = unablated_documents(config, length)
+        # Each document is in a context at every depth, and the haystack stands once without it.
+        passes += (test if most is None else most) * (depths + 1) * _answering(length)
     return passes
 
 
@@ -155,7 +153,7 @@ def _yardstick(config: dict, test: int, stated: float, grid: tuple[int, int]) ->
 
 def _twins(length: int, depths: Sequence[float]) -> float:
     """Of the contexts of a document's twin at all depths: each is run from the needle on."""
-    return sum(passes_over(length) - passes_over(length * depth) for depth in depths)
+    return sum(passes_over(length) - passes_over(round(length * depth)) for depth in depths)
 
 
 def _modes_at_lengths(config: dict) -> set[tuple[str, int]]:

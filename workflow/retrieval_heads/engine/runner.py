@@ -121,22 +121,32 @@ class Runner:
         return self._keep(contexts, prefill(self.model, contexts))
 
     def twin(self, context: Sequence[int], *, outputs: bool = False) -> Prefix:
-        """The twin's context, run by the whole model, for :class:`Ablation` with a replacement that needs it.
+        """A context's twin, run by the whole model: for an :class:`Ablation` that needs it, and for what follows it.
 
-        Behind the prompt's context, that which was run last, only the tokens from the first other one on are run.
+        Behind the beginning that it has in common with a context that was run last, only the other tokens are run, from
+        the first that differs on. Both are kept, so that traces may be asked for by turns.
 
         Parameters
         ----------
-        context : token ids.
+        context : token ids of the twin, as many as the context has.
         outputs : whether to keep the heads' outputs in every token, as an ablation in the context needs them. Then the
             whole context is run.
         """
-        if not outputs:
-            prefix, number = self._prefix_of(context)
-            return prefix.only(number)
-        every: list[Tensor] = []
-        prefix = prefill(self.model, [context], observe=lambda _call, z: every.append(z))
-        return replace(prefix, outputs=every)
+        if outputs:
+            every: list[Tensor] = []
+            prefix = prefill(self.model, [context], observe=lambda _call, z: every.append(z))
+            return replace(prefix, outputs=every)
+        if (found := self._find(context)) is not None:
+            return found[0].only(found[1])
+        # One twin is kept at a time, beside the contexts of perhaps several documents.
+        beside, self._kept = self._kept[:1], self._kept[:1]
+        shared, number = max(
+            ((_shared_beginning(context, other), at) for contexts, _ in beside for at, other in enumerate(contexts)),
+            default=(0, 0),
+        )
+        if shared == 0:
+            return self._keep([context], prefill(self.model, [context]))
+        return self._keep([context], run_on(self.model, beside[0][1].only(number), context, shared))
 
     def answer(
         self,
@@ -195,9 +205,8 @@ class Runner:
     ) -> Trace:
         """Read one prompt with its answer, and keep what every head does in the suffix and in the answer.
 
-        The context is run when it is first asked for, and not again until another one is run. One that differs from it
-        in a few tokens, its twin, is run from the first of these on, and both are kept: they may be asked for by turns.
-        Keys and values of the context are constants: gradients go through the suffix and the answer.
+        The context is run when it is first asked for, and not again until another one is run that is not its
+        :meth:`twin`. Its keys and values are constants: gradients go through the suffix and the answer.
 
         Parameters
         ----------
@@ -249,17 +258,11 @@ class Runner:
 
     def _prefix_of(self, context: Sequence[int]) -> tuple[Prefix, int]:
         """A prefix that is kept and has this context, else a new one; and the context's number in it."""
+        return self._find(context) or (self.prefill([context]), 0)
+
+    def _find(self, context: Sequence[int]) -> tuple[Prefix, int] | None:
         context = list(context)
-        for contexts, prefix in self._kept:
-            if context in contexts:
-                return prefix, contexts.index(context)
-        # A twin's may be replaced by that of another twin, as the contexts of several documents are run at once.
-        for contexts, prefix in self._kept[:1]:
-            for number, other in enumerate(contexts):
-                if (shared := _shared_beginning(context, other)) > 0:
-                    del self._kept[1:]
-                    return self._keep([context], run_on(self.model, prefix.only(number), context, shared)), 0
-        return self.prefill([context]), 0
+        return next(((prefix, contexts.index(context)) for contexts, prefix in self._kept if context in contexts), None)
 
     def _keep(self, contexts: Sequence[Sequence[int]], prefix: Prefix) -> Prefix:
         self._kept.append(([list(ids) for ids in contexts], prefix))
@@ -295,10 +298,7 @@ class Runner:
 
 
 def _shared_beginning(context: Sequence[int], other: Sequence[int]) -> int:
-    """How many first tokens a context has in common with another one whose twin it may be; else 0.
-
-    A twin is as long, and most of its tokens are those of the other one in the same places.
-    """
-    differing = [place for place, (one, two) in enumerate(zip(context, other, strict=False)) if one != two]
-    alike = len(context) == len(other) and 2 * len(differing) < len(context)
-    return differing[0] if alike and differing else 0
+    """How many first tokens two contexts of the same length have in common; 0 for others."""
+    if len(context) != len(other):
+        return 0
+    return next(place for place, (one, two) in enumerate(zip(context, other, strict=True)) if one != two)

@@ -75,23 +75,17 @@ def count_head_sets(config: Mapping, name: str) -> int:
     return 1 + len(ablated_methods(config, name)) * len(one["levels"]) * (1 + sum(one["random_draws"].values()))
 
 
-def unablated_documents(config: Mapping, length: int) -> tuple[int | None, str] | None:
+def unablated_documents(config: Mapping, length: int) -> tuple[int | None, str]:
     """How many test documents the whole model is asked about at a context length, None for all, and the key that says
-    so: as many as the intervention that asks about most of them, or as the yardstick where it needs to know whether
-    prompts and their twins are answered. Nothing where none is asked.
+    so: as many as the intervention that asks about most of them.
     """
     asked = {
-        f"ablation.interventions.{name}.documents": one["documents"]
+        name: math.inf if one["documents"] is None else one["documents"]
         for name, one in interventions(config).items()
         if length in ablated_lengths(config, name)
     }
-    held = config["yardstick"]
-    if held is not None and length in held["context_lengths"] and set(held["modes"]) & set(twin_modes()):
-        asked["yardstick.documents"] = held["documents"]
-    if not asked:
-        return None
-    most = max(asked, key=lambda key: math.inf if asked[key] is None else asked[key])
-    return asked[most], most
+    most = max(asked, key=lambda name: asked[name])
+    return interventions(config)[most]["documents"], f"ablation.interventions.{most}.documents"
 
 
 def key_path(config: dict, name: str, key: str) -> str:
