@@ -67,8 +67,6 @@ PATHS = Paths(config)
 ABLATED = "ablation_summary" if config["published"] else "ablation"
 # How far rankings depend on the documents can be seen where scores of single prompts are known.
 NOISE = ["reliability"] if not config["published"] and config["analysis"]["split_halves"] else []
-# What ablation leaves of the language can be measured where there is a model.
-GUARD = [] if config["published"] else ["guard"]
 # What replaces the outputs of ablated heads, as far as it must be fitted to a model first.
 FITTED = fitted_modes()
 ANSWER_TYPES = {key: question["type"] for key, question in config["questions"].items()}

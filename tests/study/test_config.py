@@ -10,7 +10,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods import make_methods
 from retrieval_heads.model.identity import model_artifact
@@ -214,7 +213,7 @@ BAD = [  # key, its value, what the message says
     ("models.small.quantization", "2bit", r"models\.small\.quantization: '2bit' is not one of"),
     ("models.small.trust_remote_code", "yes", r"models\.small\.trust_remote_code: 'yes' is not of type 'boolean'"),
     ("study", "a/b", "study: 'a/b' does not match"),
-    ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of \['uniform', 'zero'\]"),
+    ("ablation.mode", "nothing", r"ablation\.mode: 'nothing' is not one of \['mean', 'resample', 'uniform', 'zero'\]"),
     ("ablation.scope", "needle", r"ablation\.scope: 'needle' is not one of \['all', 'suffix', 'decode'\]"),
     ("ablation.methods", ["wu"], r"ablation\.methods: wu is none of methods; add it there"),
     (
@@ -255,7 +254,7 @@ BAD = [  # key, its value, what the message says
         {"documents": 9},
         r"methods\.single_head_effect\.documents: 9 is more than the 2 of",
     ),
-    ("methods.single_head_effect", {"mode": "x"}, r"methods\.single_head_effect\.mode: 'x' is not one of \['uniform"),
+    ("methods.single_head_effect", {"mode": "x"}, r"methods\.single_head_effect\.mode: 'x' is not one of \['mean'"),
     ("methods.magic", {}, r"methods\.magic: no such method; there are .*qrhead, .*wu24"),
     ("methods.wu24", None, r"methods\.wu24: None is not of type 'object'"),
     ("methods.wu24", {"spam": 1}, r"methods\.wu24\.spam: no such key in the config; did you mean span\?"),
@@ -297,16 +296,11 @@ def test_core_needs_documents_beside_the_needle():
     assert complete(copy.deepcopy(config) | {"documents": {"train": 3, "test": 1}})["methods"] == {"core": {}}
 
 
-def test_an_effect_toward_what_must_be_fitted_is_refused(monkeypatch):
-    known = plugins.files
-    fitted = {"mean": ROOT / "tests" / "region_mean.py"}
-    monkeypatch.setattr(plugins, "files", lambda kind: known(kind) | (fitted if kind.endswith("replacements") else {}))
-    schema.cache_clear()
-    try:
-        with pytest.raises(StudyError, match=r"^methods\.single_head_effect\.mode: mean must be fitted to a model fi"):
-            complete(change("methods.single_head_effect", {"mode": "mean"}))
-    finally:
-        schema.cache_clear()
+@pytest.mark.parametrize("mode", ["mean", "resample"])
+def test_an_effect_toward_what_needs_a_fit_or_a_twin_is_refused(mode):
+    message = rf"^methods\.single_head_effect\.mode: {mode} needs .*; write one of uniform, zero\.$"
+    with pytest.raises(StudyError, match=message):
+        complete(change("methods.single_head_effect", {"mode": mode}))
 
 
 def test_only_the_methods_that_are_named_have_their_heads_ablated():
@@ -559,7 +553,7 @@ class TestYardstick:
             ),
             ({"documents": 1, "questions": []}, r"questions: \[\]"),
             ({"documents": 1, "context_lengths": [700]}, r"context_lengths: 700 is none of prompts\..* from 512, 1024"),
-            ({"documents": 1, "modes": ["nothing"]}, r"modes\.0: 'nothing' is not one of \['uniform', 'zero'\]"),
+            ({"documents": 1, "modes": ["nothing"]}, r"modes\.0: 'nothing' is not one of \['mean', 'resample', 'uni"),
             ({"documents": 1, "mode": "zero"}, r"mode: no such key in the config; did you mean modes\?"),
         ],
     )

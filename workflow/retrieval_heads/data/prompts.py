@@ -20,6 +20,7 @@ from retrieval_heads.data.encoding import Encoder, decode
 from retrieval_heads.data.haystack import BREAK, OtherDocuments, Prose
 from retrieval_heads.data.selection import NO_ANSWER, NO_ROOM, NOT_DECODED, OK
 from retrieval_heads.data.sentences import sentence_around
+from retrieval_heads.data.twins import Fact, OtherValues, Twin, make_twin, token_span
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import PLAIN
@@ -92,15 +93,26 @@ class Builder:
     def build(self, documents: pd.DataFrame) -> pd.DataFrame:
         """The prompts table: one row for each document, depth and question, those left out included."""
         prose = self.prose or OtherDocuments(documents, self.encoder, self.context_length)
-        rows = [
-            row
-            for document in documents.to_dict("records")
-            for depth in self.depths
-            for row in self._document(document, depth, prose)
-        ]
+        values = OtherValues(documents, self.questions, self.seed)
+        rows = []
+        for document in documents.to_dict("records"):
+            twin = self._twin(document, values)
+            for depth in self.depths:
+                rows += self._document(document, depth, prose, twin)
         return PROMPTS.typed(pd.DataFrame(rows, columns=PROMPTS.columns))
 
-    def _document(self, document: dict, depth: float, prose: Prose | OtherDocuments) -> list[dict]:
+    def _twin(self, document: dict, values: OtherValues) -> Twin:
+        """The twin of a document, the same at all depths."""
+        where = f"document {document['doc_id']}"
+        asked = {
+            question: Fact(document[question], settings["type"])
+            for question, settings in self.questions.items()
+            if document[question] is not None and not pd.isna(document[question])
+        }
+        others = {question: values.of(document, question) for question in asked}
+        return make_twin(document["text"].strip(), asked, others, lambda text: self.encoder.spans(text, where))
+
+    def _document(self, document: dict, depth: float, prose: Prose | OtherDocuments, twin: Twin) -> list[dict]:
         text = document["text"].strip()
         shift = len(document["text"]) - len(document["text"].lstrip())
         needle, offsets = self.encoder.spans(text, f"document {document['doc_id']}")
@@ -109,7 +121,7 @@ class Builder:
 
         def tokens_of(value: Value) -> tuple[int, int] | None:
             """The needle's tokens, end exclusive, that state a value and nothing else."""
-            span = _token_span(offsets, value.start, value.end)
+            span = token_span(offsets, value.start, value.end)
             stated = text[value.start : value.end]
             return span if span and decode(self.tokenizer, needle[slice(*span)]).strip() == stated else None
 
@@ -140,7 +152,7 @@ class Builder:
             if value is None or span is None:
                 row["status"] = NOT_DECODED
                 continue
-            sentence = _token_span(offsets, *sentence_around(text, value.start, value.end))
+            sentence = token_span(offsets, *sentence_around(text, value.start, value.end))
             assert sentence is not None  # it has the answer's tokens
             found = [tokens_of(one) for one in statements(text, answer, settings["type"])]
             places = [(context.needle_start + one[0], context.needle_start + one[1]) for one in found if one]
@@ -159,6 +171,10 @@ class Builder:
                 **_starts_and_ends("statement", places),
                 **_starts_and_ends("document", context.documents),
                 "suffix_start": len(context.ids),
+                "opening_end": len(self.opening),
+                "twin_ids": context.with_needle(twin.ids) if question in twin.answers else None,
+                "twin_answer": twin.answers.get(question),
+                "twin_status": twin.statuses[question],
                 "status": OK,
             }
         return rows
@@ -195,11 +211,9 @@ class _Context:
     without_needle: list[int]
     documents: list[tuple[int, int]] | None
 
-
-def _token_span(offsets: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int] | None:
-    """The tokens, end exclusive, that overlap the characters from start to end."""
-    inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > start]
-    return (inside[0], inside[-1] + 1) if inside else None
+    def with_needle(self, needle: list[int]) -> list[int]:
+        """The ids with another needle of the same length."""
+        return self.ids[: self.needle_start] + needle + self.ids[self.needle_start + len(needle) :]
 
 
 def _starts_and_ends(what: str, spans: Sequence[tuple[int, int]] | None) -> dict[str, list[int] | None]:

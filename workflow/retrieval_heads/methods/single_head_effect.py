@@ -24,7 +24,7 @@ class SingleHeadEffect(HeadScorer):
     Parameters
     ----------
     documents : how many documents of the train split, the first ones.
-    mode : what the head's output is replaced by, as in ``ablation.mode``; one that needs no fit.
+    mode : what the head's output is replaced by, as in ``ablation.mode``; one that needs neither a fit nor a twin.
     """
 
     documents: int = 2
@@ -44,7 +44,7 @@ class SingleHeadEffect(HeadScorer):
             return replacement.output(call, {})
 
         effects = [
-            runner.single_head_effects(prompt.context, prompt.suffix, prompt.answer, output)[1]
+            runner.single_head_effects(prompt.context, prompt.suffix, prompt.answer, output).effects
             for document in documents
             for prompt in document.prompts
         ]

@@ -9,7 +9,14 @@ from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.dimensions import PLAIN
-from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, fitted_modes, interventions, key_path
+from retrieval_heads.study.interventions import (
+    ablated_lengths,
+    ablated_methods,
+    fitted_modes,
+    interventions,
+    key_path,
+    twin_modes,
+)
 from retrieval_heads.study.yardstick import yardstick
 
 
@@ -127,7 +134,8 @@ def _check_model_values(config: dict) -> None:
 
 
 def _check_methods(config: dict) -> None:
-    methods, trains, fitted = config["methods"], config["documents"].get("train"), fitted_modes()
+    methods, trains = config["methods"], config["documents"].get("train")
+    needs = dict.fromkeys(twin_modes(), "a twin of each prompt") | dict.fromkeys(fitted_modes(), "a fit to the model")
     if "core" in methods and config["prompts"]["haystack"] != "documents":
         raise StudyError(
             "methods.core: it compares documents, and this haystack is prose; set prompts.haystack to documents, or "
@@ -144,9 +152,9 @@ def _check_methods(config: dict) -> None:
                 f"methods.{name}.documents: {parameters['documents']} is more than the {trains} of documents.train; "
                 "give fewer."
             )
-        if (mode := parameters.get("mode")) in fitted:
-            fits = ", ".join(one for one in plugins.names("ablation.replacements") if one not in fitted)
-            raise StudyError(f"methods.{name}.mode: {mode} must be fitted to a model first; write one of {fits}.")
+        if (mode := parameters.get("mode")) in needs:
+            others = ", ".join(one for one in plugins.names("ablation.replacements") if one not in needs)
+            raise StudyError(f"methods.{name}.mode: {mode} needs {needs[mode]}; write one of {others}.")
 
 
 def _check_variants(variants: dict) -> None:

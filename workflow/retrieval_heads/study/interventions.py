@@ -10,8 +10,17 @@ from retrieval_heads.errors import StudyError
 
 def fitted_modes() -> list[str]:
     """The replacements of heads' outputs that must be fitted to a model first."""
+    return _replacements_with("needs_fit")
+
+
+def twin_modes() -> list[str]:
+    """The replacements of heads' outputs that come from the twin of a prompt."""
+    return _replacements_with("needs_twin")
+
+
+def _replacements_with(attribute: str) -> list[str]:
     files = plugins.files("ablation.replacements")
-    return [name for name, file in files.items() if plugins.constants(file).get("needs_fit")]
+    return [name for name, file in files.items() if plugins.constants(file).get(attribute)]
 
 
 def require_one_form(ablation: dict) -> None:
@@ -37,6 +46,11 @@ def name_interventions(ablation: dict) -> None:
 def interventions(config: Mapping) -> dict[str, dict]:
     """The interventions of a complete config, each with all that holds for it; none where results are published."""
     return {} if config["published"] else config["ablation"]["interventions"]
+
+
+def guarded_interventions(config: Mapping) -> list[str]:
+    """The interventions under which prose can be read too, in the config's order: prose has no twin."""
+    return [name for name, one in interventions(config).items() if one["mode"] not in twin_modes()]
 
 
 def ablated_lengths(config: Mapping, name: str | None = None) -> list[int]:

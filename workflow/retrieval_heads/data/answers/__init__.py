@@ -14,7 +14,18 @@ from retrieval_heads.data.answers._letters import Value, loose
 from retrieval_heads.data.answers._type import AnswerType
 from retrieval_heads.errors import StudyError
 
-__all__ = ["Judgement", "Value", "canonical", "find_values", "is_settled", "judge", "locate", "statements"]
+__all__ = [
+    "Judgement",
+    "Value",
+    "canonical",
+    "find_values",
+    "is_settled",
+    "judge",
+    "locate",
+    "loose",
+    "statements",
+    "written",
+]
 
 
 class Judgement(NamedTuple):
@@ -70,6 +81,11 @@ def locate(passage: str, answer: str, type: str, start: int | None = None, withi
 def statements(passage: str, answer: str, type: str) -> list[Value]:
     """All places where a text states the answer, in order."""
     return list(_of_type(type).find(passage, canonical(answer, type)))
+
+
+def written(answer: str, like: str, type: str) -> str:
+    """An answer in the form in which a text writes another of its type, such as "OH" or "16,042"."""
+    return _of_type(type).written(canonical(answer, type), like)
 
 
 def judge(generated: str, answer: str, type: str, document: str = "") -> Judgement:

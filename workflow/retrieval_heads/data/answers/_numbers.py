@@ -1,5 +1,8 @@
 """What years and counts have in common: how a whole number is written, and which numbers say no quantity."""
 
+import re
+import unicodedata
+
 GROUPED = r"(?>\d{1,3}(?P<mark>[, '])\d{3}(?:(?P=mark)\d{3})*(?!\d)|\d{1,2}(?:,\d\d)+,\d{3}(?!\d)|\d+)"
 """A whole number, its thousands (or, as in India, thousands and hundreds of them) set apart or not."""
 
@@ -36,3 +39,20 @@ NO_QUANTITY = rf"""
     | (?<!\w)\(?\d{{3}}\)?[ -]\d{{3}}-\d{{4}}(?!\w)
 """
 """Numbers of sections, streets, postal areas and telephones, and amounts of money."""
+
+
+def number_like(number: str, like: str) -> str:
+    """A whole number, in plain digits, with the digits and the marks between thousands that another is written with."""
+    digits = re.findall(r"\d", like)
+    if len(digits) != len(number):
+        mark = "".join(re.findall(r"\D", like))[:1] or ("," if len(digits) <= 3 else "")
+        like = f"{int(number):,}".replace(",", mark)
+        return like if not digits else _in_digits_of(digits[0], like)
+    these = iter(number)
+    return re.sub(r"\d", lambda digit: _in_digits_of(digit[0], next(these)), like)
+
+
+def _in_digits_of(digit: str, number: str) -> str:
+    """A number in the digits of a script, of which one is given."""
+    zero = ord(digit) - unicodedata.decimal(digit)
+    return re.sub("[0-9]", lambda ascii: chr(zero + int(ascii[0])), number)

@@ -38,6 +38,10 @@ class AnswerType(ABC):
         """Where a text states an answer, which is given in canonical form."""
         return (value for value in self.values(text) if value.value == answer)
 
+    def written(self, answer: str, like: str) -> str:
+        """An answer, given in canonical form, in the form in which a text writes another."""
+        return answer
+
     def is_in(self, value: Value, document: str) -> bool:
         """Whether a document states a value that was generated, which then is a distractor if it is wrong."""
         return any(value.value == stated.value for stated in self.values(document))

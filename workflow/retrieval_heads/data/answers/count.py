@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from retrieval_heads.data.answers._letters import BESIDE, Value, fold
-from retrieval_heads.data.answers._numbers import GROUPED, IS_MONEY, NO_QUANTITY, YEAR
+from retrieval_heads.data.answers._numbers import GROUPED, IS_MONEY, NO_QUANTITY, YEAR, number_like
 from retrieval_heads.data.answers._type import AnswerType
 
 _MONTH = (
@@ -49,3 +49,7 @@ class Count(AnswerType):
         for match in _COUNT.finditer(fold(text)):
             if match["count"]:
                 yield Value(re.sub(r"\D", "", match["count"]).lstrip("0") or "0", *match.span("count"))
+
+    def written(self, answer: str, like: str) -> str:
+        """In the digits, and with the marks between thousands, of the other one."""
+        return number_like(answer, like)

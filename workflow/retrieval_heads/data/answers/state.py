@@ -157,6 +157,17 @@ class State(AnswerType):
             if not city or (in_list and not city["city"]):
                 yield value
 
+    def written(self, answer: str, like: str) -> str:
+        """By name, code or abbreviation, as the other one is; by name where it has no such abbreviation."""
+        short = re.sub(r"\W", "", like)
+        if short in _BY_CODE and "." not in like:
+            return STATES[answer]
+        if short in _ABBREVIATIONS or short in _BY_CODE:
+            for abbreviation, code in _ABBREVIATIONS.items():
+                if code == STATES[answer] and abbreviation.isupper() == short.isupper():
+                    return (". " if ". " in like else ".").join(re.findall("[A-Z][a-z]*", abbreviation))
+        return answer.upper() if like.isupper() else answer.lower() if like.islower() else answer
+
 
 def _name(match: re.Match) -> str:
     if match["dc"]:

@@ -56,6 +56,12 @@ class Text(AnswerType):
             raise ValueError("no value")
         return " ".join(answer.split())
 
+    def written(self, answer: str, like: str) -> str:
+        """In capitals, or with one to begin with, where the other one is."""
+        if like.isupper():
+            return answer.upper()
+        return answer[:1].upper() + answer[1:] if like[:1].isupper() else answer
+
     def find(self, text: str, answer: str) -> Iterator[Value]:
         """Where the words of the answer stand in a row; a leading article of the answer may be missing."""
         words, asked = _words(text), [word.word for word in _words(answer)]

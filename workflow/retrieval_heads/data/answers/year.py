@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from retrieval_heads.data.answers._letters import BESIDE, Value, fold
-from retrieval_heads.data.answers._numbers import IS_MONEY, NO_QUANTITY, YEAR
+from retrieval_heads.data.answers._numbers import IS_MONEY, NO_QUANTITY, YEAR, number_like
 from retrieval_heads.data.answers._type import AnswerType
 
 _YEAR = re.compile(
@@ -27,3 +27,7 @@ class Year(AnswerType):
         for match in _YEAR.finditer(fold(text)):
             if match["year"]:
                 yield Value(match["year"], *match.span("year"))
+
+    def written(self, answer: str, like: str) -> str:
+        """In the digits, and with the marks between thousands, of the other one."""
+        return number_like(answer, like)
