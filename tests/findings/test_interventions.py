@@ -178,6 +178,15 @@ def test_what_is_wrong_under_any_intervention_is_told(costly):
     assert claim.sentence in [warning.sentence for warning in claims.warnings(costly, STUDY)]
 
 
+def test_where_prose_has_no_twin_language_is_not_judged_and_that_is_said(costly):
+    costly["guard"] = costly["guard"][costly["guard"]["intervention"] != "reading"]
+    text = rendering.markdown(rendering.build(STUDY, costly, {}, TEMPLATES))
+    assert "What ablation does to language was not measured" in text
+    assert "Prose, top heads" not in text
+    note = figures.draw("language_guard", costly, STUDY)
+    assert not note.axes and "prose has no twin" in " ".join(text.get_text() for text in note.texts)
+
+
 def test_the_findings_and_figures_say_which(whole):
     text = rendering.markdown(rendering.build(STUDY, whole, {}, TEMPLATES))
     assert "the headline, “zero, question and answer”, unless they name another (“zero, all tokens”)." in text

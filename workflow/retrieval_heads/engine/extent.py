@@ -36,7 +36,7 @@ _SINGLE_HEADS = 0.44
 """Time of ablating every head of a prompt by itself, in that of reading its rows behind the context, each with the most
 tokens that question and answer may have."""
 
-_TWIN_OF_SUFFIX, _TWIN_OF_SINGLE_HEADS = 1.5, 1.2
+_TWIN_OF_SUFFIX, _TWIN_OF_SINGLE_HEADS = 1.1, 1.2
 """So many times as long it takes where outputs come from the twin, whose rows run beside and whose answer is read too:
 to answer in question and answer, and to ablate heads by themselves. In scope ``all`` it takes no longer."""
 
