@@ -1,8 +1,9 @@
 """How much a study asks of a model, in plain passes. With the time of one, that tells how long the study will take."""
 
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
-from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions, unablated_documents
+from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
 from retrieval_heads.study.scopes import SCOPES
+from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
 from retrieval_heads.study.variants import variants
 from retrieval_heads.study.yardstick import yardstick
 
@@ -63,10 +64,13 @@ def plain_passes(config: dict, documents_of_a_table: int, grid: tuple[int, int] 
     asked = prompts["suffix_budget"] + config["generation"]["max_new_tokens"]
     answering = {length: passes_over(length) * (1 + SUFFIX_WORTH / length) for length in prompts["context_lengths"]}
     passes = sum(train * depths * each for each in answering.values())
-    for length in ablated_lengths(config):
-        most, _ = unablated_documents(config, length)
-        # Each document is in a context at every depth, and the haystack stands once without it.
-        passes += (test if most is None else most) * (depths + 1) * answering[length]
+    for length in unablated_lengths(config):
+        asked_of, twins = (
+            test if most is None else most
+            for most, _ in (unablated_documents(config, length), twinned_documents(config, length))
+        )
+        # Each document is in a context at every depth, and so is its twin; the haystack stands once without it.
+        passes += (asked_of * (depths + 1) + twins * depths) * answering[length]
     for name, one in interventions(config).items():
         questions = len(config["questions"])
         sets = questions * count_head_sets(config, name)
