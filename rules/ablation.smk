@@ -39,6 +39,7 @@ rule answer_unablated:
         content=content,
         answer_types=ANSWER_TYPES,
         documents=lambda wildcards: unablated_documents(config, int(wildcards.length)),
+        twinned=lambda wildcards: twinned_documents(config, int(wildcards.length)),
         generation=config["generation"],
         code=code("answer_unablated.py", *answer_files()),
     script:

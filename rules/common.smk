@@ -18,7 +18,6 @@ from retrieval_heads.study.interventions import (
     count_head_sets,
     fitted_modes,
     interventions,
-    unablated_documents,
 )
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.preflight import check_surroundings
@@ -36,6 +35,11 @@ from retrieval_heads.model.guards import described_grid, loaded_bytes
 from retrieval_heads.provenance import code_digest
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
+from retrieval_heads.study.twins import (
+    twinned_documents,
+    unablated_documents,
+    uses_twins,
+)
 from retrieval_heads.study.variants import asked_questions, prompt_settings, variants
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
@@ -279,7 +283,8 @@ def model_runtime(stage):
             contexts += share * count_head_sets(config, name) * len(config["questions"])
         if stage == "unablated":
             documents = unablated_documents(config, int(wildcards.length))[0] or given
-            contexts = 2  # with the document and without
+            # With the document and without, and with its twin.
+            contexts = 2 + bool(twinned_documents(config, int(wildcards.length))[0] != 0)
         if stage == "head_effects":
             one = yardstick(config)
             documents = one["documents"] or given
