@@ -2,6 +2,12 @@
 rule choose_head_sets:
     input:
         rules.rank_heads.output[0],
+        # Which heads share keys and values, where random ones are to share them alike.
+        labels=lambda wildcards: (
+            [PATHS.output("labels", model=wildcards.model)]
+            if intervention("random_draws")(wildcards)["grouped"]
+            else []
+        ),
     output:
         PATHS.output("head_sets"),
     log:

@@ -68,3 +68,25 @@ rule summarise_effects:
         code=code("summarise_effects.py"),
     script:
         "../workflow/scripts/summarise_effects.py"
+
+
+# Heads that share keys and values, as their labels tell: how top sets lie among them, and rankings of whole groups.
+rule measure_groups:
+    input:
+        rankings=PATHS.output("tables", table="rankings"),
+        labels=PATHS.output("tables", table="labels"),
+    output:
+        touched=PATHS.output("tables", table="key_value_groups"),
+        overlap=PATHS.output("tables", table="group_overlap"),
+    log:
+        PATHS.log("measure_groups"),
+    group:
+        "analysis"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        levels=sorted({k for one in interventions(config).values() for k in one["levels"]}),
+        top_k=config["analysis"]["top_k"],
+        code=code("measure_groups.py"),
+    script:
+        "../workflow/scripts/measure_groups.py"

@@ -7,7 +7,7 @@ blocks: those that declare its key. What a module reads and shows, it declares a
 
 from collections.abc import Callable
 
-from retrieval_heads.findings.sections import ablation, agreement, heads, overview, questions, setup, yardstick
+from retrieval_heads.findings.sections import ablation, agreement, groups, heads, overview, questions, setup, yardstick
 from retrieval_heads.findings.sections.blocks import (
     TITLES,
     Block,
@@ -53,6 +53,7 @@ SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     agreement.overlap,
     agreement.agreement,
     agreement.imports,
+    groups.groups,
     yardstick.every_head,
     heads.universal,
     heads.head_map,

@@ -26,6 +26,7 @@ TITLES = {
     "overlap": "Overlap of the top heads",
     "agreement": "Agreement of the methods",
     "imports": "Imported lists of heads",
+    "groups": "Key-value groups",
     "every_head": "What every head does",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
