@@ -39,6 +39,7 @@ rule answer_unablated:
         content=content,
         answer_types=ANSWER_TYPES,
         documents=lambda wildcards: unablated_documents(config, int(wildcards.length)),
+        twinned=lambda wildcards: twinned_documents(config, int(wildcards.length)),
         generation=config["generation"],
         code=code("answer_unablated.py", *answer_files()),
     script:
@@ -79,14 +80,7 @@ rule ablate_heads:
     input:
         prompts=rules.build_prompts.output[0],
         head_sets=rules.choose_head_sets.output[0],
-        unablated=lambda wildcards: ancient(
-            PATHS.shards(
-                "unablated",
-                model=wildcards.model,
-                variant=wildcards.variant,
-                length=wildcards.length,
-            )
-        ),
+        unablated=answered,
         state=lambda wildcards: states(wildcards, [wildcards.length]),
         model=model_input,
     output:

@@ -18,7 +18,7 @@ from retrieval_heads.study.interventions import (
     count_head_sets,
     fitted_modes,
     interventions,
-    unablated_documents,
+    twin_modes,
 )
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.preflight import check_surroundings
@@ -36,6 +36,11 @@ from retrieval_heads.model.guards import described_grid, loaded_bytes
 from retrieval_heads.provenance import code_digest
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
+from retrieval_heads.study.twins import (
+    twinned_documents,
+    unablated_documents,
+    uses_twins,
+)
 from retrieval_heads.study.variants import asked_questions, prompt_settings, variants
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
@@ -69,6 +74,8 @@ ABLATED = "ablation_summary" if config["published"] else "ablation"
 NOISE = ["reliability"] if not config["published"] and config["analysis"]["split_halves"] else []
 # What replaces the outputs of ablated heads, as far as it must be fitted to a model first.
 FITTED = fitted_modes()
+# What takes them from the twin of each prompt.
+TWINNED = twin_modes()
 ANSWER_TYPES = {key: question["type"] for key, question in config["questions"].items()}
 CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
 
@@ -157,6 +164,12 @@ def states(wildcards, lengths):
         )
         for length in lengths
     ]
+
+
+def answered(wildcards):
+    """What the whole model answers at a job's context length; of no matter when, as it does not change."""
+    values = {key: wildcards[key] for key in ("model", "variant", "length")}
+    return ancient(PATHS.shards("unablated", **values))
 
 
 def ablation_code(script, *files):
@@ -279,7 +292,8 @@ def model_runtime(stage):
             contexts += share * count_head_sets(config, name) * len(config["questions"])
         if stage == "unablated":
             documents = unablated_documents(config, int(wildcards.length))[0] or given
-            contexts = 2  # with the document and without
+            # With the document and without, and with its twin.
+            contexts = 2 + bool(twinned_documents(config, int(wildcards.length))[0] != 0)
         if stage == "head_effects":
             one = yardstick(config)
             documents = one["documents"] or given

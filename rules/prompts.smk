@@ -34,6 +34,7 @@ rule count_prompts:
     conda:
         "../envs/analysis.yaml"
     params:
+        twins=uses_twins(config),
         code=code("count_prompts.py"),
     script:
         "../workflow/scripts/count_prompts.py"

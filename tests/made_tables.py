@@ -275,7 +275,7 @@ def make_labels(rankings, seed=0, written=True):
 
 def make_counts(study):
     rows = [
-        (model, question, length, "plain", split, status, prompts)
+        (model, question, length, "plain", split, status, None, prompts)
         for model, question, length in product(
             study.config["models"], study.config["questions"], study.config["prompts"]["context_lengths"]
         )

@@ -5,7 +5,7 @@ import pytest
 from made_tables import make_ablation, make_counts, make_rankings, make_study
 from retrieval_heads import tables
 from retrieval_heads.analysis import overlap
-from retrieval_heads.analysis.coverage import dataset_counts, gaps, leading_heads
+from retrieval_heads.analysis.coverage import dataset_counts, gaps, leading_heads, twin_counts
 from retrieval_heads.analysis.outcomes import summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
@@ -240,10 +240,16 @@ def test_dataset_counts():
             "variant": "plain",
             "split": "test",
             "status": ["ok", "ok", "cut"],
+            "twin_status": ["ok", "too long", None],
         }
     )
-    counts = dataset_counts([prompts.iloc[:1], prompts.iloc[1:]])
+    parts = [prompts.iloc[:1], prompts.iloc[1:]]
+    counts = dataset_counts(parts)
     assert dict(zip(counts["status"], counts["prompts"], strict=True)) == {"ok": 2, "cut": 1}
+    assert twin_counts(counts).empty
+    counts = dataset_counts(parts, twins=True)
+    assert counts.groupby("status")["prompts"].sum().to_dict() == {"ok": 2, "cut": 1}
+    assert twin_counts(counts).to_dict() == {"ok": 1, "too long": 1}
     assert set(make_counts(make_study()).columns) == set(DATASET_COUNTS.columns)
 
 

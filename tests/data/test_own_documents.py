@@ -463,6 +463,40 @@ class TestPassages:
             make_documents(edgar(tmp_path, truth, passages={"hq": "told"}), 1)
 
 
+class TestTwins:
+    """A column with the value that a document's twin states in place of its answer."""
+
+    def test_the_values_are_those_of_the_column(self, rows, tmp_path):
+        for row, other in zip(rows, ["CO", "", ""], strict=True):
+            row["other"] = other
+        frame = make_documents(study(file=write(tmp_path / "mine.csv", rows), twins={"hq": "other"}), 1)
+        twins = frame.set_index("doc_id")["hq_twin"]
+        assert twins["a"] == "Colorado"
+        assert twins[["b", "c"]].isna().all()
+        assert frame[["since_twin", "staff_twin", "founder_twin"]].isna().all(axis=None)
+
+    @pytest.mark.parametrize(
+        ("value", "sentence"),
+        [
+            ("blue", "the answer 'blue' holds no value of type state; give exactly one."),
+            ("Ohio", "the twin 'Ohio' states the answer; give another value."),
+        ],
+    )
+    def test_one_that_is_none_is_told_before_any_work(self, rows, tmp_path, value, sentence):
+        rows[0]["other"] = value
+        rows[1]["other"] = rows[2]["other"] = None
+        assert bad(tmp_path, rows, twins={"hq": "other"}) == f"mine.csv: row 1, column other: {sentence}"
+
+    def test_one_without_an_answer_is_told(self, rows, tmp_path):
+        rows = [row | {"other": "1950"} for row in rows]
+        sentence = bad(tmp_path, rows, twins={"since": "other"})
+        assert sentence == "mine.csv: row 3, column other: a twin without an answer; give both or none."
+
+    def test_a_question_that_is_not_asked_is_told(self):
+        with pytest.raises(StudyError, match=r"^documents\.twins\.until: this config asks no such question"):
+            study(file="x.csv", twins={"until": "other"})
+
+
 # --- the tables that come along, or lie beside the clone -----------------------------------------------------------
 
 

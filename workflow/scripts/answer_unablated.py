@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 with job(snakemake), unchanged_model(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
-    prompts = first_documents(tables.read(source.prompts, PROMPTS), *params.documents)
-    prompts = usable(prompts, "test", source.prompts)
+    every = tables.read(source.prompts, PROMPTS)
+    twinned = set(first_documents(every, *params.twinned)["doc_id"])
+    prompts = usable(first_documents(every, *params.documents), "test", source.prompts)
     model = load_model(source.model, device=compute["device"], **params.loading)
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     budget = Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"])
     runner = Runner(model, tokenizer, budget, Decoding(**params.generation))
     prompts = shard_of_documents(prompts, *shard_of(snakemake.wildcards.shard))
-    answers = answer_unablated(runner, prompts, params.answer_types)
+    answers = answer_unablated(runner, prompts, params.answer_types, twinned)
     tables.write(answers, snakemake.output[0], UNABLATED, {snakemake.wildcards.model: made_with(model)})

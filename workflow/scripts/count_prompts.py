@@ -10,5 +10,5 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    counts = dataset_counts(tables.read(path, PROMPTS) for path in snakemake.input)
+    counts = dataset_counts((tables.read(path, PROMPTS) for path in snakemake.input), snakemake.params.twins)
     tables.write(counts, snakemake.output[0], DATASET_COUNTS)

@@ -1,23 +1,29 @@
-"""What the whole model answers: with the document in the context, and without, which is what guessing gives.
+"""What the whole model answers: with the document in the context, with its twin, and without, which is what guessing
+gives.
 
-Neither depends on how heads are ablated, so both are asked once for all interventions, and stand beside the answers of
+None of it depends on how heads are ablated, so all is asked once for all interventions, and stand beside the answers of
 each (:func:`join_unablated`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
 from retrieval_heads.ablation.answering import Questions, answer
 from retrieval_heads.ablation.intervention import Intervention
-from retrieval_heads.data.selection import group_by_context, lengths
+from retrieval_heads.data.selection import as_prompts, group_by_context, lengths
 from retrieval_heads.engine.runner import Runner
 from retrieval_heads.job import progress
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.unablated import UNABLATED
 
 
-def answer_unablated(runner: Runner, prompts: pd.DataFrame, answer_types: Mapping[str, str]) -> pd.DataFrame:
+def answer_unablated(
+    runner: Runner,
+    prompts: pd.DataFrame,
+    answer_types: Mapping[str, str],
+    twinned: Collection[str] = (),
+) -> pd.DataFrame:
     """Answer prompts with no head ablated.
 
     Without needle, each question is asked once for all depths of a document, as these differ in the needle's alone.
@@ -26,6 +32,7 @@ def answer_unablated(runner: Runner, prompts: pd.DataFrame, answer_types: Mappin
     ----------
     prompts : usable rows of the prompts table of one model and context length, in the table's order.
     answer_types : question → type of its answer.
+    twinned : the documents whose twins are asked too.
 
     Returns
     -------
@@ -39,11 +46,14 @@ def answer_unablated(runner: Runner, prompts: pd.DataFrame, answer_types: Mappin
         return answer(runner, questions).assign(question=rows["question"].tolist())
 
     found = [pd.DataFrame(columns=UNABLATED.columns)]
-    total = sum(len(rows) + rows["question"].nunique() for rows in documents)
+    twins = as_prompts(prompts[prompts["doc_id"].isin(twinned)]) if twinned else prompts.iloc[:0]
+    total = sum(len(rows) + rows["question"].nunique() for rows in documents) + len(twins)
     with progress(total, "answers of the whole model, with and without needle"):
         for document in documents:
             for rows in group_by_context(document):
                 found.append(rows.merge(ask(rows, needle=True), on="question").assign(source="baseline"))
+                if len(of_these := twins[twins["prompt_id"].isin(rows["prompt_id"])]):
+                    found.append(of_these.merge(ask(of_these, needle=True), on="question").assign(source="twin"))
             answers = ask(document.drop_duplicates("question"), needle=False)
             found.append(document.merge(answers, on="question").assign(source="no_needle"))
     return pd.concat([rows[UNABLATED.columns] for rows in found], ignore_index=True)
@@ -61,5 +71,7 @@ def join_unablated(
     prompts : those that the intervention asks, rows of the prompts table.
     """
     no_heads = {"method": None, "matching": None, "draw": None, "k": 0, "size": 0, "matched": None}
-    beside = unablated[unablated["prompt_id"].isin(prompts["prompt_id"])].assign(**no_heads, **intervention.columns)
+    # The answers about twins say which prompts may be compared with theirs, and are no outcome of the study.
+    of_these = unablated["prompt_id"].isin(prompts["prompt_id"]) & (unablated["source"] != "twin")
+    beside = unablated[of_these].assign(**no_heads, **intervention.columns)
     return pd.concat([beside[ABLATION.columns], ablated[ABLATION.columns]], ignore_index=True)

@@ -16,11 +16,29 @@ _TOLD = [name for name in DIMENSIONS if name != "variant"]
 _CELL = [name for name in CELL if name != "variant"]
 
 
-def dataset_counts(prompts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Prompts used (status ok) and left out by reason: any number of prompts tables → the dataset_counts table."""
+def dataset_counts(prompts: Iterable[pd.DataFrame], twins: bool = False) -> pd.DataFrame:
+    """Prompts used (status ok) and left out by reason: any number of prompts tables → the dataset_counts table.
+
+    Parameters
+    ----------
+    twins : whether the study uses twins, and so should tell how many prompts have one.
+    """
     columns = [name for name in DATASET_COUNTS.columns if name != "prompts"]
     every = pd.concat([frame[columns] for frame in prompts], ignore_index=True)
-    return every.groupby(columns).size().reset_index(name="prompts")[DATASET_COUNTS.columns]
+    if not twins:
+        every["twin_status"] = None
+    counts = every.groupby(columns, dropna=False).size().reset_index(name="prompts")
+    return counts[DATASET_COUNTS.columns]
+
+
+def twin_counts(counts: pd.DataFrame) -> pd.Series:
+    """From the dataset_counts table, how many of the prompts that are used have a twin (ok), or have none for a reason.
+
+    Returns
+    -------
+    twin_status → prompts, the most frequent first; empty where the study uses no twins.
+    """
+    return counts.groupby("twin_status")["prompts"].sum().sort_values(ascending=False, kind="stable")
 
 
 def leading_heads(rankings: pd.DataFrame, top_k: int | None = None) -> pd.DataFrame:

@@ -11,9 +11,9 @@ from retrieval_heads.study.interventions import (
     guarded_interventions,
     interventions,
     twin_modes,
-    unablated_documents,
 )
 from retrieval_heads.study.scopes import SCOPES
+from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
 from retrieval_heads.study.variants import variants
 from retrieval_heads.study.yardstick import yardstick
 
@@ -111,10 +111,13 @@ def _fits(config: dict, train: int, stated: float) -> float:
 
 def _unablated(config: dict, test: int) -> float:
     depths, passes = len(config["prompts"]["depths"]), 0.0
-    for length in ablated_lengths(config):
-        most, _ = unablated_documents(config, length)
-        # Each document is in a context at every depth, and the haystack stands once without it.
-        passes += (test if most is None else most) * (depths + 1) * _answering(length)
+    for length in unablated_lengths(config):
+        asked_of, twins = (
+            test if most is None else most
+            for most, _ in (unablated_documents(config, length), twinned_documents(config, length))
+        )
+        # Each document is in a context at every depth, and so is its twin; the haystack stands once without it.
+        passes += (asked_of * (depths + 1) + twins * depths) * _answering(length)
     return passes
 
 

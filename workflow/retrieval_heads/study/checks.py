@@ -109,14 +109,16 @@ def _check_published_names(config: dict) -> None:
 
 
 def _check_model_values(config: dict) -> None:
-    reserved = {"doc_id", "split", "text", "source"} | {f"{key}_start" for key in config["questions"]}
+    reserved = {"doc_id", "split", "text", "source"} | {
+        f"{key}_{what}" for key in config["questions"] for what in ("start", "twin")
+    }
     for key in config["questions"]:
         if key in reserved:
             raise StudyError(f"questions.{key}: this name is a column of the documents table; choose another.")
     for split in ("train", "test"):
         if config["documents"].get(split) == 0:
             raise StudyError(f"documents.{split}: the {split} split is empty; give at least 1 document.")
-    for columns in ("answers", "passages"):
+    for columns in ("answers", "passages", "twins"):
         for key in config["documents"].get(columns, {}):
             if key not in config["questions"]:
                 raise StudyError(f"documents.{columns}.{key}: this config asks no such question; correct the name.")

@@ -1,7 +1,6 @@
 """The ways of ablating heads that a config asks for, each under its name, and what each takes from all of them."""
 
 import copy
-import math
 from collections.abc import Mapping
 
 from retrieval_heads import plugins
@@ -73,19 +72,6 @@ def count_head_sets(config: Mapping, name: str) -> int:
     """How many sets of heads an intervention ablates for a question at each length, one of them without any head."""
     one = interventions(config)[name]
     return 1 + len(ablated_methods(config, name)) * len(one["levels"]) * (1 + sum(one["random_draws"].values()))
-
-
-def unablated_documents(config: Mapping, length: int) -> tuple[int | None, str]:
-    """How many test documents the whole model is asked about at a context length, None for all, and the key that says
-    so: as many as the intervention that asks about most of them.
-    """
-    asked = {
-        name: math.inf if one["documents"] is None else one["documents"]
-        for name, one in interventions(config).items()
-        if length in ablated_lengths(config, name)
-    }
-    most = max(asked, key=lambda name: asked[name])
-    return interventions(config)[most]["documents"], f"ablation.interventions.{most}.documents"
 
 
 def key_path(config: dict, name: str, key: str) -> str:

@@ -1,4 +1,5 @@
-"""The dataset_counts table: how many prompts are used, and why others are not."""
+"""The dataset_counts table: how many prompts are used, and why others are not; and how many have
+a twin."""
 
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables import Table
@@ -10,7 +11,10 @@ DATASET_COUNTS = Table(
         *dimensions(CELL),
         ("split", TEXT),
         ("status", TEXT),
+        ("twin_status", TEXT),
         ("prompts", INTEGER),
     ),
-    key=(*CELL, "split", "status"),
+    key=(*CELL, "split", "status", "twin_status"),
+    # Prompts that were left out have no twin, nor is one asked for where nothing in the study needs twins.
+    nullable=frozenset({"twin_status"}),
 )

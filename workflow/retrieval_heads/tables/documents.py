@@ -7,8 +7,9 @@ from retrieval_heads.tables.columns import INTEGER, TEXT
 
 
 def documents_table(questions: Iterable[str]) -> Table:
-    """The documents table: per question the answer and the character at which the text states it, both nullable."""
-    answers = tuple(field for q in questions for field in ((q, TEXT), (f"{q}_start", INTEGER)))
+    """The documents table: per question the answer, the character at which the text states it, and the value that
+    the user gives its twin, all nullable."""
+    answers = tuple(field for q in questions for field in ((q, TEXT), (f"{q}_start", INTEGER), (f"{q}_twin", TEXT)))
     return Table(
         "documents",
         (("doc_id", TEXT), ("split", TEXT), ("text", TEXT), *answers, ("source", TEXT)),

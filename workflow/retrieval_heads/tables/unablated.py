@@ -1,4 +1,4 @@
-"""The unablated table: what a model answers with all its heads, behind the document and behind its haystack alone."""
+"""The unablated table: what a model answers with all its heads, behind document, twin, and haystack alone."""
 
 from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table

@@ -4,7 +4,8 @@ Each source of documents is a file of this package, named as a config's ``docume
 functions. ``check(config, packages)`` finds out before any work whether the config and its files fit (``packages``: and
 the Python packages of this process, which jobs then have too); ``files(config)`` lists the files that are read;
 ``make(config, seed)`` yields one dict a document: doc_id, split, text, and for every question
-``<question>`` and ``<question>_start``, both None where the document does not state the answer. ``KEYS`` has the JSON
+``<question>`` and ``<question>_start``, both None where the document does not state the answer, and, where the source
+gives one, ``<question>_twin``, the value that the document's twin states in its place. ``KEYS`` has the JSON
 schema of each key that ``documents`` takes for this source, as a literal; those without a default are required.
 """
 
@@ -44,7 +45,8 @@ def make_documents(config: dict, seed: int) -> "pd.DataFrame":
     -------
     DataFrame
         one row a document, with the columns of ``tables.documents_table(config["questions"])``: the answer to question
-        ``q`` in canonical form in ``q``, and the character of ``text`` where it is stated in ``q_start``.
+        ``q`` in canonical form in ``q``, the character of ``text`` where it is stated in ``q_start``, and the value
+        that its twin states, where the source gives one, in ``q_twin``.
 
     Raises
     ------
@@ -54,7 +56,9 @@ def make_documents(config: dict, seed: int) -> "pd.DataFrame":
     # Imported here, for the Snakefile only checks a source, and should do so in no time.
     import pandas as pd
 
+    from retrieval_heads.tables.documents import documents_table
+
     starts = [f"{question}_start" for question in config["questions"]]
-    columns = ["doc_id", "split", "text", *(c for q in config["questions"] for c in (q, f"{q}_start"))]
+    columns = [name for name in documents_table(config["questions"]).columns if name != "source"]
     frame = pd.DataFrame(document_source(config).make(config, seed), columns=columns)
     return frame.astype({start: "Int32" for start in starts}).assign(source=config["documents"]["source"])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from retrieval_heads.data.answers import canonical, locate
+from retrieval_heads.data.answers import canonical, locate, statements
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
 from retrieval_heads.reading import parse_json
@@ -65,13 +65,15 @@ class Passage(NamedTuple):
 class Entry(NamedTuple):
     """What a table says about one document; the split is None where it is to be drawn.
 
-    passages: for the questions that have one, the passage with the answer.
+    passages: for the questions that have one, the passage with the answer. twins: for those that have one, the value
+    that its twin states in place of the answer.
     """
 
     doc_id: str
     split: str | None
     answers: dict[str, str | None]
     passages: dict[str, Passage]
+    twins: dict[str, str]
 
 
 def read_table(file: str, key: str) -> Table:
@@ -105,13 +107,13 @@ def read_entries(table: Table, ids: Sequence[str], config: dict) -> list[Entry]:
     Parameters
     ----------
     ids : the documents' names, in the order of the rows.
-    config : the study's config; ``documents.answers``, ``passages`` and ``split`` name columns.
+    config : the study's config; ``documents.answers``, ``passages``, ``twins`` and ``split`` name columns.
 
     Raises
     ------
     StudyError
-        with file, row and column, for an id that is there twice, an answer not of its question's type, a passage
-        without an answer, another split.
+        with file, row and column, for an id that is there twice, an answer or a twin not of its question's type, a
+        passage or a twin without an answer, a twin that is the answer, another split.
     """
     require_unique(
         ids, lambda a, b: f"{table.file}: rows {a + 1} and {b + 1} are both called {ids[a]}; rename or remove one."
@@ -133,6 +135,18 @@ def read_entries(table: Table, ids: Sequence[str], config: dict) -> list[Entry]:
                 raise StudyError(f"{table.file}: {where}: a passage without an answer; give both or none.")
             if cell is not None:
                 passages[number - 1][question] = Passage(cell, where)
+    twins: list[dict[str, str]] = [{} for _ in ids]
+    for question, column in settings["twins"].items():
+        for number, cell in enumerate(table.column(column, f"documents.twins.{question}"), 1):
+            if cell is None:
+                continue
+            where, answer = f"{table.file}: row {number}, column {column}", answers[question][number - 1]
+            twin = _canonical(cell, questions[question]["type"], where)
+            if answer is None:
+                raise StudyError(f"{where}: a twin without an answer; give both or none.")
+            if statements(twin, answer, questions[question]["type"]):
+                raise StudyError(f"{where}: the twin {cell!r:.60} states the answer; give another value.")
+            twins[number - 1][question] = twin
     splits: list = [None] * len(ids)
     if (column := settings["split"]) is not None:
         splits = table.full_column(column, "documents.split")
@@ -140,7 +154,7 @@ def read_entries(table: Table, ids: Sequence[str], config: dict) -> list[Entry]:
             if split not in SPLITS:
                 raise StudyError(f"{table.file}: row {number} has {split} in column {column}; write train or test.")
     return [
-        Entry(doc_id, split, {question: answers[question][i] for question in questions}, passages[i])
+        Entry(doc_id, split, {question: answers[question][i] for question in questions}, passages[i], twins[i])
         for i, (doc_id, split) in enumerate(zip(ids, splits, strict=True))
     ]
 
@@ -174,6 +188,7 @@ def make_rows(
                 answer = entry.answers[question]
                 unstated[question] += answer is not None and start is None
                 row[question], row[f"{question}_start"] = (None if start is None else answer), start
+                row[f"{question}_twin"] = None if start is None else entry.twins.get(question)
             yield row
     for question, number in unstated.items():
         if number:

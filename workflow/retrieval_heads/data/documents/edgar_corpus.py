@@ -45,6 +45,7 @@ KEYS = {
     },
     "answers": {"$ref": "#/$defs/answers"},
     "passages": {"$ref": "#/$defs/passages"},
+    "twins": {"$ref": "#/$defs/twins"},
     "split": {"$ref": "#/$defs/split"},
     "test_share": {"$ref": "#/$defs/test_share"},
 }
@@ -83,7 +84,7 @@ def make(config: dict, seed: int) -> Iterator[dict]:
     """Its filings as documents, for ``documents.make_documents``.
 
     Reads from ``config["documents"]`` where the sections are (sections, years), the table of answers (ground_truth),
-    columns (file_name, section, split, answers, passages), and the share of documents to draw for the test split
+    columns (file_name, section, split, answers, passages, twins), and the share of documents to draw for the test split
     (test_share).
     """
     settings = config["documents"]

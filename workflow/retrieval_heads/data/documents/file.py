@@ -19,6 +19,7 @@ KEYS = {
     },
     "answers": {"$ref": "#/$defs/answers"},
     "passages": {"$ref": "#/$defs/passages"},
+    "twins": {"$ref": "#/$defs/twins"},
     "split": {"$ref": "#/$defs/split"},
     "test_share": {"$ref": "#/$defs/test_share"},
 }
@@ -43,8 +44,9 @@ def files(config: dict) -> list[str]:
 def make(config: dict, seed: int) -> Iterator[dict]:
     """Its rows as documents, for ``documents.make_documents``.
 
-    Reads from ``config["documents"]`` the file, its columns (text, id, split, passages, and answers where a question's
-    column is not called like the question), and the share of documents to draw for the test split (test_share).
+    Reads from ``config["documents"]`` the file, its columns (text, id, split, passages, twins, and answers where a
+    question's column is not called like the question), and the share of documents to draw for the test split
+    (test_share).
     """
     yield from make_rows(*_read(config), config, seed, config["documents"]["file"])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from retrieval_heads.analysis.coverage import gaps
+from retrieval_heads.analysis.coverage import gaps, twin_counts
 from retrieval_heads.analysis.overlap import grids
 from retrieval_heads.findings.sections.blocks import Block, Items, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.findings.sections.parts import claims_of, in_order, in_words, table
@@ -77,7 +77,7 @@ def data(study: Study, tables: Tables) -> Section:
     """How many prompts there are, which were left out, what is missing, and how the unablated model does."""
     blocks: list[Block] = [*claims_of("data", study, tables)]
     if (counts := tables.get("dataset_counts")) is not None:
-        blocks += _dataset_counts(study, counts)
+        blocks += [*_dataset_counts(study, counts), *_twins(counts)]
     missing = gaps(study, tables["rankings"], tables["ablation_summary"])
     blocks.append(Paragraph("What is missing:" if missing else "No configuration of the study is missing."))
     blocks += [Items(missing)] if missing else []
@@ -96,6 +96,19 @@ def _dataset_counts(study: Study, counts: pd.DataFrame) -> list[TableBlock]:
         rows.append([*names, why, str(used.get("train", 0)), str(used.get("test", 0)), str(left_out.sum())])
     header = ["Model", "Context", "Question", "Why left out", "Train", "Test", "Left out"]
     return table("dataset_counts", "Prompts", header, rows, 3)
+
+
+def _twins(counts: pd.DataFrame) -> list[Paragraph]:
+    """How many prompts have a twin, and why others have none."""
+    by_status = twin_counts(counts)
+    if by_status.empty:
+        return []
+    total, having = by_status.sum(), by_status.get("ok", 0)
+    without = [f"{count:,} × {reason}" for reason, count in by_status.items() if reason != "ok"]
+    told = (
+        f"{having:,} of {total:,} prompts ({having / total:.0%}) have a twin, which states another value of the fact."
+    )
+    return [Paragraph(told + (f" The others have none: {'; '.join(without)}." if without else ""))]
 
 
 def _baseline(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
