@@ -86,14 +86,7 @@ rule ablate_heads:
     input:
         prompts=rules.build_prompts.output[0],
         head_sets=rules.choose_head_sets.output[0],
-        unablated=lambda wildcards: ancient(
-            PATHS.shards(
-                "unablated",
-                model=wildcards.model,
-                variant=wildcards.variant,
-                length=wildcards.length,
-            )
-        ),
+        unablated=answered,
         state=lambda wildcards: states(wildcards, [wildcards.length]),
         model=model_input,
     output:

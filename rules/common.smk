@@ -18,6 +18,7 @@ from retrieval_heads.study.interventions import (
     count_head_sets,
     fitted_modes,
     interventions,
+    twin_modes,
 )
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.preflight import check_surroundings
@@ -73,6 +74,8 @@ ABLATED = "ablation_summary" if config["published"] else "ablation"
 NOISE = ["reliability"] if not config["published"] and config["analysis"]["split_halves"] else []
 # What replaces the outputs of ablated heads, as far as it must be fitted to a model first.
 FITTED = fitted_modes()
+# What takes them from the twin of each prompt.
+TWINNED = twin_modes()
 ANSWER_TYPES = {key: question["type"] for key, question in config["questions"].items()}
 CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
 
@@ -161,6 +164,12 @@ def states(wildcards, lengths):
         )
         for length in lengths
     ]
+
+
+def answered(wildcards):
+    """What the whole model answers at a job's context length; of no matter when, as it does not change."""
+    values = {key: wildcards[key] for key in ("model", "variant", "length")}
+    return ancient(PATHS.shards("unablated", **values))
 
 
 def ablation_code(script, *files):

@@ -5,6 +5,8 @@ rule measure_effects:
     input:
         prompts=rules.build_prompts.output[0],
         state=lambda wildcards: states(wildcards, [wildcards.length]),
+        # A prompt counts under a mode that needs its twin if the whole model answers both.
+        unablated=lambda wildcards: answered(wildcards) if wildcards.mode in TWINNED else [],
         model=model_input,
     output:
         PATHS.output("head_effects"),
