@@ -187,6 +187,51 @@ def tensor_logprob(logits: Tensor, ids: Sequence[int], answer: Sequence[int]) ->
     return sum(table[len(ids) - 1 + at, token] for at, token in enumerate(answer))
 
 
+def with_outputs(
+    model: PreTrainedModel,
+    ids: Sequence[int],
+    heads: Sequence[tuple[int, int]],
+    start: int,
+    outputs: Sequence[Tensor],
+) -> Tensor:
+    """Logits (T, V) of a plain pass in which heads put out given vectors from a position on.
+
+    Parameters
+    ----------
+    outputs : for each layer, z (T, H, D) of all heads.
+    """
+    model = copy.deepcopy(model)
+    model.set_attn_implementation("eager")
+
+    def write(layer: int) -> Callable:
+        def hook(_module: nn.Module, args: tuple) -> tuple:
+            changed = args[0].clone()
+            view = changed.view(len(ids), model.config.num_attention_heads, -1)
+            for head in (head for other, head in heads if other == layer):
+                view[start:, head] = outputs[layer][start:, head]
+            return (changed,)
+
+        return hook
+
+    for layer in range(model.config.num_hidden_layers):
+        projection(model, layer).register_forward_pre_hook(write(layer))
+    with torch.no_grad():
+        return model(torch.tensor([list(ids)]), use_cache=False).logits[0].float()
+
+
+def resampled(
+    model: PreTrainedModel,
+    ids: Sequence[int],
+    twin_context: Sequence[int],
+    heads: Sequence[tuple[int, int]],
+    start: int,
+) -> Tensor:
+    """Logits (T, V) of a prompt in which heads put out from a position on what they do behind the twin's context."""
+    with torch.no_grad():
+        _, outputs = eager_outputs(model, [*twin_context, *ids[len(twin_context) :]])
+    return with_outputs(model, ids, heads, start, outputs)
+
+
 def summed_attention(attention: Tensor, needle: range) -> Tensor:
     """(L, H) from the attention of the prompt."""
     return sum(attention[:, :, -1, j] for j in needle)

@@ -20,7 +20,7 @@ from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.tables import write
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.heads import parse_head
-from tiny_models import MODELS, Numbers, random_ids
+from tiny_models import LENGTHS, MODELS, Numbers, random_ids
 
 CONTEXT = 40
 WHOLE = Budget(10_000, 10_000)
@@ -66,6 +66,8 @@ def prompts(questions=("q0", "q1"), documents=2):
                     "variant": "plain",
                     "depth": 0.5,
                     "input_ids": context + suffix,
+                    "twin_ids": twin_of(context),
+                    "opening_end": 1,
                     "no_needle_ids": guessed + suffix,
                     "needle_start": 10,
                     "needle_end": 14,
@@ -78,7 +80,14 @@ def prompts(questions=("q0", "q1"), documents=2):
     return pd.DataFrame(rows)
 
 
+def twin_of(context, tokens=range(10, 14)):
+    """A context that states another answer."""
+    return [2 + (token + 5) % 29 if place in tokens else token for place, token in enumerate(context)]
+
+
 TYPES = dict.fromkeys(SETS, "count")
+# Two have a switch at the very end of these contexts, beyond which no prompt may go.
+ARCHITECTURES = {name: make for name, make in (MODELS | LENGTHS).items() if not name.endswith(", long")}
 
 
 def runner_of(model, budget=WHOLE):

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 import oracle
+from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.runner import Runner
 from retrieval_heads.methods import Document, Prompt, make_methods
-from tiny_models import MODELS, Numbers, llama, random_ids
+from tiny_models import LENGTHS, MODELS, Numbers, llama, random_ids
 
 CONTEXT, SUFFIX, ANSWER = random_ids(46, seed=1), random_ids(7, seed=2), random_ids(4, seed=3)
 PROMPT = Prompt([*CONTEXT, *SUFFIX], 10, 20, 12, 16, len(CONTEXT), ANSWER)
@@ -48,6 +49,57 @@ def test_a_head_that_looks_everywhere_alike_is_one_in_plain_passes(architecture)
     found = effects(model, "uniform").flatten().tolist()
     assert max(map(abs, wanted)) > 0.01
     assert found == pytest.approx(wanted, abs=TOLERANCE * max(1, *map(abs, wanted)))
+
+
+TWIN = [2 + (token + 5) % 29 if place in range(10, 20) else token for place, token in enumerate(CONTEXT)]
+TWIN_ANSWER = random_ids(3, seed=4)
+
+
+def resampling_effects(model, twin=TWIN, tokens=10_000):
+    replacement = Intervention("one", "resample", "suffix").replacement
+    return run(model, tokens).single_head_effects(CONTEXT, SUFFIX, ANSWER, replacement, twin=(twin, TWIN_ANSWER))
+
+
+@pytest.mark.parametrize("architecture", MODELS | LENGTHS)
+def test_a_head_that_is_resampled_is_one_that_puts_out_what_it_does_behind_the_twins_context(architecture):
+    model, ids = oracle.liven((MODELS | LENGTHS)[architecture]()), [*CONTEXT, *SUFFIX]
+
+    def logprobs(heads):
+        """Of answer and twin's answer, each read by itself."""
+        of = (
+            (oracle.resampled(model, [*ids, *answer], TWIN, heads, len(CONTEXT)), answer)
+            for answer in (ANSWER, TWIN_ANSWER)
+        )
+        return torch.tensor([oracle.logprob_in(logits, ids, answer) for logits, answer in of], dtype=torch.double)
+
+    whole = logprobs([])
+    wanted = torch.stack([whole - logprobs([head]) for head in GRID])
+    found = resampling_effects(model)
+    limit = TOLERANCE * max(1, wanted.abs().max().item(), whole.abs().max().item())
+    assert wanted.abs().max() > 0.01, "no head has an effect, so the test shows nothing"
+    assert found.answer_logprob == pytest.approx(whole[0].item(), abs=limit)
+    assert found.answer_logodds == pytest.approx((whole[0] - whole[1]).item(), abs=limit)
+    assert found.effects.flatten().sub(wanted[:, 0]).abs().max() < limit
+    assert found.logodds_effects.flatten().sub(wanted[:, 0] - wanted[:, 1]).abs().max() < limit
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+def test_a_head_that_is_resampled_from_the_prompt_itself_has_no_effect(architecture):
+    found = resampling_effects(MODELS[architecture](), twin=CONTEXT)
+    assert found.effects.abs().max() < TOLERANCE
+    assert found.logodds_effects.abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("tokens", [1, 40])
+def test_the_log_odds_are_the_same_however_many_heads_run_at_a_time(tokens):
+    parts, whole = resampling_effects(llama(), tokens=tokens), resampling_effects(llama())
+    assert parts.effects.sub(whole.effects).abs().max() < 1e-5
+    assert parts.logodds_effects.sub(whole.logodds_effects).abs().max() < 1e-5
+
+
+def test_without_a_twin_there_are_no_log_odds():
+    found = run(llama()).single_head_effects(CONTEXT, SUFFIX, ANSWER)
+    assert found.answer_logodds is None and found.logodds_effects is None
 
 
 @pytest.mark.parametrize("tokens", [1, 40])

@@ -7,7 +7,10 @@ import pytest
 from projects import ROOT
 from retrieval_heads.study.paths import Paths
 
-INTERVENTIONS = {"a": {"context_lengths": [512]}, "b": {"context_lengths": None}}
+INTERVENTIONS = {
+    "a": {"context_lengths": [512], "mode": "zero"},
+    "b": {"context_lengths": None, "mode": "zero"},
+}
 CONFIG = {
     "results": "results",
     "study": "s",
@@ -55,3 +58,10 @@ def test_the_files_of_a_stage_are_those_of_all_values(stage, number, one):
 def test_no_rule_builds_a_path_of_its_own():
     for file in (ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")):
         assert not re.search(r"""f["'].*\.(parquet|log|svg|png|html)|config\[.results.\]\}""", file.read_text()), file
+
+
+def test_prose_has_no_twin_and_so_no_file_under_an_intervention_that_needs_one():
+    ways = INTERVENTIONS | {"b": INTERVENTIONS["b"] | {"mode": "resample"}}
+    paths = Paths(CONFIG | {"ablation": {"interventions": ways}})
+    assert paths.every("guard") == [f"results/s/guard/{model}/plain/a.parquet" for model in "mn"]
+    assert len(paths.every("ablation")) == len(PATHS.every("ablation"))

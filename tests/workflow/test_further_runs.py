@@ -44,14 +44,10 @@ def test_an_imported_list_is_set_beside_the_rankings(study):
     assert "Imported lists" not in (out / "FINDINGS.md").read_text()
 
 
-def test_a_replacement_with_a_fit_is_a_file_and_a_line_of_the_config(study):
-    """And another intervention is the line alone."""
-    shutil.copy(
-        ROOT / "tests" / "region_mean.py", study.path("workflow", "retrieval_heads", "ablation", "replacements")
-    )
+def test_a_replacement_with_a_fit_is_fitted_once_for_all_interventions(study):
     ways = (
         "  interventions:\n    zero_all: {}\n    reading: {scope: suffix, context_lengths: [512]}\n"
-        "    fitted: {mode: region_mean}\n    fitted_reading: {mode: region_mean, scope: suffix}\n"
+        "    fitted: {mode: mean}\n    fitted_reading: {mode: mean, scope: suffix}\n"
     )
     study.change("config/tiny.yaml", "ablation:\n", f"ablation:\n{ways}")
     stale = study.stale()
@@ -61,7 +57,7 @@ def test_a_replacement_with_a_fit_is_a_file_and_a_line_of_the_config(study):
     study.snakemake("--cores", "2", *TINY)
     out = study.path("results", "tiny")
     states = sorted(file.relative_to(out).as_posix() for file in out.rglob("*.safetensors"))
-    assert states == [f"replacements/planted/plain/{length}/region_mean.safetensors" for length in (512, 640)]
+    assert states == [f"replacements/planted/plain/{length}/mean.safetensors" for length in (512, 640)]
     ablation = pd.read_parquet(out / "tables" / "ablation.parquet")
     assert set(ablation["intervention"]) == {"zero_all", "reading", "fitted", "fitted_reading"}
     beside = ablation[ablation["source"].isin(["baseline", "no_needle"]) & (ablation["context_length"] == 512)]

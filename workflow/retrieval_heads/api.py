@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads import tables
-from retrieval_heads.ablation.replacements import make_replacement, unfitted
+from retrieval_heads.ablation.replacements import make_replacement, usable_anywhere
 from retrieval_heads.analysis.overlap import Ranking, grids
 from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.data.selection import group_by_context, usable
@@ -141,7 +141,7 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
     model : a decoder model of transformers. Its weights are not changed.
     heads : (layer, head) pairs; both count from 0.
     mode : what an ablated head puts out: ``zero``, nothing; ``uniform``, the mean of the values it can see; or the name
-        of another file of ``ablation/replacements``, if it needs no fit.
+        of another file of ``ablation/replacements``, if it needs neither a fit nor a twin.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
         this one is about another model or mode; and when the model is called where the ablation would have no effect:
         in another thread, after set_attn_implementation inside the context, or with gradient checkpointing.
     """
-    if mode not in (offered := unfitted()):
+    if mode not in (offered := usable_anywhere()):
         raise StudyError(f"mode: {mode} is not offered; write one of {', '.join(offered)}.")
     replacement = partial(make_replacement(mode).output, state={})
     layers, heads_per_layer = head_grid(model)

@@ -22,7 +22,8 @@ class Questions:
 
     Parameters
     ----------
-    context : its token ids.
+    context : its token ids, of which the first ``opening`` are the opening.
+    twin : token ids of the context's twin; None where there is none.
     document : the text of the document in it, "" where there is none.
     suffixes : token ids of what asks each question.
     expected : token ids of each answer as the context states it.
@@ -30,6 +31,8 @@ class Questions:
     """
 
     context: list[int]
+    opening: int
+    twin: list[int] | None
     document: str
     suffixes: list[list[int]]
     expected: list[list[int]]
@@ -49,11 +52,13 @@ class Questions:
 
         Where it is left out, other haystack stands in its place.
         """
-        end, start, stop = prompts[["suffix_start", "needle_start", "needle_end"]].iloc[0]
+        end, start, stop, opening = prompts[["suffix_start", "needle_start", "needle_end", "opening_end"]].iloc[0]
         ids = prompts["input_ids" if needle else "no_needle_ids"]
-        context = list(ids.iloc[0][: int(end)])
+        context, twin = list(ids.iloc[0][: int(end)]), prompts["twin_ids"].iloc[0]
         return cls(
             context,
+            int(opening),
+            list(twin) if needle and twin is not None else None,
             # Only what the document itself states is a distractor of it; the haystack's values are no part of its task.
             decode(tokenizer, context[int(start) : int(stop)]) if needle else "",
             [list(tokens[int(end) :]) for tokens in ids],
@@ -93,12 +98,17 @@ def answer(
         # In a context that all have read alike, a question's sets share what comes behind it.
         order = order if in_context else sorted(order, key=lambda number: suffixes[number])
     whole_context = None if in_context else runner.prefill([questions.context])
+    twin = None
+    if intervention is not None and intervention.needs_twin:
+        assert questions.twin is not None  # prompts without one are left out
+        twin = runner.twin(questions.twin, outputs=in_context)
 
     def work(batch: Sequence[int]) -> tuple[Sequence[int], Answered]:
         asked = [suffixes[number] for number in batch]
         ablation = None
         if head_mask is not None and intervention is not None:
-            ablation = intervention.ablation(head_mask[list(batch)], list(map(len, asked)))
+            lengths = list(map(len, asked))
+            ablation = intervention.ablation(head_mask[list(batch)], lengths, questions.opening, twin)
         return batch, runner.answer(
             whole_context or runner.prefill([questions.context], ablation, reserved=reserved),
             asked,

@@ -50,8 +50,10 @@ def measure_guard(
     """The mean log-probability of the last 128 tokens of some prose with each head set ablated.
 
     In scope ``all`` heads are ablated in every token; in ``suffix`` and ``decode`` from the first scored token on, so
-    that what comes before is read by the whole model, as a context is. A set that stands there for several questions,
-    lengths or methods is asked once.
+    that what comes before is read by the whole model, as a context is. A replacement that goes by the part of a prompt
+    takes BOS for the opening, what is read first for the context, the token before the scored ones for the suffix, and
+    these for the answer, in whose place they are. One that needs a twin cannot be measured: prose has none. A set that
+    stands there for several questions, lengths or methods is asked once.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ def measure_guard(
 
     def read(batch: Sequence[int]) -> tuple[Sequence[int], list[float]]:
         start = None if in_context else [len(suffix)] * len(batch)
-        ablation = Ablation(head_mask[list(batch)], start, intervention.replacement)
+        ablation = Ablation(head_mask[list(batch)], start, intervention.replacement, opening=len(ids) - READ - SCORED)
         read = runner.answer(
             whole_context or runner.prefill([context], ablation, reserved=reserved),
             [suffix] * len(batch),

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from retrieval_heads import plugins
 from retrieval_heads.ablation.replacements import KIND, State, make_replacement
-from retrieval_heads.engine.runner import Ablation, AttentionCall
+from retrieval_heads.engine.runner import Ablation, AttentionCall, Prefix
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.scopes import SCOPES
 
@@ -51,16 +51,25 @@ class Intervention:
         """Whether heads are ablated in the context too, which then has to be run for each head set."""
         return SCOPES[self.scope].in_context
 
-    def ablation(self, head_mask: Tensor, suffix_lengths: Sequence[int]) -> Ablation:
+    @property
+    def needs_twin(self) -> bool:
+        """Whether what takes the place of heads' outputs comes from the twin of a prompt."""
+        return make_replacement(self.mode).needs_twin
+
+    def ablation(
+        self, head_mask: Tensor, suffix_lengths: Sequence[int], opening: int, twin: Prefix | None = None
+    ) -> Ablation:
         """How the rows of a batch are ablated.
 
         Parameters
         ----------
         head_mask : (N, L, H), of the head set of each row.
         suffix_lengths : tokens of each row's suffix.
+        opening : tokens of the opening of the rows' context.
+        twin : of that context, where it is needed.
         """
         start = None if SCOPES[self.scope].in_question else [length - 1 for length in suffix_lengths]
-        return Ablation(head_mask, start, self.replacement)
+        return Ablation(head_mask, start, self.replacement, opening, twin)
 
     @cached_property
     def replacement(self) -> Callable[[AttentionCall], Tensor]:

@@ -1,6 +1,6 @@
 """Which prompts can be asked, in what order, and what answers are expected of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
@@ -120,7 +120,17 @@ def expected_answer(tokenizer: PreTrainedTokenizerBase, prompt) -> list[int]:
     Many tokenizers make a token of the blank before a number. It is no part of the answer, but comes before it, unless
     the suffix ends in it.
     """
-    ids, start, end = prompt.input_ids, prompt.answer_start, prompt.answer_end
+    return _stated_answer(tokenizer, prompt.input_ids, prompt.answer_start, prompt.answer_end)
+
+
+def twin_of(tokenizer: PreTrainedTokenizerBase, prompt) -> tuple[list[int], list[int]]:
+    """The context of a prompt's twin, and the tokens that continue the prompt with the answer that this states."""
+    context = list(prompt.twin_ids)
+    ids = [*context, *prompt.input_ids[prompt.suffix_start :]]
+    return context, _stated_answer(tokenizer, ids, prompt.answer_start, prompt.answer_end)
+
+
+def _stated_answer(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], start: int, end: int) -> list[int]:
     with_one_more, alone = (decode(tokenizer, list(ids[first:end])).strip(" ") for first in (start - 1, start))
     blank = with_one_more == alone and not decode(tokenizer, list(ids[-2:])).endswith(" ")
     return list(ids[start - blank : end])

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from retrieval_heads.engine.architecture import head_grid
 from retrieval_heads.engine.attention import AttentionCall, Replacement, hooked, is_hooked_by_another
+from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.errors import StudyError
 
 
@@ -24,11 +25,17 @@ class Ablation:
         Ablation goes on to the end of what is generated. A context that is run under an ablation has it in every token.
     replacement : gives the outputs of ablated heads from an :class:`retrieval_heads.engine.attention.AttentionCall`;
         None for zero.
+    opening : with how many tokens of the opening the context begins.
+    twin : for a replacement that needs one, the twin's context (:meth:`retrieval_heads.engine.runner.Runner.twin`),
+        with outputs where heads are ablated in the context too. What the rows read behind their context, an unablated
+        row then reads behind the twin's, generated tokens included.
     """
 
     head_mask: Tensor
     mask_start: Sequence[int] | None = None
     replacement: Replacement | None = None
+    opening: int = 0
+    twin: Prefix | None = None
 
 
 def make_head_mask(model: PreTrainedModel, head_sets: Iterable[Iterable[tuple[int, int]]]) -> Tensor:

@@ -32,6 +32,9 @@ _MAX_WEIGHTS = 2**24
 _FAST_WEIGHTS = 2**20
 """The same where rows of a batch can be taken one after the other: about what a processor's cache holds."""
 
+_QUERIES_IN_ORDER = 128
+"""How many queries run at a time where a context is run on: the fewer, the fewer keys are computed that none sees."""
+
 _IGNORED_KWARGS = {
     *("dropout", "is_causal", "sliding_window", "position_ids", "cache_position", "position_embeddings"),
     *("use_cache", "output_attentions", "output_hidden_states", "output_router_logits", "num_items_in_batch"),
@@ -48,9 +51,12 @@ Shared = tuple[Tensor, Tensor]
 class Region(IntEnum):
     """The part of a prompt that a token is in; what is generated is part of the answer."""
 
-    CONTEXT = 0
-    SUFFIX = 1
-    ANSWER = 2
+    OPENING = 0
+    """BOS, or the chat template's opening: with it every context begins."""
+    CONTEXT = 1
+    """The rest of the context, haystack and needle."""
+    SUFFIX = 2
+    ANSWER = 3
 
 
 Replacement = Callable[["AttentionCall"], Tensor]
@@ -66,7 +72,8 @@ class AttentionCall:
     with K = C + T, boolean or additive, or None for plain causal attention, and where a context is shared perhaps of
     the last keys alone, all others being visible; softcap: what logits are soft-capped at, or None; sinks: (H,), a
     logit that each head's softmax has beside those of the keys, or None; regions: (B or 1, Q), the :class:`Region` of
-    each query's token, or None where the model is not run by a Runner.
+    each query's token, or None where the model is not run by a Runner; twin: (B or 1, Q, H, D), the heads' outputs z in
+    an unablated run that has read the twin's context and then the same tokens, or None where there is no twin.
     """
 
     layer: int
@@ -79,6 +86,7 @@ class AttentionCall:
     softcap: float | None = None
     sinks: Tensor | None = None
     regions: Tensor | None = None
+    twin: Tensor | None = None
 
     def rows(self, last: int | None = None) -> Tensor:
         """Attention of the last queries over all keys: softmax(q·k) in float32, shape (B, H, last or Q, K).
@@ -189,6 +197,32 @@ class AttentionCall:
             parts.append(output.view(batch, heads, stop - start, dim).transpose(1, 2))
         return torch.cat(parts, 1)
 
+    def output_in_order(self) -> Tensor:
+        """The heads' outputs (B, Q, H, D) where no query sees a key behind its own: parts of Q queries in turn, each
+        over the keys up to its last one, so that it costs what causal attention does, and no full matrix exists."""
+        queries, keys, parts = self.query.shape[2], self.key.shape[2], []
+        for start in range(0, queries, _QUERIES_IN_ORDER):
+            stop = min(start + _QUERIES_IN_ORDER, queries)
+            before, seen = keys - queries + start, keys - queries + stop
+            if self.mask is not None:
+                mask = self.mask[:, :, start:stop, :seen]
+            else:
+                at = torch.arange(before, seen, device=self.query.device)
+                mask = torch.arange(seen, device=self.query.device) <= at[:, None]
+                mask = mask[None, None]
+            part = replace(
+                self,
+                query=self.query[:, :, start:stop],
+                key=self.key[:, :, :seen],
+                value=self.value[:, :, :seen],
+                mask=mask,
+            )
+            if self.softcap is None and self.sinks is None:
+                parts.append(_grouped(part.query, part.key, part.value, mask, self.scaling))
+            else:
+                parts.append(part.output())  # fused attention knows neither
+        return torch.cat(parts, 1)
+
     def shared_output(self) -> Tensor:
         """The heads' outputs (B, Q, H, D) where a context is shared, from rows that are known afterwards."""
         assert self.shared is not None  # it is called for no other
@@ -265,26 +299,34 @@ class Hook:
     head_mask : gives for a layer the factors, shape (B or 1, Q or 1, H), by which its heads' outputs are multiplied
         before the output projection: 1 leaves a head alone, 0 ablates it.
     replacement : gives the outputs of ablated heads; without it they are zero.
+    twin : gives for a layer the outputs z (B or 1, Q, H, D) of the twin's run, for the replacement.
     outputs : gives for a layer the outputs z (B, Q, H, D) that its heads have, in place of any attention.
     shared : gives a layer's context that rows of the batch share and that its cache leaves out.
     positions : (B, Q), of each query in its own prompt, where keys lie at their own positions; without it, tokens are
         where transformers takes them to be.
     regions : (B or 1, Q), the :class:`Region` of each query's token.
+    branches : with positions of a single row, (Q,), of each query's token: 0 in what all read, and a number of its own
+        for each of several continuations behind it, which do not see each other and may have the same positions.
     start : with positions, how many tokens the cache says come before the first query of every row.
     shared_tokens : how many first keys come before all queries and are shared in every layer: plain causal masks leave
         them out.
+    run_on : whether the pass goes on with a context whose beginning its cache has: no query sees a key behind its own,
+        and keys lie in order. Then some queries are run at a time, each part over the keys up to its last query.
     """
 
     observe: Callable[[AttentionCall, Tensor], None] | None = None
     compare: Callable[[AttentionCall, Tensor], None] | None = None
     head_mask: Callable[[int], Tensor] | None = None
     replacement: Replacement | None = None
+    twin: Callable[[int], Tensor] | None = None
     outputs: Callable[[int], Tensor] | None = None
     shared: Callable[[int], Shared | None] | None = None
     positions: Tensor | None = None
     regions: Tensor | None = None
+    branches: Tensor | None = None
     start: int = 0
     shared_tokens: int = 0
+    run_on: bool = False
 
 
 _active: ContextVar[Hook | None] = ContextVar("active attention hook", default=None)
@@ -367,9 +409,12 @@ def _attention(
         query = _scaled_by_position(module, query, hook.positions, hook.start)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     shared = None if hook.shared is None else hook.shared(layer)
-    call = AttentionCall(layer, query, key, value, attention_mask, scale, shared, softcap, s_aux, hook.regions)
+    twin = None if hook.twin is None else hook.twin(layer)
+    call = AttentionCall(layer, query, key, value, attention_mask, scale, shared, softcap, s_aux, hook.regions, twin)
     if shared is not None:
         output = call.shared_output_in_parts() if hook.observe is None else call.shared_output()
+    elif hook.run_on:
+        output = call.output_in_order()
     elif softcap is not None or s_aux is not None:
         output = call.output()  # fused attention knows neither
     elif _is_short_suffix(query, key, attention_mask):
@@ -452,11 +497,17 @@ def _mask(
     of columns: so rows of different length need no padding that a window would count.
     """
     hook = _hook()
+    if hook.run_on and mask_function is causal_mask_function:
+        return None  # what a part of the queries sees is known where it is run
     if hook.positions is None:
         return sdpa_mask(batch_size, q_length, kv_length, mask_function=mask_function, device=device, **kwargs)
     rows = torch.arange(batch_size, device=device)[:, None, None, None]
     keys = torch.arange(hook.shared_tokens if mask_function is causal_mask_function else 0, kv_length, device=device)
+    if hook.branches is not None:
+        keys[-q_length:] = hook.positions[0]
     visible = mask_function(rows, torch.zeros_like(rows), hook.positions[:, None, :, None], keys)
+    if hook.branches is not None:
+        visible[..., -q_length:] &= (hook.branches[:, None] == hook.branches) | (hook.branches == 0)
     return visible.expand(batch_size, 1, q_length, len(keys))
 
 

@@ -55,6 +55,15 @@ class Batch:
         real : (B, T), which of the ids are tokens; the others are padding.
         forks : how rows share layers. Rows that start as one must have the same tokens behind the same context.
         """
+        return self._run(self._model, hook, ids, real, forks, logits_to_keep=last).logits.float()
+
+    def read(self, hook: Hook, ids: Tensor, real: Tensor, forks: Forks | None = None) -> None:
+        """The same for what happens in attention alone, without logits."""
+        self._run(self._model.get_decoder(), hook, ids, real, forks)
+
+    def _run(
+        self, model: nn.Module, hook: Hook, ids: Tensor, real: Tensor, forks: Forks | None, **arguments: Any
+    ) -> Any:
         layout = self.layout
         layout.start, layout.forks = layout.context + layout.held, forks
         hook.start, hook.positions = layout.start, self._place(real)
@@ -63,14 +72,9 @@ class Batch:
             hook.regions = torch.where(in_answer, Region.ANSWER, Region.SUFFIX)
         shared = nullcontext() if forks is None else hooked_layers(self._model, _SharedRows(hook, forks))
         with shared:
-            out = self._model(
-                input_ids=ids,
-                position_ids=hook.positions,
-                past_key_values=self._cache,
-                logits_to_keep=last,
-                use_cache=True,
+            return model(
+                input_ids=ids, position_ids=hook.positions, past_key_values=self._cache, use_cache=True, **arguments
             )
-        return out.logits.float()
 
     def _place(self, real: Tensor) -> Tensor:
         """Give tokens (B, T), of which some are ``real``, their columns; returns their positions in their prompts."""

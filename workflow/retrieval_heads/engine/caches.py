@@ -17,7 +17,8 @@ class Prefix:
 
     keys[l], values[l]: (R, H_kv, C, D) up to the first layer in which rows fork; from there on
     (N, H_kv, C + reserved, D), with room for all tokens to come, so that they are added without a copy of the context.
-    first_fork: that layer; the number of layers where nothing forks.
+    first_fork: that layer; the number of layers where nothing forks. outputs[l]: the heads' outputs z, (1, C, H, D), in
+    every token of a single context, where they were asked for.
     """
 
     keys: list[Tensor]
@@ -25,6 +26,7 @@ class Prefix:
     length: int
     contexts: int
     first_fork: int
+    outputs: list[Tensor] | None = None
 
     def shared(self, layer: int) -> Shared | None:
         """A layer's keys and values where several rows share them; None where each head set has its own."""
@@ -54,45 +56,52 @@ class PrefillCache(CacheLayerMixin):
     ----------
     row_of : for each row of the prefix, the row of the layer whose keys and values it gets.
     reserved : how many tokens to leave room for behind each context.
+    begun : keys and values of a beginning of S tokens that was run before, (1, H_kv, S, D), of a single context.
     """
 
     keys: Tensor
     values: Tensor
 
-    def __init__(self, row_of: Sequence[int], reserved: int):
+    def __init__(self, row_of: Sequence[int], reserved: int, begun: Shared | None = None):
         super().__init__()
-        self._row_of, self._reserved, self._length = row_of, reserved, 0
+        self._row_of, self._reserved, self._length, self._begun = row_of, reserved, 0, begun
+        self._start = 0 if begun is None else begun[0].shape[2]
         self.first_row = 0
         """The first of the layer's rows that come with the next update."""
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Make room for all rows."""
-        _, heads, self._length, dim = key_states.shape
-        rows = len(self._row_of)
+        _, heads, new, dim = key_states.shape
+        rows, self._length = len(self._row_of), self._start + new
         self.keys = key_states.new_empty(rows, heads, self._length + self._reserved, dim)
         self.values = value_states.new_empty(rows, heads, self._length + self._reserved, value_states.shape[-1])
         # What is not filled yet is hidden. A hidden value still meets a weight of zero, and 0 · NaN would be NaN.
         self.keys[:, :, self._length :] = self.values[:, :, self._length :] = 0
+        if self._begun is not None:
+            self.keys[:, :, : self._start], self.values[:, :, : self._start] = self._begun
+            self._begun = None
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
-        """Keep the keys and values of some rows, each (rows, H_kv, C, D), and give them back."""
+        """Keep the keys and values of some rows, each (rows, H_kv, C − S, D); returns all that these rows hold."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         now = range(self.first_row, self.first_row + len(key_states))
         rows = [row for row, source in enumerate(self._row_of) if source in now]
         sources = [self._row_of[row] - self.first_row for row in rows]
-        self.keys[rows, :, : self._length] = key_states[sources]
-        self.values[rows, :, : self._length] = value_states[sources]
+        self.keys[rows, :, self._start : self._length] = key_states[sources]
+        self.values[rows, :, self._start : self._length] = value_states[sources]
+        if self._start > 0:  # then there is one row
+            return self.keys[:, :, : self._length], self.values[:, :, : self._length]
         return key_states, value_states
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Number of keys that a mask covers, and the position of the first."""
-        return query_length, 0
+        return self._start + query_length, 0
 
     def get_seq_length(self) -> int:
-        """Tokens held before those that come: none."""
-        return 0
+        """Tokens held before those that come: those of the beginning."""
+        return self._start
 
     def get_max_length(self) -> int:
         """No limit."""

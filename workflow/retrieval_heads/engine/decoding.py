@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads.data.encoding import decode
 from retrieval_heads.engine.ablation import Ablation
-from retrieval_heads.engine.architecture import end_tokens
+from retrieval_heads.engine.architecture import end_tokens, head_grid
 from retrieval_heads.engine.attention import AttentionCall, hooked
 from retrieval_heads.engine.batch import Batch
 from retrieval_heads.engine.caches import Prefix
@@ -92,6 +92,9 @@ def answer_suffixes(
     reserved = reserved_tokens(suffixes, drafts, decoding.max_new_tokens)
     batch = Batch(model, prefix, count, reserved, list(map(len, suffixes)))
     masked = None if ablation is None else _Masked(ablation, batch, prefix.first_fork)
+    twin = None
+    if ablation is not None and ablation.twin is not None:
+        twin = _Twin(model, ablation.twin, batch, reserved)
 
     # The draft rides behind the suffix; what the model itself would not say of it is taken back.
     ids = torch.zeros(count, width + longest_draft, dtype=torch.long)
@@ -110,11 +113,14 @@ def answer_suffixes(
         observe=None if observe is None else tell,
         head_mask=None if masked is None else masked.factors,
         replacement=None if ablation is None else ablation.replacement,
+        twin=None if twin is None else twin.outputs,
         shared=prefix.shared,
         shared_tokens=prefix.tokens_shared_in_all_layers,
     ) as hook:
         read = [(*suffix, None, *draft) for suffix, draft in zip(suffixes, drafts, strict=True)]
         forks = None if masked is None else masked.forks(read)
+        if twin is not None:
+            twin.read(ids, real, read)
         logits = batch.forward(hook, ids, real, longest_draft + 1, forks)
         logprobs = None
         if answers is not None:
@@ -128,23 +134,31 @@ def answer_suffixes(
             generations.take_draft(row, tokens, draft) if row in generations.active else 0
             for row, (tokens, draft) in enumerate(zip(logits.argmax(-1).tolist(), drafts, strict=True))
         ]
-        batch.take_back([len(draft) - taken for draft, taken in zip(drafts, accepted, strict=True)])
+        not_taken = [len(draft) - taken for draft, taken in zip(drafts, accepted, strict=True)]
+        batch.take_back(not_taken)
+        if twin is not None:
+            twin.take_back(not_taken)
         while generations.active:
             kept = _rows_to_keep(batch.rows, generations.active, prefix.contexts)
             if len(kept) <= _COMPACT_BELOW * len(batch.rows):
                 batch.select(kept)
-                if masked is not None:
-                    masked.select(kept)
+                for beside in (masked, twin):
+                    if beside is not None:
+                        beside.select(kept)
             last = [generations.tokens[row][-1:] or [0] for row in batch.rows]
+            last_ids = torch.tensor(last, device=model.device)
             active = torch.tensor([[row in generations.active] for row in batch.rows])
             forks = None
             if masked is not None:
                 # Rows start as one that have read the same suffix and generated the same. A row that has ended may hold
                 # the token that ended it, which no other knows.
-                forks = masked.forks(
-                    [(read[row], *generations.tokens[row]) if row in generations.active else row for row in batch.rows]
-                )
-            logits = batch.forward(hook, torch.tensor(last, device=model.device), active, 1, forks)
+                same = [
+                    (read[row], *generations.tokens[row]) if row in generations.active else row for row in batch.rows
+                ]
+                forks = masked.forks(same)
+                if twin is not None:
+                    twin.read(last_ids, active, same)
+            logits = batch.forward(hook, last_ids, active, 1, forks)
             for row, token in zip(batch.rows, logits[:, 0].argmax(-1).tolist(), strict=True):
                 if row in generations.active:
                     generations.take(row, token)
@@ -167,9 +181,7 @@ class _Masked:
 
     def forks(self, read: Sequence[Hashable]) -> Forks:
         """How rows fork in a pass; those that have read the same start as one."""
-        first: dict[Hashable, int] = {}
-        rows = [first.setdefault(tokens, row) for row, tokens in enumerate(read)]
-        return Forks.plan(self._head_mask, rows, self._first_fork)
+        return Forks.plan(self._head_mask, _first_alike(read), self._first_fork)
 
     def factors(self, layer: int) -> Tensor:
         """A layer's factors, (rows, T or 1, H), in the pass that runs."""
@@ -184,6 +196,58 @@ class _Masked:
         """Go on with some of the rows."""
         self._head_mask = self._head_mask[indices]
         self._mask_start = None if self._mask_start is None else self._mask_start[indices]
+
+
+class _Twin:
+    """The unablated run beside the rows of a batch: behind the twin's context, it reads what they read.
+
+    Each of its passes comes right before one of the batch's, and rows that have read the same are one in it.
+
+    Parameters
+    ----------
+    prefix : of the twin's context.
+    beside : the batch of ablated rows, before its first pass.
+    """
+
+    def __init__(self, model: PreTrainedModel, prefix: Prefix, beside: Batch, reserved: int):
+        self._model, self._prefix, self._beside = model, prefix, beside
+        self._batch = Batch(model, prefix, len(beside.rows), reserved)
+        self._outputs: list[Tensor] = []
+        self._row_of: list[int] = []
+
+    def read(self, ids: Tensor, real: Tensor, read: Sequence[Hashable]) -> None:
+        """Run ids (B, T), and keep what heads put out until the next ones are run."""
+        whole = torch.ones(len(ids), *head_grid(self._model))
+        forks = Forks.plan(whole, _first_alike(read))
+        self._row_of, outputs = forks.row_of[0], []
+        with hooked(
+            self._model,
+            observe=lambda _call, z: outputs.append(z),
+            shared=self._prefix.shared,
+            shared_tokens=self._prefix.tokens_shared_in_all_layers,
+        ) as hook:
+            self._batch.read(hook, ids, real, forks)
+        self._outputs = outputs
+
+    def outputs(self, layer: int) -> Tensor:
+        """A layer's outputs z in the latest pass, (rows, T, H, D), for the rows that run in the pass of the batch."""
+        forks = self._beside.layout.forks
+        assert forks is not None  # ablated rows have forks in every pass
+        return self._outputs[layer][[self._row_of[row] for row in forks.first_set[layer]]]
+
+    def take_back(self, counts: Sequence[int]) -> None:
+        """See :meth:`retrieval_heads.engine.batch.Batch.take_back`."""
+        self._batch.take_back(counts)
+
+    def select(self, indices: Sequence[int]) -> None:
+        """Go on with some of the rows."""
+        self._batch.select(indices)
+
+
+def _first_alike(read: Sequence[Hashable]) -> list[int]:
+    """For each row, the first one that has read the same."""
+    first: dict[Hashable, int] = {}
+    return [first.setdefault(tokens, row) for row, tokens in enumerate(read)]
 
 
 class _Generations:

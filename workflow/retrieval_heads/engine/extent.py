@@ -1,7 +1,18 @@
 """How much a study asks of a model, in plain passes. With the time of one, that tells how long the study will take."""
 
+from collections.abc import Sequence
+from itertools import product
+
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
-from retrieval_heads.study.interventions import ablated_lengths, count_head_sets, interventions
+from retrieval_heads.study.interventions import (
+    ablated_lengths,
+    count_head_sets,
+    fitted_modes,
+    guarded_interventions,
+    interventions,
+    twin_modes,
+)
+from retrieval_heads.study.methods import file_of, fitted_methods, parameters_of, twin_methods
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
 from retrieval_heads.study.variants import variants
@@ -25,6 +36,10 @@ _GUARD_SCORED = 0.5
 _SINGLE_HEADS = 0.44
 """Time of ablating every head of a prompt by itself, in that of reading its rows behind the context, each with the most
 tokens that question and answer may have."""
+
+_TWIN_OF_SUFFIX, _TWIN_OF_SINGLE_HEADS = 1.5, 1.2
+"""So many times as long it takes where outputs come from the twin, whose rows run beside and whose answer is read too:
+to answer in question and answer, and to ablate heads by themselves. In scope ``all`` it takes no longer."""
 
 _LABELS = 4
 """Plain passes that the labels of a model's heads take: a few short sequences, and a pass over single tokens."""
@@ -58,39 +73,104 @@ def plain_passes(config: dict, documents_of_a_table: int, grid: tuple[int, int] 
     documents_of_a_table : how many each split of a table of the user's is taken to have.
     grid : the model's layers, and heads in each.
     """
-    prompts, documents = config["prompts"], config["documents"]
+    documents = config["documents"]
     train, test = (documents.get(split, documents_of_a_table) for split in ("train", "test"))
-    depths, stated = len(prompts["depths"]), 1 - documents["missing_rate"] if "missing_rate" in documents else 1
-    asked = prompts["suffix_budget"] + config["generation"]["max_new_tokens"]
-    answering = {length: passes_over(length) * (1 + SUFFIX_WORTH / length) for length in prompts["context_lengths"]}
-    passes = sum(train * depths * each for each in answering.values())
+    stated = 1 - documents["missing_rate"] if "missing_rate" in documents else 1
+    parts = (_scoring(config, train, stated, grid), _fits(config, train, stated), _unablated(config, test))
+    passes = sum(parts) + _ablations(config, test, stated) + _yardstick(config, test, stated, grid)
+    return passes * len(variants(config)) + _LABELS
+
+
+def _asked(config: dict) -> int:
+    """The most tokens that question and answer may have."""
+    return config["prompts"]["suffix_budget"] + config["generation"]["max_new_tokens"]
+
+
+def _answering(length: int) -> float:
+    return passes_over(length) * (1 + SUFFIX_WORTH / length)
+
+
+def _scoring(config: dict, train: int, stated: float, grid: tuple[int, int]) -> float:
+    lengths, depths = config["prompts"]["context_lengths"], len(config["prompts"]["depths"])
+    passes = sum(train * depths * _answering(length) for length in lengths)
+    questions, needing = len(config["questions"]), twin_methods(config)
+    one_by_one = [name for name, entry in config["methods"].items() if file_of(name, entry) == "single_head_effect"]
+    for length, name in product(lengths, one_by_one):
+        documents = parameters_of(name, config["methods"][name])["documents"]
+        rows = questions * stated * single_head_passes(grid, length, _asked(config))
+        rows *= _TWIN_OF_SINGLE_HEADS if name in needing else 1
+        passes += min(train, documents) * depths * (passes_over(length) + rows)
+    if set(needing) - set(one_by_one):
+        # A twin is answered, and then read with the prompt's answer, in one trace for all methods.
+        for length in lengths:
+            rows = 2 * questions * stated * passes_behind(length, _asked(config))
+            passes += train * (_twins(length, config["prompts"]["depths"]) + depths * rows)
+    return passes
+
+
+def _fits(config: dict, train: int, stated: float) -> float:
+    """Of replacements that are fitted to the train split, each once at every length."""
+    questions, depths, fitted = len(config["questions"]), len(config["prompts"]["depths"]), fitted_modes()
+    return sum(
+        train * depths * (passes_over(length) + questions * stated * passes_behind(length, _asked(config)))
+        for mode, length in _modes_at_lengths(config)
+        if mode in fitted
+    )
+
+
+def _unablated(config: dict, test: int) -> float:
+    depths, passes = len(config["prompts"]["depths"]), 0.0
     for length in unablated_lengths(config):
         asked_of, twins = (
             test if most is None else most
             for most, _ in (unablated_documents(config, length), twinned_documents(config, length))
         )
         # Each document is in a context at every depth, and so is its twin; the haystack stands once without it.
-        passes += (asked_of * (depths + 1) + twins * depths) * answering[length]
+        passes += (asked_of * (depths + 1) + twins * depths) * _answering(length)
+    return passes
+
+
+def _ablations(config: dict, test: int, stated: float) -> float:
+    questions, depths, passes = len(config["questions"]), config["prompts"]["depths"], 0.0
     for name, one in interventions(config).items():
-        questions = len(config["questions"])
         sets = questions * count_head_sets(config, name)
         asked_of = test if one["documents"] is None else one["documents"]
-        everywhere = SCOPES[one["scope"]].in_context
+        everywhere, twin = SCOPES[one["scope"]].in_context, one["mode"] in twin_modes()
         for length in ablated_lengths(config, name):
-            once, rows = passes_over(length), asked_of * depths * stated * (sets - questions)
+            once, rows = passes_over(length), asked_of * len(depths) * stated * (sets - questions)
             if everywhere:
-                passes += rows * _ANSWER_EVERYWHERE * once
+                passes += rows * _ANSWER_EVERYWHERE * once + twin * asked_of * len(depths) * once
             else:
-                passes += (asked_of * depths + rows * _ANSWER_SUFFIX * asked / length) * once
-            passes += sets * passes_over(GUARD_TOKENS) * (_ANSWER_EVERYWHERE if everywhere else _GUARD_SCORED)
-    one_by_one = []  # number of documents, of questions, of replacements; lengths
-    if (method := config["methods"].get("single_head_effect")) is not None:
-        one_by_one.append((min(train, method["documents"]), len(config["questions"]), 1, prompts["context_lengths"]))
-    if (held := yardstick(config)) is not None:
-        asked_of = test if held["documents"] is None else held["documents"]
-        one_by_one.append((asked_of, len(held["questions"]), len(held["modes"]), held["context_lengths"]))
-    for number, questions, replacements, lengths in one_by_one:
-        for length in lengths:
-            rows = questions * stated * single_head_passes(grid, length, asked)
-            passes += number * depths * replacements * (passes_over(length) + rows)
-    return passes * len(variants(config)) + _LABELS
+                each = _ANSWER_SUFFIX * _asked(config) / length * (_TWIN_OF_SUFFIX if twin else 1)
+                passes += (asked_of * len(depths) + rows * each) * once
+                passes += twin * asked_of * _twins(length, depths)
+            if name in guarded_interventions(config):
+                passes += sets * passes_over(GUARD_TOKENS) * (_ANSWER_EVERYWHERE if everywhere else _GUARD_SCORED)
+    return passes
+
+
+def _yardstick(config: dict, test: int, stated: float, grid: tuple[int, int]) -> float:
+    passes, depths = 0.0, config["prompts"]["depths"]
+    if (one := yardstick(config)) is None:
+        return passes
+    asked_of = test if one["documents"] is None else one["documents"]
+    for mode in one["modes"]:
+        twin = mode in twin_modes()
+        for length in one["context_lengths"]:
+            rows = len(one["questions"]) * stated * single_head_passes(grid, length, _asked(config))
+            rows *= _TWIN_OF_SINGLE_HEADS if twin else 1
+            passes += asked_of * len(depths) * (passes_over(length) + rows) + twin * asked_of * _twins(length, depths)
+    return passes
+
+
+def _twins(length: int, depths: Sequence[float]) -> float:
+    """Of the contexts of a document's twin at all depths: each is run from the needle on."""
+    return sum(passes_over(length) - passes_over(round(length * depth)) for depth in depths)
+
+
+def _modes_at_lengths(config: dict) -> set[tuple[str, int]]:
+    """What replaces outputs, in ablation, yardstick or methods, each with every context length at which it does."""
+    found = {(one["mode"], at) for name, one in interventions(config).items() for at in ablated_lengths(config, name)}
+    found |= set(product(fitted_methods(config).values(), config["prompts"]["context_lengths"]))
+    held = yardstick(config)
+    return found | (set() if held is None else set(product(held["modes"], held["context_lengths"])))

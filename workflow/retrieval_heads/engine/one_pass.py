@@ -18,7 +18,7 @@ def read_once(
     model: PreTrainedModel,
     prefix: Prefix,
     suffix: Sequence[int],
-    answer: Sequence[int],
+    *answers: Sequence[int],
     last: int,
     layer_hooks: LayerHooks | None = None,
     **fields: Any,
@@ -28,6 +28,8 @@ def read_once(
     Parameters
     ----------
     prefix : of that context alone.
+    answers : each is read behind the suffix as if it were the only one; their logits come one after the other.
+    last : of how many tokens, counted from the end, logits are kept; 0 for none, when there is nothing to return.
     layer_hooks : which may let one row become several.
     fields : of :class:`retrieval_heads.engine.attention.Hook`: what else happens in attention.
 
@@ -36,19 +38,28 @@ def read_once(
     StudyError
         when the model's rotary embedding changes between the context's length and the prompt's.
     """
-    ids = torch.tensor([[*suffix, *answer]], device=model.device)
-    require_same_rotation(model, prefix.length, prefix.length + ids.shape[1])
-    positions = prefix.length + torch.arange(ids.shape[1], device=model.device)[None]
+    ids = torch.tensor([[*suffix, *(token for answer in answers for token in answer)]], device=model.device)
+    offsets, branches = list(range(len(suffix))), [0] * len(suffix)
+    for number, answer in enumerate(answers, 1):
+        offsets += range(len(suffix), len(suffix) + len(answer))
+        branches += [number] * len(answer)
+    require_same_rotation(model, prefix.length, prefix.length + max(offsets) + 1)
+    positions = prefix.length + torch.tensor([offsets], device=model.device)
     regions = torch.full_like(ids, Region.SUFFIX)
     regions[:, len(suffix) :] = Region.ANSWER
     fields |= {"positions": positions, "regions": regions, "start": prefix.length}
     fields |= {"shared": prefix.shared, "shared_tokens": prefix.tokens_shared_in_all_layers}
+    if len(answers) > 1:
+        fields["branches"] = torch.tensor(branches, device=model.device)
     around = nullcontext() if layer_hooks is None else hooked_layers(model, layer_hooks)
+    arguments = {
+        "input_ids": ids,
+        "position_ids": positions,
+        "past_key_values": Cache(layers=[OnePassCache(prefix.length) for _ in prefix.keys]),
+        "use_cache": True,
+    }
     with hooked(model, **fields), around:
-        return model(
-            input_ids=ids,
-            position_ids=positions,
-            past_key_values=Cache(layers=[OnePassCache(prefix.length) for _ in prefix.keys]),
-            logits_to_keep=last,
-            use_cache=True,
-        ).logits.float()
+        if not last:
+            model.get_decoder()(**arguments)
+            return torch.empty(0, 0, 0)
+        return model(logits_to_keep=last, **arguments).logits.float()

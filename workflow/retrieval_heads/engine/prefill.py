@@ -5,7 +5,7 @@ of another's (:mod:`retrieval_heads.engine.forks`).
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,11 +14,14 @@ from transformers import Cache, PreTrainedModel
 
 from retrieval_heads.engine.ablation import Ablation
 from retrieval_heads.engine.architecture import head_grid
-from retrieval_heads.engine.attention import Region, hooked
+from retrieval_heads.engine.attention import AttentionCall, Region, hooked
 from retrieval_heads.engine.caches import PrefillCache, Prefix
 from retrieval_heads.engine.forks import Forks, hidden_of, hooked_layers, split_hidden, with_hidden
 from retrieval_heads.engine.pace import SUFFIX_WORTH
 from retrieval_heads.job import report_share
+
+Observe = Callable[[AttentionCall, Tensor], None]
+"""Told each layer's call and its heads' outputs."""
 
 
 @torch.inference_mode(False)
@@ -30,6 +33,7 @@ def prefill(
     *,
     reserved: int = 0,
     batch_tokens: int | None = None,
+    observe: Observe | None = None,
 ) -> Prefix:
     """Run contexts once for all that continues them.
 
@@ -40,6 +44,7 @@ def prefill(
         their first layers should be neighbours.
     reserved : how many tokens may follow under each set (:func:`retrieval_heads.engine.decoding.reserved_tokens`).
     batch_tokens : how many tokens go through a layer at a time; None for all.
+    observe : as in :class:`retrieval_heads.engine.attention.Hook`.
     """
     layers, _ = head_grid(model)
     length, forks = len(contexts[0]), None if ablation is None else Forks.plan(ablation.head_mask)
@@ -53,10 +58,14 @@ def prefill(
     ]
     size = sys.maxsize if batch_tokens is None else max(1, batch_tokens // length)
     chunks = _RowChunks(caches, forks, size, contexts)
-    hook: dict[str, Any] = {}
+    hook: dict[str, Any] = {"observe": observe}
     if ablation is not None:
         regions = torch.full((1, length), Region.CONTEXT, device=model.device)
-        hook = {"head_mask": chunks.head_mask, "replacement": ablation.replacement, "regions": regions}
+        regions[:, : ablation.opening] = Region.OPENING
+        hook |= {"head_mask": chunks.head_mask, "replacement": ablation.replacement, "regions": regions}
+        if ablation.twin is not None:
+            assert ablation.twin.outputs is not None  # a context that is ablated needs those of its twin
+            hook["twin"] = ablation.twin.outputs.__getitem__
     with hooked(model, **hook), hooked_layers(model, chunks):
         model.get_decoder()(
             input_ids=torch.tensor([list(ids) for ids in contexts], device=model.device),
@@ -65,6 +74,31 @@ def prefill(
         )
     keys, values = [cache.keys for cache in caches], [cache.values for cache in caches]
     return Prefix(keys, values, length, len(contexts), first_fork)
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def run_on(model: PreTrainedModel, prefix: Prefix, context: Sequence[int], shared: int) -> Prefix:
+    """Run a context whose first tokens are those of another one that was run: only what comes behind them.
+
+    Parameters
+    ----------
+    prefix : of that other context alone, of the model as it is.
+    context : as many token ids as that has. So the rotary embedding turns both alike, also where it depends on length.
+    shared : how many first tokens are the same in both; less than all.
+    """
+    caches = [
+        PrefillCache([0], 0, (keys[:, :, :shared], values[:, :, :shared]))
+        for keys, values in zip(prefix.keys, prefix.values, strict=True)
+    ]
+    with hooked(model, run_on=True):
+        model.get_decoder()(
+            input_ids=torch.tensor([list(context[shared:])], device=model.device),
+            past_key_values=Cache(layers=[*caches]),
+            use_cache=True,
+        )
+    keys, values = [cache.keys for cache in caches], [cache.values for cache in caches]
+    return Prefix(keys, values, len(context), 1, len(keys))
 
 
 class _RowChunks:

@@ -1,14 +1,14 @@
 """What a method or an ablation is given of a model: contexts run once, answers, and what heads do meanwhile."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from retrieval_heads.engine.ablation import Ablation, every_call_ablated, make_head_mask
 from retrieval_heads.engine.architecture import head_grid
-from retrieval_heads.engine.attention import AttentionCall, Region, Replacement, hooked
+from retrieval_heads.engine.attention import AttentionCall, Region, Replacement
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.engine.decoding import (
@@ -21,9 +21,9 @@ from retrieval_heads.engine.decoding import (
 )
 from retrieval_heads.engine.direct_path import require_direct_path
 from retrieval_heads.engine.output_projection import output_grams
-from retrieval_heads.engine.prefill import prefill
+from retrieval_heads.engine.prefill import prefill, run_on
 from retrieval_heads.engine.self_check import require_measurable
-from retrieval_heads.engine.single_heads import single_head_effects
+from retrieval_heads.engine.single_heads import SingleHeadEffects, single_head_effects
 from retrieval_heads.engine.trace import Objective, Trace, answer_logprob, trace_prompt
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Replacement",
     "RowsRead",
     "Runner",
+    "SingleHeadEffects",
     "Trace",
     "answer_logprob",
     "every_call_ablated",
@@ -75,7 +76,7 @@ class Runner:
         self.budget = Budget.for_model(model, "auto", "auto") if budget is None else budget
         self.decoding = Decoding(0, []) if decoding is None else decoding
         self.layers, self.heads = head_grid(model)
-        self._latest: tuple[list[list[int]], Prefix] | None = None
+        self._kept: list[tuple[list[list[int]], Prefix]] = []
 
     def require_direct_path(self) -> None:
         """Refuse a model in which it is not known what heads write into the logits, before any work.
@@ -114,12 +115,38 @@ class Runner:
             their first layers share these, best where they are neighbours.
         reserved : how many tokens may follow under each head set (:func:`reserved_tokens`).
         """
-        self._latest = None  # so that two prefixes are never held at the same time
+        self._kept = []  # so that two prefixes are never held at the same time, but for a twin's
         if ablation is not None:
             return prefill(self.model, contexts, ablation, reserved=reserved, batch_tokens=self.budget.batch_tokens)
-        prefix = prefill(self.model, contexts)
-        self._latest = [list(ids) for ids in contexts], prefix
-        return prefix
+        return self._keep(contexts, prefill(self.model, contexts))
+
+    def twin(self, context: Sequence[int], *, outputs: bool = False) -> Prefix:
+        """A context's twin, run by the whole model: for an :class:`Ablation` that needs it, and for what follows it.
+
+        Behind the beginning that it has in common with a context that was run last, only the other tokens are run, from
+        the first that differs on. Both are kept, so that traces may be asked for by turns.
+
+        Parameters
+        ----------
+        context : token ids of the twin, as many as the context has.
+        outputs : whether to keep the heads' outputs in every token, as an ablation in the context needs them. Then the
+            whole context is run.
+        """
+        if outputs:
+            every: list[Tensor] = []
+            prefix = prefill(self.model, [context], observe=lambda _call, z: every.append(z))
+            return replace(prefix, outputs=every)
+        if (found := self._find(context)) is not None:
+            return found[0].only(found[1])
+        # One twin is kept at a time, beside the contexts of perhaps several documents.
+        beside, self._kept = self._kept[:1], self._kept[:1]
+        shared, number = max(
+            ((_shared_beginning(context, other), at) for contexts, _ in beside for at, other in enumerate(contexts)),
+            default=(0, 0),
+        )
+        if shared == 0:
+            return self._keep([context], prefill(self.model, [context]))
+        return self._keep([context], run_on(self.model, beside[0][1].only(number), context, shared))
 
     def answer(
         self,
@@ -175,11 +202,12 @@ class Runner:
         *,
         objective: Objective | None = None,
         direct: bool = False,
+        keep_rows: bool = True,
     ) -> Trace:
         """Read one prompt with its answer, and keep what every head does in the suffix and in the answer.
 
-        The context is run when it is first asked for, and not again until another one is run. Its keys and values are
-        constants: gradients go through the suffix and the answer.
+        The context is run when it is first asked for, and not again until another one is run that is not its
+        :meth:`twin`. Its keys and values are constants: gradients go through the suffix and the answer.
 
         Parameters
         ----------
@@ -187,6 +215,8 @@ class Runner:
         objective : what to take gradients of with respect to the heads' outputs, such as :func:`answer_logprob`; None
             for no gradients, and less memory.
         direct : whether to follow the direct path from heads to logits (:meth:`Trace.direct_gradients`).
+        keep_rows : whether to hold the attention rows of all layers; without, they are computed anew if asked for. Not
+            with an objective.
 
         Raises
         ------
@@ -194,7 +224,7 @@ class Runner:
             when the model's rotary embedding changes between the context's length and the prompt's.
         """
         prefix, number = self._prefix_of(context)
-        return trace_prompt(self.model, prefix, number, suffix, answer, objective, direct)
+        return trace_prompt(self.model, prefix, number, suffix, answer, objective, direct, keep_rows)
 
     def single_head_effects(
         self,
@@ -202,20 +232,20 @@ class Runner:
         suffix: Sequence[int],
         answer: Sequence[int],
         replacement: Replacement | None = None,
-    ) -> tuple[float, Tensor]:
+        *,
+        twin: tuple[Sequence[int], Sequence[int]] | None = None,
+    ) -> SingleHeadEffects:
         """What an answer loses without each head by itself, ablated in suffix and answer: exact.
 
-        The context is run by the whole model, and not again until another one is run.
+        The context is run by the whole model, and not again until another one is run that is not its twin.
 
         Parameters
         ----------
         context, suffix, answer : token ids; the answer is read, not generated.
         replacement : gives what an ablated head puts out; None for zero.
-
-        Returns
-        -------
-        m = Σ ln p over the answer's tokens by the whole model, and the effects m − m(without the head), (L, H) in
-        float64 on the host.
+        twin : token ids of the twin's context and of the twin's answer, for a replacement that needs them. The twin's
+            answer is read behind the same suffix, and the outputs of the twin's run are those behind its own context,
+            where it reads the same: for the answer's tokens, the prompt's answer; for those of the twin's, the twin's.
 
         Raises
         ------
@@ -223,28 +253,35 @@ class Runner:
             when the model's rotary embedding changes between the context's length and the prompt's.
         """
         prefix, number = self._prefix_of(context)
-        return single_head_effects(self.model, prefix, number, suffix, answer, replacement, self.budget)
+        given = None
+        if twin is not None:
+            twin_context, twin_answer = twin
+            given = self.twin(twin_context), twin_answer
+        return single_head_effects(self.model, prefix.only(number), suffix, answer, replacement, self.budget, given)
 
     def _prefix_of(self, context: Sequence[int]) -> tuple[Prefix, int]:
-        """The prefix that was made last if it has this context, else a new one; and the context's number in it."""
-        if self._latest is None or list(context) not in self._latest[0]:
-            self.prefill([context])
-        assert self._latest is not None  # it is the prefix made last
-        contexts, prefix = self._latest
-        return prefix, contexts.index(list(context))
+        """A prefix that is kept and has this context, else a new one; and the context's number in it."""
+        return self._find(context) or (self.prefill([context]), 0)
 
-    @torch.inference_mode()
+    def _find(self, context: Sequence[int]) -> tuple[Prefix, int] | None:
+        context = list(context)
+        return next(((prefix, contexts.index(context)) for contexts, prefix in self._kept if context in contexts), None)
+
+    def _keep(self, contexts: Sequence[Sequence[int]], prefix: Prefix) -> Prefix:
+        self._kept.append(([list(ids) for ids in contexts], prefix))
+        return prefix
+
     def observe_outputs(self, ids: Sequence[int], observe: Callable[[int, Tensor], None]) -> None:
-        """Read a prompt in one pass, and show what every head puts out in every token, such as a fit asks for.
+        """Read tokens in one pass, and show what every head puts out in every one, such as a fit asks for.
 
         Parameters
         ----------
-        ids : T token ids.
+        ids : T token ids. A context is kept for what continues it.
         observe : called with each layer and the outputs z of its heads before the output projection, (T, H, D). They
             are not held after the call.
         """
-        with hooked(self.model, observe=lambda call, z: observe(call.layer, z[0])):
-            self.model.get_decoder()(input_ids=torch.tensor([list(ids)], device=self.model.device), use_cache=False)
+        self._kept = []
+        self._keep([ids], prefill(self.model, [ids], observe=lambda call, z: observe(call.layer, z[0])))
 
     def output_grams(self) -> list[Tensor] | None:
         """How long what each head writes is: W_O^hᵀ W_O^h of every layer's heads, (H, D, D) in float32.
@@ -261,3 +298,10 @@ class Runner:
     def head_mask(self, head_sets: Iterable[Iterable[tuple[int, int]]]) -> Tensor:
         """The mask (N, L, H) of an :class:`Ablation` of N sets of (layer, head) pairs, both counted from 0."""
         return make_head_mask(self.model, head_sets)
+
+
+def _shared_beginning(context: Sequence[int], other: Sequence[int]) -> int:
+    """How many first tokens two contexts of the same length have in common; 0 for others."""
+    if len(context) != len(other):
+        return 0
+    return next(place for place, (one, two) in enumerate(zip(context, other, strict=True)) if one != two)

@@ -1,14 +1,14 @@
 """One prompt, read with everything that its heads do and, on request, what that does to its answer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
-from retrieval_heads.engine.attention import AttentionCall
+from retrieval_heads.engine.attention import AttentionCall, Replacement
 from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.engine.direct_path import constant_weights, direct_path
 from retrieval_heads.engine.one_pass import read_once
@@ -31,7 +31,8 @@ class Trace:
     values, each is given its own.
 
     logits: (A + 1, V) in float32, before each of the answer's A tokens and behind the last one. answer_rows: which of
-    the T rows produce the answer's tokens.
+    the T rows produce the answer's tokens. twin: the trace of the same tokens behind the twin's context, if there is
+    one.
     """
 
     logits: Tensor
@@ -40,6 +41,7 @@ class Trace:
     _outputs: list[Tensor]
     _gradients: list[Tensor] | None
     _direct_gradients: list[Tensor] | None
+    twin: "Trace | None" = None
 
     @property
     def layers(self) -> range:
@@ -86,6 +88,13 @@ class Trace:
         """The heads' outputs z = Σ α v before the output projection, (H, T, D)."""
         return self._outputs[layer][0].transpose(0, 1)
 
+    def replaced(self, layer: int, replacement: Replacement) -> Tensor:
+        """What a replacement puts in place of the heads' outputs, (H, T, D)."""
+        call = self._calls[layer]
+        if self.twin is not None:
+            call = replace(call, twin=self.twin._outputs[layer])
+        return replacement(call).expand(self._outputs[layer].shape)[0].transpose(0, 1)
+
     def gradients(self, layer: int) -> Tensor:
         """∂ objective / ∂ z, (H, T, D), through all that follows in the model.
 
@@ -122,6 +131,7 @@ def trace_prompt(
     answer: Sequence[int],
     objective: Objective | None,
     direct: bool = False,
+    keep_rows: bool = True,
 ) -> Trace:
     """See :meth:`retrieval_heads.engine.runner.Runner.trace`.
 
@@ -137,7 +147,7 @@ def trace_prompt(
         # Nothing before the first heads is on the tape, so it begins there.
         if objective is not None and not z.requires_grad:
             z.requires_grad_()
-        calls.append(call)
+        calls.append(call if keep_rows else replace(call))  # a copy does not know the rows that were computed
         outputs.append(z)
 
     with (
@@ -146,7 +156,7 @@ def trace_prompt(
         torch.set_grad_enabled(objective is not None),
     ):
         last = len(answer) + 1
-        logits = read_once(model, prefix.only(context), suffix, answer, last, observe=record)[0]
+        logits = read_once(model, prefix.only(context), suffix, answer, last=last, observe=record)[0]
         gradients = None
         if objective is not None:
             gradients = list(torch.autograd.grad(objective(logits, targets), outputs))
@@ -158,4 +168,6 @@ def trace_prompt(
         positions = prefix.length + torch.arange(len(read), device=model.device)
         in_rows = [z[:, rows] for z in outputs]
         directly = direct_path(model, read[rows], positions[rows], in_rows, targets).gradients
-    return Trace(logits.detach(), rows, [call.detached() for call in calls], outputs, gradients, directly)
+    return Trace(
+        logits.detach(), rows, [call.detached() if keep_rows else call for call in calls], outputs, gradients, directly
+    )

@@ -14,12 +14,14 @@ from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_
 TITLE = "Log-probability of prose as heads are ablated"
 SECTION = "ablation"
 TABLES = ("guard",)
-NEEDS = {"documents": 1}
+NEEDS = {"guard": 1}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per model: a curve per method with the range over its sets, a band for random heads."""
     prose = guard_at(tables["guard"])
+    if tables["guard"].empty:
+        return _layout.note("Heads put out what they do in the twin of a prompt, and prose has no twin.")
     if prose.empty:
         return _layout.note("No heads were ablated beside the whole model, so that there is nothing to compare.")
     models, methods = study.in_config_order("model", prose["model"]), study.in_config_order("method", prose["method"])

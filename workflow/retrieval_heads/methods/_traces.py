@@ -7,6 +7,7 @@ and, where a method asks for it, with gradients: one tape at a time, which ends 
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -29,7 +30,8 @@ class TraceScorer(HeadScorer):
     def score_trace(self, trace: Trace, prompt: Prompt) -> Tensor | None:
         """Scores (L, H) of one prompt, or None where the method does not apply to it.
 
-        trace: of the prompt's suffix and expected answer, see :class:`retrieval_heads.engine.runner.Trace`.
+        trace: of the prompt's suffix and expected answer, see :class:`retrieval_heads.engine.runner.Trace`. For a
+        method that needs it, ``trace.twin`` is that of the same tokens behind the twin's context.
         """
 
     def require(self, runner: Runner) -> None:
@@ -60,7 +62,12 @@ def score_traces(runner: Runner, documents: Sequence[Document], methods: Sequenc
                 objective=answer_logprob if any(method.gradients for method in methods) else None,
                 direct=any(method.direct for method in methods),
             )
+            if prompt.twin is not None and any(method.needs_twin for method in methods):
+                runner.twin(prompt.twin)
+                twin = runner.trace(prompt.twin, prompt.suffix, prompt.answer, keep_rows=False)
+                trace = replace(trace, twin=twin)
             for method in methods:
-                score = method.score_trace(trace, prompt)
+                without = method.needs_twin and trace.twin is None
+                score = None if without else method.score_trace(trace, prompt)
                 scores[method.name].append(missing if score is None else score.float().cpu())
     return {name: torch.stack(found) for name, found in scores.items()}

@@ -47,6 +47,11 @@ def interventions(config: Mapping) -> dict[str, dict]:
     return {} if config["published"] else config["ablation"]["interventions"]
 
 
+def guarded_interventions(config: Mapping) -> list[str]:
+    """The interventions under which prose can be read too, in the config's order: prose has no twin."""
+    return [name for name, one in interventions(config).items() if one["mode"] not in twin_modes()]
+
+
 def ablated_lengths(config: Mapping, name: str | None = None) -> list[int]:
     """The context lengths at which heads are ablated, by one intervention or by any."""
     chosen = interventions(config) if name is None else {name: interventions(config)[name]}

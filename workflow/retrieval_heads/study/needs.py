@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sized
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.dimensions import DIMENSION, described
-from retrieval_heads.study.interventions import ablated_lengths
+from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions
 from retrieval_heads.study.yardstick import yardstick_modes
 
 
@@ -19,8 +19,8 @@ def available(config: Mapping) -> dict[str, list]:
     -------
     The values of each dimension, and ``category`` (of questions), ``import`` (lists of heads), ``ablated_length``
     (context lengths at which heads are ablated), ``documents`` (the splits of a study that asks models itself),
-    ``split_halves`` (halvings of the documents by which reliability is measured) and ``yardstick`` (what replaces a
-    head's output where the effect of each is measured).
+    ``split_halves`` (halvings of the documents by which reliability is measured), ``guard`` (interventions under which
+    prose is read) and ``yardstick`` (what replaces a head's output where the effect of each is measured).
     """
     published = config["published"]
     return {
@@ -28,6 +28,7 @@ def available(config: Mapping) -> dict[str, list]:
         "ablated_length": config["prompts"]["context_lengths"] if published else ablated_lengths(config),
         "documents": [] if published else ["train", "test"],
         "split_halves": [] if published else list(range(config["analysis"]["split_halves"])),
+        "guard": guarded_interventions(config),
         "yardstick": yardstick_modes(config),
     }
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from itertools import product
 
-from retrieval_heads.study.interventions import ablated_lengths, interventions
+from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions, interventions
 from retrieval_heads.study.variants import variants
 from retrieval_heads.study.yardstick import yardstick
 
@@ -83,10 +83,9 @@ class Paths:
         config, pattern = self._config, _STAGES[stage]
         ways: list[dict] = [{"length": length} for length in config["prompts"]["context_lengths"]]
         if "{intervention}" in pattern:
+            names = guarded_interventions(config) if stage == "guard" else interventions(config)
             ways = [
-                {"length": length, "intervention": name}
-                for name in interventions(config)
-                for length in ablated_lengths(config, name)
+                {"length": length, "intervention": name} for name in names for length in ablated_lengths(config, name)
             ]
         elif "{mode}" in pattern:
             one = yardstick(config) or {"context_lengths": [], "modes": []}

@@ -31,6 +31,10 @@ class Replacement(ABC):
     needs_fit: ClassVar[bool] = False
     """Whether :meth:`output` needs the state that :meth:`fit` finds. Read without importing the file."""
 
+    needs_twin: ClassVar[bool] = False
+    """Whether :meth:`output` needs ``call.twin``, the outputs behind the twin's context. Then only prompts with a
+    twin are asked. Read without importing the file."""
+
     def fit(self, runner: Runner, prompts: pd.DataFrame) -> State:
         """Find what :meth:`output` needs to know of a model.
 
@@ -53,16 +57,17 @@ class Replacement(ABC):
 
         Parameters
         ----------
-        call : what the layer's attention was called with: B rows of Q tokens. ``call.regions`` tells the context's from
-            those of suffix and answer.
+        call : what the layer's attention was called with: B rows of Q tokens. ``call.regions`` tells opening, context,
+            suffix and answer apart; ``call.twin`` is what heads put out in the twin's run, where one is needed.
         state : what :meth:`fit` found for this model and context length, on the model's device; empty where no fit is
             needed.
         """
 
 
-def unfitted() -> list[str]:
-    """The names of replacements that need no fit, and so can be used without a study."""
-    return [name for name, file in plugins.files(KIND).items() if not plugins.constants(file).get("needs_fit")]
+def usable_anywhere() -> list[str]:
+    """The names of replacements that can be used without a study: they need neither a fit nor a twin."""
+    known = {name: plugins.constants(file) for name, file in plugins.files(KIND).items()}
+    return [name for name, has in known.items() if not (has.get("needs_fit") or has.get("needs_twin"))]
 
 
 def make_replacement(mode: str) -> Replacement:

@@ -20,7 +20,7 @@ from retrieval_heads.study.wording import (
 from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE, guard_at
 from retrieval_heads.tables.select import at_level, controls_beside, select, strictest_control
 
-TABLES: dict[str, dict[str, int]] = {"against_random": {}, "effects": {}, "guard": {"documents": 1}}
+TABLES: dict[str, dict[str, int]] = {"against_random": {}, "effects": {}, "guard": {"guard": 1}}
 
 
 def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:

@@ -24,7 +24,7 @@ from retrieval_heads.tables.tests import AGAINST_RANDOM
 TABLES: dict[str, dict[str, int]] = {
     "against_random": {},
     "effects": {},
-    "guard": {"documents": 1},
+    "guard": {"guard": 1},
     "mean_drops": {},
     "steps": {},
     "tests": {},
@@ -35,7 +35,7 @@ SHOWN = {
     "against_random": {"title": "Top heads against random ones", "needs": {}},
     "interventions": {"title": "Top heads against random ones by intervention", "needs": {"intervention": 2}},
     "effects": {"title": "Accuracy with the top heads ablated", "needs": {}},
-    "guard": {"title": "Log-probability of prose with heads ablated", "needs": {"documents": 1}},
+    "guard": {"title": "Log-probability of prose with heads ablated", "needs": {"guard": 1}},
     "recoveries": {"title": "Where ablating more heads raised accuracy most", "needs": {}},
     "model_drops": {"title": "Mean drop of accuracy by model", "needs": {"model": 2}},
     "model_tests": {"title": "Differences between models in the drop", "needs": {"model": 2}},
@@ -198,6 +198,8 @@ def _curves(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
 
 def _guard(study: Study, tables: Tables) -> list[TableBlock]:
     """What ablation does to prose, beside what it does to answers: retrieval lost, or the model broken?"""
+    if tables["guard"].empty:
+        return []
     prose = guard_at(tables["guard"]).set_index(["source", "matching", "model", "method", "k"])
     effects = select(tables["effects"], pooled=["question", "context_length"])
     kinds = [("method", ""), *(("random", kind) for kind in MATCHING if ("random", kind) in prose.index)]

@@ -19,7 +19,7 @@ from retrieval_heads.tables.select import of_intervention
 TABLES: dict[str, dict[str, int]] = {
     "against_random": {},
     "effects": {},
-    "guard": {"documents": 1},
+    "guard": {"guard": 1},
     "reliability": {"split_halves": 1},
 }
 
@@ -87,7 +87,7 @@ def _limits(study: Study, tables: Tables) -> list[str]:
         found.append(
             "What the model answers without the document is not known, so guessing is not told from retrieval."
         )
-    if len(effects) and "guard" not in tables:
+    if len(effects) and ("guard" not in tables or tables["guard"].empty):
         found.append(
             "What ablation does to language was not measured, so lost retrieval is not told from a broken model."
         )
