@@ -34,6 +34,14 @@ from retrieval_heads.engine.pace import passes_over
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.guards import described_grid, loaded_bytes
 from retrieval_heads.provenance import code_digest
+from retrieval_heads.study.methods import (
+    described_methods,
+    file_of,
+    fitted_methods,
+    parameters_of,
+    replacement_of,
+    twin_methods,
+)
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
 from retrieval_heads.study.twins import (
@@ -106,13 +114,12 @@ def answer_files():
 
 
 def method_files():
-    """The files of the study's methods, and all in a folder that a parameter of theirs chooses from."""
-    files = [plugins.files("methods")[name] for name in config["methods"]]
-    rules = [rule for file in files for rule in plugins.parameters(file).values()]
-    folders = sorted({rule["plugin"] for rule in rules if "plugin" in rule})
+    """The files of the study's methods, and of what these put in place of heads' outputs."""
+    methods, known = config["methods"], plugins.files("ablation.replacements")
+    modes = {replacement_of(name, entry) for name, entry in methods.items()} - {None}
     return [
-        *files,
-        *(file for folder in folders for file in plugins.files(folder).values()),
+        *(plugins.files("methods")[file_of(name, entry)] for name, entry in methods.items()),
+        *(known[mode] for mode in sorted(modes)),
     ]
 
 
@@ -170,6 +177,20 @@ def answered(wildcards):
     """What the whole model answers at a job's context length; of no matter when, as it does not change."""
     values = {key: wildcards[key] for key in ("model", "variant", "length")}
     return ancient(PATHS.shards("unablated", **values))
+
+
+def method_states(wildcards):
+    """The states of what the study's methods put in place of heads' outputs, as far as it must be fitted first."""
+    return [
+        PATHS.output(
+            "replacements",
+            model=wildcards.model,
+            variant=wildcards.variant,
+            length=wildcards.length,
+            replacement=mode,
+        )
+        for mode in sorted(set(fitted_methods(config).values()))
+    ]
 
 
 def ablation_code(script, *files):
@@ -298,9 +319,14 @@ def model_runtime(stage):
             one = yardstick(config)
             documents = one["documents"] or given
             contexts += len(one["questions"]) * contexts_for_each_head(wildcards, input)
-        if stage == "scores" and "single_head_effect" in config["methods"]:
-            share = min(1, config["methods"]["single_head_effect"]["documents"] / given)
-            contexts += share * len(config["questions"]) * contexts_for_each_head(wildcards, input)
+        if stage == "scores":
+            contexts += bool(twin_methods(config))
+            for name, entry in config["methods"].items():
+                if file_of(name, entry) == "single_head_effect":
+                    share = min(1, parameters_of(name, entry)["documents"] / given)
+                    contexts += (
+                        share * len(config["questions"]) * contexts_for_each_head(wildcards, input)
+                    )
         jobs = config["compute"]["shards"] if "shard" in wildcards.keys() else 1
         prompts = documents * len(config["prompts"]["depths"]) / jobs
         thousands = prompts * contexts * int(wildcards.length) / 1000

@@ -29,7 +29,7 @@ for figure in FIGURES.values():
         params:
             figure=figure.name,
             config=shown_config(),
-            methods=describe("methods", config["methods"]),
+            methods=described_methods(config),
             replacements=described_replacements(),
             code=code(
                 "draw_figure.py",

@@ -46,7 +46,7 @@ rule write_findings:
         "../envs/report.yaml"
     params:
         config=config,
-        methods=describe("methods", config["methods"]),
+        methods=described_methods(config),
         templates=lambda wildcards, input: os.path.commonpath(input.templates),
         code=code(
             "write_findings.py", *plugins.files("figures").values(), *table_files(TABLES_READ)

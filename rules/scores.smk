@@ -1,6 +1,7 @@
 rule score_heads:
     input:
         prompts=rules.build_prompts.output[0],
+        states=method_states,
         model=model_input,
     output:
         scores=PATHS.output("scores"),

@@ -56,6 +56,7 @@ def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
                     "document_starts": None,
                     "document_ends": None,
                     "suffix_start": context_tokens,
+                    "twin_status": "there is none",
                     "answer": "none",
                 }
             )

@@ -19,7 +19,9 @@ from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, count_head_sets, interventions
+from retrieval_heads.study.methods import described_methods, fitted_methods, twin_methods
 from retrieval_heads.study.scopes import SCOPES
+from retrieval_heads.study.twins import uses_twins
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
 ROOT = Path(__file__).parents[2]
@@ -87,8 +89,8 @@ class TestDefaults:
         ("config", "keys"),
         [
             (LEAST, "source train test missing_rate variety distractors templates"),
-            (FILE, "source file text id answers passages split test_share"),
-            (EDGAR, "source sections years ground_truth file_name section answers passages split test_share"),
+            (FILE, "source file text id answers passages twins split test_share"),
+            (EDGAR, "source sections years ground_truth file_name section answers passages twins split test_share"),
         ],
         ids=["generator", "file", "edgar_corpus"],
     )
@@ -247,7 +249,7 @@ BAD = [  # key, its value, what the message says
     ("methods.core", {}, r"methods\.core: it compares documents, and this haystack is prose; set prompts\.haystack to"),
     ("methods.core", {"temperature": 0}, r"methods\.core\.temperature: 0 is less than or equal to the minimum of 0"),
     ("methods.locos", {"span": "prose"}, r"methods\.locos\.span: 'prose' is not one of \['sentence', 'needle', 'an"),
-    ("methods.value_flow", {"toward": "twin"}, r"methods\.value_flow\.toward: 'twin' is not one of \['zero'\]"),
+    ("methods.value_flow", {"toward": "mean"}, r"methods\.value_flow\.toward: 'mean' is not one of \['zero', 'twin'\]"),
     ("methods.single_head_effect", {"documents": 0}, r"methods\.single_head_effect\.documents: 0 is less than the min"),
     (
         "methods.single_head_effect",
@@ -296,11 +298,72 @@ def test_core_needs_documents_beside_the_needle():
     assert complete(copy.deepcopy(config) | {"documents": {"train": 3, "test": 1}})["methods"] == {"core": {}}
 
 
-@pytest.mark.parametrize("mode", ["mean", "resample"])
-def test_an_effect_toward_what_needs_a_fit_or_a_twin_is_refused(mode):
-    message = rf"^methods\.single_head_effect\.mode: {mode} needs .*; write one of uniform, zero\.$"
-    with pytest.raises(StudyError, match=message):
-        complete(change("methods.single_head_effect", {"mode": mode}))
+ALIAS = {"method": "attribution_patching", "toward": "twin", "label": "Toward the twin"}
+
+
+class TestMethodsUnderANameOfOnesOwn:
+    def test_one_method_ranks_twice(self):
+        config = complete(change("methods", {"attribution_patching": {}, "other": ALIAS}))
+        plain, other = make_methods(config["methods"])
+        assert (plain.name, plain.label, plain.toward) == ("attribution_patching", "Attribution patching", "zero")
+        assert (other.name, other.label, other.toward) == ("other", "Toward the twin", "twin")
+        assert (plain.needs_twin, other.needs_twin) == (False, True)
+        told = described_methods(config)
+        assert told["other"]["label"] == "Toward the twin"
+        assert told["other"]["paper"] == told["attribution_patching"]["paper"]
+        assert told["other"]["definition"].startswith(told["attribution_patching"]["definition"])
+        assert "twin" in told["other"]["definition"]
+        assert complete(config) == config
+
+    @pytest.mark.parametrize(
+        ("entry", "sentence"),
+        [
+            (
+                {"method": "magic", "toward": "x"},
+                r"methods\.other\.method: 'magic' is not one of \['attention_contrast'",
+            ),
+            ({"method": 3, "label": "x"}, r"methods\.other\.method: 3 is not one of \["),
+            (ALIAS | {"toward": "moon"}, r"methods\.other\.toward: 'moon' is not one of \['zero', 'mean', 'twin'\]"),
+            (ALIAS | {"temperature": 1}, r"methods\.other\.temperature: no such key in the config"),
+            ({"method": "value_flow"}, r"methods\.other\.label: this key is missing"),
+            ({"label": "x"}, r"methods\.other: no such method; there are .*wu24; under another name, say which under"),
+        ],
+    )
+    def test_one_that_is_none_is_told_in_a_sentence(self, entry, sentence):
+        with pytest.raises(StudyError, match=f"^{sentence}"):
+            complete(change("methods", {"qrhead": {}, "more": ALIAS, "other": entry}))
+
+    def test_a_name_is_a_key(self):
+        with pytest.raises(StudyError, match=r"^methods: 'My method' does not match"):
+            complete(change("methods", {"My method": ALIAS}))
+
+    def test_a_costly_one_scores_no_more_documents_than_there_are(self):
+        entry = {"method": "single_head_effect", "label": "x", "documents": 100_000}
+        with pytest.raises(StudyError, match=r"^methods\.other\.documents: 100000 is more than the"):
+            complete(change("methods", {"other": entry}))
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "twin", "fitted"),
+    [
+        ("attribution_patching", {}, False, None),
+        ("attribution_patching", {"toward": "mean"}, False, "mean"),
+        ("attribution_patching", {"toward": "twin"}, True, None),
+        ("other", ALIAS, True, None),
+        ("value_flow", {"toward": "twin"}, True, None),
+        ("single_head_effect", {}, False, None),
+        ("single_head_effect", {"mode": "resample"}, True, None),
+        ("single_head_effect", {"mode": "mean"}, False, "mean"),
+        ("qrhead", {}, False, None),
+    ],
+)
+def test_what_a_method_needs_is_known_before_it_is_imported(name, entry, twin, fitted):
+    config = complete(change("methods", {name: entry}))
+    assert twin_methods(config) == [name] * twin
+    assert fitted_methods(config) == ({name: fitted} if fitted else {})
+    (made,) = make_methods(config["methods"])
+    assert made.needs_twin == twin
+    assert uses_twins(config) == (twin or uses_twins(complete(change("methods", {"qrhead": {}}))))
 
 
 def test_only_the_methods_that_are_named_have_their_heads_ablated():

@@ -1,6 +1,8 @@
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
+from retrieval_heads.ablation.states import load_state
 from retrieval_heads.data.selection import shard_of, usable
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.pace import log_expected_time
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 with job(snakemake), unchanged_model(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     prompts = usable(tables.read(source.prompts, PROMPTS), "train", source.prompts)
-    methods = make_methods(params.methods)
     model = load_model(source.model, device=compute["device"], **params.loading)
+    states = {Path(path).stem: load_state(path, model.device) for path in source.states}
+    methods = make_methods(params.methods, states)
     if snakemake.resources.passes:
         log_expected_time(model, prompts["input_ids"].iloc[0], snakemake.resources.passes)
     budget = Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"])

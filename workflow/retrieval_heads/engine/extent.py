@@ -12,6 +12,7 @@ from retrieval_heads.study.interventions import (
     interventions,
     twin_modes,
 )
+from retrieval_heads.study.methods import file_of, fitted_methods, parameters_of, twin_methods
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
 from retrieval_heads.study.variants import variants
@@ -92,10 +93,18 @@ def _answering(length: int) -> float:
 def _scoring(config: dict, train: int, stated: float, grid: tuple[int, int]) -> float:
     lengths, depths = config["prompts"]["context_lengths"], len(config["prompts"]["depths"])
     passes = sum(train * depths * _answering(length) for length in lengths)
-    if (method := config["methods"].get("single_head_effect")) is not None:
+    questions, needing = len(config["questions"]), twin_methods(config)
+    one_by_one = [name for name, entry in config["methods"].items() if file_of(name, entry) == "single_head_effect"]
+    for length, name in product(lengths, one_by_one):
+        documents = parameters_of(name, config["methods"][name])["documents"]
+        rows = questions * stated * single_head_passes(grid, length, _asked(config))
+        rows *= _TWIN_OF_SINGLE_HEADS if name in needing else 1
+        passes += min(train, documents) * depths * (passes_over(length) + rows)
+    if set(needing) - set(one_by_one):
+        # A twin is answered, and then read with the prompt's answer, in one trace for all methods.
         for length in lengths:
-            rows = len(config["questions"]) * stated * single_head_passes(grid, length, _asked(config))
-            passes += min(train, method["documents"]) * depths * (passes_over(length) + rows)
+            rows = 2 * questions * stated * passes_behind(length, _asked(config))
+            passes += train * (_twins(length, config["prompts"]["depths"]) + depths * rows)
     return passes
 
 
@@ -160,7 +169,8 @@ def _twins(length: int, depths: Sequence[float]) -> float:
 
 
 def _modes_at_lengths(config: dict) -> set[tuple[str, int]]:
-    """What replaces outputs, in ablation or in the yardstick, each with every context length at which it does."""
+    """What replaces outputs, in ablation, yardstick or methods, each with every context length at which it does."""
     found = {(one["mode"], at) for name, one in interventions(config).items() for at in ablated_lengths(config, name)}
+    found |= set(product(fitted_methods(config).values(), config["prompts"]["context_lengths"]))
     held = yardstick(config)
     return found | (set() if held is None else set(product(held["modes"], held["context_lengths"])))

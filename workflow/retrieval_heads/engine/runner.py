@@ -202,6 +202,7 @@ class Runner:
         *,
         objective: Objective | None = None,
         direct: bool = False,
+        keep_rows: bool = True,
     ) -> Trace:
         """Read one prompt with its answer, and keep what every head does in the suffix and in the answer.
 
@@ -214,13 +215,15 @@ class Runner:
         objective : what to take gradients of with respect to the heads' outputs, such as :func:`answer_logprob`; None
             for no gradients, and less memory.
         direct : whether to follow the direct path from heads to logits (:meth:`Trace.direct_gradients`).
+        keep_rows : whether to hold the attention rows of all layers; without, they are computed anew if asked for. Not
+            with an objective.
 
         Raises
         ------
         StudyError
             when the model's rotary embedding changes between the context's length and the prompt's.
         """
-        (trace,) = self.traces(context, [(suffix, answer)], objective=objective, direct=direct)
+        (trace,) = self.traces(context, [(suffix, answer)], objective=objective, direct=direct, keep_rows=keep_rows)
         return trace
 
     def traces(
@@ -230,6 +233,7 @@ class Runner:
         *,
         objective: Objective | None = None,
         direct: bool = False,
+        keep_rows: bool = True,
     ) -> Iterator[Trace]:
         """Traces of several prompts that share their context, one after the other: see :meth:`trace`.
 
@@ -239,7 +243,7 @@ class Runner:
             before the next is asked for.
         """
         prefix, number = self._prefix_of(context)
-        return trace_prompts(self.model, prefix.only(number), prompts, objective, direct)
+        return trace_prompts(self.model, prefix.only(number), prompts, objective, direct, keep_rows)
 
     def single_head_effects(
         self,

@@ -1,7 +1,7 @@
 """Prompts, read with everything that their heads do and, on request, what that does to their answers."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from retrieval_heads.engine.architecture import head_grid
-from retrieval_heads.engine.attention import AttentionCall
+from retrieval_heads.engine.attention import AttentionCall, Replacement
 from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.engine.direct_path import constant_weights, direct_path
 from retrieval_heads.engine.one_pass import read_once
@@ -36,7 +36,8 @@ class Trace:
     values, each is given its own.
 
     logits: (A + 1, V) in float32, before each of the answer's A tokens and behind the last one. answer_rows: which of
-    the T rows produce the answer's tokens.
+    the T rows produce the answer's tokens. twin: the trace of the same tokens behind the twin's context, if there is
+    one.
     """
 
     logits: Tensor
@@ -49,6 +50,7 @@ class Trace:
     """Which row of the calls, outputs and gradients it is."""
     _tokens: int
     """T; behind them a row may be padded."""
+    twin: "Trace | None" = None
 
     @property
     def layers(self) -> range:
@@ -66,12 +68,21 @@ class Trace:
 
     def visible(self, layer: int) -> Tensor:
         """Which keys the mask of a layer shows to each row, (T, K) boolean; in a sliding window the nearest alone."""
-        call, keys = self._calls[layer], self._before(layer) + self._tokens
+        call = self._call(layer)
         assert call.mask is not None  # what continues a context has positions, and so a mask
-        shown = call.mask[min(self._row, len(call.mask) - 1), 0, : self._tokens]
+        shown = call.mask[0, 0]
         # Keys before those that the mask covers are visible to all.
-        padded = pad(shown, (self._before(layer) + call.key.shape[2] - shown.shape[-1], 0), value=True)
-        return padded[:, :keys]
+        return pad(shown, (self._before(layer) + self._tokens - shown.shape[-1], 0), value=True)
+
+    def _call(self, layer: int) -> AttentionCall:
+        """What the layer's attention was called with, of this row and its tokens alone."""
+        call, row, tokens = self._calls[layer], slice(self._row, self._row + 1), self._tokens
+        query, key, value = (part[row, :, :tokens] for part in (call.query, call.key, call.value))
+        mask, regions = call.mask, call.regions
+        assert mask is not None and regions is not None  # as of all that continues a context
+        mask = mask.expand(len(call.query), -1, -1, -1)[row, :, :tokens, : mask.shape[-1] + tokens - call.key.shape[2]]
+        regions = regions.expand(len(call.query), -1)[row, :tokens]
+        return replace(call, query=query, key=key, value=value, mask=mask, regions=regions)
 
     def _before(self, layer: int) -> int:
         """Tokens of the context."""
@@ -100,6 +111,13 @@ class Trace:
     def outputs(self, layer: int) -> Tensor:
         """The heads' outputs z = Σ α v before the output projection, (H, T, D)."""
         return self._outputs[layer][self._row, : self._tokens].transpose(0, 1)
+
+    def replaced(self, layer: int, replacement: Replacement) -> Tensor:
+        """What a replacement puts in place of the heads' outputs, (H, T, D)."""
+        call, own = self._call(layer), self.outputs(layer).transpose(0, 1)
+        if self.twin is not None:
+            call = replace(call, twin=self.twin.outputs(layer).transpose(0, 1)[None])
+        return replacement(call).expand(1, *own.shape)[0].transpose(0, 1)
 
     def gradients(self, layer: int) -> Tensor:
         """∂ objective / ∂ z, (H, T, D), through all that follows in the model.
@@ -135,6 +153,7 @@ def trace_prompts(
     prompts: Sequence[tuple[Sequence[int], Sequence[int]]],
     objective: Objective | None,
     direct: bool = False,
+    keep_rows: bool = True,
 ) -> Iterator[Trace]:
     """See :meth:`retrieval_heads.engine.runner.Runner.traces`.
 
@@ -146,7 +165,7 @@ def trace_prompts(
     tokens = max(len(suffix) + len(answer) for suffix, answer in prompts)
     size = max(1, _MAX_WEIGHTS // (layers * heads * tokens * (prefix.length + tokens)))
     for start in range(0, len(prompts), size):
-        yield from _trace_together(model, prefix, prompts[start : start + size], objective, direct)
+        yield from _trace_together(model, prefix, prompts[start : start + size], objective, direct, keep_rows)
 
 
 def _trace_together(
@@ -155,6 +174,7 @@ def _trace_together(
     prompts: Sequence[tuple[Sequence[int], Sequence[int]]],
     objective: Objective | None,
     direct: bool,
+    keep_rows: bool,
 ) -> list[Trace]:
     """Traces of prompts that are read in one pass, with one tape for all: none reaches another."""
     targets = [torch.tensor(list(answer), dtype=torch.long, device=model.device) for _, answer in prompts]
@@ -167,7 +187,7 @@ def _trace_together(
         # Nothing before the first heads is on the tape, so it begins there.
         if objective is not None and not z.requires_grad:
             z.requires_grad_()
-        calls.append(call)
+        calls.append(call if keep_rows else replace(call))  # a copy does not know the rows that were computed
         outputs.append(z)
 
     first = min(row.start for row in rows)  # of the rows whose logits are kept
@@ -182,7 +202,7 @@ def _trace_together(
         if objective is not None:
             total = torch.stack([objective(*of_row) for of_row in zip(logits, targets, strict=True)]).sum()
             gradients = list(torch.autograd.grad(total, outputs))
-    outputs, calls = [z.detach() for z in outputs], [call.detached() for call in calls]
+    outputs, calls = [z.detach() for z in outputs], [call.detached() if keep_rows else call for call in calls]
     directly: list[list[Tensor] | None] = [None] * len(prompts)
     if direct:
         places = [torch.arange(row.start, row.stop, device=model.device) for row in rows]

@@ -5,10 +5,16 @@ of heads while the expected answer is read is a :class:`TraceScorer`. Each share
 Any other is a :class:`HeadScorer`, and asks a runner for what it needs.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
 from retrieval_heads import plugins
 from retrieval_heads.methods._attention_rows import AttentionRowScorer, Reading, Readings
 from retrieval_heads.methods._base import Document, HeadScorer, Prompt
 from retrieval_heads.methods._traces import TraceScorer
+from retrieval_heads.study.methods import file_of, replacement_of
 
 __all__ = [
     "AttentionRowScorer",
@@ -22,9 +28,24 @@ __all__ = [
 ]
 
 
-def make_methods(settings: dict[str, dict]) -> list[HeadScorer]:
+def make_methods(
+    settings: Mapping[str, Mapping], states: Mapping[str, Mapping[str, Tensor]] | None = None
+) -> list[HeadScorer]:
     """The methods of a study, from its config's ``methods``: name → values for the method's parameters.
 
-    The values are those of a config that `config.complete` has checked.
+    Parameters
+    ----------
+    settings : those of a config that `config.complete` has checked. An entry with a name of its own has the method's
+        under ``method``, and a ``label``.
+    states : replacement → what it was fitted to, for the methods that put it in place of heads' outputs.
     """
-    return [plugins.subclass("methods", name, HeadScorer)(**parameters) for name, parameters in settings.items()]
+    made = []
+    for name, entry in settings.items():
+        scorer = plugins.subclass("methods", file_of(name, entry), HeadScorer)
+        own: dict[str, Any] = {"name": name, "label": entry["label"]} if "method" in entry else {}
+        if (state := (states or {}).get(replacement_of(name, entry) or "")) is not None:
+            own["state"] = state
+        if own:
+            scorer = type(scorer.__name__, (scorer,), own)
+        made.append(scorer(**{key: value for key, value in entry.items() if key not in ("method", "label")}))
+    return made

@@ -7,7 +7,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from retrieval_heads.engine.runner import Runner
+from retrieval_heads import plugins
+from retrieval_heads.engine.runner import AttentionCall, Runner
+from retrieval_heads.errors import StudyError
+from retrieval_heads.study.interventions import fitted_modes, twin_modes
+from retrieval_heads.study.methods import replacement_named
 
 Span = tuple[int, int]
 """The first token of something and the one behind its last."""
@@ -21,7 +25,8 @@ class Prompt:
     answer's tokens as they would follow the prompt. answer_start, sentence_start and their ends: of the place from
     which the answer is taken, and of the sentence that states it there. statements: of all places in the needle that
     state the whole answer; where none are given, that place alone. documents: of the whole documents of the haystack;
-    none where it is prose.
+    none where it is prose. twin: the twin's context, as long as this one, and twin_answer the tokens of its answer as
+    they would follow the same suffix; None where the prompt has no twin, or none that it may be compared with.
     """
 
     input_ids: list[int]
@@ -35,6 +40,8 @@ class Prompt:
     sentence_end: int | None = None
     statements: tuple[Span, ...] = ()
     documents: tuple[Span, ...] = ()
+    twin: list[int] | None = None
+    twin_answer: list[int] | None = None
 
     @property
     def needle(self) -> slice:
@@ -98,12 +105,48 @@ class HeadScorer(ABC):
     """Whether the scores of a prompt that the model does not answer are left out. The type of its question decides what
     an answer is."""
 
+    replaced_by: ClassVar[str | None] = None
+    """The parameter that names what takes the place of heads' outputs: a file of ``ablation/replacements``, or
+    ``twin`` for the one that comes from the twin. Read without importing the file, so that what it needs is there: a
+    state, or twins. None for a method that replaces nothing."""
+
+    state: ClassVar[Mapping[str, Tensor]] = {}
+    """What that replacement was fitted to, on the model's device; empty for one that needs no fit."""
+
     limits: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """What values of its parameters must be beside their types: parameter → JSON schema, as a literal."""
 
     documents: int | None = None
     """How many documents of the train split it scores, the first ones; None for all. A costly method has it as a
     parameter."""
+
+    @property
+    def replacement(self) -> str | None:
+        """The file of ``ablation/replacements`` that takes the place of heads' outputs."""
+        return None if self.replaced_by is None else replacement_named(getattr(self, self.replaced_by))
+
+    @property
+    def needs_twin(self) -> bool:
+        """Whether it compares a prompt with its twin. Then it scores no prompt without one, and none of which the model
+        does not answer both."""
+        return self.replacement in twin_modes()
+
+    def replaced(self, call: AttentionCall) -> Tensor:
+        """What takes the place of the outputs of a layer's heads, of a shape that broadcasts to (B, Q, H, D).
+
+        Raises
+        ------
+        StudyError
+            when that must be fitted to the model, and was not.
+        """
+        if self.replacement in fitted_modes() and not self.state:
+            raise StudyError(
+                f"{self.name}: {self.replacement} must be fitted to the prompts of a study; rank heads in one, or "
+                "choose another value."
+            )
+        # Replacements are a layer above methods, and are known here by their name alone.
+        made: Any = plugins.subclass("ablation.replacements", str(self.replacement), object)()
+        return made.output(call, self.state)
 
     def require(self, runner: Runner) -> None:  # noqa: B027  # most methods take any model
         """Refuse a model that the method cannot measure, before any work.

@@ -1,14 +1,16 @@
 """Scoring every head on every prompt by methods of any kind, and the tables that come of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import pandas as pd
+import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from retrieval_heads.data.answers import judge
-from retrieval_heads.data.selection import expected_answer, group_by_context, lengths
+from retrieval_heads.data.answers import is_settled, judge
+from retrieval_heads.data.selection import OK, expected_answer, group_by_context, lengths, twin_of
 from retrieval_heads.engine.budget import shard_slice
 from retrieval_heads.engine.runner import Answered, Runner
 from retrieval_heads.job import finished_units, progress
@@ -53,12 +55,16 @@ def score_split(
     for method in methods:
         if method.documents is not None:
             chosen = [group for group in groups if group["doc_id"].iloc[0] in first[: method.documents]]
-            scores += score_one_by_one(runner, chosen, method, generated)
+            scores += score_one_by_one(runner, chosen, method, generated, answer_types)
     return pd.DataFrame(scores, columns=SCORES.columns), generated
 
 
 def score_one_by_one(
-    runner: Runner, groups: Sequence[pd.DataFrame], method: HeadScorer, generated: pd.DataFrame
+    runner: Runner,
+    groups: Sequence[pd.DataFrame],
+    method: HeadScorer,
+    generated: pd.DataFrame,
+    answer_types: Mapping[str, str],
 ) -> list[dict]:
     """Rows of the scores table by a costly method, which is given one prompt at a time.
 
@@ -66,12 +72,15 @@ def score_one_by_one(
     ----------
     groups : for each document, rows of the prompts table that share a context.
     generated : the generations table, which tells what the model answers.
+    answer_types : question → type of its answer, which decides whether the model answers a twin.
     """
     answered = set(generated.loc[generated["success"].astype(bool), "prompt_id"])
     rows = []
     with progress(sum(map(len, groups)), f"prompts to score by {method.label}"):
         for group in groups:
             document = make_document(runner.tokenizer, group)
+            if method.needs_twin:
+                document = with_answered_twins(runner, document, group, answered, answer_types)
             for row, prompt in zip(group.itertuples(), document.prompts, strict=True):
                 with finished_units(1):
                     if method.needs_success and row.prompt_id not in answered:
@@ -100,7 +109,17 @@ def score_groups(
     that the model does not answer; none has one for a prompt that it does not apply to.
     """
     documents = [make_document(runner.tokenizer, group) for group in groups]
-    answered, scores = score_documents(runner, documents, methods)
+
+    def compare(number: int, texts: Sequence[str]) -> Document:
+        rows = list(groups[number].itertuples())
+        right = {
+            row.prompt_id
+            for row, text in zip(rows, texts, strict=True)
+            if judge(text, row.answer, answer_types[row.question]).correct
+        }
+        return with_answered_twins(runner, documents[number], groups[number], right, answer_types)
+
+    answered, scores = score_documents(runner, documents, methods, compare)
     made_scores, made_generations = [], []
     rows = chain.from_iterable(group.itertuples() for group in groups)
     for number, (row, generated) in enumerate(zip(rows, answered.text, strict=True)):
@@ -116,10 +135,18 @@ def score_groups(
 
 
 def score_documents(
-    runner: Runner, documents: Sequence[Document], methods: Sequence[HeadScorer]
+    runner: Runner,
+    documents: Sequence[Document],
+    methods: Sequence[HeadScorer],
+    compare: Callable[[int, Sequence[str]], Document] | None = None,
 ) -> tuple[Answered, dict[str, Tensor]]:
     """Run methods of any kind: those that read attention rows in one pass for all, those that read traces in another
     that goes on from the same contexts, then each other one by itself.
+
+    Parameters
+    ----------
+    compare : gives a document, by its number and by the model's answers to its prompts, with the twins of those prompts
+        alone that may be compared with them; None takes all twins. It is asked where a method needs twins.
 
     Returns
     -------
@@ -128,14 +155,60 @@ def score_documents(
     answered, scores = score_rows(
         runner, documents, [method for method in methods if isinstance(method, AttentionRowScorer)]
     )
-    scores |= score_traces(runner, documents, [method for method in methods if isinstance(method, TraceScorer)])
+    traced = [method for method in methods if isinstance(method, TraceScorer)]
+    documents, found, texts = list(documents), [], iter(answered.text)
+    for number, document in enumerate(documents):
+        told = [next(texts) for _ in document.prompts]
+        if compare is not None and any(method.needs_twin for method in methods):
+            # Before the document's traces, which read behind the same twin.
+            documents[number] = compare(number, told)
+        found.append(score_traces(runner, [documents[number]], traced))
+    scores |= {method.name: torch.cat([one[method.name] for one in found]) for method in traced}
     scores |= {method.name: method.score(runner, documents) for method in methods if method.name not in scores}
     return answered, scores
+
+
+def with_answered_twins(
+    runner: Runner,
+    document: Document,
+    rows: pd.DataFrame,
+    answered: Collection[str],
+    answer_types: Mapping[str, str],
+) -> Document:
+    """A document with the twins of those prompts alone that the model answers, and whose twin it answers too.
+
+    Parameters
+    ----------
+    rows : of the prompts table, one for each of the document's prompts.
+    answered : the ids of prompts that the model answers.
+    answer_types : question → type of its answer.
+    """
+    pairs = list(zip(rows.itertuples(), document.prompts, strict=True))
+    asked = [(row, prompt) for row, prompt in pairs if prompt.twin is not None and row.prompt_id in answered]
+    right: set[str] = set()
+    if asked:
+        wanted = [(row.twin_answer, answer_types[row.question]) for row, _ in asked]
+        texts = runner.answer(
+            runner.twin(asked[0][1].twin or []),  # that of all prompts about the document
+            [prompt.suffix for _, prompt in asked],
+            replace(runner.decoding, stop_when=lambda row, text: is_settled(text, *wanted[row])),
+            answers=[prompt.twin_answer or [] for _, prompt in asked],
+        ).text
+        right = {
+            row.prompt_id
+            for (row, _), text, want in zip(asked, texts, wanted, strict=True)
+            if judge(text, *want).correct
+        }
+    prompts = [
+        prompt if row.prompt_id in right else replace(prompt, twin=None, twin_answer=None) for row, prompt in pairs
+    ]
+    return replace(document, prompts=prompts)
 
 
 def make_document(tokenizer: PreTrainedTokenizerBase, group: pd.DataFrame) -> Document:
     """The prompts that share a context, from rows of the prompts table."""
     rows = list(group.itertuples())
+    twins = [twin_of(tokenizer, row) if row.twin_status == OK else (None, None) for row in rows]
     prompts = [
         Prompt(
             list(row.input_ids),
@@ -149,8 +222,9 @@ def make_document(tokenizer: PreTrainedTokenizerBase, group: pd.DataFrame) -> Do
             row.sentence_end,
             _spans(row.statement_starts, row.statement_ends),
             _spans(row.document_starts, row.document_ends),
+            *twin,
         )
-        for row in rows
+        for row, twin in zip(rows, twins, strict=True)
     ]
     return Document(prompts, list(rows[0].null_ids[rows[0].suffix_start :]))
 

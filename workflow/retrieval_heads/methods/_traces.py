@@ -7,7 +7,8 @@ several.
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -30,7 +31,8 @@ class TraceScorer(HeadScorer):
     def score_trace(self, trace: Trace, prompt: Prompt) -> Tensor | None:
         """Scores (L, H) of one prompt, or None where the method does not apply to it.
 
-        trace: of the prompt's suffix and expected answer, see :class:`retrieval_heads.engine.runner.Trace`.
+        trace: of the prompt's suffix and expected answer, see :class:`retrieval_heads.engine.runner.Trace`. For a
+        method that needs it, ``trace.twin`` is that of the same tokens behind the twin's context.
         """
 
     def require(self, runner: Runner) -> None:
@@ -53,6 +55,7 @@ def score_traces(runner: Runner, documents: Sequence[Document], methods: Sequenc
     scores: dict[str, list[Tensor]] = {method.name: [] for method in methods}
     missing = torch.full((runner.layers, runner.heads), math.nan)
     for document in documents if methods else ():
+        twins = _twins(runner, document) if any(method.needs_twin for method in methods) else None
         traces = runner.traces(
             document.context,
             [(prompt.suffix, prompt.answer) for prompt in document.prompts],
@@ -61,8 +64,23 @@ def score_traces(runner: Runner, documents: Sequence[Document], methods: Sequenc
         )
         for prompt in document.prompts:
             trace = next(traces)
+            if prompt.twin is not None and twins is not None:
+                trace = replace(trace, twin=next(twins))
             for method in methods:
-                score = method.score_trace(trace, prompt)
+                without = method.needs_twin and trace.twin is None
+                score = None if without else method.score_trace(trace, prompt)
                 scores[method.name].append(missing if score is None else score.float().cpu())
             del trace  # before the next tape begins
     return {name: torch.stack(found) for name, found in scores.items()}
+
+
+def _twins(runner: Runner, document: Document) -> Iterator[Trace]:
+    """Of each prompt that has a twin, the trace of the same tokens behind the twin's context."""
+    paired = [prompt for prompt in document.prompts if prompt.twin is not None]
+    if not paired:
+        return iter(())
+    context = paired[0].twin or []  # that of all prompts about the document
+    runner.twin(context)
+    # All are read before the first prompt's tape begins: what is kept of them is little.
+    pairs = [(prompt.suffix, prompt.answer) for prompt in paired]
+    return iter(list(runner.traces(context, pairs, keep_rows=False)))

@@ -22,17 +22,24 @@ class AttributionPatching(TraceScorer):
 
     Parameters
     ----------
-    toward : ``zero``, nothing in place of the output.
+    toward : what is put in place of the output: ``zero``, nothing; ``mean``, the head's mean in this part of a prompt;
+        or ``twin``, its output for the same tokens behind the twin's context, which states another answer.
     """
 
-    toward: Literal["zero"] = "zero"
+    toward: Literal["zero", "mean", "twin"] = "zero"
 
     name: ClassVar = "attribution_patching"
     label: ClassVar = "Attribution patching"
     paper: ClassVar = "Syed et al. 2023, arXiv 2310.10348"
     gradients: ClassVar = True
+    replaced_by: ClassVar = "toward"
 
     def score_trace(self, trace: Trace, prompt: Prompt) -> Tensor:
-        """(L, H), Σ_i ⟨z_i, g_i⟩."""
-        changes = [trace.outputs(layer).float() * trace.gradients(layer).float() for layer in trace.layers]
-        return torch.stack([change.sum((1, 2)) for change in changes])
+        """(L, H), Σ_i ⟨z_i − z′_i, g_i⟩."""
+        changes = []
+        for layer in trace.layers:
+            change = trace.outputs(layer).float()
+            if self.toward != "zero":
+                change = change - trace.replaced(layer, self.replaced).float()
+            changes.append((change * trace.gradients(layer).float()).sum((1, 2)))
+        return torch.stack(changes)

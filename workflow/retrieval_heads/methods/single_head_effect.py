@@ -1,15 +1,15 @@
 """The exact effect of every head by itself."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from retrieval_heads import plugins
-from retrieval_heads.engine.runner import AttentionCall, Runner
-from retrieval_heads.methods import Document, HeadScorer
+from retrieval_heads.engine.runner import Runner
+from retrieval_heads.methods import Document, HeadScorer, Prompt
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SingleHeadEffect(HeadScorer):
     Parameters
     ----------
     documents : how many documents of the train split, the first ones.
-    mode : what the head's output is replaced by, as in ``ablation.mode``; one that needs neither a fit nor a twin.
+    mode : what the head's output is replaced by, as in ``ablation.mode``.
     """
 
     documents: int = 2
@@ -33,19 +33,19 @@ class SingleHeadEffect(HeadScorer):
     name: ClassVar = "single_head_effect"
     label: ClassVar = "Single-head effect"
     paper: ClassVar = "Michel et al. 2019, arXiv 1905.10650"
+    replaced_by: ClassVar = "mode"
     limits: ClassVar = {"documents": {"minimum": 1}, "mode": {"plugin": "ablation.replacements"}}
 
     def score(self, runner: Runner, documents: Sequence[Document]) -> Tensor:
         """(P, L, H), by a pass for each prompt in which every head is ablated in a row of its own."""
-        # Replacements are a layer above methods, and are known here by their name alone.
-        replacement: Any = plugins.subclass("ablation.replacements", self.mode, object)()
+        return torch.stack([self._effects(runner, prompt) for document in documents for prompt in document.prompts])
 
-        def output(call: AttentionCall) -> Tensor:
-            return replacement.output(call, {})
-
-        effects = [
-            runner.single_head_effects(prompt.context, prompt.suffix, prompt.answer, output).effects
-            for document in documents
-            for prompt in document.prompts
-        ]
-        return torch.stack(effects)
+    def _effects(self, runner: Runner, prompt: Prompt) -> Tensor:
+        twin = None
+        if self.needs_twin:
+            if prompt.twin is None or prompt.twin_answer is None:
+                return torch.full((runner.layers, runner.heads), math.nan)
+            twin = prompt.twin, prompt.twin_answer
+        return runner.single_head_effects(
+            prompt.context, prompt.suffix, prompt.answer, self.replaced, twin=twin
+        ).effects

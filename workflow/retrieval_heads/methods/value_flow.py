@@ -23,21 +23,26 @@ class ValueFlow(TraceScorer):
 
     Parameters
     ----------
-    toward : ``zero``, nothing in place of the needle's values.
+    toward : what is put in place of the needle's values: ``zero``, nothing; or ``twin``, the values that the twin's
+        needle has, which states another answer.
     """
 
-    toward: Literal["zero"] = "zero"
+    toward: Literal["zero", "twin"] = "zero"
 
     name: ClassVar = "value_flow"
     label: ClassVar = "Value flow"
     paper: ClassVar = "Wang et al. 2023, arXiv 2305.14160"
     gradients: ClassVar = True
+    replaced_by: ClassVar = "toward"
 
     def score_trace(self, trace: Trace, prompt: Prompt) -> Tensor:
-        """(L, H), Σ_i Σ_{j in needle} α_ij ⟨g_i, v_j⟩."""
-        needle = prompt.needle
-        flows = [
-            trace.attention(layer)[:, :, needle] * trace.value_products(layer, trace.gradients(layer), needle)
-            for layer in trace.layers
-        ]
-        return torch.stack([flow.sum((1, 2)) for flow in flows])
+        """(L, H), Σ_i Σ_{j in needle} α_ij ⟨g_i, v_j − v′_j⟩."""
+        needle, flows = prompt.needle, []
+        for layer in trace.layers:
+            gradients = trace.gradients(layer)
+            products = trace.value_products(layer, gradients, needle)
+            if self.toward == "twin":
+                assert trace.twin is not None  # prompts without a twin are not scored
+                products = products - trace.twin.value_products(layer, gradients, needle)
+            flows.append((trace.attention(layer)[:, :, needle] * products).sum((1, 2)))
+        return torch.stack(flows)

@@ -5,18 +5,11 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.dimensions import PLAIN
-from retrieval_heads.study.interventions import (
-    ablated_lengths,
-    ablated_methods,
-    fitted_modes,
-    interventions,
-    key_path,
-    twin_modes,
-)
+from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
+from retrieval_heads.study.methods import file_of
 from retrieval_heads.study.yardstick import yardstick
 
 
@@ -136,27 +129,28 @@ def _check_model_values(config: dict) -> None:
 
 
 def _check_methods(config: dict) -> None:
-    methods, trains = config["methods"], config["documents"].get("train")
-    needs = dict.fromkeys(twin_modes(), "a twin of each prompt") | dict.fromkeys(fitted_modes(), "a fit to the model")
-    if "core" in methods and config["prompts"]["haystack"] != "documents":
+    trains = config["documents"].get("train")
+    for name, entry in config["methods"].items():
+        if file_of(name, entry) == "core":
+            _check_core(config, name, trains)
+        documents = entry.get("documents", 0)
+        if trains is not None and documents > trains:
+            raise StudyError(
+                f"methods.{name}.documents: {documents} is more than the {trains} of documents.train; give fewer."
+            )
+
+
+def _check_core(config: dict, name: str, trains: int | None) -> None:
+    if config["prompts"]["haystack"] != "documents":
         raise StudyError(
-            "methods.core: it compares documents, and this haystack is prose; set prompts.haystack to documents, or "
+            f"methods.{name}: it compares documents, and this haystack is prose; set prompts.haystack to documents, or "
             "leave the method out."
         )
-    if "core" in methods and trains is not None and trains < 3:
+    if trains is not None and trains < 3:
         raise StudyError(
-            f"methods.core: it needs two whole documents beside the needle, and documents.train is {trains}; give at "
+            f"methods.{name}: it needs two whole documents beside the needle, and documents.train is {trains}; give at "
             "least 3, or leave the method out."
         )
-    for name, parameters in methods.items():
-        if trains is not None and parameters.get("documents", 0) > trains:
-            raise StudyError(
-                f"methods.{name}.documents: {parameters['documents']} is more than the {trains} of documents.train; "
-                "give fewer."
-            )
-        if (mode := parameters.get("mode")) in needs:
-            others = ", ".join(one for one in plugins.names("ablation.replacements") if one not in needs)
-            raise StudyError(f"methods.{name}.mode: {mode} needs {needs[mode]}; write one of {others}.")
 
 
 def _check_variants(variants: dict) -> None:

@@ -55,7 +55,10 @@ def form_of(config: dict) -> dict:
     Under ``meaningless`` a section has the keys that others of its kind have, each with the end of a sentence that
     says why it has not.
     """
-    form = _of_kind(schema(), RUN if config.get("published") is None else PUBLISHED)
+    kind = RUN if config.get("published") is None else PUBLISHED
+    form = _of_kind(schema(), kind)
+    if kind == RUN and isinstance(given := config.get("methods"), dict):
+        _take_methods(form["properties"]["methods"]["properties"], given)
     if (documents := form["properties"].get("documents")) is not None:
         given = config.get("documents")
         source = given.get("source") if isinstance(given, dict) else None
@@ -114,6 +117,27 @@ def _take_source(documents: dict, source: object) -> None:
         else:
             why = f"has no meaning for source {source}; take it out or change documents.source."
             documents["meaningless"] |= dict.fromkeys(form["properties"], why)
+
+
+def _take_methods(known: dict, given: dict) -> None:
+    """Put the methods that have a name of the config's choice into the schema of its methods."""
+    files = dict(known)
+    for name, entry in given.items():
+        if name in files or not isinstance(entry, dict) or "method" not in entry:
+            continue
+        method = entry["method"]
+        file = files.get(method) if isinstance(method, str) else None
+        known[name] = {
+            "type": "object",
+            # Of what is no method no parameter is known.
+            "additionalProperties": file is None,
+            "required": [] if file is None else ["label"],
+            "properties": {
+                "method": {"enum": list(files)},
+                "label": {"type": "string", "minLength": 1},
+                **(file or {}).get("properties", {}),
+            },
+        }
 
 
 # JSON takes 512.0 for an integer; file names and ranges do not.

@@ -58,7 +58,8 @@ def _sentence_on_unknown_key(error: ValidationError, section: str) -> str:
     if key in _FORMER:
         return f"{key}: this key is gone, as {_FORMER[key]}; take it out."
     if section == "methods":
-        return f"{key}: no such method; there are {', '.join(known)}."
+        files = [one for one in known if "method" not in error.schema["properties"][one].get("properties", {})]
+        return f"{key}: no such method; there are {', '.join(files)}; under another name, say which under method."
     close = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {close[0]}?" if close else f"known here are {', '.join(known) or 'none'}."
     return f"{key}: no such key in the config; {hint}"

@@ -4,13 +4,14 @@ import math
 from collections.abc import Mapping
 
 from retrieval_heads.study.interventions import ablated_lengths, interventions, twin_modes
+from retrieval_heads.study.methods import twin_methods
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
 
 def uses_twins(config: Mapping) -> bool:
     """Whether any intervention or method of a complete config, or its yardstick, needs twins."""
     modes = {one["mode"] for one in interventions(config).values()} | set(yardstick_modes(config))
-    return not modes.isdisjoint(twin_modes())
+    return bool(twin_methods(config)) or not modes.isdisjoint(twin_modes())
 
 
 def unablated_lengths(config: Mapping) -> list[int]:
