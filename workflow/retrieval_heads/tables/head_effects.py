@@ -19,13 +19,24 @@ HEAD_EFFECTS = Table(
         *SHAPE,
         ("answer_logprob", NUMBER),
         ("effects", HEAD_SCORES),
+        ("answer_logodds", NUMBER),
+        ("logodds_effects", HEAD_SCORES),
     ),
     key=(*PROMPT_KEY, "mode"),
-    lengths={"effects": GRID},
+    # Only where heads put out what they do on a twin is there another answer to hold the expected one against.
+    nullable=frozenset({"answer_logodds", "logodds_effects"}),
+    lengths={"effects": GRID, "logodds_effects": GRID},
 )
 
 
-def effects_row(prompt: Any, mode: str, answer_logprob: float, effects: np.ndarray) -> dict[str, Any]:
+def effects_row(
+    prompt: Any,
+    mode: str,
+    answer_logprob: float,
+    effects: np.ndarray,
+    answer_logodds: float | None = None,
+    logodds_effects: np.ndarray | None = None,
+) -> dict[str, Any]:
     """A row of the table.
 
     Parameters
@@ -35,6 +46,7 @@ def effects_row(prompt: Any, mode: str, answer_logprob: float, effects: np.ndarr
     answer_logprob : m = Σ ln p of the expected answer's tokens by the whole model.
     effects : m less what it is with one head ablated, of each head of the model; shape (layers, heads of a layer). They
         are kept in float32.
+    answer_logodds, logodds_effects : the same of ln p(answer) − ln p(the twin's answer), for a mode with twins.
     """
     layers, heads = effects.shape
     return {
@@ -44,4 +56,6 @@ def effects_row(prompt: Any, mode: str, answer_logprob: float, effects: np.ndarr
         "heads": heads,
         "answer_logprob": answer_logprob,
         "effects": effects.astype(np.float32).ravel(),
+        "answer_logodds": answer_logodds,
+        "logodds_effects": None if logodds_effects is None else logodds_effects.astype(np.float32).ravel(),
     }

@@ -27,6 +27,8 @@ TITLES = {
     "agreement": "Agreement of the methods",
     "imports": "Imported lists of heads",
     "every_head": "What every head does",
+    "carrying": "Needed or carrying",
+    "quality": "Which method is right?",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
     "ablation": "Ablation against random heads",
