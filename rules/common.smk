@@ -178,6 +178,23 @@ def compared_config():
     }
 
 
+def judged_config():
+    """The parts of the config that the quality of rankings depends on: what is compared, and what a document costs."""
+    prompts = ("context_lengths", "depths", "suffix_budget", "variants")
+    return {
+        **{key: config[key] for key in ("study", "seed", "methods", "analysis", "published")},
+        "questions": dict.fromkeys(config["questions"]),
+        "prompts": {key: config["prompts"][key] for key in prompts if key in config["prompts"]},
+        "generation": {"max_new_tokens": config["generation"]["max_new_tokens"]},
+        "ablation": {
+            "headline": config["ablation"]["headline"],
+            "interventions": {
+                name: {"levels": one["levels"]} for name, one in interventions(config).items()
+            },
+        },
+    }
+
+
 def shown_config():
     """The parts of the config that a figure can show."""
     shown = {

@@ -90,3 +90,56 @@ rule measure_groups:
         code=code("measure_groups.py"),
     script:
         "../workflow/scripts/measure_groups.py"
+
+
+rule pair_effects:
+    input:
+        PATHS.output("tables", table="head_effects"),
+    output:
+        PATHS.output("tables", table="needed_or_carrying"),
+    log:
+        PATHS.log("pair_effects"),
+    group:
+        "analysis"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        alpha=config["analysis"]["alpha"],
+        seed=config["seed"],
+        resamples=config["analysis"]["resamples"],
+        code=code("pair_effects.py"),
+    script:
+        "../workflow/scripts/pair_effects.py"
+
+
+# What says which heads matter: their effects, where these are measured, and what is lost without a ranking's first.
+JUDGED_BY = [
+    "rankings",
+    "labels",
+    "ablation",
+    *(["head_effects"] if yardstick_modes(config) else []),
+]
+
+
+rule measure_quality:
+    input:
+        expand(PATHS.output("tables"), table=JUDGED_BY),
+    output:
+        ranking_quality=PATHS.output("tables", table="ranking_quality"),
+        quality_tests=PATHS.output("tables", table="quality_tests"),
+    log:
+        PATHS.log("measure_quality"),
+    group:
+        "analysis"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        config=judged_config(),
+        planted={
+            name: model["planted"]
+            for name, model in config["models"].items()
+            if "planted" in model
+        },
+        code=code("measure_quality.py", *table_files(JUDGED_BY)),
+    script:
+        "../workflow/scripts/measure_quality.py"

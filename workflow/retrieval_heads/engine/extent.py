@@ -63,6 +63,25 @@ def single_head_passes(grid: tuple[int, int], length: int, asked: int) -> float:
     return _SINGLE_HEADS * passes_behind(length, asked * heads * (layers + 1) / 2)
 
 
+def method_passes(config: dict, grid: tuple[int, int], length: int) -> dict[str, float]:
+    """About how many plain passes each method takes by itself for a document, at one context length, all depths.
+
+    A method that shares its reading of a prompt with others takes at most what they take together: the context, and
+    what is read and decoded behind it.
+
+    Parameters
+    ----------
+    config : a complete one.
+    grid : layers, and heads in each.
+    length : tokens of a prompt.
+    """
+    asked = config["prompts"]["suffix_budget"] + config["generation"]["max_new_tokens"]
+    once = passes_over(length) * (1 + SUFFIX_WORTH / length)
+    alone = passes_over(length) + len(config["questions"]) * single_head_passes(grid, length, asked)
+    depths = len(config["prompts"]["depths"])
+    return {name: depths * (alone if name == "single_head_effect" else once) for name in config["methods"]}
+
+
 def plain_passes(config: dict, documents_of_a_table: int, grid: tuple[int, int] = DEFAULT_GRID) -> float:
     """About how many plain passes a study takes of one of its models.
 

@@ -28,6 +28,8 @@ TITLES = {
     "imports": "Imported lists of heads",
     "groups": "Key-value groups",
     "every_head": "What every head does",
+    "carrying": "Needed or carrying",
+    "quality": "Which method is right?",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
     "ablation": "Ablation against random heads",

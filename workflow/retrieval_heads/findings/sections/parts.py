@@ -41,6 +41,11 @@ def claims_of(key: str, study: Study, tables: Tables) -> list[ClaimList]:
     return [ClaimList(found)] if found else []
 
 
+def mode_label(study: Study, mode: str) -> str:
+    """What replaces a head's output, as it is shown."""
+    return study.replacements.get(mode, {}).get("label", mode)
+
+
 def only_one(study: Study, dimension: str, values: Iterable, what: str) -> list[Block]:
     """A line that says so if a dimension has fewer than two values, and so nothing to compare."""
     order = study.in_config_order(dimension, values)
