@@ -1135,3 +1135,18 @@ def contains(whole, part):
     if isinstance(part, dict):
         return all(key in whole and contains(whole[key], value) for key, value in part.items())
     return whole == part
+
+
+def test_the_study_of_a_second_seed_asks_what_the_default_one_asks():
+    """Under another seed and with more wordings; how much is measured is its own."""
+    default, again = (
+        complete(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
+        for name in ("config.yaml", "two-seeds.yaml")
+    )
+    assert again["study"] != default["study"] and again["results"] == default["results"]
+    assert again["seed"] != default["seed"] and again["documents"]["variety"] > default["documents"]["variety"]
+    for key in ("models", "questions", "methods", "prompts"):
+        assert again[key] == default[key], key
+    for config in (default, again):
+        config["ways"] = {name: (one["mode"], one["scope"]) for name, one in interventions(config).items()}
+    assert again["ways"] == default["ways"]
