@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import cache, cached_property, reduce
+from functools import cache, cached_property, partial, reduce
 from itertools import pairwise
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.data.documents import make_documents
 from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
-from retrieval_heads.data.selection import group_by_context, usable
+from retrieval_heads.data.selection import OK, expected_answer, group_by_context, twin_of, usable
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.extent import plain_passes
 from retrieval_heads.engine.pace import PLAIN_TOKENS, passes_behind, passes_over
@@ -271,6 +271,26 @@ def yardstick(setup: Setup) -> Iterator[Measured]:
         least = passes_behind(length, tokens) / passes_over(length)
         detail = f"{after:.2f} s over {before:.2f} s, {layers * heads} heads; its arithmetic comes to {least:.1f}"
         yield Measured("yardstick", f"effect of every head / forward pass, {length:,} tokens", ratio, "×", goal, detail)
+
+        row = next(row for row in setup.group(length, "test").itertuples() if row.twin_status == OK)
+        context, suffix = list(row.input_ids[: row.suffix_start]), list(row.input_ids[row.suffix_start :])
+        answer, twin = expected_answer(setup.tokenizer, row), twin_of(setup.tokenizer, row)
+        resample = Intervention("yardstick", "resample", "suffix").replacement
+        measure = partial(setup.runner.single_head_effects, context, suffix, answer)
+        measure(resample, twin=twin)  # runs both contexts
+        before, after, ratio = paired(measure, partial(measure, resample, twin=twin))
+        detail = f"{after:.2f} s over {before:.2f} s, with the log-odds against the twin's answer"
+        name = f"effect of every head, resample / zero, {length:,} tokens"
+        yield Measured("yardstick", name, ratio, "×", "≤ 1.35", detail)
+
+        def both(context: list[int] = context, twin: list[int] = twin[0]) -> None:
+            setup.runner.prefill([context])
+            setup.runner.twin(twin)
+
+        before, after, ratio = paired(plain, both)
+        shared = next(place for place, pair in enumerate(zip(context, twin[0], strict=True)) if len(set(pair)) > 1)
+        detail = f"{after:.2f} s over {before:.2f} s; the twin's first {shared:,} tokens are the prompt's"
+        yield Measured("yardstick", f"context and twin / forward pass, {length:,} tokens", ratio, "×", "", detail)
 
 
 def ablation(setup: Setup) -> Iterator[Measured]:

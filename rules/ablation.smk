@@ -2,6 +2,12 @@
 rule choose_head_sets:
     input:
         rules.rank_heads.output[0],
+        # Which heads share keys and values, where random ones are to share them alike.
+        labels=lambda wildcards: (
+            [PATHS.output("labels", model=wildcards.model)]
+            if intervention("random_draws")(wildcards)["grouped"]
+            else []
+        ),
     output:
         PATHS.output("head_sets"),
     log:
@@ -80,14 +86,7 @@ rule ablate_heads:
     input:
         prompts=rules.build_prompts.output[0],
         head_sets=rules.choose_head_sets.output[0],
-        unablated=lambda wildcards: ancient(
-            PATHS.shards(
-                "unablated",
-                model=wildcards.model,
-                variant=wildcards.variant,
-                length=wildcards.length,
-            )
-        ),
+        unablated=answered,
         state=lambda wildcards: states(wildcards, [wildcards.length]),
         model=model_input,
     output:

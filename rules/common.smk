@@ -18,6 +18,7 @@ from retrieval_heads.study.interventions import (
     count_head_sets,
     fitted_modes,
     interventions,
+    twin_modes,
 )
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.preflight import check_surroundings
@@ -81,6 +82,8 @@ ABLATED = "ablation_summary" if config["published"] else "ablation"
 NOISE = ["reliability"] if not config["published"] and config["analysis"]["split_halves"] else []
 # What replaces the outputs of ablated heads, as far as it must be fitted to a model first.
 FITTED = fitted_modes()
+# What takes them from the twin of each prompt.
+TWINNED = twin_modes()
 ANSWER_TYPES = {key: question["type"] for key, question in config["questions"].items()}
 CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
 
@@ -170,6 +173,12 @@ def states(wildcards, lengths):
     ]
 
 
+def answered(wildcards):
+    """What the whole model answers at a job's context length; of no matter when, as it does not change."""
+    values = {key: wildcards[key] for key in ("model", "variant", "length")}
+    return ancient(PATHS.shards("unablated", **values))
+
+
 def method_states(wildcards):
     """The states of what the study's methods put in place of heads' outputs, as far as it must be fitted first."""
     return [
@@ -196,6 +205,23 @@ def compared_config():
         **{key: config[key] for key in ("study", "seed", "methods", "prompts", "analysis")},
         "models": dict.fromkeys(config["models"]),
         "questions": {key: {"category": category} for key, category in CATEGORIES.items()},
+    }
+
+
+def judged_config():
+    """The parts of the config that the quality of rankings depends on: what is compared, and what a document costs."""
+    prompts = ("context_lengths", "depths", "suffix_budget", "variants")
+    return {
+        **{key: config[key] for key in ("study", "seed", "methods", "analysis", "published")},
+        "questions": dict.fromkeys(config["questions"]),
+        "prompts": {key: config["prompts"][key] for key in prompts if key in config["prompts"]},
+        "generation": {"max_new_tokens": config["generation"]["max_new_tokens"]},
+        "ablation": {
+            "headline": config["ablation"]["headline"],
+            "interventions": {
+                name: {"levels": one["levels"]} for name, one in interventions(config).items()
+            },
+        },
     }
 
 

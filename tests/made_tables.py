@@ -14,10 +14,14 @@ from retrieval_heads.analysis.drops import mean_drops
 from retrieval_heads.analysis.effects import estimate_effects
 from retrieval_heads.analysis.head_effects import summarise_effects
 from retrieval_heads.analysis.hypotheses import run_tests
+from retrieval_heads.analysis.key_value_groups import group_overlap, touched_groups
+from retrieval_heads.analysis.needed_or_carrying import pair_effects
 from retrieval_heads.analysis.outcomes import as_outcomes, summarise
+from retrieval_heads.analysis.ranking_quality import Asked, measure_quality
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.study.forms import schema
+from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
 from retrieval_heads.tables.guard import GUARD
@@ -156,7 +160,8 @@ def make_ablation(
     sets += [] if guess is None else [("no_needle", None, None, None, 0, guess)]
     for method, k in product(study.methods, levels):
         sets.append(("method", method, None, None, k, top(method, k)))
-        for matching, count in (("layer", draws["matched"]), ("none", draws["unmatched"])):
+        for matching, kind in MATCHINGS.items():
+            count = draws.get(kind.draws, 0)
             sets += [("random", method, matching, draw, k, random(method, k)) for draw in range(count)]
     rows = []
     config = study.config
@@ -181,7 +186,7 @@ def make_ablation(
                         "draw": draw,
                         "k": k,
                         "size": k,
-                        "matched": 1.0 if matching == "layer" else None,
+                        "matched": {"layer": 1.0, "group": 0.75}.get(matching),
                         "intervention": name,
                         "mode": settings["mode"],
                         "scope": settings["scope"],
@@ -211,11 +216,20 @@ def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0, interv
         sets = [("baseline", None, None, None, 0, 0.0)]
         for method, k in product(study.methods, settings["levels"] if levels is None else levels):
             sets.append(("method", method, None, None, k, top(method, k, question)))
-            for matching, count in (("layer", draws["matched"]), ("none", draws["unmatched"])):
+            for matching, kind in MATCHINGS.items():
+                count = draws.get(kind.draws, 0)
                 sets += [("random", method, matching, i, k, random(method, k, question)) for i in range(count)]
         rows += [
             (
-                *(model, question, length, "plain", *head_set, k, 1.0 if head_set[2] == "layer" else np.nan),
+                *(
+                    model,
+                    question,
+                    length,
+                    "plain",
+                    *head_set,
+                    k,
+                    {"layer": 1.0, "group": 0.75}.get(head_set[2], np.nan),
+                ),
                 *(name, settings["mode"], settings["scope"], baseline + change, change, 128),
             )
             for *head_set, change in sets
@@ -225,7 +239,10 @@ def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0, interv
 
 
 def make_effects(study, rankings, documents=4, seed=0, told=1.0):
-    """The head_effects table of a study's yardstick: noise, and ``told`` times what the first method's scores say."""
+    """The head_effects table of a study's yardstick: noise, and ``told`` times what the first method's scores say.
+
+    The mode resample has twins, and its log-odds are twice its effects.
+    """
     rng = np.random.default_rng(seed)
     first = rankings["method"].isin(rankings["method"].head(1))
     known = {key: rows for key, rows in rankings[first].groupby(CELL)}
@@ -246,8 +263,18 @@ def make_effects(study, rankings, documents=4, seed=0, told=1.0):
                     doc_id=f"d{document}",
                 )
                 effects = told * score + rng.normal(size=score.shape) - 2
-                rows.append(effects_row(prompt, mode, -1.5, effects))
+                odds = (3.0, 2 * effects) if mode == "resample" else ()
+                rows.append(effects_row(prompt, mode, -1.5, effects, *odds))
     return pd.DataFrame(rows, columns=HEAD_EFFECTS.columns)
+
+
+def asked_of(study, planted=None):
+    """What the quality of a made study's rankings is asked with; a document costs each method one pass more."""
+    costs = {
+        (model, length): {method: 1.0 + place for place, method in enumerate(study.methods)}
+        for model, length in product(study.config["models"], study.config["prompts"]["context_lengths"])
+    }
+    return Asked(study.levels, study.quality_level, planted or {}, costs, study.seed, study.resamples)
 
 
 def make_labels(rankings, seed=0, written=True):
@@ -325,9 +352,16 @@ def analyse(study, rankings, results, reliability=None):
         # The guard reads prose with the heads that are ablated.
         levels = None if (results["source"] == "method").any() else ()
         tables["labels"] = make_labels(rankings)
+        tables["key_value_groups"] = touched_groups(rankings, tables["labels"], study.levels, study.top_k)
+        tables["group_overlap"] = group_overlap(rankings, tables["labels"], study.top_k)
         if study.config["yardstick"] is not None:
             tables["head_effects"] = make_effects(study, rankings)
             tables["head_effect_summary"] = summarise_effects(tables["head_effects"], study.seed, study.resamples)
+            tables["needed_or_carrying"] = pair_effects(
+                tables["head_effects"], study.alpha, study.seed, study.resamples
+            )
+        effects, labels = tables.get("head_effects", HEAD_EFFECTS.empty()), tables["labels"]
+        tables |= measure_quality(effects, rankings, labels, outcomes, asked_of(study))._asdict()
         tables["guard"] = pd.concat([make_guard(study, levels=levels, intervention=i) for i in study.interventions])
     tables["tests"] = run_tests(study, rankings, tables["overlap"], tables["profiles"], outcomes, reliability)
     return tables if reliability is None else {**tables, "reliability": reliability}

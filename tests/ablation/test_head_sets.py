@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval_heads import tables
-from retrieval_heads.ablation.head_sets import choose_head_sets, draw_matched, draw_unmatched, matched_share
+from retrieval_heads.ablation.head_sets import (
+    choose_head_sets,
+    draw_grouped,
+    draw_matched,
+    draw_unmatched,
+    grouped_share,
+    matched_share,
+)
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.tables.head_sets import HEAD_SETS
@@ -299,6 +306,126 @@ class TestControls:
         picked = [heads for key, heads in chosen.items() if key[3:6] == ("random", "wu24", "none") and key[7] == 5]
         # The draws of a question are two, whatever the length; the top sets that they leave out differ by length.
         assert len(picked) == 8 and len({frozenset(heads) for heads in picked}) > 4
+
+
+def shared_by(number, layers=5, heads=6):
+    """Head → its key-value group, in a model in which so many heads share keys and values."""
+    return {(layer, head): head // number for layer, head in product(range(layers), range(heads))}
+
+
+def in_groups(heads, groups):
+    return Counter((head[0], groups[head]) for head in heads)
+
+
+def labels_of(groups, model="small"):
+    rows = [(model, layer, head, group) for (layer, head), group in groups.items()]
+    return pd.DataFrame(rows, columns=["model", "layer", "head", "key_value_group"])
+
+
+class TestMatchedByGroup:
+    GROUPS = shared_by(2)
+    ORDER = tuple(GROUPS)
+
+    def test_another_group_of_the_layer_gives_as_many_heads(self):
+        drawn = draw_grouped([(1, 0), (1, 1), (3, 2)], self.ORDER, self.GROUPS)
+        assert drawn == [(1, 2), (1, 3), (3, 0)]
+        assert grouped_share([(1, 0), (1, 1), (3, 2)], drawn, self.GROUPS) == 1
+
+    def test_the_shuffled_order_decides_which_group_and_which_heads(self):
+        assert draw_grouped([(1, 0)], [(1, 5), (0, 0), (1, 2), (1, 4), (1, 3)], self.GROUPS) == [(1, 5)]
+        # A group with too few heads in a row does not go before others.
+        groups = {(0, head): group for head, group in enumerate([0, 0, 1, 2, 2])}
+        assert draw_grouped([(0, 0), (0, 1)], [(0, 2), (0, 4), (0, 3)], groups) == [(0, 4), (0, 3)]
+
+    def test_a_layer_without_another_group_takes_one_of_the_nearest(self):
+        top = [(2, 0), (2, 2), (2, 4), (2, 5)]  # all three groups of the layer
+        drawn = draw_grouped(top, self.ORDER, self.GROUPS)
+        assert in_groups(drawn, self.GROUPS) == {(1, 0): 2, (1, 1): 1, (1, 2): 1}
+        assert grouped_share(top, drawn, self.GROUPS) == 0
+
+    def test_the_groups_of_most_heads_are_served_first_and_every_layer_serves_its_own(self):
+        # Layer 2 has one group left, which its two heads of a group get; its single head goes to layer 1, which serves
+        # its own before.
+        top = [(2, 0), (2, 2), (2, 3), (1, 0), (1, 2)]
+        drawn = draw_grouped(top, self.ORDER, self.GROUPS)
+        assert in_groups(drawn, self.GROUPS) == {(2, 2): 2, (1, 2): 1, (0, 0): 1, (3, 0): 1}
+        assert grouped_share(top, drawn, self.GROUPS) == pytest.approx(3 / 5)
+
+    def test_where_no_group_is_left_single_heads_are_taken(self):
+        groups = shared_by(2, 1, 6)
+        drawn = draw_grouped([(0, 0), (0, 2), (0, 4)], list(groups), groups)
+        assert drawn == [(0, 1), (0, 3), (0, 5)] and grouped_share([(0, 0), (0, 2), (0, 4)], drawn, groups) == 0
+
+    def test_only_a_group_of_as_many_heads_is_matched(self):
+        top = [(0, 0), (0, 1), (1, 0)]
+        assert grouped_share(top, [(0, 2), (0, 4), (1, 2)], self.GROUPS) == pytest.approx(1 / 3)
+        assert grouped_share([(0, 0)], [(0, 1)], self.GROUPS) == 0  # a group that the top set touches
+
+    @given(st.permutations(ORDER), st.permutations(ORDER), st.sampled_from([1, 2, 3, 6]), st.integers(1, 15))
+    @settings(max_examples=100)
+    def test_draws_are_disjoint_of_the_size_and_lie_in_as_many_groups(self, order, shuffled, number, k):
+        groups, top = shared_by(number), order[:k]
+        drawn = draw_grouped(top, shuffled, groups)
+        assert len(set(drawn)) == len(drawn) == k and not set(drawn) & set(top)
+        wanted, got = in_groups(top, groups), in_groups(drawn, groups)
+        share = grouped_share(top, drawn, groups)
+        assert 0 <= share <= 1 and share <= matched_share(top, drawn) + 1e-12
+        others = {layer: 6 // number - len({group for at, group in wanted if at == layer}) for layer in range(5)}
+        if all(others[layer] >= sum(at == layer for at, _ in wanted) for layer, _ in wanted):
+            # Every layer has as many groups left as the top set touches there.
+            assert not wanted.keys() & got.keys() and share == pytest.approx(1)
+            for layer in range(5):
+                touched, drawn_from = (sorted(n for (at, _), n in of.items() if at == layer) for of in (wanted, got))
+                assert touched == drawn_from
+        elif len(wanted) <= len(groups) / number - len(wanted):
+            # The model has: as many groups with as many heads, if in other layers.
+            assert not wanted.keys() & got.keys() and sorted(wanted.values()) == sorted(got.values())
+
+    @given(st.permutations(ORDER), st.permutations(ORDER), st.integers(1, 15))
+    @settings(max_examples=50)
+    def test_in_a_model_whose_heads_share_nothing_it_is_matching_by_layer(self, order, shuffled, k):
+        top, alone = order[:k], shared_by(1)
+        drawn = draw_grouped(top, shuffled, alone)
+        assert drawn == draw_matched(top, shuffled)
+        assert grouped_share(top, drawn, alone) == matched_share(top, drawn)
+
+    def test_every_head_of_other_groups_is_drawn_alike(self):
+        rng, drawn = np.random.default_rng(1), Counter()
+        for _ in range(3000):
+            shuffled = [self.ORDER[i] for i in rng.permutation(len(self.ORDER))]
+            drawn.update(draw_grouped([(1, 0), (1, 1), (2, 4)], shuffled, self.GROUPS))
+        assert {head: drawn[head] for head in drawn if head[0] == 1}.keys() == {(1, 2), (1, 3), (1, 4), (1, 5)}
+        assert all(abs(drawn[1, head] - 1500) < 150 for head in (2, 3, 4, 5))
+        assert all(abs(drawn[2, head] - 750) < 150 for head in (0, 1, 2, 3))
+
+    def test_a_study_has_them_beside_the_others(self):
+        rankings, labels = make_rankings(layers=5, heads=6), labels_of(self.GROUPS)
+        sets = choose_head_sets(rankings, [2, 5], DRAWS | {"grouped": 3}, 1, labels)
+        grouped = sets[sets["matching"] == "group"]
+        assert set(grouped["source"]) == {"random"} and grouped["matched"].between(0, 1, inclusive="right").all()
+        others = sets[sets["matching"] != "group"]
+        assert as_dict(others) == as_dict(choose_head_sets(rankings, [2, 5], DRAWS, 1))
+        tops = sets[sets["source"] == "method"].set_index(["method", "question", "context_length", "k"])["heads"]
+        for row in grouped.itertuples():
+            top, heads = (
+                [parse_head(name) for name in names]
+                for names in (tops[row.method, row.question, row.context_length, row.k], row.heads)
+            )
+            assert row.matched == grouped_share(top, heads, self.GROUPS)
+
+    def test_where_heads_share_nothing_they_are_the_ones_matched_by_layer(self):
+        labels = labels_of(shared_by(1))
+        sets = choose_head_sets(make_rankings(layers=5, heads=6), [2, 5], {"matched": 2, "grouped": 2}, 1, labels)
+        by_layer, by_group = (
+            {(*key[:5], *key[6:]): heads for key, heads in as_dict(sets).items() if key[5] == matching}
+            for matching in ("layer", "group")
+        )
+        assert by_layer == by_group and len(by_layer) > 0
+
+    def test_where_all_heads_of_a_layer_share_their_keys_none_is_called_matched(self):
+        labels = labels_of(shared_by(6))
+        sets = choose_head_sets(make_rankings(layers=5, heads=6), [2], {"grouped": 3}, 1, labels)
+        assert "random" not in set(sets["source"])
 
 
 class TestOneSetDoesNotDependOnOthers:

@@ -1,17 +1,14 @@
-"""Effects of single heads on average, and rankings held against them: by hand, on models of few heads."""
+"""Effects of single heads on average: by hand, on models of few heads."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from retrieval_heads import tables
-from retrieval_heads.analysis import head_effects
 from retrieval_heads.analysis.head_effects import (
     best_ranks,
     half_of_all,
-    held_against_effects,
     strongest,
     summarise_effects,
 )
@@ -82,6 +79,14 @@ class TestSummary:
         first = summarise_effects(effects, 1, 200).query("layer == 0 and head == 0")
         assert dict(zip(first["mode"], first["effect"], strict=True)) == {"zero": 1.0, "mean": 3.0}
 
+    def test_log_odds_are_averaged_where_there_are_twins(self):
+        effects = effects_of({("a", "q"): [4, 0, 0, 1], ("b", "q"): [2, 0, 0, 1]})
+        assert summarise_effects(effects, 1, 200)["logodds_effect"].isna().all()
+        twins = effects.assign(answer_logodds=2.0, logodds_effects=[3 * one for one in effects["effects"]])
+        found = summarise_effects(twins, 1, 200)
+        assert found["logodds_effect"].tolist() == [9.0, 0.0, 0.0, 3.0]
+        assert found["logodds_effect_low"].tolist() == [6.0, 0.0, 0.0, 3.0]
+
     def test_nothing_measured_is_an_empty_table(self):
         assert summarise_effects(effects_of({}), 1, 200).columns.tolist() == HEAD_EFFECT_SUMMARY.columns
 
@@ -92,57 +97,6 @@ def test_the_strongest_heads_are_needed_and_told_apart():
     assert names == [[(0, 0)], [(0, 0)], [(0, 0), (0, 1), (1, 0)], [(0, 0), (0, 1), (1, 0)]]
     assert half_of_all(summary) == 1
     assert half_of_all(summarise_effects(effects_of({("a", "q"): [1, 1, 1, 1]}), 1, 200)) == 2
-
-
-class TestRankings:
-    @pytest.fixture(autouse=True)
-    def few(self, monkeypatch):
-        monkeypatch.setattr(head_effects, "FIRST", (1, 2))
-
-    def held(self, effects, scores):
-        found = held_against_effects(effects, rankings_of(scores))
-        return found.set_index("method")[["spearman", "first_1", "first_2"]]
-
-    def test_one_that_tells_the_effects_holds_most_of_them(self):
-        effects = effects_of({("a", "q"): [4, 3, 2, 1], ("b", "q"): [4, 3, 2, 1]})
-        found = self.held(effects, {("right", "q"): [9, 7, 5, 3], ("wrong", "q"): [1, 2, 3, 4]})
-        assert found.loc["right"].tolist() == pytest.approx([1.0, 0.4, 0.7])
-        assert found.loc["wrong"].tolist() == pytest.approx([-1.0, 0.1, 0.3])
-
-    def test_prompts_are_averaged_in_documents_and_these_among_each_other(self):
-        right, wrong = [4, 3, 2, 1], [1, 2, 3, 4]
-        effects = effects_of({("a", "q"): right, ("a", "r"): wrong, ("b", "q"): right})
-        found = self.held(effects, {("m", "q"): right, ("m", "r"): right})
-        assert found.loc["m", "spearman"] == pytest.approx(((1 - 1) / 2 + 1) / 2)
-        # Of question q the first head holds 4 of 10, of question r 1 of 10.
-        assert found.loc["m", "first_1"] == pytest.approx((0.4 + 0.1) / 2)
-
-    def test_only_what_is_above_0_is_held(self):
-        found = self.held(effects_of({("a", "q"): [3, -9, 1, 0]}), {("m", "q"): [1, 4, 3, 2]})
-        assert found.loc["m", ["first_1", "first_2"]].tolist() == pytest.approx([0.0, 0.25])
-
-    def test_equal_heads_share_their_places(self):
-        found = self.held(effects_of({("a", "q"): [3, 1, 0, 0]}), {("m", "q"): [5, 5, 0, 0], ("none", "q"): [0] * 4})
-        assert found.loc["m", ["first_1", "first_2"]].tolist() == pytest.approx([0.5, 1.0])
-        assert np.isnan(found.loc["none", "spearman"])
-        assert found.loc["none", ["first_1", "first_2"]].tolist() == pytest.approx([0.25, 0.5])
-
-    def test_heads_by_lot_hold_as_large_a_share_as_they_are_many(self):
-        rng, shape = np.random.default_rng(0), (10, 10)
-        effects = effects_of({("a", "q"): rng.normal(size=100)}, shape=shape)
-        found = self.held_of_many(effects, rng, shape)
-        assert found["spearman"].mean() == pytest.approx(0, abs=0.03)
-        assert found["first_2"].mean() == pytest.approx(0.02, abs=0.004)
-
-    def held_of_many(self, effects, rng, shape):
-        scores = {(f"m{number}", "q"): rng.permutation(100) for number in range(200)}
-        return held_against_effects(effects, rankings_of(scores, shape))
-
-    def test_a_question_that_a_method_does_not_rank_counts_for_nothing(self):
-        effects = effects_of({("a", "q"): [4, 3, 2, 1], ("a", "r"): [1, 2, 3, 4]})
-        found = self.held(effects, {("m", "q"): [4, 3, 2, 1]})
-        assert found.loc["m"].tolist() == pytest.approx([1.0, 0.4, 0.7])
-        assert held_against_effects(effects, rankings_of({("m", "s"): [1, 2, 3, 4]})).empty
 
 
 def test_a_heads_best_rank_is_over_methods_and_questions():

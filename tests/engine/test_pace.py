@@ -50,6 +50,8 @@ def test_work_grows_with_what_a_study_asks_for():
         {"yardstick__documents": 3},
         {"yardstick__context_lengths": [512, 640]},
         {"yardstick__modes": ["zero", "uniform"]},
+        {"yardstick__modes": ["resample"]},
+        {"ablation__mode": "mean"},
     ):
         assert passes(**more) > least, more
 
@@ -71,6 +73,27 @@ def test_every_part_of_a_study_is_counted():
     guard = 2 * sets * passes_over(257) / 2
     parts = scoring + unablated + contexts + rows + guard + labels
     assert passes(**alone, ablation__scope="suffix") == pytest.approx(parts)
+
+
+def test_fits_and_twins_are_counted():
+    alone = {
+        "yardstick": None,
+        "prompts__context_lengths": [512],
+        "prompts__depths": [0.25],
+        "documents__missing_rate": 0,
+    }
+    fit = 3 * (1 + 2 * pace.passes_behind(512, 64 + 8))
+    assert passes(**alone, ablation__mode="mean") - passes(**alone) == pytest.approx(fit)
+    # Prose has no twin. The whole model answers each twin, which is then read as a whole, once for all sets.
+    sets = 2 * count_head_sets(complete(TINY), "zero_all")
+    answering, guard = 3 * (1 + pace.SUFFIX_WORTH / 512), sets * passes_over(257) * 0.70
+    more = passes(**alone, ablation__mode="resample") - passes(**alone)
+    assert more == pytest.approx(answering + 3 - guard)
+    # In the other scopes it is run from the needle on.
+    alone |= {"ablation__scope": "suffix"}
+    rows, guard = 3 * (sets - 2) * 0.1 * 0.45 * (64 + 8) / 512, sets * passes_over(257) / 2
+    more = passes(**alone, ablation__mode="resample") - passes(**alone)
+    assert more == pytest.approx(answering + 3 * (1 - passes_over(128)) + rows - guard)
 
 
 def test_every_head_by_itself_is_counted_by_the_rows_that_go_through_each_layer():

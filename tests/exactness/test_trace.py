@@ -131,3 +131,34 @@ def test_gradients_that_were_not_asked_for_are_refused():
 def test_a_prompt_that_goes_on_beyond_a_switch_of_the_rotary_embedding_is_refused():
     with pytest.raises(StudyError, match="changes beyond 50 tokens"):
         run(long_rope(50)).trace(CONTEXT, SUFFIX)
+
+
+@pytest.mark.parametrize("architecture", ALL)
+def test_prompts_that_are_traced_together_give_what_each_gives_alone(architecture):
+    runner = run(ALL[architecture]())
+    shorter, longer = (SUFFIX[2:], ANSWER[:2]), ([*SUFFIX, 5], ANSWER)
+    together = runner.traces(CONTEXT, [(SUFFIX, ANSWER), shorter, longer], objective=answer_logprob, direct=True)
+    for suffix, answer in ((SUFFIX, ANSWER), shorter, longer):
+        one, alone = next(together), runner.trace(CONTEXT, suffix, answer, objective=answer_logprob, direct=True)
+        assert one.answer_rows == alone.answer_rows
+        assert one.logits.sub(alone.logits).abs().max() < TOLERANCE
+        for layer in one.layers:
+            assert torch.equal(one.visible(layer), alone.visible(layer))
+            for what in ("attention", "values", "outputs", "gradients", "direct_gradients"):
+                found, wanted = getattr(one, what)(layer), getattr(alone, what)(layer)
+                assert found.shape == wanted.shape
+                assert found.sub(wanted).abs().max() < TOLERANCE * max(1, wanted.abs().max())
+    assert next(together, None) is None
+
+
+def test_only_so_many_prompts_are_traced_together_as_may_be_held(monkeypatch):
+    runner, passes = run(llama()), []
+    runner.model.model.layers[0].register_forward_pre_hook(lambda _module, args: passes.append(len(args[0])))
+    prompts = [(SUFFIX, ANSWER)] * 3
+    runner.prefill([CONTEXT])
+    passes.clear()
+    assert len(list(runner.traces(CONTEXT, prompts))) == 3
+    # Three layers of four heads, eleven rows of 57 keys: two prompts are as much as this allows.
+    monkeypatch.setattr("retrieval_heads.engine.trace._MAX_WEIGHTS", 2 * 3 * 4 * 11 * 57)
+    assert len(list(runner.traces(CONTEXT, prompts))) == 3
+    assert passes == [3, 2, 1]

@@ -178,6 +178,15 @@ def test_what_is_wrong_under_any_intervention_is_told(costly):
     assert claim.sentence in [warning.sentence for warning in claims.warnings(costly, STUDY)]
 
 
+def test_where_prose_has_no_twin_language_is_not_judged_and_that_is_said(costly):
+    costly["guard"] = costly["guard"][costly["guard"]["intervention"] != "reading"]
+    text = rendering.markdown(rendering.build(STUDY, costly, {}, TEMPLATES))
+    assert "What ablation does to language was not measured" in text
+    assert "Prose, top heads" not in text
+    note = figures.draw("language_guard", costly, STUDY)
+    assert not note.axes and "prose has no twin" in " ".join(text.get_text() for text in note.texts)
+
+
 def test_the_findings_and_figures_say_which(whole):
     text = rendering.markdown(rendering.build(STUDY, whole, {}, TEMPLATES))
     assert "the headline, “zero, question and answer”, unless they name another (“zero, all tokens”)." in text
@@ -207,3 +216,88 @@ def test_ways_that_are_the_same_are_told_apart_by_name():
     labels = [study.label("intervention", name) for name in study.interventions]
     assert labels == ["few (zero, all tokens)", "many (zero, all tokens)", "uniform, answer"]
     assert study.headline == "few"
+
+
+class TestThree:
+    """Zero and resample in question and answer, and zero everywhere: resampling asks fewer prompts, and no prose."""
+
+    HOW = HOW | {"resampled": {"mode": "resample", "scope": "suffix"}}
+    LANGUAGE = language.ablation_takes_retrieval_alone
+
+    @classmethod
+    def tables(cls, top, documents=(20, 8, 14)):
+        study = cls.of("reading")
+        parts = [
+            make_ablation(study, number, top=right, intervention=name)
+            for name, right, number in zip(cls.HOW, top, documents, strict=True)
+        ]
+        rows = pd.concat(parts, ignore_index=True)
+        # The largest set alone where it costs most; and of the resampled, only what the whole model answers.
+        rows = rows[(rows["intervention"] != "everywhere") | (rows["k"] != 10)]
+        right = rows[(rows["intervention"] == "resampled") & (rows["source"] == "baseline") & rows["correct"]]
+        asked = rows["prompt_id"].isin(right["prompt_id"]) & (rows["source"] != "no_needle")
+        rows = rows[(rows["intervention"] != "resampled") | asked]
+        made = analyse(study, make_rankings(study), rows)
+        return {**made, "guard": made["guard"].query("intervention != 'resampled'")}
+
+    @classmethod
+    def of(cls, headline):
+        """The study with its headline, which comes first."""
+        return make_study(
+            methods=("wu24", "qrhead"),
+            questions=("inc_year", "hq_state"),
+            levels=(10, 20),
+            interventions={name: cls.HOW[name] for name in dict.fromkeys([headline, *cls.HOW])},
+            resamples=100,
+        )
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def three(cls):
+        """All tables, where the top heads cost much under each."""
+        return cls.tables((0.1, 0.2, 0.2))
+
+    def test_the_p_value_of_all_is_the_largest_of_three(self, three):
+        controls = three["against_random"]
+        rows = controls[controls[["question", "context_length"]].isna().all(axis=1) & (controls["matching"] == "layer")]
+        largest = rows.groupby(["method", "k"])["p"].max()
+        assert rows.groupby(["method", "k"]).size().to_dict() == {
+            **dict.fromkeys([("wu24", 10), ("qrhead", 10)], 2),
+            **dict.fromkeys([("wu24", 20), ("qrhead", 20)], 3),
+        }
+        every = rows.groupby(["method", "k"])["p_every"].first()
+        assert rows.groupby(["method", "k"])["p_every"].nunique().eq(1).all()
+        pd.testing.assert_series_equal(every, holm(largest), check_names=False)
+
+    def test_a_claim_that_holds_under_each_holds(self, three):
+        made = judged(RULE, three, self.of("reading"))
+        assert [claim.outcome for claim in made] == [SUPPORTED] * 2
+        assert all("under each of 3 interventions" in claim.sentence for claim in made)
+
+    def test_one_that_fails_under_the_third_alone_does_not(self):
+        made = judged(RULE, self.tables((0.1, 0.2, 0.95)), self.of("reading"))
+        assert [claim.outcome for claim in made] == [UNDECIDED] * 2
+        held = "supported (“zero, question and answer”; “zero, all tokens”)"
+        assert all(held in claim.sentence and "(“resample, question and answer”)" in claim.sentence for claim in made)
+
+    def test_where_the_third_points_the_other_way_nothing_holds_under_all(self, three):
+        controls = three["against_random"].assign(
+            p=0.001, difference=lambda rows: rows["difference"].where(rows["intervention"] != "resampled", -0.2)
+        )
+        same = ["model", "question", "context_length", "variant", "depth", "method", "k", "matching"]
+        found = corrected(controls, ["matching"], same, "difference")
+        in_all = found.groupby(same, dropna=False)["intervention"].transform("nunique") == 3
+        assert (found.loc[in_all, "p_every"] == 1).all() and (found.loc[in_all, "p_holm"] < 1).any()
+
+    def test_of_prose_that_was_not_read_nothing_is_claimed_and_that_is_said(self, three):
+        made = judged(type(self).LANGUAGE, three, self.of("reading"))
+        assert [claim.outcome for claim in made] == [SUPPORTED] * 2
+        for claim in made:
+            assert "under each of 2 interventions (“zero, question and answer”; “zero, all tokens”)" in claim.sentence
+            assert claim.sentence.endswith("Nothing is known of it under “resample, question and answer”.")
+
+    def test_a_headline_without_prose_leaves_the_claim_to_the_others(self, three):
+        made = judged(type(self).LANGUAGE, three, self.of("resampled"))
+        assert [claim.outcome for claim in made] == [SUPPORTED] * 2
+        assert all(claim.sentence.startswith("Under “zero, question and answer”: ") for claim in made)
+        assert all("Nothing is known of it under “resample, question and answer”." in claim.sentence for claim in made)

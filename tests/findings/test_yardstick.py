@@ -12,10 +12,9 @@ from made_tables import (
     make_study,
     small_tables,
 )
-from retrieval_heads.analysis.head_effects import held_against_effects, strongest, summarise_effects
+from retrieval_heads.analysis.head_effects import strongest, summarise_effects
 from retrieval_heads.findings.sections.blocks import Paragraph, TableBlock
 from retrieval_heads.findings.sections.yardstick import every_head
-from retrieval_heads.study.wording import decimal, percent
 from retrieval_heads.tables.heads import head_name
 
 
@@ -39,19 +38,6 @@ def test_the_strongest_heads_come_with_their_labels():
         assert line[4] == f"{label['induction']:.2f}" and line[6] == str(label["key_value_group"])
     head = first.iloc[0]
     assert f"over 16 prompts about 4 documents, {head_name(head['layer'], head['head'])} has the largest effect" in text
-
-
-def test_rankings_stand_beside_heads_by_lot():
-    text, shown = said()
-    held = held_against_effects(small_tables()["head_effects"], small_tables()["rankings"])
-    held = held[held["context_length"] == 512].set_index("method")
-    rows = {line[1]: line[2:] for line in shown["ranking_against_effects"].rows if line[0] == "512 tokens"}
-    for method, row in held.iterrows():
-        wanted = [decimal(row["spearman"]), percent(row["first_10"]), percent(row["first_20"])]
-        assert rows[SMALL.label("method", method)] == wanted
-    assert rows["heads by lot"] == ["0.000", "12.5%", "25.0%"]
-    low, high = (decimal(end) for end in (held["spearman"].min(), held["spearman"].max()))
-    assert f"have a correlation with their effects of {low} to {high}" in text
 
 
 def test_several_modes_are_told_apart():

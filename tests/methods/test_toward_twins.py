@@ -191,13 +191,13 @@ def test_a_prompt_without_a_twin_has_no_score_and_others_keep_theirs():
 
 
 def test_twins_are_read_once_for_all_methods_and_not_for_those_without(monkeypatch):
-    read, trace = [], Runner.trace
+    read, traces = [], Runner.traces
 
-    def count(self, context, suffix, answer=(), **options):
-        read.append((list(context), options.get("objective")))
-        return trace(self, context, suffix, answer, **options)
+    def count(self, context, prompts, **options):
+        read.extend((list(context), options.get("objective")) for _ in prompts)
+        return traces(self, context, prompts, **options)
 
-    monkeypatch.setattr(Runner, "trace", count)
+    monkeypatch.setattr(Runner, "traces", count)
     score(llama(), METHODS, TWINNED)
     twins = [objective for context, objective in read if context in [one.twin for one in TWINNED]]
     assert twins == [None] * len(TWINNED) and len(read) == 2 * len(TWINNED)

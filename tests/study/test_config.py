@@ -117,7 +117,7 @@ class TestDefaults:
         config = change("ablation.random_draws.matched", 0)
         config["models"]["small"]["dtype"] = "float32"
         config = complete(config)
-        assert config["ablation"]["random_draws"] == {"matched": 0, "unmatched": 1}
+        assert config["ablation"]["random_draws"] == {"matched": 0, "grouped": 0, "unmatched": 1}
         assert config["models"]["small"]["dtype"] == "float32"
 
     def test_two_configs_share_nothing(self):
@@ -165,7 +165,7 @@ BAD = [  # key, its value, what the message says
     ("documents.tran", 3, r"documents\.tran: no such key in the config; did you mean train\?"),
     ("models.small.sorce", {}, r"models\.small\.sorce: no such key in the config; did you mean source\?"),
     ("questions.hq_state.typ", "state", r"questions\.hq_state\.typ: no such key in the config; did you mean type\?"),
-    ("ablation.random_draws.xyz", 1, r"ablation\.random_draws\.xyz: no such key .*known here are matched, unmatched"),
+    ("ablation.random_draws.xyz", 1, r"ablation\.random_draws\.xyz: no such key .* are matched, grouped, unmatched"),
     ((8,), 1, "8: "),
     (("compute", True), 1, r"compute\.True: "),
     # missing keys
@@ -526,7 +526,7 @@ class TestInterventions:
         ablation = complete(change("ablation", given | {"levels": [5]}))["ablation"]
         mode, scope = name.split("_")
         every = {"levels": [5], "context_lengths": None, "methods": None}
-        every["random_draws"] = {"matched": 2, "unmatched": 1}
+        every["random_draws"] = {"matched": 2, "grouped": 0, "unmatched": 1}
         assert ablation["interventions"] == {name: {"mode": mode, "scope": scope, "documents": None, **every}}
         assert ablation["headline"] == name and "mode" not in ablation and "scope" not in ablation
 
@@ -538,9 +538,13 @@ class TestInterventions:
         assert config["ablation"]["headline"] == "a"
         assert interventions(config) == {
             "a": {"mode": "zero", "scope": "all", "documents": 1, "levels": [20], "context_lengths": [512]}
-            | {"methods": None, "random_draws": {"matched": 1, "unmatched": 1}},
+            | {"methods": None, "random_draws": {"matched": 1, "grouped": 0, "unmatched": 1}},
             "b": {"mode": "uniform", "scope": "suffix", "documents": None, "levels": [5, 20]}
-            | {"context_lengths": [1024], "methods": None, "random_draws": {"matched": 2, "unmatched": 1}},
+            | {
+                "context_lengths": [1024],
+                "methods": None,
+                "random_draws": {"matched": 2, "grouped": 0, "unmatched": 1},
+            },
         }
         assert ablated_lengths(config) == [512, 1024] and ablated_lengths(config, "b") == [1024]
         assert count_head_sets(config, "a") == 1 + 3 * (1 + 2) and count_head_sets(config, "b") == 1 + 3 * 2 * (1 + 3)
@@ -1131,3 +1135,18 @@ def contains(whole, part):
     if isinstance(part, dict):
         return all(key in whole and contains(whole[key], value) for key, value in part.items())
     return whole == part
+
+
+def test_the_study_of_a_second_seed_asks_what_the_default_one_asks():
+    """Under another seed and with more wordings; how much is measured is its own."""
+    default, again = (
+        complete(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
+        for name in ("config.yaml", "two-seeds.yaml")
+    )
+    assert again["study"] != default["study"] and again["results"] == default["results"]
+    assert again["seed"] != default["seed"] and again["documents"]["variety"] > default["documents"]["variety"]
+    for key in ("models", "questions", "methods", "prompts"):
+        assert again[key] == default[key], key
+    for config in (default, again):
+        config["ways"] = {name: (one["mode"], one["scope"]) for name, one in interventions(config).items()}
+    assert again["ways"] == default["ways"]

@@ -69,6 +69,12 @@ def constants(file: Path) -> dict[str, Any]:
     return values
 
 
+def base(file: Path) -> str:
+    """The name of the class that a file's class is one of, "" where there is none."""
+    bases = [ast.unparse(one) for scope in _scopes(file)[1:] if isinstance(scope, ast.ClassDef) for one in scope.bases]
+    return next(iter(bases), "")
+
+
 def summary(file: Path) -> str:
     """What a file's docstring says of it, in one line; empty where it says nothing."""
     docstrings = [ast.get_docstring(scope) for scope in reversed(_scopes(file))]

@@ -5,11 +5,12 @@ from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.running import ablate_split
 from retrieval_heads.ablation.states import load_state
 from retrieval_heads.ablation.unablated import join_unablated
-from retrieval_heads.data.selection import first_documents, shard_of, shard_of_documents, usable
+from retrieval_heads.data.selection import first_documents, shard_of, shard_of_documents, usable, with_answered_twin
 from retrieval_heads.engine.runner import Budget, Decoding, Runner
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.study.interventions import twin_modes
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.head_sets import HEAD_SETS
 from retrieval_heads.tables.prompts import PROMPTS
@@ -23,9 +24,12 @@ with job(snakemake), unchanged_model(snakemake):
     name = snakemake.wildcards.intervention
     key = f"ablation.interventions.{name}.documents"
     prompts = first_documents(tables.read(source.prompts, PROMPTS), params.documents, key)
-    prompts = shard_of_documents(usable(prompts, "test", source.prompts), *shard_of(snakemake.wildcards.shard))
+    prompts = usable(prompts, "test", source.prompts)
     head_sets = tables.read(source.head_sets, HEAD_SETS)
     unablated = tables.read_parts(source.unablated, UNABLATED)
+    if params.mode in twin_modes():
+        prompts = with_answered_twin(prompts, unablated, f"ablation.interventions.{name}.mode")
+    prompts = shard_of_documents(prompts, *shard_of(snakemake.wildcards.shard))
     model = load_model(source.model, device=compute["device"], **params.loading)
     run = tables.made_with([source.head_sets, *source.unablated], here={snakemake.wildcards.model: made_with(model)})
     intervention = Intervention(name, params.mode, params.scope, load_state(source.state, model.device))

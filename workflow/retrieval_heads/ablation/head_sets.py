@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,11 +10,21 @@ import pandas as pd
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
+from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.tables.head_sets import HEAD_SETS
 from retrieval_heads.tables.heads import Head, head_name
 
+Groups = Mapping[Head, int]
+"""The key-value group of each head of a model, counted within its layer."""
 
-def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[str, int], seed: int) -> pd.DataFrame:
+
+def choose_head_sets(
+    rankings: pd.DataFrame,
+    levels: Sequence[int],
+    draws: Mapping[str, int],
+    seed: int,
+    labels: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """All head sets of a study's ablation.
 
     Parameters
@@ -22,9 +32,11 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
     rankings : the rankings table, with all heads of each model.
     levels : the levels k. The top set is the heads with ``last`` ≤ k, so those of a ranking are nested, and it is
         smaller than k, or missing, where the ranking does not tell k heads apart.
-    draws : how many random draws: ``matched`` (layer by layer like the top set) and ``unmatched`` (any head).
+    draws : how many random draws: ``matched`` (layer by layer like the top set), ``grouped`` (key-value group by group
+        like it) and ``unmatched`` (any head); none of what is not named.
     seed : the study's seed. A draw's order of heads depends on its model, question and number; its set at a level
         leaves out that level's top set. So no random set depends on what other methods, lengths or levels there are.
+    labels : the labels table, which tells the key-value groups; only draws of ``grouped`` need it.
 
     Returns
     -------
@@ -42,12 +54,13 @@ def choose_head_sets(rankings: pd.DataFrame, levels: Sequence[int], draws: dict[
         (dict(zip(DIMENSIONS, values, strict=True)), _Order.from_ranking(ranking))
         for values, ranking in rankings.groupby(list(DIMENSIONS), sort=False)
     ]
+    groups = {} if labels is None else _groups(labels)
     rows: list[dict] = []
     for cell in dict.fromkeys(_cell_of(ranked) for ranked, _ in orders):
         rows.append(_row(dict(cell), "baseline", None, 0, []))
         for ranked, order in orders:
             if _cell_of(ranked) == cell:
-                rows += _top_sets(ranked, order, orders, levels, draws, seed)
+                rows += _top_sets(ranked, order, orders, levels, draws, seed, groups.get(ranked["model"], {}))
     return pd.DataFrame(rows, columns=HEAD_SETS.columns).astype({"draw": "Int32", "matched": float})
 
 
@@ -56,8 +69,9 @@ def _top_sets(
     order: "_Order",
     orders: Sequence[tuple[dict, "_Order"]],
     levels: Sequence[int],
-    draws: dict[str, int],
+    draws: Mapping[str, int],
     seed: int,
+    groups: Groups,
 ) -> Iterator[dict]:
     """The rows of one ranking's top sets and of their controls.
 
@@ -78,17 +92,24 @@ def _top_sets(
     for size in sorted(sizes):
         if order.reach(size) == size > 0:
             yield _row(cell, "equal", method, size, order.top(size))
-    for matching, count, draw in (
-        ("layer", draws["matched"], draw_matched),
-        ("none", draws["unmatched"], draw_unmatched),
-    ):
+    for matching, kind in MATCHINGS.items():
+        # In a model whose heads share no keys, draws matched by group come out as those by layer do, to be asked once.
+        drawn_as = "layer" if matching == "group" else matching
         shuffled = []
-        for number in range(count):
+        for number in range(draws.get(kind.draws, 0)):
             # The same order for every method, so that a difference between methods is not one between draws.
-            rng = generator(seed, "head_sets", ranked["model"], ranked["question"], matching, number)
+            rng = generator(seed, "head_sets", ranked["model"], ranked["question"], drawn_as, number)
             shuffled.append([sorted(order.names)[i] for i in rng.permutation(order.heads)])
         for k, top in tops.items():
-            yield from _controls(cell, method, matching, k, top, [draw(top, one) for one in shuffled])
+            yield from _controls(cell, method, matching, k, top, shuffled, groups)
+
+
+def _groups(labels: pd.DataFrame) -> dict[str, Groups]:
+    """Model → the key-value group of each of its heads."""
+    return {
+        model: dict(zip(zip(rows["layer"], rows["head"], strict=True), rows["key_value_group"], strict=True))
+        for model, rows in labels.groupby("model")
+    }
 
 
 def _cell_of(ranked: dict) -> tuple[tuple[str, object], ...]:
@@ -126,15 +147,28 @@ class _Order:
 
 
 def _controls(
-    cell: dict, method: str, matching: str, k: int, top: list[Head], drawn: Iterable[list[Head]]
+    cell: dict, method: str, matching: str, k: int, top: list[Head], orders: Iterable[list[Head]], groups: Groups
 ) -> Iterator[dict]:
     """The rows of the draws for one top set, each set once; none that is called matched without a head that is."""
     seen = set()
-    for number, heads in enumerate(drawn):
-        matched = matched_share(top, heads) if matching == "layer" else None
+    for number, shuffled in enumerate(orders):
+        heads, matched = _drawn(matching, top, shuffled, groups)
         if frozenset(heads) not in seen and matched != 0:
             seen.add(frozenset(heads))
             yield _row(cell, "random", method, k, heads) | {"matching": matching, "draw": number, "matched": matched}
+
+
+def _drawn(
+    matching: str, top: Sequence[Head], shuffled: Sequence[Head], groups: Groups
+) -> tuple[list[Head], float | None]:
+    """The heads of one draw, and the share of them that are matched."""
+    if matching == "layer":
+        heads = draw_matched(top, shuffled)
+        return heads, matched_share(top, heads)
+    if matching == "group":
+        heads = draw_grouped(top, shuffled, groups)
+        return heads, grouped_share(top, heads, groups)
+    return draw_unmatched(top, shuffled), None
 
 
 def _row(cell: dict, source: str, method: str | None, k: int, heads: list[Head]) -> dict:
@@ -148,6 +182,24 @@ def matched_share(top: Sequence[Head], drawn: Sequence[Head]) -> float:
     return (layers & others).total() / len(top)
 
 
+def grouped_share(top: Sequence[Head], drawn: Sequence[Head], groups: Groups) -> float:
+    """The share of the drawn heads that stand for as many of one key-value group of the top set as they are.
+
+    They are those of a group of the same layer that the top set does not touch.
+    """
+    touched, others = (_by_group(heads, groups) for heads in (top, drawn))
+    wanted, found = (
+        Counter((layer, number) for (layer, _), number in counted)
+        for counted in (touched.items(), [item for item in others.items() if item[0] not in touched])
+    )
+    return sum(number * count for (_, number), count in (wanted & found).items()) / len(top)
+
+
+def _by_group(heads: Sequence[Head], groups: Groups) -> Counter[tuple[int, int]]:
+    """(layer, key-value group) → how many of some heads it has, in the order of the heads."""
+    return Counter((head[0], groups[head]) for head in heads)
+
+
 def draw_unmatched(top: Sequence[Head], shuffled: Sequence[Head]) -> list[Head]:
     """As many heads as ``top`` has: the first of all heads in shuffled order that are not in it."""
     return [head for head in shuffled if head not in top][: len(top)]
@@ -158,12 +210,16 @@ def draw_matched(top: Sequence[Head], shuffled: Sequence[Head]) -> list[Head]:
 
     Every layer serves its own first. Of two equally near, the lower one is taken.
     """
+    return _nearest([layer for layer, _ in top], [head for head in shuffled if head not in top])
+
+
+def _nearest(layers: Iterable[int], shuffled: Iterable[Head]) -> list[Head]:
+    """A head for each of some layers, from it or from the nearest that has one left."""
     left: dict[int, list[Head]] = {}
     for head in shuffled:
-        if head not in top:
-            left.setdefault(head[0], []).append(head)
+        left.setdefault(head[0], []).append(head)
     drawn, short = [], []
-    for layer, _ in top:
+    for layer in layers:
         if left.get(layer):
             drawn.append(left[layer].pop(0))
         else:
@@ -172,6 +228,43 @@ def draw_matched(top: Sequence[Head], shuffled: Sequence[Head]) -> list[Head]:
         nearest = min((other for other in left if left[other]), key=lambda other: (abs(other - layer), other))
         drawn.append(left[nearest].pop(0))
     return drawn
+
+
+def draw_grouped(top: Sequence[Head], shuffled: Sequence[Head], groups: Groups) -> list[Head]:
+    """For the heads of ``top`` that share keys and values, as many of another key-value group of their layer.
+
+    The drawn set touches as many groups as ``top``, with as many heads in each, and none that ``top`` touches. Where a
+    layer has no such group left, it is one of the nearest layer that has (of two equally near, the lower); every layer
+    serves its own first, the groups of most heads before others. Where no layer has one, heads come singly from what
+    ``top`` leaves, of the same layer or the nearest.
+    """
+    touched = _by_group(top, groups)
+    free: dict[int, dict[int, list[Head]]] = {}
+    for head in shuffled:
+        if (head[0], groups[head]) not in touched:
+            free.setdefault(head[0], {}).setdefault(groups[head], []).append(head)
+    drawn: list[Head] = []
+    short: list[tuple[int, int]] = []
+    for (layer, _), number in sorted(touched.items(), key=lambda item: -item[1]):
+        found = _of_one_group([layer], number, free)
+        drawn += found
+        short += [] if found else [(layer, number)]
+    singly: list[int] = []
+    for layer, number in short:
+        found = _of_one_group(sorted(free, key=lambda other: (abs(other - layer), other)), number, free)
+        drawn += found
+        singly += [] if found else [layer] * number
+    return drawn + _nearest(singly, [head for head in shuffled if head not in top and head not in drawn])
+
+
+def _of_one_group(layers: Iterable[int], number: int, free: dict[int, dict[int, list[Head]]]) -> list[Head]:
+    """So many heads of the first group that has them, which is then no longer free; none where no group has."""
+    for layer in layers:
+        for group, heads in free.get(layer, {}).items():
+            if len(heads) >= number:
+                del free[layer][group]
+                return heads[:number]
+    return []
 
 
 def _require_heads(k: int, heads: int, controls: bool) -> None:

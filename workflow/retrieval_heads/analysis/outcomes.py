@@ -65,7 +65,7 @@ class HeadSets:
     Parameters
     ----------
     sizes : of each head set, the mean number of heads over prompts.
-    matched : of each head set, the mean share of heads that were matched by layer; NaN where that is not asked.
+    matched : of each head set, the mean share of heads that were matched; NaN where that is not asked.
     """
 
     sizes: Mapping[HeadSet, float]

@@ -19,6 +19,9 @@ LEVEL = 0.95
 PERMUTATIONS = 9999
 """Relabelings drawn where there are too many to try them all; p cannot be below 2 / 10,000 then."""
 
+_ROUNDING = 1e-9
+"""Sums that differ by less than this share of themselves are equal: they differ by the order of addition alone."""
+
 
 class Estimate(NamedTuple):
     """A value with its 95% interval."""
@@ -70,6 +73,96 @@ def widened(estimate: Estimate, prompts: int, bounds: tuple[float, float]) -> Es
         _, share = proportion_confint(0, prompts, alpha=1 - LEVEL, method="beta")
         low, high = value - share * (value - bounds[0]), value + share * (bounds[1] - value)
     return Estimate(value, min(low, value), max(high, value))
+
+
+def bootstrap_ratio(
+    numerators: np.ndarray, denominators: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ratios of means over documents, with the percentile intervals of a bootstrap over documents.
+
+    Numerator and denominator of a document are drawn together (Efron and Tibshirani 1993, An Introduction to the
+    Bootstrap, ch. 13). With denominators of 1 it is a mean.
+
+    Parameters
+    ----------
+    numerators : shape (D, M) for M ratios; NaN where a document has none, which it then is left out of.
+    denominators : shape (D, M), or what broadcasts to it; NaN as well.
+    weights : from :func:`bootstrap_weights`, shape (R, D).
+
+    Returns
+    -------
+    Values and the ends of their intervals, each of shape (M,). Of no document all are NaN, of one the ends.
+    """
+    known = ~(np.isnan(numerators) | np.isnan(denominators))
+    above, below = np.where(known, numerators, 0.0), np.where(known, denominators, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = above.sum(0) / below.sum(0)
+        drawn = (weights @ above) / (weights @ below)
+    # A resample may have drawn no document that is known.
+    drawn[weights @ known == 0] = np.nan
+    low, high = np.full((2, len(value)), np.nan)
+    several = (known.sum(0) > 1) & np.isfinite(value)
+    if several.any():
+        low[several], high[several] = np.nanquantile(drawn[:, several], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return value, low, high
+
+
+def sign_flips(documents: int, rng: np.random.Generator) -> np.ndarray:
+    """Signs that the differences of documents could have, if either sign were as likely; shape (R, D).
+
+    The first row is of ones: the differences as they are. Up to 13 documents all signs are there, each once; of more,
+    :data:`PERMUTATIONS` rows are drawn.
+    """
+    if 2**documents <= PERMUTATIONS:
+        return 1 - 2 * (np.arange(2**documents)[:, None] >> np.arange(documents) & 1)
+    return np.vstack([np.ones((1, documents), int), rng.choice([-1, 1], size=(PERMUTATIONS, documents))])
+
+
+def sign_flip_test(differences: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Do paired differences have a mean other than 0? Two-sided p of each column, shape (M,).
+
+    Fisher's randomisation test of pairs (1935, The Design of Experiments, section 21): if the two conditions were
+    alike, each document's difference could have had either sign. Where signs are drawn, the observed ones count among
+    them (Phipson and Smyth 2010, SAGMB 9).
+
+    Parameters
+    ----------
+    differences : shape (D, M); NaN where a document has none.
+    signs : from :func:`sign_flips`.
+    """
+    sums = np.abs(signs @ np.nan_to_num(differences))
+    return (sums >= sums[0] * (1 - _ROUNDING)).mean(0)
+
+
+def sign_flip_family(differences: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """The same for a family of columns that are tested together: p values that are corrected over it, shape (M,).
+
+    The step-down procedure of Westfall and Young (1993, Resampling-Based Multiple Testing, algorithm 4.1) for the
+    largest |t|: signs are flipped for whole documents, so that what columns share stays as it is. With few documents
+    and many columns it can find what no correction of single p values could, as these are never below 2 / 2^D.
+
+    Parameters
+    ----------
+    differences, signs : as for :func:`sign_flip_test`.
+    """
+    if not differences.shape[1]:
+        return np.empty(0)
+    sizes = _sizes_of_t(differences, signs)
+    order = np.argsort(-sizes[0], kind="stable")
+    # Of each column and all behind it in this order, the largest.
+    largest = np.maximum.accumulate(sizes[:, order[::-1]], axis=1)[:, ::-1]
+    corrected = np.empty(len(order))
+    corrected[order] = np.maximum.accumulate((largest >= sizes[0][order] * (1 - _ROUNDING)).mean(0))
+    return corrected
+
+
+def _sizes_of_t(differences: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """|t| of each column under each row of signs, but for a factor that they share; shape (R, M)."""
+    differences = np.nan_to_num(differences)
+    squares, sums = (differences**2).sum(0), np.abs(signs @ differences)
+    # Flipping signs leaves the sum of squares as it is.
+    spread = np.sqrt(np.clip(squares - sums**2 / len(differences), squares * _ROUNDING, None))
+    return np.divide(sums, spread, out=np.zeros_like(sums), where=spread > 0)
 
 
 def paired_test(one: np.ndarray, others: np.ndarray, prompts: np.ndarray, rng: np.random.Generator) -> float:

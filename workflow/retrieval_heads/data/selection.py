@@ -101,17 +101,29 @@ def as_prompts(prompts: pd.DataFrame) -> pd.DataFrame:
     return twins.assign(input_ids=pd.Series(ids, twins.index, dtype=object), answer=twins["twin_answer"])
 
 
-def with_answered_twin(prompts: pd.DataFrame, unablated: pd.DataFrame) -> pd.DataFrame:
+def with_answered_twin(prompts: pd.DataFrame, unablated: pd.DataFrame, key: str | None = None) -> pd.DataFrame:
     """Those of some prompts that the whole model answers, and whose twin it answers too.
 
     Parameters
     ----------
     prompts : usable rows of the prompts table.
     unablated : the unablated table, of these prompts and perhaps others.
+    key : where the config asks for twins, if that there is none is to be refused.
+
+    Raises
+    ------
+    StudyError
+        when there is none, with the key.
     """
     right = unablated[unablated["correct"].astype(bool)]
     answered = [set(right.loc[right["source"] == source, "prompt_id"]) for source in ("baseline", "twin")]
-    return prompts[prompts["prompt_id"].isin(set.intersection(*answered))]
+    found = prompts[prompts["prompt_id"].isin(set.intersection(*answered))]
+    if found.empty and key is not None:
+        raise StudyError(
+            f"{key}: the model answers no test prompt as well as its twin, so there is nothing to take outputs from; "
+            "give more documents, or a mode that needs no twin."
+        )
+    return found
 
 
 def expected_answer(tokenizer: PreTrainedTokenizerBase, prompt) -> list[int]:

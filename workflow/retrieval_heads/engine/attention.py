@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -136,31 +136,56 @@ class AttentionCall:
         assert (
             self.shared is not None and self.mask is not None
         )  # rows that share a context have positions, and so a mask
-        shared_key, _ = self.shared
-        contexts, key_heads, before, dim = shared_key.shape
-        batch, heads, queries, _ = self.query.shape
-        rows_per_context, group, own = batch // contexts, heads // key_heads, self.key.shape[2]
-        query = (self.query.float() * self.scaling).view(contexts, rows_per_context, key_heads, group, queries, dim)
-        folded = query.permute(0, 2, 3, 1, 4, 5).reshape(contexts, key_heads, group * rows_per_context * queries, dim)
-        keys = shared_key.float().transpose(-1, -2)
-        after = query.reshape(batch, key_heads, group * queries, dim) @ self.key.float().transpose(-1, -2)
-        after = after.view(contexts, rows_per_context, key_heads, group, queries, own).permute(0, 2, 3, 1, 4, 5)
-        if folded.requires_grad:  # then nothing may be written in place
-            logits = torch.cat([(folded @ keys).view(*after.shape[:-1], before), after], -1)
-        else:
-            logits = folded.new_empty(contexts, key_heads, group, rows_per_context, queries, before + own)
-            # These are the largest numbers of a pass, so the product is written in place instead of being copied.
-            torch.bmm(
-                folded.flatten(0, 1),
-                keys.flatten(0, 1),
-                out=logits.view(contexts * key_heads, -1, before + own)[..., :before],
-            )
-            logits[..., before:] = after
-        logits = self._capped(logits.flatten(1, 2))
+        logits = self._against(self.query.float() * self.scaling, self.shared[0], self.key)
+        contexts, _, rows_per_context, queries, _ = logits.shape
+        batch = len(self.query)
+        logits = self._capped(logits)
         mask = self.mask.expand(batch, -1, -1, -1).view(contexts, rows_per_context, 1, queries, -1)
         hidden = ~mask.transpose(1, 2)
         logits[..., -hidden.shape[-1] :].masked_fill_(hidden, _HIDDEN)
         return self._softmax(logits)
+
+    @staticmethod
+    def _against(vectors: Tensor, shared: Tensor, own: Tensor) -> Tensor:
+        """⟨x, k⟩ of vectors x (B, H, Q, D) with all keys that they may see, (R, H, B / R, Q, K) in float32.
+
+        Parameters
+        ----------
+        shared, own : the keys, or the values, of the contexts (R, H_kv, C, D), and of the rows (B, H_kv, T, D).
+        """
+        contexts, key_heads, before, dim = shared.shape
+        batch, heads, queries, _ = vectors.shape
+        rows_per_context, group, after = batch // contexts, heads // key_heads, own.shape[2]
+        parted = vectors.float().view(contexts, rows_per_context, key_heads, group, queries, dim)
+        folded = parted.permute(0, 2, 3, 1, 4, 5).reshape(contexts, key_heads, group * rows_per_context * queries, dim)
+        keys = shared.float().transpose(-1, -2)
+        behind = parted.reshape(batch, key_heads, group * queries, dim) @ own.float().transpose(-1, -2)
+        behind = behind.view(contexts, rows_per_context, key_heads, group, queries, after).permute(0, 2, 3, 1, 4, 5)
+        if folded.requires_grad:  # then nothing may be written in place
+            products = torch.cat([(folded @ keys).view(*behind.shape[:-1], before), behind], -1)
+        else:
+            products = folded.new_empty(contexts, key_heads, group, rows_per_context, queries, before + after)
+            # These are the largest numbers of a pass, so the product is written in place instead of being copied.
+            torch.bmm(
+                folded.flatten(0, 1),
+                keys.flatten(0, 1),
+                out=products.view(contexts * key_heads, -1, before + after)[..., :before],
+            )
+            products[..., before:] = behind
+        return products.flatten(1, 2)
+
+    @staticmethod
+    def _weighted(weights: Tensor, shared: Tensor, own: Tensor) -> Tensor:
+        """Σ w v over all keys, (B, Q, H, D), of weights (R, H, B / R, Q, K) and values as in :meth:`_against`."""
+        contexts, key_heads, before, dim = shared.shape
+        _, heads, rows_per_context, queries, _ = weights.shape
+        batch, group = contexts * rows_per_context, heads // key_heads
+        weights = weights.reshape(contexts, key_heads, group * rows_per_context * queries, -1)
+        output = (weights[..., :before] @ shared).view(contexts, key_heads, group, rows_per_context, queries, dim)
+        output = output.permute(0, 3, 4, 1, 2, 5).reshape(batch, queries, heads, dim)
+        after = weights[..., before:].view(contexts, key_heads, group, rows_per_context, queries, -1)
+        after = after.permute(0, 3, 1, 2, 4, 5).reshape(batch, key_heads, group * queries, -1) @ own
+        return output + after.view(batch, heads, queries, dim).transpose(1, 2)
 
     def _capped(self, logits: Tensor) -> Tensor:
         """Soft-capped logits where the layer has a cap: Gemma Team 2024, "Gemma 2" (arXiv 2408.00118, section 2)."""
@@ -226,23 +251,8 @@ class AttentionCall:
     def shared_output(self) -> Tensor:
         """The heads' outputs (B, Q, H, D) where a context is shared, from rows that are known afterwards."""
         assert self.shared is not None  # it is called for no other
-        _, shared_value = self.shared
-        contexts, key_heads, before, dim = shared_value.shape
-        batch, heads, queries, _ = self.query.shape
-        rows_per_context, group = batch // contexts, heads // key_heads
         # As eager attention does: softmax in float32, the weighted sum in the model's own precision.
-        weights = self._over_shared.to(shared_value.dtype).view(
-            contexts, key_heads, group * rows_per_context * queries, -1
-        )
-        output = (weights[..., :before] @ shared_value).view(contexts, key_heads, group, rows_per_context, queries, dim)
-        output = output.permute(0, 3, 4, 1, 2, 5).reshape(batch, queries, heads, dim)
-        own = (
-            weights[..., before:]
-            .view(contexts, key_heads, group, rows_per_context, queries, -1)
-            .permute(0, 3, 1, 2, 4, 5)
-        )
-        after = own.reshape(batch, key_heads, group * queries, -1) @ self.value
-        return output + after.view(batch, heads, queries, dim).transpose(1, 2)
+        return self._weighted(self._over_shared.to(self.value.dtype), self.shared[1], self.value)
 
     def shared_output_in_parts(self) -> Tensor:
         """The same with no rows held: those of some rows of the batch at a time, as many as stay in a fast memory."""
@@ -286,6 +296,38 @@ class AttentionCall:
                 shared = (weights @ shared_value.float()).unflatten(2, (rows_per_context, queries))
                 mean = mean + shared.transpose(1, 2).flatten(0, 1)
         return mean.repeat_interleave(heads // mean.shape[1], dim=1).transpose(1, 2).to(self.value.dtype)
+
+
+class _SharedAttention(torch.autograd.Function):
+    """:meth:`AttentionCall.shared_output` on a tape that holds the rows alone, once, and leads to no context.
+
+    Autograd would hold several copies of the rows, and pass gradients to the whole of them for each part.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, call: AttentionCall) -> Tensor:
+        """The outputs (B, Q, H, D); query, key and value are the call's."""
+        ctx.call = call
+        return call.shared_output()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Gradients of query (B, H, Q, D), and of the rows' own key and value (B, H_kv, T, D)."""
+        call, (of_output,) = ctx.call, gradients
+        rows, of_output = call._over_shared.detach(), of_output.transpose(1, 2).float()
+        # Through the softmax: each weight times how far its gradient lies above the mean.
+        of_logits = call._against(of_output, call.shared[1], call.value).mul_(rows)
+        of_logits.addcmul_(rows, of_logits.sum(-1, keepdim=True), value=-1).mul_(call.scaling)
+        of_query = call._weighted(of_logits, call.shared[0].float(), call.key.float()).transpose(1, 2)
+        batch, key_heads, own, _ = call.key.shape
+
+        def of_own(weights: Tensor, vectors: Tensor) -> Tensor:
+            """Σ w x over a group's heads and queries, (B, H_kv, T, D), of vectors x (B, H, Q, D)."""
+            after = weights[..., -own:].transpose(1, 2).reshape(batch, key_heads, -1, own)
+            return after.transpose(-1, -2) @ vectors.reshape(batch, key_heads, -1, vectors.shape[-1])
+
+        of_key, of_value = of_own(of_logits, call.query.float()), of_own(rows, of_output)
+        return of_query.to(call.query), of_key.to(call.key), of_value.to(call.value), None
 
 
 @dataclass(eq=False)
@@ -411,7 +453,9 @@ def _attention(
     shared = None if hook.shared is None else hook.shared(layer)
     twin = None if hook.twin is None else hook.twin(layer)
     call = AttentionCall(layer, query, key, value, attention_mask, scale, shared, softcap, s_aux, hook.regions, twin)
-    if shared is not None:
+    if shared is not None and query.requires_grad and softcap is None:
+        output = cast(Tensor, _SharedAttention.apply(query, key, value, call))
+    elif shared is not None:
         output = call.shared_output_in_parts() if hook.observe is None else call.shared_output()
     elif hook.run_on:
         output = call.output_in_order()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import product
 
+from retrieval_heads import plugins
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
 from retrieval_heads.study.interventions import (
     ablated_lengths,
@@ -37,9 +38,13 @@ _SINGLE_HEADS = 0.44
 """Time of ablating every head of a prompt by itself, in that of reading its rows behind the context, each with the most
 tokens that question and answer may have."""
 
-_TWIN_OF_SUFFIX, _TWIN_OF_SINGLE_HEADS = 1.5, 1.2
+_TWIN_OF_SUFFIX, _TWIN_OF_SINGLE_HEADS = 1.1, 1.2
 """So many times as long it takes where outputs come from the twin, whose rows run beside and whose answer is read too:
 to answer in question and answer, and to ablate heads by themselves. In scope ``all`` it takes no longer."""
+
+_TRACED = {"trace": 0.6, "gradients": 0.6, "direct": 0.4}
+"""Time of one more reading of a prompt with all that its heads do, of the gradients on it, and of the direct path: in
+that of reading, behind the context, the most tokens that question and answer may have."""
 
 _LABELS = 4
 """Plain passes that the labels of a model's heads take: a few short sequences, and a pass over single tokens."""
@@ -62,6 +67,38 @@ def single_head_passes(grid: tuple[int, int], length: int, asked: int) -> float:
     """
     layers, heads = grid
     return _SINGLE_HEADS * passes_behind(length, asked * heads * (layers + 1) / 2)
+
+
+def method_passes(config: dict, grid: tuple[int, int], length: int) -> dict[str, float]:
+    """About how many plain passes each method takes by itself for a document, at one context length, all depths.
+
+    Whatever the method, the document's context is run, and its questions are asked and answered. Methods that share
+    their reading of a prompt with others take less together.
+
+    Parameters
+    ----------
+    config : a complete one.
+    grid : layers, and heads in each.
+    length : tokens of a prompt.
+    """
+    depths, needing, passes = config["prompts"]["depths"], twin_methods(config), {}
+    for name, entry in config["methods"].items():
+        file = plugins.files("methods")[file_of(name, entry)]
+        each, told = passes_behind(length, _asked(config)), plugins.constants(file)
+        behind, twin = 0.0, 0.0
+        if file_of(name, entry) == "single_head_effect":
+            behind = single_head_passes(grid, length, _asked(config)) * (
+                _TWIN_OF_SINGLE_HEADS if name in needing else 1
+            )
+        elif plugins.base(file) == "TraceScorer":
+            kinds = [key for key in _TRACED if key == "trace" or told.get(key)]
+            behind = each * sum(_TRACED[key] for key in kinds)
+        if name in needing:
+            # The twin is answered too, and read with the prompt's answer.
+            twin = _twins(length, depths)
+            behind += 2 * _TRACED["trace"] * each
+        passes[name] = len(depths) * (_answering(length) + len(config["questions"]) * behind) + twin
+    return passes
 
 
 def plain_passes(config: dict, documents_of_a_table: int, grid: tuple[int, int] = DEFAULT_GRID) -> float:

@@ -1,6 +1,6 @@
 """What a method or an ablation is given of a model: contexts run once, answers, and what heads do meanwhile."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -24,7 +24,7 @@ from retrieval_heads.engine.output_projection import output_grams
 from retrieval_heads.engine.prefill import prefill, run_on
 from retrieval_heads.engine.self_check import require_measurable
 from retrieval_heads.engine.single_heads import SingleHeadEffects, single_head_effects
-from retrieval_heads.engine.trace import Objective, Trace, answer_logprob, trace_prompt
+from retrieval_heads.engine.trace import Objective, Trace, answer_logprob, trace_prompts
 
 __all__ = [
     "Ablation",
@@ -223,8 +223,27 @@ class Runner:
         StudyError
             when the model's rotary embedding changes between the context's length and the prompt's.
         """
+        (trace,) = self.traces(context, [(suffix, answer)], objective=objective, direct=direct, keep_rows=keep_rows)
+        return trace
+
+    def traces(
+        self,
+        context: Sequence[int],
+        prompts: Sequence[tuple[Sequence[int], Sequence[int]]],
+        *,
+        objective: Objective | None = None,
+        direct: bool = False,
+        keep_rows: bool = True,
+    ) -> Iterator[Trace]:
+        """Traces of several prompts that share their context, one after the other: see :meth:`trace`.
+
+        Parameters
+        ----------
+        prompts : suffix and answer of each, in token ids. As many are read together as a tape may hold, so drop a trace
+            before the next is asked for.
+        """
         prefix, number = self._prefix_of(context)
-        return trace_prompt(self.model, prefix, number, suffix, answer, objective, direct, keep_rows)
+        return trace_prompts(self.model, prefix.only(number), prompts, objective, direct, keep_rows)
 
     def single_head_effects(
         self,

@@ -64,7 +64,7 @@ def single_head_effects(
     fields: dict[str, Any] = {"replacement": replacement}
     if twin is not None:
         outputs: list[Tensor] = []
-        read_once(model, twin[0], suffix, *read, last=0, observe=lambda _call, z: outputs.append(z))
+        read_once(model, twin[0], [(suffix, *read)], last=0, observe=lambda _call, z: outputs.append(z))
         fields["twin"] = outputs.__getitem__
 
     def run(part: Sequence[tuple[int, int]]) -> Tensor:
@@ -74,8 +74,7 @@ def single_head_effects(
         logits = read_once(
             model,
             prefix,
-            suffix,
-            *read,
+            [(suffix, *read)],
             last=1 + sum(map(len, read)),
             layer_hooks=_Forking(forks),
             head_mask=lambda layer: forks.head_mask[layer][:, None],

@@ -69,7 +69,7 @@ def note_in(file: Path) -> str | None:
 def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A figure of the headline intervention, which it names where it is about ablation, and of the plain variant.
 
-    One that needs several variants is given all of them.
+    One that needs several variants, or several interventions, is given all of them.
     """
     # Imported here, as the Snakefile asks for declarations where there is no plotting library.
     from retrieval_heads.figures import _layout
@@ -79,7 +79,8 @@ def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     declaration = declarations()[name]
     if "variant" not in declaration.needs:
         tables = of_variant(tables, PLAIN)
-
+    if "intervention" in declaration.needs:
+        return load(name).draw(tables, study)
     figure = load(name).draw(of_intervention(tables, study.headline), study)
     read = [by_name(table) for table in declaration.tables]
     # A test of rankings stands in a table with an intervention too, but in rows that have none.

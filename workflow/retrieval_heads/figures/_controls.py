@@ -7,15 +7,16 @@ from matplotlib.axes import Axes
 
 from retrieval_heads.analysis.envelopes import envelope
 from retrieval_heads.figures._style import INK, RANDOM, tint
+from retrieval_heads.study.matchings import MATCHINGS
 
 GUESSING = "Guessing, without the document"
-RANDOM_HEADS = {"layer": "Random heads matched by layer", "none": "Random heads of any layer"}
+RANDOM_HEADS = {name: f"Random heads {matching.label}" for name, matching in MATCHINGS.items()}
 """What random heads are called in a legend, by how they were matched."""
 
 
 def one_control(rows: pd.DataFrame) -> pd.DataFrame:
-    """The random control to show where there is room for one: matched by layer if there is such."""
-    return rows[rows["matching"] == ("layer" if (rows["matching"] == "layer").any() else "none")]
+    """The random control to show where there is room for one: the first of the matchings that there is."""
+    return rows[rows["matching"] == next((name for name in MATCHINGS if (rows["matching"] == name).any()), "")]
 
 
 def accuracy_band(ax: Axes, rows: pd.DataFrame) -> None:
@@ -30,15 +31,16 @@ def accuracy_band(ax: Axes, rows: pd.DataFrame) -> None:
 
 
 def random_band(ax: Axes, x: Sequence[float], low, mean, high, matching: str) -> None:
-    """The look of random heads: an interval in grey, or hatched where they are of any layer, and the mean as a line."""
+    """The look of random heads: an interval in grey, or hatched unless they match by layer, and the mean as a line."""
     of_layer = matching == "layer"
+    hatch, line = {"layer": (None, "-"), "group": ("\\\\\\\\", "-."), "none": ("////", "--")}[matching]
     ax.fill_between(
         x,
         low,
         high,
         facecolor=tint(RANDOM, 0.72) if of_layer else "none",
         edgecolor=tint(RANDOM, 0.62),
-        hatch=None if of_layer else "////",
+        hatch=hatch,
         linewidth=0,
         zorder=1,
         label=RANDOM_HEADS[matching],
@@ -46,7 +48,7 @@ def random_band(ax: Axes, x: Sequence[float], low, mean, high, matching: str) ->
     ax.plot(
         x,
         mean,
-        "-" if of_layer else "--",
+        line,
         color=RANDOM if of_layer else tint(RANDOM, 0.35),
         linewidth=1,
         label=RANDOM_HEADS[matching],

@@ -15,7 +15,7 @@ NOTHING_ABLATED = "No top heads were ablated beside an unablated baseline."
 _LEGEND_LINES, _LEGEND_LINE = 2, 0.165
 """For how many lines of a legend the height of a figure has room, and the height of one in inches."""
 
-_LAST = ("Mean", "Union", "Chance", "Random heads", "Guessing", "Limit")
+_LAST = ("Mean", "Union", "Chance", "No head", "Random heads", "Guessing", "Limit")
 """How labels begin that come last in a legend, in this order."""
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from retrieval_heads.figures import _accuracy_curves, _controls, _layout, _style
+from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import MANY
 from retrieval_heads.tables.select import select
@@ -51,7 +52,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         for j, question in enumerate(questions):
             ax, where = axes[i][j], {"model": model, "method": method, "question": question}
             random = _rows(controls, where)
-            for matching in ("none", "layer"):
+            for matching in reversed(MATCHINGS):
                 _controls.accuracy_band(ax, random[random["matching"] == matching])
             for length, (share, dashes) in thin.items():
                 if not (of_length := _rows(single, {**where, "context_length": length})).empty:

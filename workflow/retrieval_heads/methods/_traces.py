@@ -1,12 +1,13 @@
 """Methods that need values, heads' outputs or gradients: they all share one trace of each prompt.
 
-A context is run once. Each prompt's suffix and expected answer are then read behind it with everything that heads do,
-and, where a method asks for it, with gradients: one tape at a time, which ends before the next prompt's begins.
+A context is run once. Its prompts' suffixes and expected answers are then read behind it with everything that heads
+do, and, where a method asks for it, with gradients: one tape at a time, of one prompt or, where contexts are short, of
+several.
 """
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -54,20 +55,32 @@ def score_traces(runner: Runner, documents: Sequence[Document], methods: Sequenc
     scores: dict[str, list[Tensor]] = {method.name: [] for method in methods}
     missing = torch.full((runner.layers, runner.heads), math.nan)
     for document in documents if methods else ():
+        twins = _twins(runner, document) if any(method.needs_twin for method in methods) else None
+        traces = runner.traces(
+            document.context,
+            [(prompt.suffix, prompt.answer) for prompt in document.prompts],
+            objective=answer_logprob if any(method.gradients for method in methods) else None,
+            direct=any(method.direct for method in methods),
+        )
         for prompt in document.prompts:
-            trace = runner.trace(
-                prompt.context,
-                prompt.suffix,
-                prompt.answer,
-                objective=answer_logprob if any(method.gradients for method in methods) else None,
-                direct=any(method.direct for method in methods),
-            )
-            if prompt.twin is not None and any(method.needs_twin for method in methods):
-                runner.twin(prompt.twin)
-                twin = runner.trace(prompt.twin, prompt.suffix, prompt.answer, keep_rows=False)
-                trace = replace(trace, twin=twin)
+            trace = next(traces)
+            if prompt.twin is not None and twins is not None:
+                trace = replace(trace, twin=next(twins))
             for method in methods:
                 without = method.needs_twin and trace.twin is None
                 score = None if without else method.score_trace(trace, prompt)
                 scores[method.name].append(missing if score is None else score.float().cpu())
+            del trace  # before the next tape begins
     return {name: torch.stack(found) for name, found in scores.items()}
+
+
+def _twins(runner: Runner, document: Document) -> Iterator[Trace]:
+    """Of each prompt that has a twin, the trace of the same tokens behind the twin's context."""
+    paired = [prompt for prompt in document.prompts if prompt.twin is not None]
+    if not paired:
+        return iter(())
+    context = paired[0].twin or []  # that of all prompts about the document
+    runner.twin(context)
+    # All are read before the first prompt's tape begins: what is kept of them is little.
+    pairs = [(prompt.suffix, prompt.answer) for prompt in paired]
+    return iter(list(runner.traces(context, pairs, keep_rows=False)))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import Any, Literal
 
+from retrieval_heads.study.matchings import MATCHINGS
+
 PUBLISHED = "published"
 """The intervention of results that others published."""
 
@@ -167,7 +169,7 @@ OTHERS: dict[str, Dimension] = {
     "import": Dimension(
         "import", "Imported list", "imported lists", lambda config: list(config["imports"]), labels_in="imports"
     ),
-    "matching": Dimension("matching", "Random heads", "kinds of random heads", lambda config: ["layer", "none"]),
+    "matching": Dimension("matching", "Random heads", "kinds of random heads", lambda config: list(MATCHINGS)),
 }
 """What has values with a label and an order as a dimension has, but tells no rankings apart: the groups of questions,
 the lists of heads from elsewhere, and how random heads are drawn."""

@@ -103,6 +103,11 @@ class Study:
         """How many heads are ablated, as the config asks; empty for published results, which have their own."""
         return sorted({level for one in self.interventions.values() for level in one.get("levels") or []})
 
+    @property
+    def quality_level(self) -> int:
+        """At how many first heads of a ranking methods are tested: ``analysis.level``, else the headline's largest."""
+        return int(self._analysis["level"] or max(self.interventions[self.headline]["levels"]))
+
     def level(self, effects: pd.DataFrame) -> int:
         """The number of ablated heads that headlines are about: config's ``analysis.level``, else the largest measured.
 

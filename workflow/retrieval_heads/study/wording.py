@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from retrieval_heads.study.dimensions import CELL, DIMENSION
+from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
 
 MANY = 5
@@ -65,28 +66,24 @@ def fewer_heads(size: float, level: int) -> str:
 
 
 def layers_of(matching: str, matched: float) -> str:
-    """Where random heads are from: any layer, the same layers, or how many of them are from the same.
+    """Where random heads are from: any layer, the same layers, or how many of them are from where they should be.
 
     Parameters
     ----------
     matching, matched : the columns of these names, of ``against_random`` or of the guard.
     """
-    if matching == "none":
-        return "from any layer"
-    return (
-        "from the same layers"
-        if matched == 1
-        else f"{percent(matched)} from the same layers, the rest from the nearest"
-    )
+    drawn = MATCHINGS[matching]
+    if not drawn.otherwise or matched == 1:
+        return drawn.where
+    return f"{percent(matched)} {drawn.where}, {drawn.otherwise}"
 
 
 def random_heads(row: Mapping) -> str:
     """Random heads in a sentence, after a verb and before another: as many random heads from the same layers."""
-    if row["matching"] == "none" or row["matched"] == 1:
-        return f"as many random heads {layers_of(row['matching'], row['matched'])}"
-    return (
-        f"as many random heads, {percent(row['matched'])} of them from the same layers and the rest from the nearest,"
-    )
+    drawn = MATCHINGS[row["matching"]]
+    if not drawn.otherwise or row["matched"] == 1:
+        return f"as many random heads {drawn.where}"
+    return f"as many random heads, {percent(row['matched'])} of them {drawn.where} and {drawn.otherwise},"
 
 
 def setting(study: Study, row: Mapping) -> str:

@@ -28,9 +28,9 @@ def dimensions(names: Iterable[str]) -> tuple[tuple[str, pa.DataType], ...]:
 
 # What is ablated: nothing (baseline), the top set of a method's ranking at level k (method), the top set that is as
 # large as that of a ranking it is compared with (equal), or a control (random) drawn for a top set, layer by layer
-# (matching = layer) or from the whole model (matching = none). Or nothing, in a prompt without the document
-# (no_needle): what guessing gives. `size` is the number of heads, which is below k where the ranking does not tell k
-# heads apart.
+# (matching = layer), key-value group by group (matching = group) or from the whole model (matching = none). Or nothing,
+# in a prompt without the document (no_needle): what guessing gives. `size` is the number of heads, which is below k
+# where the ranking does not tell k heads apart.
 HEAD_SET_KEY = ("source", "method", "matching", "draw", "k")
 """What names a head set among those of the same prompts."""
 

@@ -41,7 +41,7 @@ def guard_at(guard: pd.DataFrame, by: Iterable[str] = ("model", "method", "k")) 
     Returns
     -------
     For each source (method and random), matching ("" for a method's own heads) and value of ``by``: mean, lowest and
-    highest change in nats per token, the number of sets, and the mean share of heads matched by layer.
+    highest change in nats per token, the number of sets, and the mean share of heads that were matched.
     """
     rows = guard[guard["source"].isin(["method", "random"])]
     rows = rows.assign(matching=rows["matching"].astype(object).where(rows["matching"].notna(), ""))

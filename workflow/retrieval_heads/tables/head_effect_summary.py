@@ -15,11 +15,14 @@ HEAD_EFFECT_SUMMARY = Table(
         ("layer", INTEGER),
         ("head", INTEGER),
         *estimate("effect"),
+        *estimate("logodds_effect"),
         ("rank", NUMBER),
         ("prompts", INTEGER),
         ("documents", INTEGER),
     ),
     key=(*OVER, "mode", "layer", "head"),
-    # A single document tells nothing of others.
-    nullable=frozenset({"effect_low", "effect_high"}),
+    # A single document tells nothing of others, and only a mode with twins has an answer to hold this one against.
+    nullable=frozenset(
+        {"effect_low", "effect_high", "logodds_effect", "logodds_effect_low", "logodds_effect_high"},
+    ),
 )

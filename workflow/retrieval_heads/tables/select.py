@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from retrieval_heads.study.dimensions import DIMENSION, POOLED
+from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.tables.effects import EFFECTS
 
 
@@ -18,14 +19,18 @@ def controls_beside(controls: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFra
     return controls.merge(effects[list(EFFECTS.key)], on=list(EFFECTS.key))
 
 
+def by_matching(controls: pd.DataFrame) -> pd.DataFrame:
+    """Rows of random heads in the order of matchings, the one that is shown where there is room for one first."""
+    return controls.sort_values("matching", key=lambda column: column.map(list(MATCHINGS).index), kind="stable")
+
+
 def strictest_control(controls: pd.DataFrame, top: pd.Series) -> pd.Series:
-    """The control to hold a row of effects against: matched by layer where there is such, and with all its prompts.
+    """The control to hold a row of effects against: the first of the matchings that has all its prompts.
 
     A control can be missing in some configurations; one that has them all goes before a stricter one that has not.
     """
     whole = controls[controls["prompts"] == top["prompts"]]
-    # "layer" sorts before "none".
-    return (whole if len(whole) else controls).sort_values("matching").iloc[0]
+    return by_matching(whole if len(whole) else controls).iloc[0]
 
 
 def of_variant(tables: Mapping[str, pd.DataFrame], name: str) -> dict[str, pd.DataFrame]:

@@ -5,7 +5,17 @@ the direction claimed; *contradicted* takes an interval that rules out a differe
 result the other way; all else is *not enough data*, for a difference that was not found is not yet shown to be absent.
 """
 
-from retrieval_heads.findings.claims import ablation, agreement, baseline, categories, heads, language, overlap, scores
+from retrieval_heads.findings.claims import (
+    ablation,
+    agreement,
+    baseline,
+    categories,
+    heads,
+    language,
+    overlap,
+    quality,
+    scores,
+)
 from retrieval_heads.findings.claims.interventions import judged
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables, together
 from retrieval_heads.study.study import Study
@@ -42,6 +52,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "overlap": (overlap.top_heads_are_shared, overlap.rankings_break_between_lengths),
     "agreement": (agreement.methods_differ_beyond_noise, agreement.methods_agree_differently_by_length),
     "imports": (overlap.imported_heads_are_top_heads,),
+    "carrying": (quality.some_heads_are_needed_and_carry_nothing,),
+    "quality": (quality.one_method_is_best,),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,
@@ -56,6 +68,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
 
 HEADLINES: tuple[Rule, ...] = (
     baseline.baseline_is_usable,
+    quality.some_heads_are_needed_and_carry_nothing,
+    quality.one_method_is_best,
     ablation.top_heads_matter_more_than_random,
     language.ablation_takes_retrieval_alone,
     overlap.methods_agree,

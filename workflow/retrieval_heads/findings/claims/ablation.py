@@ -48,7 +48,10 @@ _SHOWN = 3
 
 
 def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Claim]:
-    """Ablating a method's top heads costs more than ablating as many random ones (of the same layers, if drawn)."""
+    """Ablating a method's top heads costs more than ablating as many random ones (of the same layers, if drawn).
+
+    Where random heads were drawn key-value group by group too, the outcome must be the same against these.
+    """
     if tables["effects"].empty:
         return []
     level = study.level(tables["effects"])
@@ -68,6 +71,10 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
             else:
                 control = strictest_control(random, top.iloc[0])
                 outcome, sentence = _against_random(tables, top.iloc[0], control, name, level, study)
+                for _, grouped in random[(random["matching"] == "group") & (control["matching"] != "group")].iterrows():
+                    also, difference = _also(tables, grouped, level, study)
+                    outcome = outcome if also is outcome else Outcome.UNDECIDED
+                    sentence = f"{sentence} {difference}"
             statement = f"The top {level} heads of {name} matter more than random ones in {where}"
             family = Family(f"The top {level} heads of a method matter more than random ones in {where}")
             found.append(Claim("top_heads_matter_more_than_random", statement, outcome, sentence, family, name))
@@ -86,16 +93,7 @@ def _against_random(
         f"{study.label('model', top['model'])} takes accuracy from {percent(top['baseline'])} to "
         f"{percent(top['accuracy'])}; ablating {random_heads(random)} takes it to {percent(random['accuracy'])}{known}"
     )
-    if pd.isna(random["p_holm"]):  # counts alone: the test is over configurations
-        same = {"a": random["matching"], "b": random["model"], "method": random["method"], "k": level}
-        tests = of_tests(tables, AGAINST_RANDOM, **same)
-        test = tests.iloc[0] if len(tests) else None
-        outcome = Outcome.UNDECIDED if test is None else decide(test, study)
-        p = "" if test is None else f"{in_words(test)}; "
-        few = test is None or test["units"] < MIN_UNITS
-    else:
-        outcome, p, few = decide(random, study, units="documents"), f"Holm p {p_value(random['p_holm'])}; ", False
-    numbers = f"(95% interval {interval(random, 'difference')}; {p}{sample(random)})"
+    outcome, numbers, few = _decided(tables, random, level, study)
     difference, matters = f"{points(random['difference'])} points", f"{points(study.smallest_effect)} points"
     if outcome is Outcome.UNDECIDED and (few or too_few(random)):
         return outcome, f"{what}. The difference of {difference} {numbers} comes from too few documents for a test."
@@ -106,6 +104,35 @@ def _against_random(
         "ruled out",
     }[outcome]
     return outcome, f"{what}. {verdict}."
+
+
+def _also(tables: Tables, random: pd.Series, level: int, study: Study) -> tuple[Outcome, str]:
+    """The same against a further control, in one sentence."""
+    outcome, numbers, _ = _decided(tables, random, level, study)
+    verdict = {
+        Outcome.SUPPORTED: "they cost more than these too",
+        Outcome.CONTRADICTED: "they do not cost more than these",
+        Outcome.UNDECIDED: "whether they cost more than these too is not known",
+    }[outcome]
+    sentence = (
+        f"Ablating {random_heads(random)} takes accuracy to {percent(random['accuracy'])}, and {verdict}: the "
+        f"difference is {points(random['difference'])} points {numbers}."
+    )
+    return outcome, sentence
+
+
+def _decided(tables: Tables, random: pd.Series, level: int, study: Study) -> tuple[Outcome, str, bool]:
+    """Whether top heads cost more than random ones, the numbers behind it, and whether they are of too few units."""
+    if pd.isna(random["p_holm"]):  # counts alone: the test is over configurations
+        same = {"a": random["matching"], "b": random["model"], "method": random["method"], "k": level}
+        tests = of_tests(tables, AGAINST_RANDOM, **same)
+        test = tests.iloc[0] if len(tests) else None
+        outcome = Outcome.UNDECIDED if test is None else decide(test, study)
+        p = "" if test is None else f"{in_words(test)}; "
+        few = test is None or test["units"] < MIN_UNITS
+    else:
+        outcome, p, few = decide(random, study, units="documents"), f"Holm p {p_value(random['p_holm'])}; ", False
+    return outcome, f"(95% interval {interval(random, 'difference')}; {p}{sample(random)})", few
 
 
 def questions_cost_differently(tables: Tables, study: Study) -> list[Claim]:

@@ -37,8 +37,10 @@ def judged(rule: Rule, tables: Tables, study: Study) -> list[Claim]:
 
     A claim has an outcome if it has it under every intervention, by the p values of what holds under each
     (:func:`~retrieval_heads.analysis.statistics.corrected`); else there is not enough data for it. That there is no
-    sign of trouble is contradicted by one under any. The sentence is about the headline (or the first intervention with
-    such a sign), and then says what is found under which interventions, by p values that are corrected among them too.
+    sign of trouble is contradicted by one under any. An intervention under which nothing is known of it, as of prose
+    that was not read, has no part in a claim, whose sentence says so. The sentence is about the headline (or the first
+    intervention that has a part or such a sign), and then says what is found under which interventions, by p values
+    that are corrected among them too.
     """
     if rule not in (*_UNABLATED, *_AT_A_LEVEL, *_SIGNS):
         return rule(tables, study)
@@ -55,15 +57,17 @@ def judged(rule: Rule, tables: Tables, study: Study) -> list[Claim]:
         for every in (False, True)
     )
     found = []
-    for statement in alone.get(study.headline, {}):
+    for statement in dict.fromkeys(statement for claims in alone.values() for statement in claims):
         each = {name: claims[statement] for name, claims in alone.items() if statement in claims}
         joint = {claims[statement].outcome for claims in jointly.values() if statement in claims}
         outcome = joint.pop() if len(joint) == 1 else Outcome.UNDECIDED
-        shown = study.headline
+        shown = next(iter(each))
         signs = [name for name, claim in each.items() if claim.outcome is Outcome.CONTRADICTED]
         if rule in _SIGNS and signs:
             shown, outcome = signs[0], Outcome.CONTRADICTED
         by_intervention = _by_intervention(outcome, {name: claim.outcome for name, claim in each.items()}, study)
+        if without := [f"“{study.label('intervention', name)}”" for name in names if name not in each]:
+            by_intervention += f" Nothing is known of it under {'; '.join(without)}."
         sentence = f"Under “{study.label('intervention', shown)}”: {each[shown].sentence} {by_intervention}"
         found.append(replace(each[shown], outcome=outcome, sentence=sentence))
     return found

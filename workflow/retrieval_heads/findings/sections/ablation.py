@@ -5,7 +5,6 @@ import pandas as pd
 from retrieval_heads.findings.claims.outcome import of_tests
 from retrieval_heads.findings.sections.blocks import Section, TableBlock, Tables
 from retrieval_heads.findings.sections.parts import (
-    MATCHING,
     NONE_ABLATED,
     claims_of,
     costs,
@@ -15,10 +14,11 @@ from retrieval_heads.findings.sections.parts import (
     only_one,
     table,
 )
+from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, estimate, hundredths, layers_of, nats, p_cell
 from retrieval_heads.tables.guard import guard_at
-from retrieval_heads.tables.select import at_level, controls_beside, of_intervention, select
+from retrieval_heads.tables.select import at_level, by_matching, controls_beside, of_intervention, select
 from retrieval_heads.tables.tests import AGAINST_RANDOM
 
 TABLES: dict[str, dict[str, int]] = {
@@ -78,7 +78,7 @@ def _by_intervention(study: Study, tables: Tables) -> list[TableBlock]:
         [
             study.label("model", model),
             study.label("method", method),
-            MATCHING[row["matching"]],
+            MATCHINGS[row["matching"]].label,
             study.label("intervention", intervention),
             str(row["documents"]),
             estimate(row, "accuracy"),
@@ -127,7 +127,7 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
     for method in study.in_config_order("method", means["value"]):
         here = means[means["value"] == method]
         top = here[here["source"] == "method"].iloc[0]
-        for kind in ("layer", "none"):
+        for kind in MATCHINGS:
             of_kind = here[here["matching"] == kind]
             test = tests[(tests["method"] == method) & (tests["a"] == kind)]
             if len(of_kind):
@@ -150,7 +150,7 @@ def _against_random(study: Study, tables: Tables) -> list[TableBlock]:
     rows = []
     for key, group in in_order(study, controls, ["model", "context_length", "method"]):
         model, length, method = key
-        for _, row in group.sort_values("matching").iterrows():
+        for _, row in by_matching(group).iterrows():
             rows.append(
                 [
                     study.label("model", model),
@@ -202,7 +202,7 @@ def _guard(study: Study, tables: Tables) -> list[TableBlock]:
         return []
     prose = guard_at(tables["guard"]).set_index(["source", "matching", "model", "method", "k"])
     effects = select(tables["effects"], pooled=["question", "context_length"])
-    kinds = [("method", ""), *(("random", kind) for kind in MATCHING if ("random", kind) in prose.index)]
+    kinds = [("method", ""), *(("random", kind) for kind in MATCHINGS if ("random", kind) in prose.index)]
     rows = []
     for (model, method), group in in_order(study, effects, ["model", "method"]):
         for _, row in group.sort_values("k").iterrows():
@@ -212,7 +212,7 @@ def _guard(study: Study, tables: Tables) -> list[TableBlock]:
             ]
             names = [study.label("model", model), study.label("method", method), str(row["k"])]
             rows.append([*names, estimate(row, "drop", ""), *changes])
-    random = [f"Prose, random heads {MATCHING[kind]}" for source, kind in kinds if source == "random"]
+    random = [f"Prose, random heads {MATCHINGS[kind].label}" for source, kind in kinds if source == "random"]
     header = ["Model", "Method", "Heads ablated", "Drop of accuracy", "Prose, top heads", *random]
     title = "Drop of accuracy in points, and change of the log-probability of prose in nats per token"
     return table("guard", title, header, rows, len(header) - 2)

@@ -12,6 +12,7 @@ from retrieval_heads.findings.claims import (
 )
 from retrieval_heads.findings.sections.blocks import TITLES, ClaimList, Items, Paragraph, Section, Tables
 from retrieval_heads.findings.sections.parts import table
+from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed
 from retrieval_heads.tables.select import of_intervention
@@ -97,12 +98,13 @@ def _limits(study: Study, tables: Tables) -> list[str]:
         if draws
         else "No random heads were ablated, so it is not known what ablating any heads would cost."
     )
-    if (controls["matched"] < 1).any():
-        found.append(
-            "Some random heads that were matched by layer are from the nearest layers instead, as the layers of the "
-            "top heads have too few others."
-        )
-    if len(controls) and not (controls["matching"] == "layer").any():
+    for matching, lacking in (("layer", "others"), ("group", "groups without any")):
+        if (controls.loc[controls["matching"] == matching, "matched"] < 1).any():
+            found.append(
+                f"Some random heads that were {MATCHINGS[matching].label} are from the nearest layers instead, as the "
+                f"layers of the top heads have too few {lacking}."
+            )
+    if len(controls) and (controls["matching"] == "none").all():
         found.append(
             "Random heads were drawn from any layer, so what is due to the top heads is not told from what is due to "
             "their layers."

@@ -11,16 +11,13 @@ from retrieval_heads.findings.claims import of_section, together
 from retrieval_heads.findings.claims.outcome import of_tests
 from retrieval_heads.findings.sections.blocks import Block, ClaimList, Paragraph, TableBlock, Tables
 from retrieval_heads.study.dimensions import DIMENSION, described
+from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, estimate, hundredths, listed, p_cell, percent, sizes
 from retrieval_heads.tables.select import of_intervention
 from retrieval_heads.tables.tests import DROP
 
 TABLES: dict[str, dict[str, int]] = {"effects": {}, "mean_drops": {}, "rankings": {}, "tests": {}}
-
-MATCHING = {"layer": "matched by layer", "none": "of any layer"}
-"""How random heads were drawn."""
-
 
 NONE_ABLATED = Paragraph("No top heads were ablated beside an unablated baseline.")
 """What a section about ablation says where there is none."""
@@ -42,6 +39,11 @@ def claims_of(key: str, study: Study, tables: Tables) -> list[ClaimList]:
     """The claims of a section, those of many methods summed up, as a list of one block or none."""
     found = together(of_section(key, tables, study))
     return [ClaimList(found)] if found else []
+
+
+def mode_label(study: Study, mode: str) -> str:
+    """What replaces a head's output, as it is shown."""
+    return study.replacements.get(mode, {}).get("label", mode)
 
 
 def only_one(study: Study, dimension: str, values: Iterable, what: str) -> list[Block]:
@@ -134,7 +136,7 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
         of_value = rows[rows["value"] == value]
         for source, matching, heads in (
             ("method", None, "top heads"),
-            *(("random", kind, f"random heads, {MATCHING[kind]}") for kind in ("layer", "none")),
+            *(("random", kind, f"random heads, {drawn.label}") for kind, drawn in MATCHINGS.items()),
         ):
             here = of_value[of_value["source"] == source]
             here = here[here["matching"].isna() if matching is None else here["matching"] == matching]

@@ -11,7 +11,7 @@ from retrieval_heads.findings.sections.blocks import Block, Items, Paragraph, Se
 from retrieval_heads.findings.sections.parts import claims_of, in_order, in_words, table
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import estimate, layers_of, listed
-from retrieval_heads.tables.select import of_intervention, select
+from retrieval_heads.tables.select import by_matching, of_intervention, select
 
 TABLES: dict[str, dict[str, int]] = {
     "ablation_summary": {},
@@ -132,7 +132,8 @@ def _baseline(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
 def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
     config = study.config
     controls = tables["against_random"]
-    draws = controls.groupby("matching").agg(draws=("draws", "max"), matched=("matched", "mean")).itertuples()
+    draws = by_matching(controls).groupby("matching", sort=False)
+    draws = draws.agg(draws=("draws", "max"), matched=("matched", "mean")).itertuples()
     bootstrap = tables["effects"]["documents"].notna().any()
     documents = config.get("documents") or {}
     rankings = tables["rankings"]

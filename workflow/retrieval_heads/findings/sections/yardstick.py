@@ -1,29 +1,26 @@
 """What every head does by itself: the effects that rankings are held against, and what is known of heads besides."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
-from retrieval_heads.analysis.head_effects import FIRST, best_ranks, half_of_all, held_against_effects, strongest
+from retrieval_heads.analysis.head_effects import best_ranks, half_of_all, strongest
 from retrieval_heads.findings.sections.blocks import Block, Paragraph, Section, TableBlock, Tables
-from retrieval_heads.findings.sections.parts import in_order, table
+from retrieval_heads.findings.sections.parts import in_order, mode_label, table
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import count, decimal, hundredths, listed, percent
+from retrieval_heads.study.wording import count, hundredths, listed, percent
 from retrieval_heads.tables.head_effect_summary import OVER
 from retrieval_heads.tables.heads import head_name
 from retrieval_heads.tables.labels import INDUCTION
 
 TABLES: dict[str, dict[str, int]] = {
     "head_effect_summary": {"yardstick": 1},
-    "head_effects": {"yardstick": 1},
     "labels": {"documents": 1},
     "rankings": {},
 }
 
 SHOWN: dict[str, dict[str, Any]] = {
     "strongest_heads": {"title": "Heads that answers need most", "needs": {"yardstick": 1}},
-    "ranking_against_effects": {"title": "Rankings against the effects of heads", "needs": {"yardstick": 1}},
 }
 
 _STRONGEST = 12
@@ -32,7 +29,7 @@ _IN_ORDER = ["model", "context_length"]
 
 
 def every_head(study: Study, tables: Tables) -> Section:
-    """The exact effect of every head, how far rankings tell it, and the labels of heads."""
+    """The exact effect of every head and the labels of heads."""
     blocks: list[Block]
     if "head_effect_summary" in tables:
         blocks = _effects(study, tables)
@@ -59,7 +56,6 @@ def _effects(study: Study, tables: Tables) -> list[Block]:
         ),
         *(Paragraph(_most_needed(study, where, rows)) for where, rows in _settings(study, summary)),
         *_strongest(study, tables),
-        *_rankings(study, tables),
     ]
 
 
@@ -70,13 +66,8 @@ def _settings(study: Study, frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame
         for mode, rows in of_cell.groupby("mode", sort=False):
             where = f"In {study.label('model', model)} at {study.label('context_length', length)}"
             several = frame["mode"].nunique() > 1
-            found.append((f"{where} ({_mode(study, mode)})" if several else where, rows))
+            found.append((f"{where} ({mode_label(study, mode)})" if several else where, rows))
     return found
-
-
-def _mode(study: Study, mode: str) -> str:
-    """What replaces a head's output, as it is shown."""
-    return study.replacements.get(mode, {}).get("label", mode)
 
 
 def _most_needed(study: Study, where: str, rows: pd.DataFrame) -> str:
@@ -115,7 +106,7 @@ def _strongest(study: Study, tables: Tables) -> list[TableBlock]:
                 ranked = f"{rank} ({study.label('method', best.loc[key, 'method'])})"
             label = labels.loc[(row["model"], *of_head)]
             lines.append(
-                [*names, _mode(study, row["mode"]), head_name(*of_head), _estimate(pd.Series(row)), ranked,
+                [*names, mode_label(study, row["mode"]), head_name(*of_head), _estimate(pd.Series(row)), ranked,
                  hundredths(label["induction"]), percent(label["sink_share"]), str(label["key_value_group"]),
                  "" if pd.isna(label["write_norm"]) else hundredths(label["write_norm"])]
             )  # fmt: skip
@@ -123,49 +114,6 @@ def _strongest(study: Study, tables: Tables) -> list[TableBlock]:
     if tables["head_effect_summary"]["mode"].nunique() == 1:
         header, lines = header[:2] + header[3:], [line[:2] + line[3:] for line in lines]
     return table("strongest_heads", SHOWN["strongest_heads"]["title"], header, lines, 6)
-
-
-def _rankings(study: Study, tables: Tables) -> list[Block]:
-    held = held_against_effects(tables["head_effects"], tables["rankings"])
-    lines, sentences = [], []
-    for where, rows in _settings(study, held):
-        shares = [min(1, k / rows["grid"].iloc[0].total) for k in FIRST]
-        names = [
-            study.label("model", rows["model"].iloc[0]),
-            study.label("context_length", rows["context_length"].iloc[0]),
-            _mode(study, rows["mode"].iloc[0]),
-        ]
-        for (method,), of_method in in_order(study, rows, ["method"]):
-            row = of_method.iloc[0]
-            lines.append(
-                [*names, study.label("method", method), _known(row["spearman"], decimal)]
-                + [_known(row[f"first_{k}"], percent) for k in FIRST]
-            )
-        lines.append([*names, "heads by lot", decimal(0), *map(percent, shares)])
-        sentences.append(
-            f"{where}, the ranks of heads under a method have a correlation with their effects of "
-            f"{_range(rows['spearman'], decimal)}, and the first {FIRST[-1]} heads hold "
-            f"{_range(rows[f'first_{FIRST[-1]}'], percent)} of all effects above 0, where heads drawn by lot hold "
-            f"{percent(shares[-1])} (" + "{table:ranking_against_effects})."
-        )
-    header = ["Model", "Context", "Mode", "Method", "Spearman", *(f"First {k}" for k in FIRST)]
-    if held["mode"].nunique() == 1:
-        header, lines = header[:2] + header[3:], [line[:2] + line[3:] for line in lines]
-    title = SHOWN["ranking_against_effects"]["title"]
-    numbers = 1 + len(FIRST)
-    return [*map(Paragraph, sentences), *table("ranking_against_effects", title, header, lines, numbers)]
-
-
-def _known(value: float, written: Callable[[float], str]) -> str:
-    return "" if pd.isna(value) else written(value)
-
-
-def _range(values: pd.Series, written: Callable[[float], str]) -> str:
-    """The lowest and highest of some numbers that are known."""
-    if values.isna().all():
-        return "no known size"
-    low, high = written(values.min()), written(values.max())
-    return low if low == high else f"{low} to {high}"
 
 
 def _labels(study: Study, tables: Tables) -> list[Block]:
