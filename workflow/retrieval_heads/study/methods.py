@@ -61,7 +61,9 @@ def described_methods(config: Mapping) -> dict[str, dict[str, str]]:
         file = file_of(name, entry)
         told = plugins.describe("methods", [file])[file]
         replacement = replacement_of(name, entry) if file in known else None
-        if replacement not in (None, "zero"):
+        if replacement in twin_modes():
+            told["definition"] += " What takes its place: the same behind the twin's context, with another value."
+        elif replacement not in (None, "zero"):
             instead = plugins.summary(plugins.files("ablation.replacements")[replacement])
             told["definition"] += f" What takes its place: {instead[:1].lower()}{instead[1:]}"
         described[name] = told | ({"label": entry["label"]} if "label" in entry else {})
