@@ -254,7 +254,7 @@ def shown_interventions():
     return {
         "headline": None if config["published"] else config["ablation"]["headline"],
         "interventions": {
-            name: {key: one[key] for key in ("mode", "scope")}
+            name: {key: one[key] for key in ("mode", "scope", "levels")}
             for name, one in interventions(config).items()
         },
     }

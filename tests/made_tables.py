@@ -1,6 +1,7 @@
 """Made-up tables with a known shape, for tests of what comes after ablation."""
 
 import tracemalloc
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -123,6 +124,12 @@ def make_study(
         },
     }
     return Study(config, {method: ELEVEN_METHODS[method] for method in methods})
+
+
+def with_twins(study):
+    """The same study with a yardstick that measures under resample too, which has twins."""
+    modes = [*study.config["yardstick"]["modes"], "resample"]
+    return replace(study, config={**study.config, "yardstick": {**study.config["yardstick"], "modes": modes}})
 
 
 def make_rankings(study, layers=6, heads=4, seed=0, shared=1.0):

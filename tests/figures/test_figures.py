@@ -19,6 +19,7 @@ from made_tables import (
     make_reliability,
     make_study,
     small_tables,
+    with_twins,
 )
 from retrieval_heads import figures, tables
 from retrieval_heads.analysis import head_profiles
@@ -33,8 +34,9 @@ STUDIES = {
     "small": SMALL,
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
     "large": make_study(models=("a", "b"), lengths=(1024, 2048, 4096), levels=(5, 20)),
-    "two grids": make_study(models=("a", "b", "c"), levels=(2, 5)),
-    "many methods": make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20)),
+    "two grids": with_twins(make_study(models=("a", "b", "c"), levels=(2, 5))),
+    "twins": with_twins(make_study(lengths=(512,))),
+    "many methods": with_twins(make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20))),
     "many methods and models": make_study(
         models=("a", "b"), methods=tuple(ELEVEN_METHODS), lengths=(1024, 2048, 4096), levels=(5, 20)
     ),
@@ -80,7 +82,7 @@ def all_equal(study):
 def tables_of(name):
     if name == "small":
         return small_tables()
-    makers = {"two grids": two_grids, "all equal": all_equal, "many methods": many_methods}
+    makers = {"two grids": two_grids, "twins": many_methods, "all equal": all_equal, "many methods": many_methods}
     return makers.get(name, make_tables)(STUDIES[name])
 
 
@@ -145,9 +147,10 @@ def test_no_texts_overlap(name, study):
 
 @pytest.mark.parametrize("name", figures.declarations())
 def test_where_no_head_is_told_apart_a_sentence_says_so(name):
-    """But for what equal ranks can show: that rankings agree as much as chance has it."""
+    """But for what equal ranks can show: that rankings agree as much as chance has it, and what they miss."""
     figure = seen(name, "all equal")
     shown = {"overlap_summary", "method_overlap", "reliability_by_method"}
+    shown |= {"effects_by_method", "score_and_effect", "quality_and_cost"}
     assert bool(figure.label) == (name not in shown)
     assert "nan" not in " ".join(text for text, _ in figure.texts).lower().split()
 

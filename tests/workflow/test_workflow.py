@@ -181,11 +181,12 @@ def test_another_intervention_runs_itself_and_what_follows(study):
 
 def test_the_yardstick_runs_itself_and_what_follows(study):
     study.change("config/tiny.yaml", "yardstick:\n  documents: 2", "yardstick:\n  documents: 3")
-    alone = {"measure_effects": 1, "collect_table": 1, "summarise_effects": 1, "draw_head_effects": 1}
-    assert study.stale() == {**alone, "write_findings": 1}
+    measured = ("measure_effects", "collect_table", "summarise_effects", "pair_effects", "measure_quality")
+    drawn = ("draw_effects_by_method", "draw_quality_and_cost", "draw_score_and_effect")
+    assert study.stale() == dict.fromkeys((*measured, *drawn, "write_findings"), 1)
     study.change("config/tiny.yaml", "yardstick:\n  documents: 3\n  context_lengths: [512]\n", "")
-    assert set(study.stale()) == {"write_findings"}
-    assert "draw_head_effects" not in study.plan(*TINY)
+    assert set(study.stale()) == {"measure_quality", "write_findings"}
+    assert "draw_effects_by_method" not in study.plan(*TINY)
 
 
 def test_a_level_runs_ablation_and_what_follows(study):

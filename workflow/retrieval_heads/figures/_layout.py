@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import scipy  # its parts are imported when first used
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -61,6 +62,12 @@ def panels(
 def panels_beside(number: int) -> int:
     """How many of so many panels stand side by side, where there is only one row of them to begin with."""
     return number if number <= 3 else 2 if number <= 6 else 3
+
+
+def apart(places: Sequence[float], least: float) -> np.ndarray:
+    """Places in the order of the given ones, as near to these as can be, each so far behind the one before at least."""
+    steps = least * np.arange(len(places))
+    return scipy.optimize.isotonic_regression(np.asarray(places, float) - steps).x + steps
 
 
 def by_category(study: Study, questions: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sized
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.dimensions import DIMENSION, described
-from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions
+from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions, twin_modes
 from retrieval_heads.study.yardstick import yardstick_modes
 
 
@@ -20,7 +20,8 @@ def available(config: Mapping) -> dict[str, list]:
     The values of each dimension, and ``category`` (of questions), ``import`` (lists of heads), ``ablated_length``
     (context lengths at which heads are ablated), ``documents`` (the splits of a study that asks models itself),
     ``split_halves`` (halvings of the documents by which reliability is measured), ``guard`` (interventions under which
-    prose is read) and ``yardstick`` (what replaces a head's output where the effect of each is measured).
+    prose is read), ``yardstick`` (what replaces a head's output where the effect of each is measured) and
+    ``twin_yardstick`` (what of that comes from the twin of a prompt).
     """
     published = config["published"]
     return {
@@ -30,6 +31,7 @@ def available(config: Mapping) -> dict[str, list]:
         "split_halves": [] if published else list(range(config["analysis"]["split_halves"])),
         "guard": guarded_interventions(config),
         "yardstick": yardstick_modes(config),
+        "twin_yardstick": [mode for mode in yardstick_modes(config) if mode in twin_modes()],
     }
 
 
