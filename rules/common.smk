@@ -16,9 +16,7 @@ from retrieval_heads.study.interventions import (
     ablated_lengths,
     ablated_methods,
     count_head_sets,
-    fitted_modes,
     interventions,
-    twin_modes,
 )
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.preflight import check_surroundings
@@ -34,14 +32,9 @@ from retrieval_heads.engine.pace import passes_over
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.guards import described_grid, loaded_bytes
 from retrieval_heads.provenance import code_digest
-from retrieval_heads.study.methods import (
-    described_methods,
-    file_of,
-    fitted_methods,
-    parameters_of,
-    replacement_of,
-    twin_methods,
-)
+from retrieval_heads.study.method_entries import file_of, parameters_of, replacement_of
+from retrieval_heads.study.methods import described_methods, fitted_methods, twin_methods
+from retrieval_heads.study.modes import fitted_modes, twin_modes
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
 from retrieval_heads.study.twins import (

@@ -401,5 +401,7 @@ class TestThisPackage:
         assert not reached & {"job.py", "runs.py", "atomic_write.py", "engine/pace.py", "preflight.py"}
         of_others = ("study/", "analysis/", "exchange/", "figures/", "findings/")
         # What tells rows of a table apart, and in which tokens heads are ablated.
-        needed = {"study/__init__.py", "study/dimensions.py", "study/scopes.py"}
+        needed = {"study/__init__.py", "study/dimensions.py", "study/matchings.py", "study/scopes.py"}
+        # What takes the place of heads' outputs, and which file a method is.
+        needed |= {"study/modes.py", "study/method_entries.py"}
         assert not [name for name in reached - needed if name.startswith(of_others)]

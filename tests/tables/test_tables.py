@@ -437,7 +437,8 @@ def test_keys_and_nullable_columns_are_columns(table):
     ]
 
 
-def test_a_documents_table_has_two_nullable_columns_a_question():
+def test_a_documents_table_has_three_nullable_columns_a_question():
     table = documents_table(["hq", "year"])
-    assert table.columns == ["doc_id", "split", "text", "hq", "hq_start", "year", "year_start", "source"]
-    assert table.nullable == {"hq", "hq_start", "year", "year_start"}
+    of_question = ["hq", "hq_start", "hq_twin", "year", "year_start", "year_twin"]
+    assert table.columns == ["doc_id", "split", "text", *of_question, "source"]
+    assert table.nullable == set(of_question)

@@ -10,7 +10,7 @@ from retrieval_heads.engine.runner import Budget, Decoding, Runner
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
-from retrieval_heads.study.interventions import twin_modes
+from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.head_sets import HEAD_SETS
 from retrieval_heads.tables.prompts import PROMPTS

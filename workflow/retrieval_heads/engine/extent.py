@@ -8,12 +8,12 @@ from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     count_head_sets,
-    fitted_modes,
     guarded_interventions,
     interventions,
-    twin_modes,
 )
-from retrieval_heads.study.methods import file_of, fitted_methods, parameters_of, twin_methods
+from retrieval_heads.study.method_entries import file_of, parameters_of
+from retrieval_heads.study.methods import fitted_methods, twin_methods
+from retrieval_heads.study.modes import fitted_modes, twin_modes
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
 from retrieval_heads.study.variants import variants

@@ -14,7 +14,7 @@ from retrieval_heads import plugins
 from retrieval_heads.methods._attention_rows import AttentionRowScorer, Reading, Readings
 from retrieval_heads.methods._base import Document, HeadScorer, Prompt
 from retrieval_heads.methods._traces import TraceScorer
-from retrieval_heads.study.methods import file_of, replacement_of
+from retrieval_heads.study.method_entries import file_of, replacement_of
 
 __all__ = [
     "AttentionRowScorer",

@@ -10,8 +10,8 @@ from torch import Tensor
 from retrieval_heads import plugins
 from retrieval_heads.engine.runner import AttentionCall, Runner
 from retrieval_heads.errors import StudyError
-from retrieval_heads.study.interventions import fitted_modes, twin_modes
-from retrieval_heads.study.methods import replacement_named
+from retrieval_heads.study.method_entries import replacement_named
+from retrieval_heads.study.modes import fitted_modes, twin_modes
 
 Span = tuple[int, int]
 """The first token of something and the one behind its last."""

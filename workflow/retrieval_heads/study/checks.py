@@ -9,7 +9,7 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
-from retrieval_heads.study.methods import file_of
+from retrieval_heads.study.method_entries import file_of
 from retrieval_heads.study.yardstick import yardstick
 
 

@@ -3,23 +3,8 @@
 import copy
 from collections.abc import Mapping
 
-from retrieval_heads import plugins
 from retrieval_heads.errors import StudyError
-
-
-def fitted_modes() -> list[str]:
-    """The replacements of heads' outputs that must be fitted to a model first."""
-    return _replacements_with("needs_fit")
-
-
-def twin_modes() -> list[str]:
-    """The replacements of heads' outputs that come from the twin of a prompt."""
-    return _replacements_with("needs_twin")
-
-
-def _replacements_with(attribute: str) -> list[str]:
-    files = plugins.files("ablation.replacements")
-    return [name for name, file in files.items() if plugins.constants(file).get(attribute)]
+from retrieval_heads.study.modes import twin_modes
 
 
 def require_one_form(ablation: dict) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sized
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.dimensions import DIMENSION, described
-from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions, twin_modes
+from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions
+from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.study.yardstick import yardstick_modes
 
 

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping
 
-from retrieval_heads.study.interventions import ablated_lengths, interventions, twin_modes
+from retrieval_heads.study.interventions import ablated_lengths, interventions
 from retrieval_heads.study.methods import twin_methods
+from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
 
