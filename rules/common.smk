@@ -167,9 +167,11 @@ def states(wildcards, lengths):
 
 
 def answered(wildcards):
-    """What the whole model answers at a job's context length; of no matter when, as it does not change."""
+    """What the whole model answers at a job's context length: of no matter when, as it does not change, unless a job
+    asks only prompts that are answered as their twins are."""
     values = {key: wildcards[key] for key in ("model", "variant", "length")}
-    return ancient(PATHS.shards("unablated", **values))
+    files = PATHS.shards("unablated", **values)
+    return files if mode_of(wildcards) in TWINNED else ancient(files)
 
 
 def method_states(wildcards):

@@ -69,6 +69,35 @@ def test_a_replacement_with_a_fit_is_fitted_once_for_all_interventions(study):
     assert study.stale() == {}
 
 
+def test_where_a_study_resamples_the_whole_model_is_asked_about_twins(study):
+    way = "  interventions:\n    zero_all: {}\n    carrying: {mode: resample, scope: suffix, context_lengths: [512]}\n"
+    study.change("config/tiny.yaml", "ablation:\n", f"ablation:\n{way}")
+    study.change("config/tiny.yaml", "yardstick:\n", "yardstick:\n  modes: [zero, resample]\n")
+    stale = study.stale()
+    assert [stale[rule] for rule in ("answer_unablated", "ablate_heads", "measure_effects")] == [1, 1, 1]
+    assert not {"measure_guard", "build_prompts", "rank_heads"} & set(stale)  # prose has no twin
+    study.snakemake("--cores", "2", *TINY)
+    out = study.path("results", "tiny")
+    answers = pd.concat(map(pd.read_parquet, (out / "unablated" / "planted" / "plain" / "512").glob("*")))
+    right = answers[answers["correct"]]
+    both = set(right.loc[right["source"] == "baseline", "prompt_id"]) & set(
+        right.loc[right["source"] == "twin", "prompt_id"]
+    )
+    ablation = pd.read_parquet(out / "tables" / "ablation.parquet").query("intervention == 'carrying'")
+    assert both and set(ablation.loc[ablation["source"] != "no_needle", "prompt_id"]) == both
+    assert set(ablation["source"]) >= {"baseline", "no_needle", "method", "random"}
+    effects = pd.read_parquet(out / "tables" / "head_effects.parquet").set_index("mode")
+    assert set(effects.loc[["resample"], "prompt_id"]) <= both
+    assert effects.loc[["resample"]].notna().all(axis=None)
+    assert effects.loc[["zero"], ["answer_logodds", "logodds_effects"]].isna().all(axis=None)
+    # What the planted heads copy is this answer: resampled, they write the twin's.
+    assert all(
+        row.answer_logodds > 0 and max(row.logodds_effects) > 1 for row in effects.loc[["resample"]].itertuples()
+    )
+    assert "resample, question and answer" in (out / "FINDINGS.md").read_text()
+    assert study.stale() == {}
+
+
 def test_the_bundle_may_be_an_archive(study):
     study.snakemake(*TINY, "--report", "report.zip")
     assert study.path("report.zip").stat().st_size > 100_000
