@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from retrieval_heads.analysis import statistics
 from retrieval_heads.analysis.statistics import (
     bootstrap_mean,
+    bootstrap_ratio,
     bootstrap_weights,
     exchange_test,
     fisher,
@@ -23,6 +24,9 @@ from retrieval_heads.analysis.statistics import (
     paired_test,
     relabeling_test,
     shared_by_all,
+    sign_flip_family,
+    sign_flip_test,
+    sign_flips,
     signed_rank,
     widened,
     wilson,
@@ -359,3 +363,69 @@ class TestCounts:
 
 def test_every_interval_has_one_level():
     assert statistics.LEVEL == 0.95
+
+
+class TestSignFlips:
+    def test_all_signs_are_tried_of_few_documents_and_the_observed_ones_come_first(self):
+        signs = sign_flips(3, np.random.default_rng(0))
+        assert sorted(map(tuple, signs)) == sorted(product([-1, 1], repeat=3)) and (signs[0] == 1).all()
+        drawn = sign_flips(20, np.random.default_rng(0))
+        assert drawn.shape == (1 + statistics.PERMUTATIONS, 20) and (drawn[0] == 1).all()
+
+    @given(st.lists(st.integers(-20, 20), min_size=2, max_size=8))
+    @settings(max_examples=50, deadline=None)
+    def test_equals_scipys_full_enumeration(self, differences):
+        values = np.array(differences, float)
+        (p,) = sign_flip_test(values[:, None], sign_flips(len(values), np.random.default_rng(0)))
+        scipys = permutation_test((values,), np.sum, permutation_type="samples", n_resamples=np.inf)
+        assert p == pytest.approx(scipys.pvalue)
+
+    def test_a_document_without_difference_counts_for_nothing(self):
+        signs = sign_flips(4, np.random.default_rng(0))
+        assert sign_flip_test(np.array([[1.0], [2], [3], [np.nan]]), signs)[0] == 2 / 8
+        assert sign_flip_test(np.zeros((4, 1)), signs)[0] == 1
+
+    def test_a_family_of_one_is_the_test_itself(self):
+        values, signs = np.random.default_rng(1).normal(size=(7, 1)), sign_flips(7, np.random.default_rng(0))
+        assert sign_flip_family(values, signs) == pytest.approx(sign_flip_test(values, signs))
+        assert sign_flip_family(values[:, :0], signs).shape == (0,)
+
+    def test_a_family_is_by_hand_the_steps_down_from_the_largest_t(self):
+        values = np.random.default_rng(2).normal(size=(5, 3)) + np.array([2, 1, 0])
+        signs = sign_flips(5, np.random.default_rng(0))
+
+        def t(flipped):
+            return abs(flipped.mean(0)) / (flipped.std(0, ddof=1) / np.sqrt(len(flipped)))
+
+        drawn = np.array([t(sign[:, None] * values) for sign in signs])
+        order, p, so_far = np.argsort(-drawn[0]), np.empty(3), 0.0
+        for step in range(3):
+            so_far = max(so_far, np.mean(drawn[:, order[step:]].max(1) >= drawn[0, order[step]] - 1e-12))
+            p[order[step]] = so_far
+        assert sign_flip_family(values, signs) == pytest.approx(p)
+
+    def test_corrected_p_values_are_never_smaller(self):
+        values, signs = np.random.default_rng(3).normal(size=(8, 20)) + 0.5, sign_flips(8, np.random.default_rng(0))
+        assert (sign_flip_family(values, signs) >= sign_flip_test(values, signs) - 1e-12).all()
+
+
+class TestRatios:
+    def test_numerator_and_denominator_are_drawn_together(self):
+        below = np.array([[1.0], [2], [5], [9]])
+        value, low, high = bootstrap_ratio(3 * below, below, weights(4))
+        assert (value[0], low[0], high[0]) == pytest.approx((3, 3, 3))
+
+    def test_with_denominators_of_one_it_is_a_mean(self):
+        values = np.random.default_rng(4).normal(size=(12, 1))
+        drawn = weights(12)
+        value, low, high = bootstrap_ratio(values, np.ones_like(values), drawn)
+        assert value[0] == pytest.approx(values.mean())
+        assert (low[0], high[0]) == pytest.approx(tuple(np.quantile(drawn @ values[:, 0] / 12, [0.025, 0.975])))
+
+    def test_documents_without_either_are_left_out(self):
+        value, low, high = bootstrap_ratio(np.array([[4.0], [2], [np.nan]]), np.array([[2.0], [1], [7]]), weights(3))
+        assert (value[0], low[0], high[0]) == pytest.approx((2, 2, 2))
+        one = bootstrap_ratio(np.array([[4.0], [np.nan]]), np.ones((2, 1)), weights(2))
+        assert one[0][0] == 4 and np.isnan(one[1][0]) and np.isnan(one[2][0])
+        none = bootstrap_ratio(np.full((2, 1), np.nan), np.ones((2, 1)), weights(2))
+        assert np.isnan(none).all()

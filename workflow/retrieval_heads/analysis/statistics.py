@@ -103,7 +103,8 @@ def bootstrap_ratio(
     low, high = np.full((2, len(value)), np.nan)
     several = (known.sum(0) > 1) & np.isfinite(value)
     if several.any():
-        low[several], high[several] = np.nanquantile(drawn[:, several], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        with np.errstate(invalid="ignore"):  # of infinities, where a denominator was drawn to be 0
+            low[several], high[several] = np.nanquantile(drawn[:, several], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return value, low, high
 
 
