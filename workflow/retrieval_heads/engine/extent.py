@@ -96,7 +96,7 @@ def method_passes(config: dict, grid: tuple[int, int], length: int) -> dict[str,
         if name in needing:
             # The twin is answered too, and read with the prompt's answer.
             twin = _twins(length, depths)
-            behind += 2 * _TRACED["trace"] * each
+            behind += (_ANSWER_SUFFIX + _TRACED["trace"]) * each
         passes[name] = len(depths) * (_answering(length) + len(config["questions"]) * behind) + twin
     return passes
 
@@ -140,7 +140,7 @@ def _scoring(config: dict, train: int, stated: float, grid: tuple[int, int]) -> 
     if set(needing) - set(one_by_one):
         # A twin is answered, and then read with the prompt's answer, in one trace for all methods.
         for length in lengths:
-            rows = 2 * questions * stated * passes_behind(length, _asked(config))
+            rows = questions * stated * passes_behind(length, _asked(config)) * (_ANSWER_SUFFIX + _TRACED["trace"])
             passes += train * (_twins(length, config["prompts"]["depths"]) + depths * rows)
     return passes
 
