@@ -80,8 +80,8 @@ rule fit_replacement:
         "../workflow/scripts/fit_replacement.py"
 
 
-# The answers of the whole model are the same however often they are asked, so that asking more of them, for another
-# intervention, makes no ablation stale. All else that could change them is a parameter or an input here too.
+# What the whole model answers is no input, unless it says which prompts to ask: it stands beside these answers once the
+# table is collected, so that asking the model more of them, for another intervention, makes no ablation stale.
 rule ablate_heads:
     input:
         prompts=rules.build_prompts.output[0],

@@ -167,11 +167,12 @@ def states(wildcards, lengths):
 
 
 def answered(wildcards):
-    """What the whole model answers at a job's context length: of no matter when, as it does not change, unless a job
-    asks only prompts that are answered as their twins are."""
+    """What the whole model answers at a job's context length, where the job asks only prompts that are answered as
+    their twins are."""
+    if mode_of(wildcards) not in TWINNED:
+        return []
     values = {key: wildcards[key] for key in ("model", "variant", "length")}
-    files = PATHS.shards("unablated", **values)
-    return files if mode_of(wildcards) in TWINNED else ancient(files)
+    return PATHS.shards("unablated", **values)
 
 
 def method_states(wildcards):

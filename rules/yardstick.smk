@@ -6,7 +6,7 @@ rule measure_effects:
         prompts=rules.build_prompts.output[0],
         state=lambda wildcards: states(wildcards, [wildcards.length]),
         # A prompt counts under a mode that needs its twin if the whole model answers both.
-        unablated=lambda wildcards: answered(wildcards) if wildcards.mode in TWINNED else [],
+        unablated=answered,
         model=model_input,
     output:
         PATHS.output("head_effects"),

@@ -8,18 +8,19 @@ import pandas as pd
 import pytest
 
 import oracle
-from retrieval_heads import job
+from retrieval_heads import job, tables
 from retrieval_heads.ablation.intervention import Intervention
-from retrieval_heads.ablation.running import ablate_split
-from retrieval_heads.ablation.unablated import answer_unablated, join_unablated
+from retrieval_heads.ablation.joining import join_unablated
+from retrieval_heads.ablation.running import ablate_split, leave_open
+from retrieval_heads.ablation.unablated import answer_unablated
 from retrieval_heads.data.selection import shard_of_documents
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.scopes import SCOPES
-from retrieval_heads.tables import write
-from retrieval_heads.tables.ablation import ABLATION
+from retrieval_heads.tables.ablation import ABLATION, ABLATION_SHARD
 from retrieval_heads.tables.heads import parse_head
+from retrieval_heads.tables.unablated import UNABLATED
 from tiny_models import LENGTHS, MODELS, Numbers, random_ids
 
 CONTEXT = 40
@@ -100,6 +101,13 @@ def ablate(model, table, mode="zero", scope="all", budget=WHOLE, sets=None):
     return ablate_split(runner_of(model, budget), table, sets, Intervention("one", mode, scope), TYPES)
 
 
+def shard(model, table, mode="zero", scope="all", sets=None):
+    """What a job of ablation writes: the same behind the rows that it leaves open."""
+    sets = head_sets() if sets is None else sets
+    left_open = leave_open(table, sets, Intervention("one", mode, scope))
+    return pd.concat([left_open, ablate(model, table, mode, scope, sets=sets)], ignore_index=True)
+
+
 def unablated(model, table, budget=WHOLE):
     """What the whole model answers, with and without needle."""
     return answer_unablated(runner_of(model, budget), table, TYPES)
@@ -108,8 +116,8 @@ def unablated(model, table, budget=WHOLE):
 @pytest.mark.parametrize("architecture", MODELS)
 def test_each_row_is_what_the_model_with_zeroed_weights_gives(architecture, tmp_path):
     model, table = MODELS[architecture](), prompts()
-    found = join_unablated(ablate(model, table), unablated(model, table), table, Intervention("one", "zero", "all"))
-    write(found, tmp_path / "ablation.parquet", ABLATION)
+    found = join_unablated(shard(model, table), unablated(model, table))
+    tables.write(found, tmp_path / "ablation.parquet", ABLATION)
     found = found[found["source"] != "no_needle"]
     assert len(found) == 2 * sum(map(len, SETS.values()))
     for row in found.itertuples():
@@ -233,13 +241,29 @@ def test_guessing_is_the_whole_model_behind_the_haystack_alone():
 
 def test_an_intervention_stands_beside_the_answers_of_its_own_prompts():
     model, table = MODELS["llama"](), prompts()
-    first, how = table[table["doc_id"] == "0"], Intervention("few", "uniform", "suffix")
-    joined = join_unablated(ablate(model, first), unablated(model, table), first, how)
+    first, answers = table[table["doc_id"] == "0"], unablated(model, table)
+    joined = join_unablated(shard(model, first, "uniform", "suffix"), answers)
     beside = joined[joined["source"].isin(["baseline", "no_needle"])]
-    assert sorted(beside["prompt_id"]) == sorted([*first["prompt_id"]] * 2)
-    assert (beside[["intervention", "mode", "scope"]] == ["few", "uniform", "suffix"]).all(axis=None)
+    of_these = answers[answers["doc_id"] == "0"].reset_index(drop=True)
+    assert beside[UNABLATED.columns].equals(of_these.astype(beside[UNABLATED.columns].dtypes))
+    assert (beside[["intervention", "mode", "scope"]] == ["one", "uniform", "suffix"]).all(axis=None)
     assert (beside[["k", "size"]] == 0).all(axis=None) and beside[["method", "matching", "draw"]].isna().all(axis=None)
-    assert len(joined) == len(beside) + len(ablate(model, first))
+    rest, ablated = joined[len(beside) :].reset_index(drop=True), ablate(model, first, "uniform", "suffix")
+    pd.testing.assert_frame_equal(rest, ablated, check_dtype=False)
+
+
+def test_a_question_without_heads_to_ablate_stands_there_by_the_whole_models_answers(tmp_path):
+    model, table = MODELS["llama"](), prompts()
+    tied = head_sets().query("question == 'q0' or source == 'baseline'")
+    tables.write(shard(model, table, sets=tied), tmp_path / "1-of-1.parquet", ABLATION_SHARD)
+    joined = join_unablated(tables.read(tmp_path / "1-of-1.parquet", ABLATION_SHARD), unablated(model, table))
+    tables.write(joined, tmp_path / "ablation.parquet", ABLATION)
+    sources = joined.groupby("question")["source"].unique()
+    assert set(sources["q1"]) == {"baseline", "no_needle"} and "method" in sources["q0"]
+    none_at_all = join_unablated(shard(model, table, sets=tied.query("source == 'baseline'")), unablated(model, table))
+    assert len(none_at_all) == 2 * len(table)
+    unranked = join_unablated(shard(model, table, sets=tied.query("question == 'q0'")), unablated(model, table))
+    assert set(unranked["question"]) == {"q0"}
 
 
 def test_the_depth_of_no_needle_is_asked_once(monkeypatch):

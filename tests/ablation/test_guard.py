@@ -13,8 +13,9 @@ from planted import CONSTANT_SIZE, GROUP, HEAD_DIM, Stream, planted_model
 from retrieval_heads.ablation import guard
 from retrieval_heads.ablation.guard import READ, SCORED, measure_guard, prose_ids
 from retrieval_heads.ablation.intervention import Intervention
-from retrieval_heads.ablation.running import ablate_split
-from retrieval_heads.ablation.unablated import answer_unablated, join_unablated
+from retrieval_heads.ablation.joining import join_unablated
+from retrieval_heads.ablation.running import ablate_split, leave_open
+from retrieval_heads.ablation.unablated import answer_unablated
 from retrieval_heads.analysis.effects import estimate_effects
 from retrieval_heads.analysis.outcomes import as_outcomes
 from retrieval_heads.data.documents import make_documents
@@ -201,8 +202,8 @@ def test_lost_retrieval_and_a_broken_model_are_told_apart():
     sets, how = pd.DataFrame(rows), Intervention("one", "zero", "all")
     runner = Runner(planted.model, planted.tokenizer, Budget(4096, 16384), Decoding(8, ["\n", "."]))
     types = {key: q["type"] for key, q in questions.items()}
-    ablated, unablated = ablate_split(runner, prompts, sets, how, types), answer_unablated(runner, prompts, types)
-    answered = join_unablated(ablated, unablated, prompts, how)
+    shard = pd.concat([leave_open(prompts, sets, how), ablate_split(runner, prompts, sets, how, types)])
+    answered = join_unablated(shard, answer_unablated(runner, prompts, types))
     read = measure_guard(runner, prose_ids(planted.tokenizer, text), sets, how)
 
     accuracy = answered.assign(what=answered["method"].fillna(answered["source"])).groupby("what")["correct"].mean()

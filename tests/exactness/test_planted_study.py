@@ -1,13 +1,15 @@
 """On a model with planted heads the methods find exactly those, and the model fails without them alone."""
 
+import pandas as pd
 import pytest
 import torch
 
 from planted import planted_model
 from retrieval_heads.ablation.head_sets import choose_head_sets
 from retrieval_heads.ablation.intervention import Intervention
-from retrieval_heads.ablation.running import ablate_split
-from retrieval_heads.ablation.unablated import answer_unablated, join_unablated
+from retrieval_heads.ablation.joining import join_unablated
+from retrieval_heads.ablation.running import ablate_split, leave_open
+from retrieval_heads.ablation.unablated import answer_unablated
 from retrieval_heads.analysis.rankings import rank_heads
 from retrieval_heads.data.documents import make_documents
 from retrieval_heads.data.haystack import load_haystack
@@ -67,7 +69,8 @@ def study():
     sets = choose_head_sets(rankings, [len(planted.retrieval_heads)], {"matched": 1, "unmatched": 0}, CONFIG["seed"])
     tests, intervention = usable(prompts, "test", "here"), Intervention("zero_all", "zero", "all")
     ablated = ablate_split(runner, tests, sets, intervention, types)
-    ablation = join_unablated(ablated, answer_unablated(runner, tests, types), tests, intervention)
+    shard = pd.concat([leave_open(tests, sets, intervention), ablated])
+    ablation = join_unablated(shard, answer_unablated(runner, tests, types))
     return planted, generations, rankings, ablation
 
 

@@ -179,6 +179,18 @@ def test_another_intervention_runs_itself_and_what_follows(study):
     assert not others & set(stale)
 
 
+def test_what_an_intervention_runs_is_in_the_plan_also_where_the_whole_model_is_asked_anew(study):
+    ways = "ablation:\n  interventions: {zero_all: {documents: 2}, reading: {scope: suffix, context_lengths: [512]}}\n"
+    study.change("config/tiny.yaml", "ablation:\n", ways)
+    asked = {"answer_unablated": 2, "choose_head_sets": 1, "ablate_heads": 1 + 2, "measure_guard": 1}
+    assert {**asked, "estimate_effects": 1}.items() <= study.stale().items()
+    # Twins are asked for the yardstick alone: what was ablated before stays.
+    study.change("config/tiny.yaml", "{documents: 2}", "{}")
+    study.change("config/tiny.yaml", "yardstick:\n", "yardstick:\n  modes: [zero, resample]\n")
+    asked = {"answer_unablated": 1, "choose_head_sets": 1, "ablate_heads": 1, "measure_guard": 1}
+    assert {**asked, "measure_effects": 1, "estimate_effects": 1}.items() <= study.stale().items()
+
+
 def test_the_yardstick_runs_itself_and_what_follows(study):
     study.change("config/tiny.yaml", "yardstick:\n  documents: 2", "yardstick:\n  documents: 3")
     measured = ("measure_effects", "collect_table", "summarise_effects", "pair_effects", "measure_quality")

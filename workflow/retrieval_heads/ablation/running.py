@@ -47,6 +47,23 @@ def ablate_split(
     return pd.concat(found, ignore_index=True)
 
 
+def leave_open(prompts: pd.DataFrame, head_sets: pd.DataFrame, intervention: Intervention) -> pd.DataFrame:
+    """The rows of prompts with no head ablated, without answers: what the whole model answers is asked elsewhere.
+
+    They say which prompts are asked, also where no ranking of a question tells heads apart, so that none is ablated.
+
+    Parameters
+    ----------
+    prompts, head_sets, intervention : as of :func:`ablate_split`.
+
+    Returns
+    -------
+    Rows of a shard of the ablation table, one for each prompt of a question that has head sets.
+    """
+    rows = prompts.drop(columns="answer").merge(head_sets[head_sets["source"] == "baseline"], on=CELL)
+    return rows.assign(**intervention.columns).reindex(columns=ABLATION.columns)
+
+
 def ablate_context(
     runner: Runner,
     prompts: pd.DataFrame,

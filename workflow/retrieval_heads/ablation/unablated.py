@@ -1,8 +1,8 @@
 """What the whole model answers: with the document in the context, with its twin, and without, which is what guessing
 gives.
 
-None of it depends on how heads are ablated, so all is asked once for all interventions, and stand beside the answers of
-each (:func:`join_unablated`).
+None of it depends on how heads are ablated, so all is asked once for all interventions, and stands beside the answers
+of each (:mod:`retrieval_heads.ablation.joining`).
 """
 
 from collections.abc import Collection, Mapping
@@ -10,11 +10,9 @@ from collections.abc import Collection, Mapping
 import pandas as pd
 
 from retrieval_heads.ablation.answering import Questions, answer
-from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.data.selection import as_prompts, group_by_context, lengths
 from retrieval_heads.engine.runner import Runner
 from retrieval_heads.job import progress
-from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.unablated import UNABLATED
 
 
@@ -57,21 +55,3 @@ def answer_unablated(
             answers = ask(document.drop_duplicates("question"), needle=False)
             found.append(document.merge(answers, on="question").assign(source="no_needle"))
     return pd.concat([rows[UNABLATED.columns] for rows in found], ignore_index=True)
-
-
-def join_unablated(
-    ablated: pd.DataFrame, unablated: pd.DataFrame, prompts: pd.DataFrame, intervention: Intervention
-) -> pd.DataFrame:
-    """The ablation table of an intervention: what was answered with heads ablated, and beside it with none.
-
-    Parameters
-    ----------
-    ablated : rows of the ablation table.
-    unablated : the unablated table, of these prompts and perhaps others.
-    prompts : those that the intervention asks, rows of the prompts table.
-    """
-    no_heads = {"method": None, "matching": None, "draw": None, "k": 0, "size": 0, "matched": None}
-    # The answers about twins say which prompts may be compared with theirs, and are no outcome of the study.
-    of_these = unablated["prompt_id"].isin(prompts["prompt_id"]) & (unablated["source"] != "twin")
-    beside = unablated[of_these].assign(**no_heads, **intervention.columns)
-    return pd.concat([beside[ABLATION.columns], ablated[ABLATION.columns]], ignore_index=True)

@@ -1,5 +1,7 @@
 """The ablation table: what a model answers with a head set ablated."""
 
+from dataclasses import replace
+
 from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import (
@@ -26,3 +28,7 @@ ABLATION = Table(
     key=(*PROMPT_KEY, *HEAD_SET_KEY, "intervention"),
     nullable=HEAD_SET_NULLABLE,
 )
+
+ABLATION_SHARD = replace(ABLATION, nullable=ABLATION.nullable | {name for name, _ in ANSWERED})
+"""What a job writes of it. The rows of the baseline say which prompts the job asks, and are left open: what the whole
+model answers to these is known to the unablated table."""
