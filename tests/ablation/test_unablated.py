@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from test_ablation import TYPES, head_sets, prompts, runner_of
+from test_ablation import CONTEXT, TYPES, head_sets, prompts, runner_of
 
 import oracle
 from retrieval_heads.ablation.intervention import Intervention
@@ -44,6 +44,15 @@ def test_a_twin_is_asked_as_a_prompt_of_its_own(tmp_path):
         assert row["correct"] == (str(expected[0]) == prompt.twin_answer)
         stated = prompt.twin_ids[prompt.answer_start : prompt.answer_end]
         assert row["answer_logprob"] == pytest.approx(oracle.answer_logprob(model, ids, stated), abs=1e-3)
+
+
+def test_a_twin_is_run_from_its_first_other_token_on():
+    model, table = MODELS["llama"](), with_twins()
+    read = []
+    model.get_input_embeddings().register_forward_hook(lambda _layer, given, _output: read.append(given[0].numel()))
+    answer_unablated(runner_of(model), table, TYPES, set(table["doc_id"]))
+    # Of two documents: each one's context, its haystack alone, and of its twin all but the first ten tokens.
+    assert (read.count(CONTEXT), read.count(CONTEXT - 10)) == (2 * 2, 2)
 
 
 def test_twins_of_some_documents_change_no_other_row():

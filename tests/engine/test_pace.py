@@ -84,12 +84,13 @@ def test_fits_and_twins_are_counted():
     }
     fit = 3 * (1 + 2 * pace.passes_behind(512, 64 + 8))
     assert passes(**alone, ablation__mode="mean") - passes(**alone) == pytest.approx(fit)
-    # Prose has no twin. The whole model answers each twin, which is then read as a whole, once for all sets.
+    # Prose has no twin. The whole model answers each twin, which it runs from the needle on. The twin is then read as a
+    # whole, once for all sets.
     sets = 2 * count_head_sets(complete(TINY), "zero_all")
-    answering, guard = 3 * (1 + pace.SUFFIX_WORTH / 512), sets * passes_over(257) * 0.70
+    answering, guard = 3 * (1 - passes_over(128) + pace.SUFFIX_WORTH / 512), sets * passes_over(257) * 0.70
     more = passes(**alone, ablation__mode="resample") - passes(**alone)
     assert more == pytest.approx(answering + 3 - guard)
-    # In the other scopes it is run from the needle on.
+    # In the other scopes it is run from the needle on for them too.
     alone |= {"ablation__scope": "suffix"}
     rows, guard = 3 * (sets - 2) * 0.1 * 0.45 * (64 + 8) / 512, sets * passes_over(257) / 2
     more = passes(**alone, ablation__mode="resample") - passes(**alone)

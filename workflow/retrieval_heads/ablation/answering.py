@@ -12,7 +12,7 @@ from retrieval_heads.data.answers import is_settled, judge
 from retrieval_heads.data.encoding import decode
 from retrieval_heads.data.selection import expected_answer
 from retrieval_heads.engine.budget import Limit
-from retrieval_heads.engine.runner import Answered, Runner, reserved_tokens
+from retrieval_heads.engine.runner import Answered, Prefix, Runner, reserved_tokens
 from retrieval_heads.tables.heads import parse_head
 
 
@@ -73,6 +73,8 @@ def answer(
     questions: Questions,
     head_sets: Sequence[Sequence[str]] | None = None,
     intervention: Intervention | None = None,
+    *,
+    prefix: Prefix | None = None,
 ) -> pd.DataFrame:
     """What a model answers to N questions about one context.
 
@@ -81,6 +83,7 @@ def answer(
     runner : whose ``decoding`` says where generations end. They also end once an answer is settled.
     head_sets : for each question, the names of the heads that are ablated; None for the model as it is.
     intervention : how they are ablated; not without them.
+    prefix : the context, where the whole model has run it already.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def answer(
         order = in_sharing_order(head_mask)
         # In a context that all have read alike, a question's sets share what comes behind it.
         order = order if in_context else sorted(order, key=lambda number: suffixes[number])
-    whole_context = None if in_context else runner.prefill([questions.context])
+    whole_context = None if in_context else prefix or runner.prefill([questions.context])
     twin = None
     if intervention is not None and intervention.needs_twin:
         assert questions.twin is not None  # prompts without one are left out

@@ -39,9 +39,11 @@ def answer_unablated(
     runner.require_measurable(*lengths(prompts, runner.decoding.max_new_tokens))
     documents = [rows for _, rows in prompts.groupby("doc_id", sort=False)]
 
-    def ask(rows: pd.DataFrame, *, needle: bool) -> pd.DataFrame:
+    def ask(rows: pd.DataFrame, *, needle: bool = True, twin: bool = False) -> pd.DataFrame:
         questions = Questions.from_prompts(runner.tokenizer, rows, answer_types, needle=needle)
-        return answer(runner, questions).assign(question=rows["question"].tolist())
+        # Behind the context that was asked about last, a twin is run from the first other token on.
+        prefix = runner.twin(questions.context) if twin else None
+        return answer(runner, questions, prefix=prefix).assign(question=rows["question"].tolist())
 
     found = [pd.DataFrame(columns=UNABLATED.columns)]
     twins = as_prompts(prompts[prompts["doc_id"].isin(twinned)]) if twinned else prompts.iloc[:0]
@@ -49,9 +51,9 @@ def answer_unablated(
     with progress(total, "answers of the whole model, with and without needle"):
         for document in documents:
             for rows in group_by_context(document):
-                found.append(rows.merge(ask(rows, needle=True), on="question").assign(source="baseline"))
+                found.append(rows.merge(ask(rows), on="question").assign(source="baseline"))
                 if len(of_these := twins[twins["prompt_id"].isin(rows["prompt_id"])]):
-                    found.append(of_these.merge(ask(of_these, needle=True), on="question").assign(source="twin"))
+                    found.append(of_these.merge(ask(of_these, twin=True), on="question").assign(source="twin"))
             answers = ask(document.drop_duplicates("question"), needle=False)
             found.append(document.merge(answers, on="question").assign(source="no_needle"))
     return pd.concat([rows[UNABLATED.columns] for rows in found], ignore_index=True)

@@ -156,14 +156,15 @@ def _fits(config: dict, train: int, stated: float) -> float:
 
 
 def _unablated(config: dict, test: int) -> float:
-    depths, passes = len(config["prompts"]["depths"]), 0.0
+    depths, passes = config["prompts"]["depths"], 0.0
     for length in unablated_lengths(config):
         asked_of, twins = (
             test if most is None else most
             for most, _ in (unablated_documents(config, length), twinned_documents(config, length))
         )
         # Each document is in a context at every depth, and so is its twin; the haystack stands once without it.
-        passes += (asked_of * (depths + 1) + twins * depths) * _answering(length)
+        passes += asked_of * (len(depths) + 1) * _answering(length) + twins * _twins(length, depths)
+        passes += twins * len(depths) * (_answering(length) - passes_over(length))
     return passes
 
 
