@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from retrieval_heads import plugins, tables
+from retrieval_heads.engine.extent import passes_by_stage
 from retrieval_heads.methods import HeadScorer
+from retrieval_heads.study.config import complete
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.paths import Paths
 from retrieval_heads.tables.documents import documents_table
@@ -320,6 +323,19 @@ def test_the_last_benchmark_is_on_the_page_about_speed_and_its_time_in_the_readm
     study = measured.set_index("what").loc["the default study, from nothing to its findings"]
     minutes = float(re.match(r"(\d+) s over", study["detail"])[1]) / 60
     assert f"| {minutes:.0f} minutes, or {study['value']:.0f} passes of the model" in read("README.md")
+
+
+def test_the_page_about_speed_says_what_the_ready_made_studies_take():
+    text = sections(read("docs/speed.md"))["What the ready-made studies take"]
+    grids = {"config": (30, 9), "smollm2-full": (30, 9), "llama3-8b": (32, 32)}
+    stages = [
+        passes_by_stage(complete(yaml.safe_load(read(f"config/{name}.yaml"))), 0, grid) for name, grid in grids.items()
+    ]
+    told = {row[0]: row[1:] for row in rows(text)}
+    assert told.pop("**Together**") == [f"{sum(passes.values()):,.0f}" for passes in stages]
+    assert set(told) == set().union(*stages)
+    for stage, cells in told.items():
+        assert cells == [f"{passes[stage]:,.0f}" if stage in passes else "" for passes in stages]
 
 
 def test_the_files_that_the_methods_page_names_are_there():

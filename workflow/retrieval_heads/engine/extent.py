@@ -17,7 +17,7 @@ from retrieval_heads.study.modes import fitted_modes, twin_modes
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
 from retrieval_heads.study.variants import variants
-from retrieval_heads.study.yardstick import yardstick
+from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
 _ANSWER_EVERYWHERE = 0.70
 """Time of answering one prompt under one head set in scope ``all``, in passes over the context. It is below 1, since
@@ -102,20 +102,35 @@ def method_passes(config: dict, grid: tuple[int, int], length: int) -> dict[str,
 
 
 def plain_passes(config: dict, documents_of_a_table: int, grid: tuple[int, int] = DEFAULT_GRID) -> float:
-    """About how many plain passes a study takes of one of its models.
+    """About how many plain passes a study takes of one of its models: the sum of :func:`passes_by_stage`."""
+    return sum(passes_by_stage(config, documents_of_a_table, grid).values())
+
+
+def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, int] = DEFAULT_GRID) -> dict[str, float]:
+    """About how many plain passes each stage of a study takes of one of its models.
 
     Parameters
     ----------
     config : a complete one.
     documents_of_a_table : how many each split of a table of the user's is taken to have.
     grid : the model's layers, and heads in each.
+
+    Returns
+    -------
+    ``labels``, ``scoring``, ``fits``, ``unablated``, an ``ablation NAME`` for each intervention with its guard, and a
+    ``yardstick MODE`` for each mode.
     """
-    documents = config["documents"]
+    documents, each = config["documents"], len(variants(config))
     train, test = (documents.get(split, documents_of_a_table) for split in ("train", "test"))
     stated = 1 - documents["missing_rate"] if "missing_rate" in documents else 1
-    parts = (_scoring(config, train, stated, grid), _fits(config, train, stated), _unablated(config, test))
-    passes = sum(parts) + _ablations(config, test, stated) + _yardstick(config, test, stated, grid)
-    return passes * len(variants(config)) + _LABELS
+    passes = {
+        "scoring": _scoring(config, train, stated, grid),
+        "fits": _fits(config, train, stated),
+        "unablated": _unablated(config, test),
+        **{f"ablation {name}": _ablation(config, name, test, stated) for name in interventions(config)},
+        **{f"yardstick {mode}": _yardstick(config, mode, test, stated, grid) for mode in yardstick_modes(config)},
+    }
+    return {"labels": _LABELS} | {stage: number * each for stage, number in passes.items()}
 
 
 def _asked(config: dict) -> int:
@@ -168,36 +183,34 @@ def _unablated(config: dict, test: int) -> float:
     return passes
 
 
-def _ablations(config: dict, test: int, stated: float) -> float:
+def _ablation(config: dict, name: str, test: int, stated: float) -> float:
     questions, depths, passes = len(config["questions"]), config["prompts"]["depths"], 0.0
-    for name, one in interventions(config).items():
-        sets = questions * count_head_sets(config, name)
-        asked_of = test if one["documents"] is None else one["documents"]
-        everywhere, twin = SCOPES[one["scope"]].in_context, one["mode"] in twin_modes()
-        for length in ablated_lengths(config, name):
-            once, rows = passes_over(length), asked_of * len(depths) * stated * (sets - questions)
-            if everywhere:
-                passes += rows * _ANSWER_EVERYWHERE * once + twin * asked_of * len(depths) * once
-            else:
-                each = _ANSWER_SUFFIX * _asked(config) / length * (_TWIN_OF_SUFFIX if twin else 1)
-                passes += (asked_of * len(depths) + rows * each) * once
-                passes += twin * asked_of * _twins(length, depths)
-            if name in guarded_interventions(config):
-                passes += sets * passes_over(GUARD_TOKENS) * (_ANSWER_EVERYWHERE if everywhere else _GUARD_SCORED)
+    one = interventions(config)[name]
+    sets = questions * count_head_sets(config, name)
+    asked_of = test if one["documents"] is None else one["documents"]
+    everywhere, twin = SCOPES[one["scope"]].in_context, one["mode"] in twin_modes()
+    for length in ablated_lengths(config, name):
+        once, rows = passes_over(length), asked_of * len(depths) * stated * (sets - questions)
+        if everywhere:
+            passes += rows * _ANSWER_EVERYWHERE * once + twin * asked_of * len(depths) * once
+        else:
+            each = _ANSWER_SUFFIX * _asked(config) / length * (_TWIN_OF_SUFFIX if twin else 1)
+            passes += (asked_of * len(depths) + rows * each) * once
+            passes += twin * asked_of * _twins(length, depths)
+        if name in guarded_interventions(config):
+            passes += sets * passes_over(GUARD_TOKENS) * (_ANSWER_EVERYWHERE if everywhere else _GUARD_SCORED)
     return passes
 
 
-def _yardstick(config: dict, test: int, stated: float, grid: tuple[int, int]) -> float:
-    passes, depths = 0.0, config["prompts"]["depths"]
+def _yardstick(config: dict, mode: str, test: int, stated: float, grid: tuple[int, int]) -> float:
+    passes, depths, twin = 0.0, config["prompts"]["depths"], mode in twin_modes()
     if (one := yardstick(config)) is None:
         return passes
     asked_of = test if one["documents"] is None else one["documents"]
-    for mode in one["modes"]:
-        twin = mode in twin_modes()
-        for length in one["context_lengths"]:
-            rows = len(one["questions"]) * stated * single_head_passes(grid, length, _asked(config))
-            rows *= _TWIN_OF_SINGLE_HEADS if twin else 1
-            passes += asked_of * len(depths) * (passes_over(length) + rows) + twin * asked_of * _twins(length, depths)
+    for length in one["context_lengths"]:
+        rows = len(one["questions"]) * stated * single_head_passes(grid, length, _asked(config))
+        rows *= _TWIN_OF_SINGLE_HEADS if twin else 1
+        passes += asked_of * len(depths) * (passes_over(length) + rows) + twin * asked_of * _twins(length, depths)
     return passes
 
 
