@@ -211,6 +211,14 @@ def test_shards_change_nothing(shards):
         assert divided.astype(whole.dtypes).equals(whole)
 
 
+def test_a_shard_without_documents_is_a_table_without_rows():
+    none, runner = prompts().iloc[:0], runner_of(MODELS["llama"]())
+    ablated = ablate_split(runner, none, head_sets(), Intervention("zero", "zero", "suffix"), TYPES)
+    assert ablated.empty and list(ablated.columns) == ABLATION.columns
+    asked = answer_unablated(runner, none, TYPES)
+    assert asked.empty and list(asked.columns) == UNABLATED.columns
+
+
 def test_equal_sets_are_answered_once(monkeypatch):
     asked, answer = [], Runner.answer
     monkeypatch.setattr(Runner, "answer", lambda *args, **kw: asked.append(len(args[2])) or answer(*args, **kw))

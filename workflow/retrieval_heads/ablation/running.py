@@ -35,6 +35,8 @@ def ablate_split(
     Rows of the ablation table, one for each prompt and head set of its question. A model that would not be measured
     exactly is refused first.
     """
+    if prompts.empty:  # as in a shard, where fewer documents are asked than there are shards
+        return ABLATION.empty()
     runner.require_measurable(*lengths(prompts, runner.decoding.max_new_tokens))
     sets = head_sets[head_sets["source"] != "baseline"]
     # A question without training prompts has no ranking, and so no heads to ablate.

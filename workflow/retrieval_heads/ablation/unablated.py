@@ -36,6 +36,8 @@ def answer_unablated(
     -------
     The unablated table. A model that would not be measured exactly is refused first.
     """
+    if prompts.empty:  # as in a shard, where there are fewer documents than shards
+        return UNABLATED.empty()
     runner.require_measurable(*lengths(prompts, runner.decoding.max_new_tokens))
     documents = [rows for _, rows in prompts.groupby("doc_id", sort=False)]
 
