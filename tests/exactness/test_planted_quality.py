@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from planted import CONSTANT_SIZE, HEAD_DIM, Stream
+from planted import CODE, CONSTANT_SIZE, GROUP, HEAD_DIM, Stream
 from planted_facts import CONFIG, TYPES, faintly_planted, silence
 from retrieval_heads.ablation.single_heads import measure_effects
 from retrieval_heads.ablation.unablated import answer_unablated
@@ -36,13 +36,14 @@ METHODS = {name: {} for name in (*LOOKING, *WRITING[:2])} | {
     "to_zero": {"method": "attribution_patching", "label": "toward zero"},
 }
 SEED = CONFIG["seed"]
-ENOUGH = 8
-"""Test documents: sign flips of eight can give a p of 2 / 2^8."""
+ENOUGH = 6
+"""Test documents: sign flips of six can give a p of 2 / 2^6, which is below 0.05."""
 PROSE = 8000
 """Characters of the haystack: fewer words make a smaller model."""
 
-FORMAL = (4, 0)
-"""A head of the last layer, planted to say that an answer is due: it makes every value more likely, whatever it is."""
+FORMAL = (1, 1)
+"""A head planted to say that an answer is due: it makes every value more likely, whatever it is. It comes before those
+that copy: behind them RMSNorm, which divides by all that was copied, would tell it a little of how much that is."""
 FREE, FORMAL_LOGIT = 2, 0.6
 """A dimension of the stream that nothing else uses, and what the head adds there to the logits of values."""
 
@@ -58,10 +59,9 @@ def plant_formal_head(planted, prompts):
     attention = model.model.layers[layer].self_attn
     silence(model, FORMAL)
     with torch.no_grad():
-        # Its values are those of key head 0.
-        attention.v_proj.weight[:HEAD_DIM] = 0
-        attention.v_proj.weight[0, Stream.CONSTANT] = 1 / CONSTANT_SIZE
-        attention.o_proj.weight[FREE, head * HEAD_DIM] = 1
+        # A dimension of its values that is empty in the support head with which it shares them.
+        attention.v_proj.weight[head // GROUP * HEAD_DIM + CODE, Stream.CONSTANT] = 1 / CONSTANT_SIZE
+        attention.o_proj.weight[FREE, head * HEAD_DIM + CODE] = 1
         model.lm_head.weight[sorted(tokens), FREE] = FORMAL_LOGIT
 
 
