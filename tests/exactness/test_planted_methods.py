@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from planted import CODE, CONSTANT_SIZE, COPY_LOGIT, FAST_PAIRS, HEAD_DIM, HEADS, OFFSET_SHARPNESS, Stream
-from planted import planted_model as plant
+from planted import CODE, CONSTANT_SIZE, COPY_LOGIT, FAST_PAIRS, HEAD_DIM, OFFSET_SHARPNESS, Stream
+from planted_facts import CONFIG, FAINT, faintly_planted, first, silence
 from retrieval_heads.data.documents import make_documents
 from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
@@ -18,34 +18,11 @@ from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import make_document, score_documents
-from retrieval_heads.study.config import complete
 
 LOOKING = ("summed_attention", "qrhead", "wu24", "attention_contrast", "positional_copy", "core")
 WRITING = ("direct_logit", "locos")
 REACHING = ("attribution_patching", "value_flow", "single_head_effect")
 METHODS = (*LOOKING, *WRITING, *REACHING)
-
-CONFIG = complete(
-    {
-        "study": "planted",
-        "seed": 3,
-        "models": {"planted": {"source": {"path": "x"}}},
-        "documents": {"train": 1, "test": 1, "missing_rate": 0.0, "variety": 1, "distractors": 0.0},
-        "questions": {
-            "hq_state": {
-                **{"text": "In which state is the headquarters?", "type": "state"},
-                "answer_prefix": " The headquarters of the company are located in",
-            },
-            "employee_count": {
-                **{"text": "How many people?", "type": "count"},
-                "answer_prefix": " The total number of people whom the company employs is",
-            },
-        },
-        "prompts": {"context_lengths": [900], "haystack": "documents", "depths": [0.5]},
-    }
-)
-FAINT = 0.1
-"""So that one head's copy less still shows: with all of them the planted model is as good as certain."""
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +40,7 @@ def documents():
 
 @pytest.fixture(scope="module")
 def planted(documents):
-    asked = [f"{q['text']}{q['answer_prefix']}" for q in CONFIG["questions"].values()]
-    planted = plant(" ".join([*documents["text"], *asked, "\n\nQuestion: N/A\nAnswer:"]))
-    with torch.no_grad():
-        planted.model.lm_head.weight[:, Stream.COPY] *= FAINT
-    return planted
+    return faintly_planted(*documents["text"])
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +67,6 @@ def found(planted, document):
     return scores(planted, planted.model, document)
 
 
-def first(made, count):
-    """The heads of the highest scores."""
-    return {divmod(number, HEADS) for number in made.flatten().topk(count).indices.tolist()}
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_the_planted_heads_come_first_by_every_method(planted, found, method):
     made, heads = found[method], planted.retrieval_heads
@@ -112,9 +80,7 @@ def test_the_planted_heads_come_first_by_every_method(planted, found, method):
 def silenced(planted, document):
     """One of the planted heads looks where it did, and writes nothing."""
     head, model = planted.retrieval_heads[-1], copy.deepcopy(planted.model)
-    with torch.no_grad():
-        weight = model.model.layers[head[0]].self_attn.o_proj.weight
-        weight[:, head[1] * HEAD_DIM : (head[1] + 1) * HEAD_DIM] = 0
+    silence(model, head)
     return head, scores(planted, model, document)
 
 

@@ -5,10 +5,8 @@ import math
 import pandas as pd
 import pytest
 import torch
-from test_planted_methods import CONFIG, FAINT, first
 
-from planted import Stream
-from planted import planted_model as plant
+from planted_facts import CONFIG, TYPES, faintly_planted, first
 from retrieval_heads.data.documents import make_documents
 from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
@@ -18,7 +16,6 @@ from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import score_groups
 
-TYPES = {question: entry["type"] for question, entry in CONFIG["questions"].items()}
 TOWARD_TWIN = {
     "patching": {"method": "attribution_patching", "toward": "twin", "label": "a"},
     "flow": {"method": "value_flow", "toward": "twin", "label": "b"},
@@ -47,11 +44,7 @@ def documents():
 
 @pytest.fixture(scope="module")
 def planted(documents):
-    asked = [f"{q['text']}{q['answer_prefix']}" for q in CONFIG["questions"].values()]
-    planted = plant(" ".join([*documents["text"], *asked, "\n\nQuestion: N/A\nAnswer:"]))
-    with torch.no_grad():
-        planted.model.lm_head.weight[:, Stream.COPY] *= FAINT
-    return planted
+    return faintly_planted(*documents["text"])
 
 
 @pytest.fixture(scope="module")
