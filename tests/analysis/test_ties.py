@@ -510,7 +510,16 @@ def test_names_of_heads_change_no_table(tmp_path_factory, seed):
     back = {relabeled_name(name, permuted): name for name in names}
     before = whole_analysis(rankings, sets, names, folder / "before.json")
     after = whole_analysis(moved, anew, back, folder / "after.json")
-    same_tables(after, {name: relabel(table, permuted) if "head" in table else table for name, table in before.items()})
+    # Which heads share keys goes by their names, so groups of moved heads are others.
+    groups = {"key_value_groups", "group_overlap"}
+    same_tables(
+        {name: table for name, table in after.items() if name not in groups},
+        {
+            name: relabel(table, permuted) if "head" in table else table
+            for name, table in before.items()
+            if name not in groups
+        },
+    )
     assert [claim.outcome for claim in claims.every_claim(after, SMALL)] == [
         claim.outcome for claim in claims.every_claim(before, SMALL)
     ]

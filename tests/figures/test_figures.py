@@ -250,7 +250,7 @@ def test_figures_that_compare_need_two_values():
 
 
 def test_an_unknown_figure_is_refused():
-    with pytest.raises(StudyError, match="there is no figure nothing; choose from accuracy_drop_summary"):
+    with pytest.raises(StudyError, match="there is no figure nothing; choose from ablation_by_intervention"):
         figures.load("nothing")
 
 

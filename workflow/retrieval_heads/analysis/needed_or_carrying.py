@@ -27,7 +27,9 @@ from retrieval_heads.tables.heads import GRID
 from retrieval_heads.tables.needed_or_carrying import BACKED_UP, BOTH, NEEDED_ONLY, NEEDED_OR_CARRYING
 
 SMALL = 0.2
-"""A head carries nothing to speak of if it surely carries less than this share of what it is needed for."""
+"""A head carries nothing to speak of if it surely carries less than this share of what it is needed for; and it is
+backed up if it is surely needed for less than it carries by this share of that. Resampling costs a little more than
+zero by itself, as it writes another value."""
 
 NOTABLE = 0.05
 """Nats: heads are tested where the mean of their two numbers is above this, so that the answer is 5% less likely
@@ -117,7 +119,7 @@ def _roles(frame: pd.DataFrame, alpha: float) -> np.ndarray:
     return np.select(
         [
             (apart & needed & (frame["difference"] > 0) & nothing).to_numpy(bool),
-            (apart & carrying & (frame["difference"] < 0)).to_numpy(bool),
+            (apart & carrying & (frame["difference_high"] < -SMALL * frame["carrying"])).to_numpy(bool),
             (needed & carrying & frame["p_family"].notna()).to_numpy(bool),
         ],
         np.array([NEEDED_ONLY, BACKED_UP, BOTH], dtype=object),

@@ -208,7 +208,9 @@ def _shares_held(study: Study, tables: Tables) -> list[TableBlock]:
     for (model, length), _ in settings(tables, study):
         names = [study.label("model", model), study.label("context_length", length)]
         each = [_pooled(tables, model, length, measure=SHARE, mode=mode) for mode in told]
-        for k in sorted({int(k) for rows in each for k in rows["k"]}):
+        # With many methods, the level that sentences are about says enough; the others are in `ranking_quality`.
+        levels = sorted({int(k) for rows in each for k in rows["k"]})
+        for k in [study.quality_level] if len(study.methods) > MANY else levels:
             at_k = [rows[rows["k"] == k] for rows in each]
             for ranking in _in_order(study, pd.concat(at_k)):
                 cells = [_cell(rows, ranking, percent) for rows in at_k]
