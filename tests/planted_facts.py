@@ -1,9 +1,11 @@
 """What tests of methods ask planted models about: two questions, and models whose answers leave room to lose."""
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from planted import HEAD_DIM, HEADS, PlantedModel, Stream, planted_model
+from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.study.config import complete
 
 CONFIG = complete(
@@ -37,6 +39,18 @@ def faintly_planted(*texts: str, share: float = FAINT) -> PlantedModel:
     with torch.no_grad():
         planted.model.lm_head.weight[:, Stream.COPY] *= share
     return planted
+
+
+def among_prose(documents: pd.DataFrame) -> pd.DataFrame:
+    """A documents table, and behind it others of prose that state no fact: heads that look for the words before an
+    answer find them in one place."""
+    prose = load_haystack("resources/haystack").split("\n\n")
+    others = [
+        dict.fromkeys(documents.columns)
+        | {"doc_id": f"prose-{number}", "split": "train", "text": text, "source": "prose"}
+        for number, text in enumerate(prose[:40])
+    ]
+    return pd.concat([documents, pd.DataFrame(others).astype(documents.dtypes)], ignore_index=True)
 
 
 def silence(model: torch.nn.Module, head: tuple[int, int]) -> None:

@@ -1,13 +1,12 @@
 """The quality of rankings: each measure by hand on models of few heads, and what holds whatever the numbers are."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from made_effects import effects_of, rankings_of
 from made_tables import asked_of, make_ablation, make_rankings, make_study
 from retrieval_heads import tables
 from retrieval_heads.analysis.outcomes import as_outcomes
@@ -20,43 +19,16 @@ from retrieval_heads.analysis.ranking_quality import (
     standing,
     trapezoid_weights,
 )
-from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.ties import places
 from retrieval_heads.errors import StudyError
 from retrieval_heads.tables.ablation import ABLATION
-from retrieval_heads.tables.head_effects import HEAD_EFFECTS, effects_row
+from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.labels import LABELS
 from retrieval_heads.tables.quality_tests import QUALITY_TESTS
 from retrieval_heads.tables.ranking_quality import RANKING_QUALITY
 
-CELL = {"model": "m", "context_length": 512, "variant": "plain"}
 NOTHING = as_outcomes(ABLATION.empty(), 1)
-
-
-def effects_of(by_prompt, mode="zero", shape=(2, 2)):
-    """The head_effects table, from (document, question) → the effect of each head."""
-    rows = [
-        effects_row(
-            SimpleNamespace(**CELL, question=question, depth=0.5, doc_id=document, prompt_id=f"{document}/{question}"),
-            mode,
-            -1.0,
-            np.array(effects, float).reshape(shape),
-        )
-        for (document, question), effects in by_prompt.items()
-    ]
-    return pd.DataFrame(rows, columns=HEAD_EFFECTS.columns)
-
-
-def rankings_of(scores, shape=(2, 2)):
-    """The rankings table, from (method, question) → the score of each head."""
-    rows = [
-        {**CELL, "method": method, "question": question, "layer": number // shape[1], "head": number % shape[1]}
-        | {"score": float(score), "n_samples": 3, "score_sd": 0.1}
-        for (method, question), of_heads in scores.items()
-        for number, score in enumerate(of_heads)
-    ]
-    return placed(pd.DataFrame(rows))
 
 
 def asked(levels=(1, 2), level=None, resamples=200, seed=1, **more):

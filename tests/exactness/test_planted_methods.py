@@ -4,14 +4,12 @@ answer."""
 import copy
 import math
 
-import pandas as pd
 import pytest
 import torch
 
 from planted import CODE, CONSTANT_SIZE, COPY_LOGIT, FAST_PAIRS, HEAD_DIM, OFFSET_SHARPNESS, Stream
-from planted_facts import CONFIG, FAINT, faintly_planted, first, silence
+from planted_facts import CONFIG, FAINT, among_prose, faintly_planted, first, silence
 from retrieval_heads.data.documents import make_documents
-from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import group_by_context, usable
 from retrieval_heads.engine.budget import Budget
@@ -27,15 +25,8 @@ METHODS = (*LOOKING, *WRITING, *REACHING)
 
 @pytest.fixture(scope="module")
 def documents():
-    """One document that states the facts, and others of prose that state none: heads that look for the words before an
-    answer find them in one place."""
-    made = make_documents(CONFIG, CONFIG["seed"])
-    prose = load_haystack("resources/haystack").split("\n\n")
-    others = [
-        dict.fromkeys(made.columns) | {"doc_id": f"prose-{number}", "split": "train", "text": text, "source": "prose"}
-        for number, text in enumerate(prose[:40])
-    ]
-    return pd.concat([made, pd.DataFrame(others).astype(made.dtypes)], ignore_index=True)
+    """One document that states the facts, and others of prose."""
+    return among_prose(make_documents(CONFIG, CONFIG["seed"]))
 
 
 @pytest.fixture(scope="module")

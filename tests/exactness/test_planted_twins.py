@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from planted_facts import CONFIG, TYPES, faintly_planted, first
+from planted_facts import CONFIG, TYPES, among_prose, faintly_planted, first
 from retrieval_heads.data.documents import make_documents
-from retrieval_heads.data.haystack import load_haystack
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import OK, group_by_context, usable
 from retrieval_heads.engine.budget import Budget
@@ -34,12 +33,7 @@ def documents():
     made["hq_state_twin"], made["employee_count_twin"] = state, str(10 - int(count[0])) + count[1:]
     if made["employee_count_twin"].iloc[0][0] == count[0]:  # 5 stays 5
         made["employee_count_twin"] = "7" + count[1:]
-    prose = load_haystack("resources/haystack").split("\n\n")
-    others = [
-        dict.fromkeys(made.columns) | {"doc_id": f"prose-{number}", "split": "train", "text": text, "source": "prose"}
-        for number, text in enumerate(prose[:40])
-    ]
-    return pd.concat([made, pd.DataFrame(others).astype(made.dtypes)], ignore_index=True)
+    return among_prose(made)
 
 
 @pytest.fixture(scope="module")
