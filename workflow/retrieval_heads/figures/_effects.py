@@ -1,14 +1,16 @@
 """What the figures of single heads' effects share: the models and lengths, the modes, and the scale of effects."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axis import Axis
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from retrieval_heads.analysis.shown_heads import mean_ranks
+from retrieval_heads.figures import _style
 from retrieval_heads.study.study import Study
 
 NOTHING_MEASURED = "No prompt of the yardstick could be asked, so that nothing is known of single heads."
@@ -55,6 +57,12 @@ class Cell(NamedTuple):
         chosen = (here["measure"] == measure) & here["question"].isna() & (k is None or here["k"] == k)
         here = here[chosen.fillna(False).astype(bool)].dropna(subset="value")
         return {what: here[here["mode"] == mode].set_index("ranking") for what, mode in self.modes.items()}
+
+
+def stacked(heights: Sequence[float]) -> tuple[Figure, list[SubFigure]]:
+    """A figure with a part of its own for each of several heights, in inches, one below the other."""
+    figure = Figure(figsize=(_style.WIDTH, sum(heights)), layout="constrained")
+    return figure, list(np.ravel(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)))
 
 
 def cells(tables: Mapping[str, pd.DataFrame], study: Study) -> list[Cell]:

@@ -35,9 +35,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     parts = [_Part(cell, tables, study) for cell in _effects.cells(tables, study)]
     if not parts:
         return _layout.note(_effects.NOTHING_MEASURED)
-    heights = [part.height for part in parts]
-    figure = Figure(figsize=(_style.WIDTH, sum(heights)), layout="constrained")
-    places = np.ravel(figure.subfigures(len(parts), 1, squeeze=False, height_ratios=heights))
+    figure, places = _effects.stacked([part.height for part in parts])
     for part, place in zip(parts, places, strict=True):
         part.draw(place)
     return figure

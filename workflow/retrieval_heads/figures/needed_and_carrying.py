@@ -39,8 +39,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     cells = [cell for cell in _effects.cells(tables, study) if len(cell.modes) == 2]
     if not cells:
         return _layout.note("No prompt was asked both with and without its twin, so that nothing can be compared.")
-    figure = Figure(figsize=(_style.WIDTH, _HEIGHT * len(cells)), layout="constrained")
-    parts = np.ravel(figure.subfigures(len(cells), 1, squeeze=False))
+    figure, parts = _effects.stacked([_HEIGHT] * len(cells))
     planes = [_Plane(cell, tables, study) for cell in cells]
     axes = [plane.draw(part) for part, plane in zip(parts, planes, strict=True)]
     figure.draw_without_rendering()

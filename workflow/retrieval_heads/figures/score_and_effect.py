@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -35,9 +34,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     parts = [part for part in parts if part.ranks]
     if not parts:
         return _layout.note(_effects.NOTHING_MEASURED)
-    heights = [part.rows * _HEIGHT.get(part.rows, _MANY) + 0.5 for part in parts]
-    figure = Figure(figsize=(_style.WIDTH, sum(heights)), layout="constrained")
-    places = np.ravel(figure.subfigures(len(parts), 1, squeeze=False, height_ratios=heights))
+    figure, places = _effects.stacked([part.rows * _HEIGHT.get(part.rows, _MANY) + 0.5 for part in parts])
     panels = [part.draw(place) for part, place in zip(parts, places, strict=True)]
     figure.draw_without_rendering()
     for part, axes in zip(parts, panels, strict=True):

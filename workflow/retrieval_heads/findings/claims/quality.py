@@ -1,6 +1,6 @@
 """Claims about which method is right: whose first heads carry the answer, and whether what is needed is carried."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 
@@ -49,16 +49,24 @@ def missing(tables: Tables, study: Study) -> str:
     return NO_TWINS if carrying is None else NO_NEED
 
 
+Judge = Callable[[Tables, Study, pd.DataFrame, str], tuple[Outcome, str]]
+"""Gives the outcome and the sentence of a claim, from rows of a table and the words that say where they are from."""
+
+
+def _in_each_setting(tables: Tables, study: Study, rule: str, statement: str, table: str, judge: Judge) -> list[Claim]:
+    """A claim for each model and length, from the rows of a table that are about them."""
+    found, family = [], Family(statement, "settings")
+    for (model, length), where in settings(tables, study):
+        outcome, sentence = judge(tables, study, of_setting(tables[table], model, length), where)
+        about = where.removeprefix("In ")
+        found.append(Claim(rule, f"{statement} {_at(where)}", outcome, sentence, family, about))
+    return found
+
+
 def one_method_is_best(tables: Tables, study: Study) -> list[Claim]:
     """The first heads of one method carry more of the answer than those of every other, and ablation says the same."""
-    found = []
-    family = Family("One method finds the heads that carry the answer best", "settings")
-    for (model, length), where in settings(tables, study):
-        tests = of_setting(tables["quality_tests"], model, length)
-        outcome, sentence = _best(tables, study, tests, where)
-        statement = f"One method finds the heads that carry the answer best {_at(where)}"
-        found.append(Claim("one_method_is_best", statement, outcome, sentence, family, where.removeprefix("In ")))
-    return found
+    statement = "One method finds the heads that carry the answer best"
+    return _in_each_setting(tables, study, "one_method_is_best", statement, "quality_tests", _best)
 
 
 def _best(tables: Tables, study: Study, tests: pd.DataFrame, where: str) -> tuple[Outcome, str]:
@@ -150,15 +158,8 @@ def _by_area(study: Study, intervention: str, first: Standing, several: bool) ->
 
 def some_heads_are_needed_and_carry_nothing(tables: Tables, study: Study) -> list[Claim]:
     """An answer needs some heads that work alike whatever it is."""
-    found = []
-    family = Family("Some heads are needed and carry nothing of the answer", "settings")
-    for (model, length), where in settings(tables, study):
-        pairs = of_setting(tables["needed_or_carrying"], model, length)
-        outcome, sentence = _needed_alone(tables, study, pairs, where)
-        statement = f"Some heads are needed and carry nothing of the answer {_at(where)}"
-        about = where.removeprefix("In ")
-        found.append(Claim("some_heads_are_needed_and_carry_nothing", statement, outcome, sentence, family, about))
-    return found
+    statement, rule = "Some heads are needed and carry nothing of the answer", "some_heads_are_needed_and_carry_nothing"
+    return _in_each_setting(tables, study, rule, statement, "needed_or_carrying", _needed_alone)
 
 
 def _needed_alone(tables: Tables, study: Study, pairs: pd.DataFrame, where: str) -> tuple[Outcome, str]:
