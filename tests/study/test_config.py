@@ -257,6 +257,10 @@ BAD = [  # key, its value, what the message says
         r"methods\.single_head_effect\.documents: 9 is more than the 2 of",
     ),
     ("methods.single_head_effect", {"mode": "x"}, r"methods\.single_head_effect\.mode: 'x' is not one of \['mean'"),
+    *(
+        (f"methods.{name}", {"method": "wu24", "label": "x"}, rf"methods\.{name}: rankings are held against one of")
+        for name in ("chance", "layer", "write_norm", "ceiling")
+    ),
     ("methods.magic", {}, r"methods\.magic: no such method; there are .*qrhead, .*wu24"),
     ("methods.wu24", None, r"methods\.wu24: None is not of type 'object'"),
     ("methods.wu24", {"spam": 1}, r"methods\.wu24\.spam: no such key in the config; did you mean span\?"),

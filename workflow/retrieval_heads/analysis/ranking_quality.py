@@ -29,6 +29,7 @@ from retrieval_heads.analysis.ties import Places, places
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
+from retrieval_heads.study.methods import CHANCE, LAYER, WRITE_NORM
 from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
 from retrieval_heads.tables.head_effect_summary import OVER
 from retrieval_heads.tables.heads import GRID, Grid, head_name, parse_head
@@ -45,9 +46,6 @@ from retrieval_heads.tables.ranking_quality import (
     SHARE,
     SPEARMAN,
 )
-
-CHANCE, LAYER, WRITE_NORM = "chance", "layer", "write_norm"
-"""The rivals: no order at all, the deepest layers first, and by how much a head writes whatever it is asked."""
 
 HEADROOM = 0.2
 """How far answers must surely be above guessing for the area: what ablation cannot take away tells nothing."""

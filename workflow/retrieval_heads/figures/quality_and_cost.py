@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
-from retrieval_heads.analysis.ranking_quality import CHANCE, LAYER, WRITE_NORM
 from retrieval_heads.figures import _effects, _layout, _style
 from retrieval_heads.figures._effects import CARRYING, NEEDED
 from retrieval_heads.figures._naming import name_marks
+from retrieval_heads.study.methods import CHANCE, LAYER, WRITE_NORM
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.ranking_quality import CAPTURED, CEILING, METHOD
 

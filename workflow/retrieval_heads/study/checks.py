@@ -10,6 +10,7 @@ from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
 from retrieval_heads.study.method_entries import file_of
+from retrieval_heads.study.methods import RIVALS
 from retrieval_heads.study.yardstick import yardstick
 
 
@@ -105,6 +106,9 @@ def _check_model_values(config: dict) -> None:
     reserved = {"doc_id", "split", "text", "source"} | {
         f"{key}_{what}" for key in config["questions"] for what in ("start", "twin")
     }
+    for name in config["methods"]:
+        if name in RIVALS:
+            raise StudyError(f"methods.{name}: rankings are held against one of this name; choose another.")
     for key in config["questions"]:
         if key in reserved:
             raise StudyError(f"questions.{key}: this name is a column of the documents table; choose another.")

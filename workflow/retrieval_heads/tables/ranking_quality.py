@@ -1,11 +1,12 @@
 """The ranking_quality table: how well each ranking of heads tells which heads matter."""
 
 from retrieval_heads.study.dimensions import CELL
+from retrieval_heads.study.methods import CEILING as CEILING
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import INTEGER, NUMBER, TEXT, dimensions, estimate
 
 # What is ranked by: a method, a rival that knows nothing of retrieval, or the effects in the other test documents.
-METHOD, RIVAL, CEILING = "method", "rival", "ceiling"
+METHOD, RIVAL = "method", "rival"
 
 # How a ranking is judged: the values of `measure`.
 SPEARMAN, PRECISION, CAPTURED, SHARE, AREA, AUROC = "spearman", "precision", "captured", "share", "area", "auroc"

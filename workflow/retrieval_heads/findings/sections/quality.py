@@ -6,12 +6,13 @@ from typing import Any
 import pandas as pd
 
 from retrieval_heads.analysis.needed_or_carrying import agreement
-from retrieval_heads.analysis.ranking_quality import CHANCE, LAYER, WRITE_NORM, against, standing
+from retrieval_heads.analysis.ranking_quality import against, standing
 from retrieval_heads.analysis.similarity import spearman
 from retrieval_heads.analysis.ties import told_apart
 from retrieval_heads.findings.claims.quality import missing, modes, of_setting, settings
 from retrieval_heads.findings.sections.blocks import Block, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.findings.sections.parts import claims_of, mode_label, table
+from retrieval_heads.study.methods import CHANCE, LAYER, WRITE_NORM
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import MANY, count, decimal, hundredths, least_and_most, listed, p_cell, percent
 from retrieval_heads.tables.heads import head_name
