@@ -8,7 +8,7 @@ from retrieval_heads.study.modes import fitted_modes, twin_modes
 
 CHANCE, LAYER, WRITE_NORM, CEILING = RIVALS = ("chance", "layer", "write_norm", "ceiling")
 """What rankings by methods are held against, under the names that stand in place of a method's, so that none has one of
-these: no order at all, the deepest layers first, how much a head writes, and the effects in the other test documents."""
+these: no order at all, the deepest layers first, how much a head writes, and effects in the other test documents."""
 
 
 def twin_methods(config: Mapping) -> list[str]:
