@@ -1,19 +1,6 @@
 # The parts of a table that several jobs make, put together: what analysis, figures and findings begin with.
 
 
-def unablated_beside(wildcards):
-    """What the whole model answers wherever heads are ablated, for the table that has both."""
-    if wildcards.table != "ablation":
-        return []
-    return [
-        file
-        for model in config["models"]
-        for variant in variants(config)
-        for length in ablated_lengths(config)
-        for file in PATHS.shards("unablated", model=model, variant=variant, length=length)
-    ]
-
-
 rule collect_table:
     input:
         parts=lambda wildcards: PATHS.every(wildcards.table),

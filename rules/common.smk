@@ -166,6 +166,19 @@ def states(wildcards, lengths):
     ]
 
 
+def unablated_beside(wildcards):
+    """What the whole model answers wherever heads are ablated, for the table that has both."""
+    if wildcards.table != "ablation":
+        return []
+    return [
+        file
+        for model in config["models"]
+        for variant in variants(config)
+        for length in ablated_lengths(config)
+        for file in PATHS.shards("unablated", model=model, variant=variant, length=length)
+    ]
+
+
 def answered(wildcards):
     """What the whole model answers at a job's context length, where the job asks only prompts that are answered as
     their twins are."""
