@@ -45,6 +45,7 @@ else:
     include: "rules/rankings.smk"
     include: "rules/ablation.smk"
     include: "rules/yardstick.smk"
+    include: "rules/controls.smk"
     include: "rules/collect.smk"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
+from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
 from retrieval_heads.study.method_entries import file_of
@@ -130,6 +131,7 @@ def _check_model_values(config: dict) -> None:
     _check_methods(config)
     _check_interventions(config)
     _check_yardstick(config)
+    _check_controls(config)
 
 
 def _check_methods(config: dict) -> None:
@@ -210,3 +212,26 @@ def _check_yardstick(config: dict) -> None:
         for value in one[key]:
             if value not in offered:
                 raise StudyError(f"yardstick.{key}: {value} is {kind}; choose from {', '.join(map(str, offered))}.")
+
+
+def _check_controls(config: dict) -> None:
+    tests = config["documents"].get("test")
+    offered = {
+        "methods": (list(config["methods"]), "none of methods"),
+        "questions": (list(config["questions"]), "no question of this study"),
+        "context_lengths": (config["prompts"]["context_lengths"], "none of prompts.context_lengths"),
+    }
+    for name in CONTROLS:
+        if (one := control(config, name)) is None:
+            continue
+        documents = one.get("documents")
+        if tests is not None and documents is not None and documents > tests:
+            raise StudyError(
+                f"controls.{name}.documents: {documents} is more than the {tests} of documents.test; give fewer, or "
+                "null for all."
+            )
+        for key, (known, kind) in offered.items():
+            for value in one.get(key, ()):
+                if value not in known:
+                    choices = ", ".join(map(str, known))
+                    raise StudyError(f"controls.{name}.{key}: {value} is {kind}; choose from {choices}.")

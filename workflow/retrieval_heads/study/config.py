@@ -6,6 +6,7 @@ from typing import Any
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.checks import check_values, require_plain
+from retrieval_heads.study.controls import write_out_controls
 from retrieval_heads.study.forms import errors, form_of, schema
 from retrieval_heads.study.interventions import name_interventions, require_one_form
 from retrieval_heads.study.refusals import most_telling, sentence
@@ -31,6 +32,7 @@ def complete(config: dict) -> dict:
     if not config["published"]:
         name_interventions(config["ablation"])
         write_out_yardstick(config)
+        write_out_controls(config)
     _name_the_only_model(config)
     check_values(config)
     return config

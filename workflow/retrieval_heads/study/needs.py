@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sized
 
 from retrieval_heads.errors import StudyError
+from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.dimensions import DIMENSION, described
 from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions
 from retrieval_heads.study.modes import twin_modes
@@ -21,8 +22,8 @@ def available(config: Mapping) -> dict[str, list]:
     The values of each dimension, and ``category`` (of questions), ``import`` (lists of heads), ``ablated_length``
     (context lengths at which heads are ablated), ``documents`` (the splits of a study that asks models itself),
     ``split_halves`` (halvings of the documents by which reliability is measured), ``guard`` (interventions under which
-    prose is read), ``yardstick`` (what replaces a head's output where the effect of each is measured) and
-    ``twin_yardstick`` (what of that comes from the twin of a prompt).
+    prose is read), ``yardstick`` (what replaces a head's output where the effect of each is measured),
+    ``twin_yardstick`` (what of that comes from the twin of a prompt), and each control by its name.
     """
     published = config["published"]
     return {
@@ -32,6 +33,7 @@ def available(config: Mapping) -> dict[str, list]:
         "split_halves": [] if published else list(range(config["analysis"]["split_halves"])),
         "guard": guarded_interventions(config),
         "yardstick": yardstick_modes(config),
+        **{name: [name] * (control(config, name) is not None) for name in CONTROLS},
         "twin_yardstick": [mode for mode in yardstick_modes(config) if mode in twin_modes()],
     }
 

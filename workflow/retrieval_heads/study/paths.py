@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from itertools import product
 
+from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions, interventions
 from retrieval_heads.study.variants import variants
 from retrieval_heads.study.yardstick import yardstick
@@ -19,6 +20,10 @@ _STAGES = {
     "replacements": "replacements/{model}/{variant}/{length}/{replacement}.safetensors",
     "ablation": "ablation/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
     "head_effects": "head_effects/{model}/{variant}/{length}/{mode}/{shard}.parquet",
+    "transfer": "transfer/{model}/{variant}/{length}/{shard}.parquet",
+    "specificity": "specificity/{model}/{variant}/{length}.parquet",
+    "compensation": "compensation/{model}/{variant}/{length}/{shard}.parquet",
+    "looks": "looks/{model}/{variant}/{length}/{shard}.parquet",
     "labels": "labels/{model}.parquet",
     "guard": "guard/{model}/{variant}/{intervention}.parquet",
     "exports": "exports/{model}/{variant}/{length}",
@@ -78,7 +83,8 @@ class Paths:
     def every(self, stage: str) -> list[str]:
         """All files of a stage: one for each value of its wildcards.
 
-        Heads are ablated at an intervention's own context lengths alone, one by one at the yardstick's.
+        Heads are ablated at an intervention's own context lengths alone, one by one at the yardstick's, and controls are made at
+        their own.
         """
         config, pattern = self._config, _STAGES[stage]
         ways: list[dict] = [{"length": length} for length in config["prompts"]["context_lengths"]]
@@ -87,6 +93,9 @@ class Paths:
             ways = [
                 {"length": length, "intervention": name} for name in names for length in ablated_lengths(config, name)
             ]
+        elif stage in CONTROLS:
+            one = control(config, stage)
+            ways = [] if one is None else [{"length": length} for length in one["context_lengths"]]
         elif "{mode}" in pattern:
             one = yardstick(config) or {"context_lengths": [], "modes": []}
             ways = [{"length": length, "mode": mode} for mode in one["modes"] for length in one["context_lengths"]]

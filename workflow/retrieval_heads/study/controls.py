@@ -1,0 +1,38 @@
+"""The controls that a study asks for: each is a rule and a table of its own, and costs nothing unless asked for."""
+
+from collections.abc import Mapping
+
+from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions
+from retrieval_heads.study.modes import twin_modes
+
+CONTROLS = ("transfer", "specificity", "compensation", "looks")
+"""Every control by its name in the config, in the order in which they are told of."""
+
+
+def write_out_controls(config: dict) -> None:
+    """Write out what each control that is asked for takes from the rest of a config."""
+    given, every = config["controls"], interventions(config)
+    in_suffix = [name for name, one in every.items() if one["scope"] == "suffix"]
+    twinless = [name for name in in_suffix if every[name]["mode"] not in twin_modes()]
+    for name, fitting in (("transfer", in_suffix), ("specificity", twinless)):
+        if (one := given[name]) is not None:
+            # Null where none fits: the checks refuse that.
+            one["intervention"] = one["intervention"] or next(iter(fitting), None)
+            _take_from(config, one, one["intervention"])
+    if (one := given["compensation"]) is not None:
+        one["questions"] = one["questions"] or list(config["questions"])
+        _take_from(config, one, config["ablation"]["headline"])
+    if (one := given["looks"]) is not None:
+        one["context_lengths"] = one["context_lengths"] or list(config["prompts"]["context_lengths"])
+
+
+def _take_from(config: dict, one: dict, name: str | None) -> None:
+    """Fill in lengths and methods from an intervention; from all of them where there is none of this name."""
+    known = name if name in interventions(config) else None
+    one["context_lengths"] = one["context_lengths"] or ablated_lengths(config, known)
+    one["methods"] = one["methods"] or (list(config["methods"]) if known is None else ablated_methods(config, known))
+
+
+def control(config: Mapping, name: str) -> dict | None:
+    """A control of a complete config, with all that it needs written out; None where it is not asked for."""
+    return None if config["published"] else config["controls"][name]
