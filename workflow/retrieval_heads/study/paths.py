@@ -83,8 +83,8 @@ class Paths:
     def every(self, stage: str) -> list[str]:
         """All files of a stage: one for each value of its wildcards.
 
-        Heads are ablated at an intervention's own context lengths alone, one by one at the yardstick's, and controls are made at
-        their own.
+        Heads are ablated at an intervention's own context lengths alone, one by one at the yardstick's, and controls
+        are made at their own.
         """
         config, pattern = self._config, _STAGES[stage]
         ways: list[dict] = [{"length": length} for length in config["prompts"]["context_lengths"]]
