@@ -33,7 +33,12 @@ from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.guards import described_grid, loaded_bytes
 from retrieval_heads.provenance import code_digest
 from retrieval_heads.study.method_entries import file_of, parameters_of, replacement_of
-from retrieval_heads.study.methods import described_methods, fitted_methods, twin_methods
+from retrieval_heads.study.methods import (
+    described_methods,
+    fitted_methods,
+    methods_at,
+    twin_methods,
+)
 from retrieval_heads.study.modes import fitted_modes, twin_modes
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
@@ -198,7 +203,7 @@ def method_states(wildcards):
             length=wildcards.length,
             replacement=mode,
         )
-        for mode in sorted(set(fitted_methods(config).values()))
+        for mode in sorted(set(fitted_methods(config, int(wildcards.length)).values()))
     ]
 
 
@@ -346,8 +351,9 @@ def model_runtime(stage):
             documents = one["documents"] or given
             contexts += len(one["questions"]) * contexts_for_each_head(wildcards, input)
         if stage == "scores":
-            contexts += bool(twin_methods(config))
-            for name, entry in config["methods"].items():
+            length = int(wildcards.length)
+            contexts += bool(twin_methods(config, length))
+            for name, entry in methods_at(config, length).items():
                 if file_of(name, entry) == "single_head_effect":
                     share = min(1, parameters_of(name, entry)["documents"] / given)
                     contexts += (

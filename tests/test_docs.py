@@ -90,6 +90,7 @@ def walk(rule, path=(), required=False):
         children = {}  # see method_parameters
         yield "methods", "object", json.dumps(rule["default"])
         yield "methods.*", "object", FREE
+        yield "methods.*.context_lengths", "list of integers", FREE
         return
     if isinstance(extra := rule.get("additionalProperties"), dict):
         children["*"] = extra, False
@@ -134,7 +135,7 @@ def keys(config_schema):
     found = []
     for entry in walk(config_schema):
         found.append(entry)
-        if entry[0] == "methods.*":
+        if entry[0] == "methods.*.context_lengths":
             found.extend(method_parameters())
     return found
 

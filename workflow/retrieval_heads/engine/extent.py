@@ -12,7 +12,7 @@ from retrieval_heads.study.interventions import (
     interventions,
 )
 from retrieval_heads.study.method_entries import file_of, parameters_of
-from retrieval_heads.study.methods import fitted_methods, twin_methods
+from retrieval_heads.study.methods import fitted_methods, methods_at, twin_methods
 from retrieval_heads.study.modes import fitted_modes, twin_modes
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
@@ -82,7 +82,7 @@ def method_passes(config: dict, grid: tuple[int, int], length: int) -> dict[str,
     length : tokens of a prompt.
     """
     depths, needing, passes = config["prompts"]["depths"], twin_methods(config), {}
-    for name, entry in config["methods"].items():
+    for name, entry in methods_at(config, length).items():
         file = plugins.files("methods")[file_of(name, entry)]
         each, told = passes_behind(length, _asked(config)), plugins.constants(file)
         behind, twin = 0.0, 0.0
@@ -145,16 +145,17 @@ def _answering(length: int) -> float:
 def _scoring(config: dict, train: int, stated: float, grid: tuple[int, int]) -> float:
     lengths, depths = config["prompts"]["context_lengths"], len(config["prompts"]["depths"])
     passes = sum(train * depths * _answering(length) for length in lengths)
-    questions, needing = len(config["questions"]), twin_methods(config)
-    one_by_one = [name for name, entry in config["methods"].items() if file_of(name, entry) == "single_head_effect"]
-    for length, name in product(lengths, one_by_one):
-        documents = parameters_of(name, config["methods"][name])["documents"]
-        rows = questions * stated * single_head_passes(grid, length, _asked(config))
-        rows *= _TWIN_OF_SINGLE_HEADS if name in needing else 1
-        passes += min(train, documents) * depths * (passes_over(length) + rows)
-    if set(needing) - set(one_by_one):
-        # A twin is answered, and then read with the prompt's answer, in one trace for all methods.
-        for length in lengths:
+    questions = len(config["questions"])
+    for length in lengths:
+        methods, needing = methods_at(config, length), twin_methods(config, length)
+        one_by_one = [name for name, entry in methods.items() if file_of(name, entry) == "single_head_effect"]
+        for name in one_by_one:
+            documents = parameters_of(name, methods[name])["documents"]
+            rows = questions * stated * single_head_passes(grid, length, _asked(config))
+            rows *= _TWIN_OF_SINGLE_HEADS if name in needing else 1
+            passes += min(train, documents) * depths * (passes_over(length) + rows)
+        if set(needing) - set(one_by_one):
+            # A twin is answered, and then read with the prompt's answer, in one trace for all methods.
             rows = questions * stated * passes_behind(length, _asked(config)) * (_ANSWER_SUFFIX + _TRACED["trace"])
             passes += train * (_twins(length, config["prompts"]["depths"]) + depths * rows)
     return passes
@@ -222,6 +223,7 @@ def _twins(length: int, depths: Sequence[float]) -> float:
 def _modes_at_lengths(config: dict) -> set[tuple[str, int]]:
     """What replaces outputs, in ablation, yardstick or methods, each with every context length at which it does."""
     found = {(one["mode"], at) for name, one in interventions(config).items() for at in ablated_lengths(config, name)}
-    found |= set(product(fitted_methods(config).values(), config["prompts"]["context_lengths"]))
+    lengths = config["prompts"]["context_lengths"]
+    found |= {(mode, length) for length in lengths for mode in fitted_methods(config, length).values()}
     held = yardstick(config)
     return found | (set() if held is None else set(product(held["modes"], held["context_lengths"])))

@@ -10,8 +10,8 @@ from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
-from retrieval_heads.study.method_entries import file_of
-from retrieval_heads.study.methods import RIVALS
+from retrieval_heads.study.method_entries import file_of, ranks_at
+from retrieval_heads.study.methods import RIVALS, methods_at
 from retrieval_heads.study.yardstick import yardstick
 
 
@@ -129,20 +129,36 @@ def _check_model_values(config: dict) -> None:
             )
     _check_variants(config["prompts"]["variants"])
     _check_methods(config)
+    _check_ranked_lengths(config)
     _check_interventions(config)
     _check_yardstick(config)
     _check_controls(config)
 
 
 def _check_methods(config: dict) -> None:
-    trains = config["documents"].get("train")
+    trains, lengths = config["documents"].get("train"), config["prompts"]["context_lengths"]
     for name, entry in config["methods"].items():
+        for length in entry.get("context_lengths") or ():
+            if length not in lengths:
+                raise StudyError(
+                    f"methods.{name}.context_lengths: {length} is none of prompts.context_lengths; choose from "
+                    f"{', '.join(map(str, lengths))}."
+                )
         if file_of(name, entry) == "core":
             _check_core(config, name, trains)
         documents = entry.get("documents", 0)
         if trains is not None and documents > trains:
             raise StudyError(
                 f"methods.{name}.documents: {documents} is more than the {trains} of documents.train; give fewer."
+            )
+
+
+def _check_ranked_lengths(config: dict) -> None:
+    for length in config["prompts"]["context_lengths"]:
+        if not methods_at(config, length):
+            raise StudyError(
+                f"prompts.context_lengths: no method ranks heads at {length}; take it out, or add it to the "
+                "context_lengths of a method."
             )
 
 
@@ -186,6 +202,13 @@ def _check_interventions(config: dict) -> None:
                     f"{key_path(config, name, 'methods')}: {method} is none of methods; add it there, to have heads "
                     "ranked by it."
                 )
+            for length in ablated_lengths(config, name):
+                if not ranks_at(config["methods"][method], length):
+                    raise StudyError(
+                        f"methods.{method}.context_lengths: it lacks {length}, where "
+                        f"{key_path(config, name, 'methods')} has its heads ablated; add it, or name the methods there "
+                        "without this one."
+                    )
         if tests is not None and one["documents"] is not None and one["documents"] > tests:
             raise StudyError(
                 f"ablation.interventions.{name}.documents: {one['documents']} is more than the {tests} of "
