@@ -12,6 +12,7 @@ from snakemake.settings.types import DeploymentMethod
 from retrieval_heads import plugins
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
+from retrieval_heads.study.controls import control, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     ablated_methods,
@@ -172,14 +173,18 @@ def states(wildcards, lengths):
 
 
 def unablated_beside(wildcards):
-    """What the whole model answers wherever heads are ablated, for the table that has both."""
-    if wildcards.table != "ablation":
+    """What the whole model answers wherever heads are ablated, for a table that has both."""
+    if wildcards.table == "ablation":
+        lengths = ablated_lengths(config)
+    elif wildcards.table == "transfer":
+        lengths = control(config, "transfer")["context_lengths"]
+    else:
         return []
     return [
         file
         for model in config["models"]
         for variant in variants(config)
-        for length in ablated_lengths(config)
+        for length in lengths
         for file in PATHS.shards("unablated", model=model, variant=variant, length=length)
     ]
 
@@ -329,7 +334,7 @@ def contexts_for_each_head(wildcards, input):
 
 def model_runtime(stage):
     """Minutes for a job's share of a stage: half an hour, and what its contexts take; more at each retry."""
-    split = "test" if stage in ("ablation", "unablated", "head_effects") else "train"
+    split = "train" if stage in ("scores", "replacements") else "test"
     given = config["documents"].get(split, DOCUMENTS_OF_A_TABLE)
 
     def minutes(wildcards, input, attempt):
@@ -342,6 +347,11 @@ def model_runtime(stage):
             shared = not SCOPES[one["scope"]].in_context
             share = config["prompts"]["suffix_budget"] / int(wildcards.length) if shared else 1
             contexts += share * count_head_sets(config, name) * len(config["questions"])
+        if stage == "transfer":
+            one = control(config, "transfer")
+            documents = one["documents"] or given
+            share = config["prompts"]["suffix_budget"] / int(wildcards.length)
+            contexts += share * transferred_sets(config) * len(config["questions"])
         if stage == "unablated":
             documents = unablated_documents(config, int(wildcards.length))[0] or given
             # With the document and without, and with its twin.

@@ -235,7 +235,7 @@ def test_every_column_is_explained():
 @pytest.mark.parametrize("name", sorted(all_tables()))
 def test_a_table_is_made_where_its_page_says(name):
     path, rule = re.search(r"^`(.+)`, made by `(\w+)`", documented_tables()[name], flags=re.MULTILINE).groups()
-    collected = [f"tables/{table}.parquet" for table in ("rankings", "ablation")]
+    collected = [f"tables/{table}.parquet" for table in ("rankings", "ablation", "transfer")]
     written = "tables/{table}.parquet" if path in collected else path
     paths, text = Paths({"results": "results", "study": "study"}), rule_texts()[rule]
     outputs = re.findall(r'PATHS\.output\("(\w+)"(?:, table="(\w+)")?\)', text)
@@ -280,6 +280,7 @@ def test_the_workflow_page_draws_the_rules_as_snakemake_does():
     # What the default study does not need is told beside it.
     drawn = set(re.findall(r"\w+_\w+", re.sub(r"\[.*?\]", "", shown))) | {"draw_{figure}"}
     beside = {"convert_published", "compare_imports", "fit_replacement"}
+    beside |= {"transfer_heads", "measure_transfer"}
     assert {name for name in rule_texts() if name not in drawn} == beside
 
 

@@ -5,6 +5,7 @@ from itertools import product
 
 from retrieval_heads import plugins
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
+from retrieval_heads.study.controls import control, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     count_head_sets,
@@ -117,8 +118,8 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
 
     Returns
     -------
-    ``labels``, ``scoring``, ``fits``, ``unablated``, an ``ablation NAME`` for each intervention with its guard, and a
-    ``yardstick MODE`` for each mode.
+    ``labels``, ``scoring``, ``fits``, ``unablated``, an ``ablation NAME`` for each intervention with its guard, a
+    ``yardstick MODE`` for each mode, and each control that is asked for by its name.
     """
     documents, each = config["documents"], len(variants(config))
     train, test = (documents.get(split, documents_of_a_table) for split in ("train", "test"))
@@ -130,6 +131,8 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
         **{f"ablation {name}": _ablation(config, name, test, stated) for name in interventions(config)},
         **{f"yardstick {mode}": _yardstick(config, mode, test, stated, grid) for mode in yardstick_modes(config)},
     }
+    if control(config, "transfer") is not None:
+        passes["transfer"] = _transfer(config, test, stated)
     return {"labels": _LABELS} | {stage: number * each for stage, number in passes.items()}
 
 
@@ -212,6 +215,21 @@ def _yardstick(config: dict, mode: str, test: int, stated: float, grid: tuple[in
         rows = len(one["questions"]) * stated * single_head_passes(grid, length, _asked(config))
         rows *= _TWIN_OF_SINGLE_HEADS if twin else 1
         passes += asked_of * len(depths) * (passes_over(length) + rows) + twin * asked_of * _twins(length, depths)
+    return passes
+
+
+def _transfer(config: dict, test: int, stated: float) -> float:
+    """Of documents that state all facts: each question with the heads of every question ablated, and random ones."""
+    if (one := control(config, "transfer")) is None:
+        return 0.0
+    questions, depths, passes = len(config["questions"]), config["prompts"]["depths"], 0.0
+    asked_of = (test if one["documents"] is None else one["documents"]) * stated**questions
+    twin = interventions(config)[one["intervention"]]["mode"] in twin_modes()
+    for length in one["context_lengths"]:
+        each = _ANSWER_SUFFIX * _asked(config) / length * (_TWIN_OF_SUFFIX if twin else 1)
+        rows = questions * transferred_sets(config)
+        passes += asked_of * len(depths) * (1 + rows * each) * passes_over(length)
+        passes += twin * asked_of * _twins(length, depths)
     return passes
 
 

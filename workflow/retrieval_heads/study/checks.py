@@ -258,3 +258,34 @@ def _check_controls(config: dict) -> None:
                 if value not in known:
                     choices = ", ".join(map(str, known))
                     raise StudyError(f"controls.{name}.{key}: {value} is {kind}; choose from {choices}.")
+    _check_transfer(config)
+
+
+def _check_transfer(config: dict) -> None:
+    """Its heads are those that an intervention ablates, in question and answer alone."""
+    if (one := control(config, "transfer")) is None:
+        return
+    every, name, key = interventions(config), one["intervention"], "controls.transfer"
+    fitting = [other for other, way in every.items() if way["scope"] == "suffix"]
+    if not fitting:
+        raise StudyError(
+            f"{key}.intervention: none of ablation.interventions has scope suffix; add one, or take the control out."
+        )
+    if name not in fitting:
+        raise StudyError(
+            f"{key}.intervention: {name} is no intervention in scope suffix; choose from {', '.join(fitting)}."
+        )
+    if len(config["questions"]) < 2:
+        raise StudyError(f"{key}: a single question has no other's heads; ask several, or take the control out.")
+    offered = {
+        "level": ([one["level"]], every[name]["levels"]),
+        "methods": (one["methods"], ablated_methods(config, name)),
+        "context_lengths": (one["context_lengths"], ablated_lengths(config, name)),
+    }
+    for part, (chosen, known) in offered.items():
+        for value in chosen:
+            if value not in known:
+                choices = ", ".join(map(str, known))
+                raise StudyError(
+                    f"{key}.{part}: {value} is none of what the intervention {name} ablates; choose from {choices}."
+                )

@@ -15,6 +15,7 @@ from retrieval_heads.findings.claims import (
     overlap,
     quality,
     scores,
+    transfer,
 )
 from retrieval_heads.findings.claims.interventions import judged
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables, together
@@ -54,6 +55,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "imports": (overlap.imported_heads_are_top_heads,),
     "carrying": (quality.some_heads_are_needed_and_carry_nothing,),
     "quality": (quality.one_method_is_best,),
+    "transfer": (transfer.own_heads_matter_more,),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,
@@ -75,6 +77,7 @@ HEADLINES: tuple[Rule, ...] = (
     overlap.methods_agree,
     heads.all_methods_agree_on_heads,
     ablation.questions_cost_differently,
+    transfer.own_heads_matter_more,
     categories.categories_share_heads,
 )
 """What comes first in a summary."""
