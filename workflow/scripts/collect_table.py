@@ -10,13 +10,14 @@ from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.labels import LABELS
 from retrieval_heads.tables.rankings import RANKINGS
+from retrieval_heads.tables.specificity import SPECIFICITY
 from retrieval_heads.tables.unablated import UNABLATED
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS)}
+    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, SPECIFICITY)}
     table = known[snakemake.wildcards.table]
     source = snakemake.input
     if table is ABLATION:

@@ -15,6 +15,7 @@ from retrieval_heads.findings.claims import (
     overlap,
     quality,
     scores,
+    specificity,
 )
 from retrieval_heads.findings.claims.interventions import judged
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables, together
@@ -54,6 +55,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "imports": (overlap.imported_heads_are_top_heads,),
     "carrying": (quality.some_heads_are_needed_and_carry_nothing,),
     "quality": (quality.one_method_is_best,),
+    "specificity": (specificity.damage_is_specific_to_retrieval,),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,
@@ -72,6 +74,7 @@ HEADLINES: tuple[Rule, ...] = (
     quality.one_method_is_best,
     ablation.top_heads_matter_more_than_random,
     language.ablation_takes_retrieval_alone,
+    specificity.damage_is_specific_to_retrieval,
     overlap.methods_agree,
     heads.all_methods_agree_on_heads,
     ablation.questions_cost_differently,
