@@ -12,7 +12,7 @@ from snakemake.settings.types import DeploymentMethod
 from retrieval_heads import plugins
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
-from retrieval_heads.study.controls import control, transferred_sets
+from retrieval_heads.study.controls import ITEM_KINDS, control, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     ablated_methods,
@@ -148,6 +148,16 @@ def loading(wildcards):
 def intervention(key):
     """What holds for the intervention of a job, as a parameter of its rule."""
     return lambda wildcards: interventions(config)[wildcards.intervention][key]
+
+
+def under_control(name, function):
+    """What a function of wildcards gives for a job of a control, whose intervention the config names."""
+
+    def of_job(wildcards):
+        chosen = {"intervention": control(config, name)["intervention"]}
+        return function(type(wildcards)(fromdict={**wildcards, **chosen}))
+
+    return of_job
 
 
 def mode_of(wildcards):
@@ -356,6 +366,12 @@ def model_runtime(stage):
             documents = unablated_documents(config, int(wildcards.length))[0] or given
             # With the document and without, and with its twin.
             contexts = 2 + bool(twinned_documents(config, int(wildcards.length))[0] != 0)
+        if stage == "specificity":
+            # All items stand behind one context, which is run once, or once for each head set.
+            one, documents = control(config, "specificity"), 1
+            sets = count_head_sets(config, one["intervention"]) * len(config["questions"])
+            share = config["prompts"]["suffix_budget"] / int(wildcards.length)
+            contexts += sets * (1 + share * len(ITEM_KINDS) * one["items"])
         if stage == "head_effects":
             one = yardstick(config)
             documents = one["documents"] or given

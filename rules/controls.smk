@@ -59,6 +59,72 @@ rule measure_transfer:
 # --- specificity: the same heads, ablated while facts and sums are asked that no context states -------
 
 
+rule ask_items:
+    input:
+        prompts=rules.build_prompts.output[0],
+        head_sets=under_control(
+            "specificity", lambda wildcards: PATHS.output("head_sets", **wildcards)
+        ),
+        state=under_control("specificity", lambda wildcards: states(wildcards, [wildcards.length])),
+        asked=[f"resources/controls/{kind}.yaml" for kind in ITEM_KINDS],
+        model=model_input,
+    output:
+        PATHS.output("specificity"),
+    log:
+        PATHS.log("ask_items", "specificity"),
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("specificity"),
+    params:
+        loading=loading,
+        content=content,
+        prompts=lambda wildcards: prompt_settings(config, wildcards.variant),
+        # An item's answer is begun where those of the study's questions are.
+        prefixed=lambda wildcards: any(
+            question["answer_prefix"]
+            for question in asked_questions(config, wildcards.variant).values()
+        ),
+        seed=config["seed"],
+        generation=config["generation"],
+        most=lambda _: control(config, "specificity")["items"],
+        methods=lambda _: control(config, "specificity")["methods"],
+        intervention=lambda _: control(config, "specificity")["intervention"],
+        mode=under_control("specificity", intervention("mode")),
+        scope=under_control("specificity", intervention("scope")),
+        code=under_control(
+            "specificity",
+            ablation_code(
+                "ask_items.py",
+                *(plugins.files("data.answers")[type] for type in ITEM_KINDS.values()),
+            ),
+        ),
+    script:
+        "../workflow/scripts/ask_items.py"
+
+
+rule measure_specificity:
+    input:
+        expand(PATHS.output("tables"), table=["ablation", "specificity"]),
+    output:
+        PATHS.output("tables", table="specificity_summary"),
+    log:
+        PATHS.log("measure_specificity"),
+    group:
+        "analysis"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        seed=config["seed"],
+        resamples=config["analysis"]["resamples"],
+        code=code("measure_specificity.py"),
+    script:
+        "../workflow/scripts/measure_specificity.py"
+
+
 # --- compensation: what other heads make up for, what heads do together, what they restore ------------
 
 # --- looks: what heads look at in the rows that produce the answer ------------------------------------

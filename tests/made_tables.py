@@ -20,6 +20,8 @@ from retrieval_heads.analysis.needed_or_carrying import pair_effects
 from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.ranking_quality import Asked, measure_quality
 from retrieval_heads.analysis.rankings import placed
+from retrieval_heads.analysis.specificity import measure_specificity
+from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.matchings import MATCHINGS
@@ -29,6 +31,7 @@ from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS, effects_row
 from retrieval_heads.tables.labels import INDUCTION, LABELS
 from retrieval_heads.tables.scores import SCORES, score_row
+from retrieval_heads.tables.specificity import FEWEST_ITEMS, SPECIFICITY
 
 TEMPLATES = Path(__file__).parents[1] / "report"
 """Templates, style sheet, scripts and captions of the findings."""
@@ -89,6 +92,7 @@ def make_study(
     lengths=(512, 1024),
     levels=(5, 10, 20),
     interventions={"zero_all": {"mode": "zero", "scope": "all"}},  # noqa: B006 – never changed
+    controls={},  # noqa: B006 – never changed
     **analysis,
 ):
     config = {
@@ -116,6 +120,7 @@ def make_study(
         "analysis": {**ANALYSIS, "resamples": 200, **analysis},
         "imports": {},
         "published": None,
+        "controls": {name: controls.get(name) for name in CONTROLS},
         "yardstick": {
             "documents": 4,
             "questions": list(questions),
@@ -245,6 +250,44 @@ def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0, interv
     return pd.DataFrame(rows, columns=GUARD.columns)
 
 
+def make_items(study, top=0.1, random=0.1, facts=24, sums=24, seed=0, draws=2):
+    """The specificity table under the headline: of so many items of each kind the whole model answers all but two, and
+    loses the shares ``top`` and ``random`` of them with heads ablated."""
+    rng, config = np.random.default_rng(seed), study.config
+    how = study.interventions[study.headline]
+    items = pd.DataFrame(
+        [("facts", f"fact {i}", i > 1) for i in range(facts)] + [("sums", f"sum {i}", i > 1) for i in range(sums)],
+        columns=["kind", "item", "right"],
+    )
+    cells = pd.DataFrame(
+        product(config["models"], config["prompts"]["context_lengths"]), columns=["model", "context_length"]
+    )
+    whole = cells.merge(items, how="cross").assign(source="baseline", k=0, size=0)
+    asked = items[items["right"] & (items.groupby("kind")["right"].transform("sum") >= FEWEST_ITEMS)]
+    drawn = [("method", None, None, None), *(("random", "layer", draw, 1.0) for draw in range(draws))]
+    sets = pd.DataFrame(
+        [(*one, *cell) for one in drawn for cell in product(config["questions"], study.methods, how["levels"])],
+        columns=["source", "matching", "draw", "matched", "question", "method", "k"],
+    )
+    ablated = cells.merge(sets.assign(size=sets["k"]), how="cross").merge(asked, how="cross")
+    lost = rng.uniform(size=len(ablated)) < np.where(ablated["source"] == "method", top, random)
+    found = pd.concat([whole, ablated.assign(right=~lost)], ignore_index=True)
+    return SPECIFICITY.typed(
+        found.assign(
+            variant="plain",
+            intervention=study.headline,
+            mode=how["mode"],
+            scope=how["scope"],
+            answer="Paris",
+            generated=np.where(found["right"], "Paris", "Rome"),
+            correct=found["right"].astype(bool),
+            contains=found["right"].astype(bool),
+            outcome=np.where(found["right"], "correct", "other"),
+            answer_logprob=-1.0,
+        ).reindex(columns=SPECIFICITY.columns)
+    )
+
+
 def make_effects(study, rankings, documents=4, seed=0, told=1.0):
     """The head_effects table of a study's yardstick: noise, and ``told`` times what the first method's scores say.
 
@@ -369,12 +412,19 @@ def analyse(study, rankings, results, reliability=None):
             )
         effects, labels = tables.get("head_effects", HEAD_EFFECTS.empty()), tables["labels"]
         tables |= measure_quality(effects, rankings, labels, outcomes, asked_of(study))._asdict()
+        if control(study.config, "specificity") is not None:
+            ablated = None if (results["source"] == "method").any() else "baseline"
+            items = make_items(study)
+            tables["specificity"] = items if ablated is None else items[items["source"] == ablated]
+            tables["specificity_summary"] = measure_specificity(
+                results, tables["specificity"], study.seed, study.resamples
+            )
         tables["guard"] = pd.concat([make_guard(study, levels=levels, intervention=i) for i in study.interventions])
     tables["tests"] = run_tests(study, rankings, tables["overlap"], tables["profiles"], outcomes, reliability)
     return tables if reliability is None else {**tables, "reliability": reliability}
 
 
-SMALL = make_study()
+SMALL = make_study(controls={"specificity": {}})
 
 
 @cache

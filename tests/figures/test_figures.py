@@ -38,9 +38,13 @@ STUDIES = {
     "twins": with_twins(make_study(lengths=(512,))),
     "many methods": with_twins(make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20))),
     "many methods and models": make_study(
-        models=("a", "b"), methods=tuple(ELEVEN_METHODS), lengths=(1024, 2048, 4096), levels=(5, 20)
+        models=("a", "b"),
+        methods=tuple(ELEVEN_METHODS),
+        lengths=(1024, 2048, 4096),
+        levels=(5, 20),
+        controls={"specificity": {}},
     ),
-    "all equal": make_study(models=("a", "b"), lengths=(512, 1024, 2048), levels=(5,)),
+    "all equal": make_study(models=("a", "b"), lengths=(512, 1024, 2048), levels=(5,), controls={"specificity": {}}),
 }
 
 

@@ -44,7 +44,7 @@ ABOUT_RANKINGS = [module.__name__ for module in (agreement, categories, heads, o
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 BRIEF = make_study(methods=("summed_attention", "qrhead"), questions=("inc_year", "hq_state"), levels=[20])
 STUDY = make_study(levels=(20,))
-TWO_MODELS = make_study(models=("small", "large"), levels=(20,))
+TWO_MODELS = make_study(models=("small", "large"), levels=(20,), controls={"specificity": {}})
 LENGTHS = make_study(lengths=(512, 1024, 2048), levels=(20,))
 SPARSE = make_study(methods=("wu24",), questions=("inc_year", "hq_state"), levels=(5, 10, 20))
 

@@ -98,6 +98,24 @@ def test_where_a_study_resamples_the_whole_model_is_asked_about_twins(study):
     assert study.stale() == {}
 
 
+def test_a_study_that_asks_what_takes_no_retrieval_says_where_its_model_answers_too_little(study):
+    # The planted model copies, and knows no more; these are words that it has.
+    for kind, answer in (("facts", "Ohio"), ("sums", "3")):
+        item = f'- {{text: "In which state?", answer_prefix: " The company", answer: "{answer}"}}\n'
+        study.path("resources", "controls", f"{kind}.yaml").write_text(item)
+    study.change("config/tiny.yaml", "yardstick:\n", "controls:\n  specificity: {intervention: zero_all}\nyardstick:\n")
+    made = {"ask_items": 2, "collect_table": 1, "measure_specificity": 1, "draw_loss_by_kind": 1, "write_findings": 1}
+    assert study.stale() == made
+    study.snakemake("--cores", "2", *TINY)
+    tables = study.path("results", "tiny", "tables")
+    items, summary = (pd.read_parquet(tables / f"{name}.parquet") for name in ("specificity", "specificity_summary"))
+    assert len(items) == 4 and set(items["source"]) == {"baseline"} and items["question"].isna().all()
+    assert len(summary) and summary["retrieval_loss"].notna().all() and summary["specificity"].isna().all()
+    told = study.path("results", "tiny", "FINDINGS.md").read_text()
+    assert "Is it retrieval?" in told and "the whole model answers 0 facts and 0 sums, and it takes 20" in told
+    assert study.stale() == {}
+
+
 def test_the_bundle_may_be_an_archive(study):
     study.snakemake(*TINY, "--report", "report.zip")
     assert study.path("report.zip").stat().st_size > 100_000

@@ -10,6 +10,7 @@ from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.labels import LABELS
 from retrieval_heads.tables.rankings import RANKINGS
+from retrieval_heads.tables.specificity import SPECIFICITY
 from retrieval_heads.tables.transfer import TRANSFER, TRANSFER_SHARD
 from retrieval_heads.tables.unablated import UNABLATED
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, TRANSFER)}
+    of_model = (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, TRANSFER, SPECIFICITY)
+    known = {table.name: table for table in of_model}
     table = known[snakemake.wildcards.table]
     source = snakemake.input
     if of_shard := {"ablation": ABLATION_SHARD, "transfer": TRANSFER_SHARD}.get(table.name):

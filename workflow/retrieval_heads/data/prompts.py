@@ -72,23 +72,44 @@ class Builder:
         bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
         self.opening = encoder.ids(opening, "prompts.chat_template") if opening else bos
         self.separator = encoder.ids(BREAK, "a break")  # between haystack and needle; counted as haystack
+        self._settings, self._closing = settings, closing
         self.suffixes = {
-            key: self._suffix(settings, q["text"], closing, q["answer_prefix"], f"questions.{key}")
-            for key, q in questions.items()
+            key: self.suffix(q["text"], q["answer_prefix"], f"questions.{key}") for key, q in questions.items()
         }
-        self.null_suffix = self._suffix(settings, settings["null_question"], closing, "", "prompts.null_question")
+        self.null_suffix = self.suffix(settings["null_question"], "", "prompts.null_question")
         self.prose = None if haystack is None else Prose(haystack, encoder, context_length)
 
-    def _suffix(self, settings: dict, question: str, closing: str, answer_prefix: str, key: str) -> list[int]:
-        # A chat turn ends between the question and the words that begin the answer.
-        text = settings["question"].replace("{question}", question) + closing + settings["answer"] + answer_prefix
-        ids = self.encoder.ids(text, key)
-        if len(ids) > settings["suffix_budget"]:
+    def suffix(self, question: str, answer_prefix: str, key: str) -> list[int]:
+        """Token ids of what asks a question.
+
+        Parameters
+        ----------
+        key : where it is from, for the message.
+
+        Raises
+        ------
+        StudyError
+            when it is longer than the budget.
+        """
+        ids = self.encoder.ids(self._asked(question, answer_prefix), key)
+        budget = self._settings["suffix_budget"]
+        if len(ids) > budget:
             raise StudyError(
-                f"{key}: its suffix has {len(ids)} tokens, more than prompts.suffix_budget "
-                f"({settings['suffix_budget']}); raise the budget or shorten the question."
+                f"{key}: its suffix has {len(ids)} tokens, more than prompts.suffix_budget ({budget}); raise the "
+                "budget or shorten the question."
             )
         return ids
+
+    def answered(self, question: str, answer_prefix: str, answer: str, key: str) -> list[int]:
+        """Token ids of an answer as it continues a question's suffix, behind a blank where that has none."""
+        asked = self._asked(question, answer_prefix)
+        blank = "" if asked[-1:].isspace() else " "
+        return self.encoder.ids(f"{asked}{blank}{answer}", key)[len(self.encoder.ids(asked, key)) :]
+
+    def _asked(self, question: str, answer_prefix: str) -> str:
+        # A chat turn ends between the question and the words that begin the answer.
+        before = self._settings["question"].replace("{question}", question) + self._closing
+        return before + self._settings["answer"] + answer_prefix
 
     def build(self, documents: pd.DataFrame) -> pd.DataFrame:
         """The prompts table: one row for each document, depth and question, those left out included."""

@@ -5,7 +5,7 @@ from itertools import product
 
 from retrieval_heads import plugins
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
-from retrieval_heads.study.controls import control, transferred_sets
+from retrieval_heads.study.controls import ITEM_KINDS, control, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     count_head_sets,
@@ -46,6 +46,13 @@ to answer in question and answer, and to ablate heads by themselves. In scope ``
 _TRACED = {"trace": 0.6, "gradients": 0.6, "direct": 0.4}
 """Time of one more reading of a prompt with all that its heads do, of the gradients on it, and of the direct path: in
 that of reading, behind the context, the most tokens that question and answer may have."""
+
+_ITEMS = 200
+"""How many facts and sums the whole model is asked."""
+
+_ITEM = 0.37
+"""Time of answering one of them under one head set, in passes over the most tokens that question and answer may have.
+"""
 
 _LABELS = 4
 """Plain passes that the labels of a model's heads take: a few short sequences, and a pass over single tokens."""
@@ -133,6 +140,8 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
     }
     if control(config, "transfer") is not None:
         passes["transfer"] = _transfer(config, test, stated)
+    if control(config, "specificity") is not None:
+        passes["specificity"] = _specificity(config)
     return {"labels": _LABELS} | {stage: number * each for stage, number in passes.items()}
 
 
@@ -230,6 +239,21 @@ def _transfer(config: dict, test: int, stated: float) -> float:
         rows = questions * transferred_sets(config)
         passes += asked_of * len(depths) * (1 + rows * each) * passes_over(length)
         passes += twin * asked_of * _twins(length, depths)
+    return passes
+
+
+def _specificity(config: dict) -> float:
+    """Of facts and sums, all behind one context: first without ablation, then under each head set."""
+    if (one := control(config, "specificity")) is None:
+        return 0.0
+    name, passes = one["intervention"], 0.0
+    draws = min(1, sum(interventions(config)[name]["random_draws"].values()))
+    sets = len(config["questions"]) * len(one["methods"]) * len(interventions(config)[name]["levels"]) * (1 + draws)
+    everywhere = SCOPES[interventions(config)[name]["scope"]].in_context
+    for length in one["context_lengths"]:
+        once = passes_over(length)
+        each = _ITEM * _asked(config) / length
+        passes += once * (1 + each * (_ITEMS + len(ITEM_KINDS) * one["items"] * sets) + everywhere * sets)
     return passes
 
 

@@ -12,6 +12,7 @@ from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
 from retrieval_heads.study.method_entries import file_of, ranks_at
 from retrieval_heads.study.methods import RIVALS, methods_at
+from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.study.yardstick import yardstick
 
 
@@ -259,6 +260,7 @@ def _check_controls(config: dict) -> None:
                     choices = ", ".join(map(str, known))
                     raise StudyError(f"controls.{name}.{key}: {value} is {kind}; choose from {choices}.")
     _check_transfer(config)
+    _check_specificity(config)
 
 
 def _check_transfer(config: dict) -> None:
@@ -288,4 +290,24 @@ def _check_transfer(config: dict) -> None:
                 choices = ", ".join(map(str, known))
                 raise StudyError(
                     f"{key}.{part}: {value} is none of what the intervention {name} ablates; choose from {choices}."
+                )
+
+
+def _check_specificity(config: dict) -> None:
+    """Items have no twin, and what is lost of them is held against what an intervention takes from the prompts."""
+    if (one := control(config, "specificity")) is None:
+        return
+    name, every = one["intervention"], interventions(config)
+    twinless = [key for key, how in every.items() if how["mode"] not in twin_modes()]
+    if name not in twinless:
+        why = f"{name} is no intervention" if name not in every else f"{name} takes outputs from a twin"
+        why = "none has scope suffix and needs no twin" if name is None else why
+        choice = f"name one of {', '.join(twinless)}" if twinless else "add one of mode zero to ablation.interventions"
+        raise StudyError(f"controls.specificity.intervention: {why}, and facts and sums have no twin; {choice}.")
+    for key, ablated in (("methods", ablated_methods), ("context_lengths", ablated_lengths)):
+        for value in one[key]:
+            if value not in (known := ablated(config, name)):
+                raise StudyError(
+                    f"controls.specificity.{key}: {value} is none of those that {name} ablates; choose from "
+                    f"{', '.join(map(str, known))}."
                 )

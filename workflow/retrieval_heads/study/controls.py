@@ -8,6 +8,9 @@ from retrieval_heads.study.modes import twin_modes
 CONTROLS = ("transfer", "specificity", "compensation", "looks")
 """Every control by its name in the config, in the order in which they are told of."""
 
+ITEM_KINDS = {"facts": "text", "sums": "count"}
+"""What specificity asks where there is nothing to retrieve: each kind of items, with the type of its answers."""
+
 
 def write_out_controls(config: dict) -> None:
     """Write out what each control that is asked for takes from the rest of a config."""

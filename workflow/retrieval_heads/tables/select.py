@@ -33,6 +33,19 @@ def strictest_control(controls: pd.DataFrame, top: pd.Series) -> pd.Series:
     return by_matching(whole if len(whole) else controls).iloc[0]
 
 
+def strictest_random(rows: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
+    """Rows of random heads, of each group those of the first of the matchings that it has.
+
+    Parameters
+    ----------
+    rows : of a table with head sets.
+    by : the columns of a group, within which matchings are controls of the same heads.
+    """
+    random = rows[rows["source"] == "random"]
+    place = random["matching"].map(list(MATCHINGS).index)
+    return random[place == place.groupby([random[name] for name in by]).transform("min")]
+
+
 def of_variant(tables: Mapping[str, pd.DataFrame], name: str) -> dict[str, pd.DataFrame]:
     """The tables with what is known in one variant of the prompts, beside all that is about none or several."""
     return {

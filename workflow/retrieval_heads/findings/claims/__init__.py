@@ -15,6 +15,7 @@ from retrieval_heads.findings.claims import (
     overlap,
     quality,
     scores,
+    specificity,
     transfer,
 )
 from retrieval_heads.findings.claims.interventions import judged
@@ -56,6 +57,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "carrying": (quality.some_heads_are_needed_and_carry_nothing,),
     "quality": (quality.one_method_is_best,),
     "transfer": (transfer.own_heads_matter_more,),
+    "specificity": (specificity.damage_is_specific_to_retrieval,),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,
@@ -74,6 +76,7 @@ HEADLINES: tuple[Rule, ...] = (
     quality.one_method_is_best,
     ablation.top_heads_matter_more_than_random,
     language.ablation_takes_retrieval_alone,
+    specificity.damage_is_specific_to_retrieval,
     overlap.methods_agree,
     heads.all_methods_agree_on_heads,
     ablation.questions_cost_differently,

@@ -16,6 +16,7 @@ from retrieval_heads.findings.sections import (
     quality,
     questions,
     setup,
+    specificity,
     transfer,
     yardstick,
 )
@@ -69,6 +70,7 @@ SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     quality.carrying,
     quality.quality,
     transfer.transfer,
+    specificity.specificity,
     heads.universal,
     heads.head_map,
     ablation.ablation,

@@ -31,6 +31,7 @@ TITLES = {
     "carrying": "Needed or carrying",
     "quality": "Which method is right?",
     "transfer": "Is a question special?",
+    "specificity": "Is it retrieval?",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
     "ablation": "Ablation against random heads",
