@@ -12,7 +12,7 @@ from snakemake.settings.types import DeploymentMethod
 from retrieval_heads import plugins
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
-from retrieval_heads.study.controls import ITEM_KINDS, control
+from retrieval_heads.study.controls import ITEM_KINDS, control, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     ablated_methods,
@@ -34,7 +34,12 @@ from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.guards import described_grid, loaded_bytes
 from retrieval_heads.provenance import code_digest
 from retrieval_heads.study.method_entries import file_of, parameters_of, replacement_of
-from retrieval_heads.study.methods import described_methods, fitted_methods, twin_methods
+from retrieval_heads.study.methods import (
+    described_methods,
+    fitted_methods,
+    methods_at,
+    twin_methods,
+)
 from retrieval_heads.study.modes import fitted_modes, twin_modes
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
@@ -178,14 +183,18 @@ def states(wildcards, lengths):
 
 
 def unablated_beside(wildcards):
-    """What the whole model answers wherever heads are ablated, for the table that has both."""
-    if wildcards.table != "ablation":
+    """What the whole model answers wherever heads are ablated, for a table that has both."""
+    if wildcards.table == "ablation":
+        lengths = ablated_lengths(config)
+    elif wildcards.table == "transfer":
+        lengths = control(config, "transfer")["context_lengths"]
+    else:
         return []
     return [
         file
         for model in config["models"]
         for variant in variants(config)
-        for length in ablated_lengths(config)
+        for length in lengths
         for file in PATHS.shards("unablated", model=model, variant=variant, length=length)
     ]
 
@@ -209,7 +218,7 @@ def method_states(wildcards):
             length=wildcards.length,
             replacement=mode,
         )
-        for mode in sorted(set(fitted_methods(config).values()))
+        for mode in sorted(set(fitted_methods(config, int(wildcards.length)).values()))
     ]
 
 
@@ -335,8 +344,7 @@ def contexts_for_each_head(wildcards, input):
 
 def model_runtime(stage):
     """Minutes for a job's share of a stage: half an hour, and what its contexts take; more at each retry."""
-    test_stages = ("ablation", "unablated", "head_effects", "specificity")
-    split = "test" if stage in test_stages else "train"
+    split = "train" if stage in ("scores", "replacements") else "test"
     given = config["documents"].get(split, DOCUMENTS_OF_A_TABLE)
 
     def minutes(wildcards, input, attempt):
@@ -349,6 +357,11 @@ def model_runtime(stage):
             shared = not SCOPES[one["scope"]].in_context
             share = config["prompts"]["suffix_budget"] / int(wildcards.length) if shared else 1
             contexts += share * count_head_sets(config, name) * len(config["questions"])
+        if stage == "transfer":
+            one = control(config, "transfer")
+            documents = one["documents"] or given
+            share = config["prompts"]["suffix_budget"] / int(wildcards.length)
+            contexts += share * transferred_sets(config) * len(config["questions"])
         if stage == "unablated":
             documents = unablated_documents(config, int(wildcards.length))[0] or given
             # With the document and without, and with its twin.
@@ -364,8 +377,9 @@ def model_runtime(stage):
             documents = one["documents"] or given
             contexts += len(one["questions"]) * contexts_for_each_head(wildcards, input)
         if stage == "scores":
-            contexts += bool(twin_methods(config))
-            for name, entry in config["methods"].items():
+            length = int(wildcards.length)
+            contexts += bool(twin_methods(config, length))
+            for name, entry in methods_at(config, length).items():
                 if file_of(name, entry) == "single_head_effect":
                     share = min(1, parameters_of(name, entry)["documents"] / given)
                     contexts += (

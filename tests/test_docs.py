@@ -90,6 +90,7 @@ def walk(rule, path=(), required=False):
         children = {}  # see method_parameters
         yield "methods", "object", json.dumps(rule["default"])
         yield "methods.*", "object", FREE
+        yield "methods.*.context_lengths", "list of integers", FREE
         return
     if isinstance(extra := rule.get("additionalProperties"), dict):
         children["*"] = extra, False
@@ -134,7 +135,7 @@ def keys(config_schema):
     found = []
     for entry in walk(config_schema):
         found.append(entry)
-        if entry[0] == "methods.*":
+        if entry[0] == "methods.*.context_lengths":
             found.extend(method_parameters())
     return found
 
@@ -234,7 +235,7 @@ def test_every_column_is_explained():
 @pytest.mark.parametrize("name", sorted(all_tables()))
 def test_a_table_is_made_where_its_page_says(name):
     path, rule = re.search(r"^`(.+)`, made by `(\w+)`", documented_tables()[name], flags=re.MULTILINE).groups()
-    collected = [f"tables/{table}.parquet" for table in ("rankings", "ablation")]
+    collected = [f"tables/{table}.parquet" for table in ("rankings", "ablation", "transfer")]
     written = "tables/{table}.parquet" if path in collected else path
     paths, text = Paths({"results": "results", "study": "study"}), rule_texts()[rule]
     outputs = re.findall(r'PATHS\.output\("(\w+)"(?:, table="(\w+)")?\)', text)
@@ -278,7 +279,9 @@ def test_the_workflow_page_draws_the_rules_as_snakemake_does():
     assert shown == picture(graph.stdout)
     # What the default study does not need is told beside it.
     drawn = set(re.findall(r"\w+_\w+", re.sub(r"\[.*?\]", "", shown))) | {"draw_{figure}"}
-    beside = {"convert_published", "compare_imports", "fit_replacement", "ask_items", "measure_specificity"}
+    beside = {"convert_published", "compare_imports", "fit_replacement"}
+    beside |= {"transfer_heads", "measure_transfer"}
+    beside |= {"ask_items", "measure_specificity"}
     assert {name for name in rule_texts() if name not in drawn} == beside
 
 

@@ -274,3 +274,13 @@ def test_qrhead_by_hand():
 def test_qrhead_is_the_mean_over_the_suffix_rows():
     rows = torch.tensor([[[0.2, 0.4, 0.4, 0.0], [0.0, 0.2, 0.6, 0.2]]])
     assert QRHead().reduce(rows, Prompt([1, 2, 3, 4], 1, 3, 1, 2, 4, [2])).tolist() == [pytest.approx([0.3, 0.5])]
+
+
+def test_heads_are_scored_where_nothing_is_generated():
+    table = prompts()
+    model = oracle.liven(MODELS["llama"]())
+    scores, generations = score(model, table, make_methods({"summed_attention": {}, "wu24": {}}), max_new_tokens=0)
+    asked, _ = score(model, table, make_methods({"summed_attention": {}}), max_new_tokens=2)
+    assert generations["generated"].eq("").all()
+    found = scores[scores["method"] == "summed_attention"]
+    assert found["scores"].map(list).tolist() == asked["scores"].map(list).tolist()

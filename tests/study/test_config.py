@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retrieval_heads.engine.extent import method_passes, passes_by_stage
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods import make_methods
 from retrieval_heads.model.identity import model_artifact
@@ -19,7 +20,7 @@ from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, count_head_sets, interventions
-from retrieval_heads.study.methods import described_methods, fitted_methods, twin_methods
+from retrieval_heads.study.methods import described_methods, fitted_methods, methods_at, twin_methods
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import uses_twins
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
@@ -264,7 +265,11 @@ BAD = [  # key, its value, what the message says
     ("methods.magic", {}, r"methods\.magic: no such method; there are .*qrhead, .*wu24"),
     ("methods.wu24", None, r"methods\.wu24: None is not of type 'object'"),
     ("methods.wu24", {"spam": 1}, r"methods\.wu24\.spam: no such key in the config; did you mean span\?"),
-    ("methods.summed_attention", {"span": 1}, r"methods\.summed_attention\.span: no such .*known here are none"),
+    (
+        "methods.summed_attention",
+        {"span": 1},
+        r"methods\.summed_attention\.span: no such .*known here are context_lengths",
+    ),
     ("questions.hq_state.type", "colour", r"questions\.hq_state\.type: 'colour' is not one of \['count', 'state'"),
     ("questions.HQ", QUESTION, "questions: 'HQ' does not match"),
     *(
@@ -341,6 +346,42 @@ class TestMethodsUnderANameOfOnesOwn:
         with pytest.raises(StudyError, match=r"^methods: 'My method' does not match"):
             complete(change("methods", {"My method": ALIAS}))
 
+    def test_one_may_rank_at_some_lengths_alone(self):
+        costly = {"method": "single_head_effect", "label": "Exact", "documents": 1, "mode": "resample"}
+        methods = {"wu24": {}, "exact": costly | {"context_lengths": [512]}}
+        config = complete(LEAST | {"methods": methods, "ablation": {"methods": ["wu24"]}})
+        assert methods_at(config, 512) == {"wu24": {}, "exact": costly}
+        assert methods_at(config, 1024) == {"wu24": {}}
+        assert (twin_methods(config, 512), twin_methods(config, 1024)) == (["exact"], [])
+        everywhere = complete(LEAST | {"methods": {"wu24": {}, "exact": costly}, "ablation": {"methods": ["wu24"]}})
+        scoring = [passes_by_stage(one, 0)["scoring"] for one in (config, everywhere)]
+        one_document = method_passes(everywhere, (30, 9), 1024)["exact"]
+        assert scoring[1] - scoring[0] == pytest.approx(one_document, rel=0.2)
+
+    @pytest.mark.parametrize(
+        ("methods", "ablation", "sentence"),
+        [
+            (
+                {"wu24": {"context_lengths": [513]}},
+                {},
+                r"^methods\.wu24\.context_lengths: 513 is none of prompts\.context_lengths; choose from 512, 1024\.",
+            ),
+            (
+                {"wu24": {"context_lengths": [512]}},
+                {"context_lengths": [512]},
+                r"^prompts\.context_lengths: no method ranks heads at 1024; take it out, or add it to",
+            ),
+            (
+                {"wu24": {"context_lengths": [512]}, "qrhead": {}},
+                {},
+                r"^methods\.wu24\.context_lengths: it lacks 1024, where ablation\.methods has its heads ablated",
+            ),
+        ],
+    )
+    def test_lengths_at_which_none_ranks_are_refused(self, methods, ablation, sentence):
+        with pytest.raises(StudyError, match=sentence):
+            complete(LEAST | {"methods": methods, "ablation": ablation})
+
     def test_a_costly_one_scores_no_more_documents_than_there_are(self):
         entry = {"method": "single_head_effect", "label": "x", "documents": 100_000}
         with pytest.raises(StudyError, match=r"^methods\.other\.documents: 100000 is more than the"):
@@ -364,7 +405,7 @@ class TestMethodsUnderANameOfOnesOwn:
 def test_what_a_method_needs_is_known_before_it_is_imported(name, entry, twin, fitted):
     config = complete(change("methods", {name: entry}))
     assert twin_methods(config) == [name] * twin
-    assert fitted_methods(config) == ({name: fitted} if fitted else {})
+    assert fitted_methods(config, 512) == ({name: fitted} if fitted else {})
     (made,) = make_methods(config["methods"])
     assert made.needs_twin == twin
     assert uses_twins(config) == (twin or uses_twins(complete(change("methods", {"qrhead": {}}))))
@@ -646,7 +687,10 @@ class TestMethodParameters:
     @pytest.mark.parametrize(
         ("methods", "message"),
         [
-            ({"qrhead": {"span": "needle"}}, r"methods\.qrhead\.span: no such key .*; known here are outlier_sd\."),
+            (
+                {"qrhead": {"span": "needle"}},
+                r"methods\.qrhead\.span: no such key .*; known here are outlier_sd, context_lengths\.",
+            ),
             ({"wu24": {"span": "word"}}, r"methods\.wu24\.span: 'word' is not one of \['needle', 'answer'\]"),
             ({"wu24": {"span": None}}, r"methods\.wu24\.span: None is not one of"),
             ({"wu24": {"span": ["needle"]}}, r"methods\.wu24\.span: \['needle'\] is not one of"),

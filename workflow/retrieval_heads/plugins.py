@@ -16,6 +16,7 @@ be there. It must stand there plainly:
 
 import ast
 from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -107,6 +108,13 @@ def describe(kind: str, names: Iterable[str]) -> dict[str, dict[str, str]]:
 
 def _scopes(file: Path) -> tuple[ast.Module | ast.ClassDef, ...]:
     """A module, and its public class if it has one."""
+    told = file.stat()
+    return _scopes_of(file, told.st_mtime_ns, told.st_size)
+
+
+@cache
+def _scopes_of(file: Path, _changed: int, _size: int) -> tuple[ast.Module | ast.ClassDef, ...]:
+    """The same, read anew once the file has changed: methods ask often what their replacements need."""
     module = ast.parse(file.read_text(encoding="utf-8"))
     public = [node for node in module.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
     return module, *public[:1]

@@ -11,19 +11,20 @@ from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.labels import LABELS
 from retrieval_heads.tables.rankings import RANKINGS
 from retrieval_heads.tables.specificity import SPECIFICITY
+from retrieval_heads.tables.transfer import TRANSFER, TRANSFER_SHARD
 from retrieval_heads.tables.unablated import UNABLATED
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, SPECIFICITY)}
+    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, TRANSFER, SPECIFICITY)}
     table = known[snakemake.wildcards.table]
     source = snakemake.input
-    if table is ABLATION:
+    if of_shard := {"ablation": ABLATION_SHARD, "transfer": TRANSFER_SHARD}.get(table.name):
         unablated = tables.read_parts(source.unablated, UNABLATED)
-        shards = [tables.read(part, ABLATION_SHARD) for part in source.parts]
-        whole = pd.concat([join_unablated(shard, unablated) for shard in shards], ignore_index=True)
+        shards = [tables.read(part, of_shard) for part in source.parts]
+        whole = pd.concat([join_unablated(shard, unablated, table) for shard in shards], ignore_index=True)
     else:
         whole = tables.read_parts(source.parts, table)
     tables.write(whole, snakemake.output[0], table, tables.made_with(source))

@@ -2,18 +2,20 @@
 
 import pandas as pd
 
+from retrieval_heads.tables import Table
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.columns import PROMPT_KEY
 from retrieval_heads.tables.unablated import UNABLATED
 
 
-def join_unablated(shard: pd.DataFrame, unablated: pd.DataFrame) -> pd.DataFrame:
-    """The ablation table of a job.
+def join_unablated(shard: pd.DataFrame, unablated: pd.DataFrame, table: Table = ABLATION) -> pd.DataFrame:
+    """What a job adds to the ablation table, or to one with columns of its own beside.
 
     Parameters
     ----------
     shard : what the job has written, a shard of the ablation table. Its rows of the baseline are left open.
     unablated : the unablated table, of the prompts of these rows and perhaps of others.
+    table : which it is.
 
     Returns
     -------
@@ -26,4 +28,4 @@ def join_unablated(shard: pd.DataFrame, unablated: pd.DataFrame) -> pd.DataFrame
     beside = unablated[unablated["source"] != "twin"].merge(asked, on=list(PROMPT_KEY), validate="many_to_one")
     # Beside empty values, pandas makes objects of what is true or false.
     ablated = shard[~is_open].astype({"correct": bool, "contains": bool})
-    return pd.concat([beside[ABLATION.columns], ablated[ABLATION.columns]], ignore_index=True)
+    return pd.concat([beside[table.columns], ablated[table.columns]], ignore_index=True)

@@ -313,6 +313,44 @@ def relabeling_test(
     return Comparison("permutation", float(observed), (1 + beyond) / (1 + PERMUTATIONS), effect, float(observed))
 
 
+def interactions(values: np.ndarray) -> np.ndarray:
+    """What is left of matrices without what their rows and their columns have in common: x − row mean − column mean +
+    grand mean, of the last two axes; same shape."""
+    rows, columns = values.mean(-1, keepdims=True), values.mean(-2, keepdims=True)
+    return values - rows - columns + rows.mean(-2, keepdims=True)
+
+
+def diagonal_test(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Are matrices larger, or smaller, on their diagonal than beside it? Two-sided p values, shape (1 + N,).
+
+    If what the rows stand for were alike, each row of a block could have been any other (permutation within blocks:
+    Fisher 1935, The Design of Experiments). What rows and columns have in common, in each block by itself, is taken out
+    first (:func:`interactions`), so that a row that is larger throughout makes no diagonal.
+
+    Parameters
+    ----------
+    values : of each block a matrix, shape (D, N, N).
+    rng : draws permutations of the rows, in each block its own. The observed order counts among them (Phipson and Smyth
+        2010, SAGMB 9).
+
+    Returns
+    -------
+    p of the sum of the diagonal, which says the same as its mean less the mean of all else; then that of each of its
+    entries, all by the same permutations.
+    """
+    left = interactions(values)
+    number = left.shape[-1]
+    drawn = np.zeros((PERMUTATIONS, number))
+    for block in left:
+        rows = rng.permuted(np.tile(np.arange(number), (PERMUTATIONS, 1)), axis=1)
+        drawn += block[rows, np.arange(number)]
+    observed = left.diagonal(axis1=1, axis2=2).sum(0)
+    sizes = np.abs(np.column_stack([drawn.sum(1), drawn]))
+    # What differs by rounding alone is as far from 0.
+    beyond = (sizes >= np.abs([observed.sum(), *observed]) - 1e-9).sum(0)
+    return (1 + beyond) / (1 + PERMUTATIONS)
+
+
 def shared_by_all(items: int, sizes: Sequence[int], shared: int) -> Comparison:
     """Do sets have more items in common, all of them, than if each lay at random? One-sided and exact.
 

@@ -330,6 +330,10 @@ class _SharedAttention(torch.autograd.Function):
         return of_query.to(call.query), of_key.to(call.key), of_value.to(call.value), None
 
 
+class KeysKnown(Exception):  # noqa: N818  # it is no error
+    """Ends a pass of which nothing is needed but keys and values, when those of its last layer are known."""
+
+
 @dataclass(eq=False)
 class Hook:
     """What happens in every attention call while a model is :func:`hooked`; may be changed from one call to the next.
@@ -352,6 +356,7 @@ class Hook:
     start : with positions, how many tokens the cache says come before the first query of every row.
     shared_tokens : how many first keys come before all queries and are shared in every layer: plain causal masks leave
         them out.
+    ends_in : the layer in whose attention the pass ends, once its keys and values are known, by :class:`KeysKnown`.
     run_on : whether the pass goes on with a context whose beginning its cache has: no query sees a key behind its own,
         and keys lie in order. Then some queries are run at a time, each part over the keys up to its last query.
     """
@@ -368,6 +373,7 @@ class Hook:
     branches: Tensor | None = None
     start: int = 0
     shared_tokens: int = 0
+    ends_in: int | None = None
     run_on: bool = False
 
 
@@ -445,6 +451,8 @@ def _attention(
             "choose another model."
         )
     hook, layer = _hook(), module.layer_idx
+    if layer == hook.ends_in:
+        raise KeysKnown
     if hook.outputs is not None:
         return hook.outputs(layer).to(query.dtype), None
     if hook.positions is not None:

@@ -24,7 +24,7 @@ _COMPACT_BELOW = 0.75
 class Decoding:
     """Where a generation ends: at the model's end token, and where this says.
 
-    max_new_tokens : the most tokens of a generation.
+    max_new_tokens : the most tokens of a generation; 0 for none.
     stop : strings, each of which ends it; they are cut off.
     stop_when : told the number of a row and its text so far, whether the generation may end there.
     """
@@ -259,7 +259,7 @@ class _Generations:
         self._tokenizer, self._ends, self._decoding = tokenizer, ends, decoding
         self.tokens: list[list[int]] = [[] for _ in generate]
         self.text = [""] * len(generate)
-        self.active = {row for row, wanted in enumerate(generate) if wanted}
+        self.active = {row for row, wanted in enumerate(generate) if wanted and decoding.max_new_tokens > 0}
 
     def take(self, row: int, token: int) -> None:
         """Take up the next token of a row, which may be its end."""

@@ -5,7 +5,7 @@ from itertools import product
 
 from retrieval_heads import plugins
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
-from retrieval_heads.study.controls import ITEM_KINDS, control
+from retrieval_heads.study.controls import ITEM_KINDS, control, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     count_head_sets,
@@ -13,7 +13,7 @@ from retrieval_heads.study.interventions import (
     interventions,
 )
 from retrieval_heads.study.method_entries import file_of, parameters_of
-from retrieval_heads.study.methods import fitted_methods, twin_methods
+from retrieval_heads.study.methods import fitted_methods, methods_at, twin_methods
 from retrieval_heads.study.modes import fitted_modes, twin_modes
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
@@ -90,7 +90,7 @@ def method_passes(config: dict, grid: tuple[int, int], length: int) -> dict[str,
     length : tokens of a prompt.
     """
     depths, needing, passes = config["prompts"]["depths"], twin_methods(config), {}
-    for name, entry in config["methods"].items():
+    for name, entry in methods_at(config, length).items():
         file = plugins.files("methods")[file_of(name, entry)]
         each, told = passes_behind(length, _asked(config)), plugins.constants(file)
         behind, twin = 0.0, 0.0
@@ -126,7 +126,7 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
     Returns
     -------
     ``labels``, ``scoring``, ``fits``, ``unablated``, an ``ablation NAME`` for each intervention with its guard, a
-    ``yardstick MODE`` for each mode, and ``specificity`` where that control is asked for.
+    ``yardstick MODE`` for each mode, and each control that is asked for by its name.
     """
     documents, each = config["documents"], len(variants(config))
     train, test = (documents.get(split, documents_of_a_table) for split in ("train", "test"))
@@ -138,6 +138,8 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
         **{f"ablation {name}": _ablation(config, name, test, stated) for name in interventions(config)},
         **{f"yardstick {mode}": _yardstick(config, mode, test, stated, grid) for mode in yardstick_modes(config)},
     }
+    if control(config, "transfer") is not None:
+        passes["transfer"] = _transfer(config, test, stated)
     if control(config, "specificity") is not None:
         passes["specificity"] = _specificity(config)
     return {"labels": _LABELS} | {stage: number * each for stage, number in passes.items()}
@@ -155,16 +157,17 @@ def _answering(length: int) -> float:
 def _scoring(config: dict, train: int, stated: float, grid: tuple[int, int]) -> float:
     lengths, depths = config["prompts"]["context_lengths"], len(config["prompts"]["depths"])
     passes = sum(train * depths * _answering(length) for length in lengths)
-    questions, needing = len(config["questions"]), twin_methods(config)
-    one_by_one = [name for name, entry in config["methods"].items() if file_of(name, entry) == "single_head_effect"]
-    for length, name in product(lengths, one_by_one):
-        documents = parameters_of(name, config["methods"][name])["documents"]
-        rows = questions * stated * single_head_passes(grid, length, _asked(config))
-        rows *= _TWIN_OF_SINGLE_HEADS if name in needing else 1
-        passes += min(train, documents) * depths * (passes_over(length) + rows)
-    if set(needing) - set(one_by_one):
-        # A twin is answered, and then read with the prompt's answer, in one trace for all methods.
-        for length in lengths:
+    questions = len(config["questions"])
+    for length in lengths:
+        methods, needing = methods_at(config, length), twin_methods(config, length)
+        one_by_one = [name for name, entry in methods.items() if file_of(name, entry) == "single_head_effect"]
+        for name in one_by_one:
+            documents = parameters_of(name, methods[name])["documents"]
+            rows = questions * stated * single_head_passes(grid, length, _asked(config))
+            rows *= _TWIN_OF_SINGLE_HEADS if name in needing else 1
+            passes += min(train, documents) * depths * (passes_over(length) + rows)
+        if set(needing) - set(one_by_one):
+            # A twin is answered, and then read with the prompt's answer, in one trace for all methods.
             rows = questions * stated * passes_behind(length, _asked(config)) * (_ANSWER_SUFFIX + _TRACED["trace"])
             passes += train * (_twins(length, config["prompts"]["depths"]) + depths * rows)
     return passes
@@ -224,6 +227,21 @@ def _yardstick(config: dict, mode: str, test: int, stated: float, grid: tuple[in
     return passes
 
 
+def _transfer(config: dict, test: int, stated: float) -> float:
+    """Of documents that state all facts: each question with the heads of every question ablated, and random ones."""
+    if (one := control(config, "transfer")) is None:
+        return 0.0
+    questions, depths, passes = len(config["questions"]), config["prompts"]["depths"], 0.0
+    asked_of = (test if one["documents"] is None else one["documents"]) * stated**questions
+    twin = interventions(config)[one["intervention"]]["mode"] in twin_modes()
+    for length in one["context_lengths"]:
+        each = _ANSWER_SUFFIX * _asked(config) / length * (_TWIN_OF_SUFFIX if twin else 1)
+        rows = questions * transferred_sets(config)
+        passes += asked_of * len(depths) * (1 + rows * each) * passes_over(length)
+        passes += twin * asked_of * _twins(length, depths)
+    return passes
+
+
 def _specificity(config: dict) -> float:
     """Of facts and sums, all behind one context: first without ablation, then under each head set."""
     if (one := control(config, "specificity")) is None:
@@ -247,6 +265,7 @@ def _twins(length: int, depths: Sequence[float]) -> float:
 def _modes_at_lengths(config: dict) -> set[tuple[str, int]]:
     """What replaces outputs, in ablation, yardstick or methods, each with every context length at which it does."""
     found = {(one["mode"], at) for name, one in interventions(config).items() for at in ablated_lengths(config, name)}
-    found |= set(product(fitted_methods(config).values(), config["prompts"]["context_lengths"]))
+    lengths = config["prompts"]["context_lengths"]
+    found |= {(mode, length) for length in lengths for mode in fitted_methods(config, length).values()}
     held = yardstick(config)
     return found | (set() if held is None else set(product(held["modes"], held["context_lengths"])))

@@ -6,6 +6,7 @@ of another's (:mod:`retrieval_heads.engine.forks`).
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from transformers import Cache, PreTrainedModel
 
 from retrieval_heads.engine.ablation import Ablation
 from retrieval_heads.engine.architecture import head_grid
-from retrieval_heads.engine.attention import AttentionCall, Region, hooked
+from retrieval_heads.engine.attention import AttentionCall, KeysKnown, Region, hooked
 from retrieval_heads.engine.caches import PrefillCache, Prefix
 from retrieval_heads.engine.forks import Forks, hidden_of, hooked_layers, split_hidden, with_hidden
 from retrieval_heads.engine.pace import SUFFIX_WORTH
@@ -37,6 +38,8 @@ def prefill(
 ) -> Prefix:
     """Run contexts once for all that continues them.
 
+    Of the last layer that is keys and values alone. What else it does is run only if it is observed.
+
     Parameters
     ----------
     contexts : R lists of C token ids.
@@ -57,8 +60,8 @@ def prefill(
         for layer in range(layers)
     ]
     size = sys.maxsize if batch_tokens is None else max(1, batch_tokens // length)
-    chunks = _RowChunks(caches, forks, size, contexts)
-    hook: dict[str, Any] = {"observe": observe}
+    hook: dict[str, Any] = {"observe": observe, "ends_in": layers - 1 if observe is None else None}
+    chunks = _RowChunks(caches, forks, size, contexts, hook["ends_in"])
     if ablation is not None:
         regions = torch.full((1, length), Region.CONTEXT, device=model.device)
         regions[:, : ablation.opening] = Region.OPENING
@@ -66,7 +69,7 @@ def prefill(
         if ablation.twin is not None:
             assert ablation.twin.outputs is not None  # a context that is ablated needs those of its twin
             hook["twin"] = ablation.twin.outputs.__getitem__
-    with hooked(model, **hook), hooked_layers(model, chunks):
+    with hooked(model, **hook), hooked_layers(model, chunks), suppress(KeysKnown):
         model.get_decoder()(
             input_ids=torch.tensor([list(ids) for ids in contexts], device=model.device),
             past_key_values=Cache(layers=[*caches]),
@@ -91,7 +94,7 @@ def run_on(model: PreTrainedModel, prefix: Prefix, context: Sequence[int], share
         PrefillCache([0], 0, (keys[:, :, :shared], values[:, :, :shared]))
         for keys, values in zip(prefix.keys, prefix.values, strict=True)
     ]
-    with hooked(model, run_on=True):
+    with hooked(model, run_on=True, ends_in=len(caches) - 1), suppress(KeysKnown):
         model.get_decoder()(
             input_ids=torch.tensor([list(context[shared:])], device=model.device),
             past_key_values=Cache(layers=[*caches]),
@@ -104,12 +107,20 @@ def run_on(model: PreTrainedModel, prefix: Prefix, context: Sequence[int], share
 class _RowChunks:
     """Runs each layer over some rows at a time: more would push each other out of a processor's cache.
 
-    Before a layer, rows fork and are narrowed to the first chunk; after it, the layer is run over the others.
+    Before a layer, rows fork and are narrowed to the first chunk; after it, the layer is run over the others. In the
+    layer in which the pass ends, all chunks come before it.
     """
 
-    def __init__(self, caches: Sequence[PrefillCache], forks: Forks | None, size: int, contexts: Sequence):
+    def __init__(
+        self,
+        caches: Sequence[PrefillCache],
+        forks: Forks | None,
+        size: int,
+        contexts: Sequence,
+        ends_in: int | None,
+    ):
         self._caches, self._forks, self._size, self._length = caches, forks, size, len(contexts[0])
-        self._rows = slice(0, size)
+        self._ends_in, self._rows = ends_in, slice(0, size)
         self._hidden: Tensor | None = None
         self._done, self._total = 0, len(caches) * len(contexts) if forks is None else sum(map(len, forks.parents))
 
@@ -118,11 +129,18 @@ class _RowChunks:
         assert self._forks is not None  # without ablation there is no mask
         return self._forks.head_mask[layer][self._rows, None]
 
-    def before(self, layer: int, _: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
-        """Fork the rows, and go on with the first of them."""
+    def before(self, layer: int, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        """Fork the rows, and go on with the first of them; or run all of them, and end the pass."""
         hidden, args, kwargs = split_hidden(args, kwargs)
         if self._forks is not None and len(self._forks.parents[layer]) > len(hidden):
             hidden = hidden[self._forks.parents[layer]]
+        if layer == self._ends_in:
+            for start in range(0, len(hidden), self._size):
+                self._begin(layer, start)
+                with suppress(KeysKnown):
+                    module.forward(hidden[self._rows], *args, **kwargs)
+                self._end(len(hidden[self._rows]))
+            raise KeysKnown
         self._hidden = hidden
         self._begin(layer, 0)
         return (hidden[self._rows], *args), kwargs

@@ -14,8 +14,8 @@ from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.engine.direct_path import constant_weights, direct_path
 from retrieval_heads.engine.one_pass import read_once
 
-_MAX_WEIGHTS = 2**26
-"""The most attention weights, of all layers, that are held at a time for several prompts: 256 MB in float32. They are
+_MAX_WEIGHTS = 3 * 2**25
+"""The most attention weights, of all layers, that are held at a time for several prompts: 400 MB in float32. They are
 most of what a tape holds. Prompts run faster together, as a few tokens alone do not keep a processor busy."""
 
 Objective = Callable[[Tensor, Tensor], Tensor]

@@ -10,8 +10,8 @@ from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
-from retrieval_heads.study.method_entries import file_of
-from retrieval_heads.study.methods import RIVALS
+from retrieval_heads.study.method_entries import file_of, ranks_at
+from retrieval_heads.study.methods import RIVALS, methods_at
 from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.study.yardstick import yardstick
 
@@ -130,20 +130,36 @@ def _check_model_values(config: dict) -> None:
             )
     _check_variants(config["prompts"]["variants"])
     _check_methods(config)
+    _check_ranked_lengths(config)
     _check_interventions(config)
     _check_yardstick(config)
     _check_controls(config)
 
 
 def _check_methods(config: dict) -> None:
-    trains = config["documents"].get("train")
+    trains, lengths = config["documents"].get("train"), config["prompts"]["context_lengths"]
     for name, entry in config["methods"].items():
+        for length in entry.get("context_lengths") or ():
+            if length not in lengths:
+                raise StudyError(
+                    f"methods.{name}.context_lengths: {length} is none of prompts.context_lengths; choose from "
+                    f"{', '.join(map(str, lengths))}."
+                )
         if file_of(name, entry) == "core":
             _check_core(config, name, trains)
         documents = entry.get("documents", 0)
         if trains is not None and documents > trains:
             raise StudyError(
                 f"methods.{name}.documents: {documents} is more than the {trains} of documents.train; give fewer."
+            )
+
+
+def _check_ranked_lengths(config: dict) -> None:
+    for length in config["prompts"]["context_lengths"]:
+        if not methods_at(config, length):
+            raise StudyError(
+                f"prompts.context_lengths: no method ranks heads at {length}; take it out, or add it to the "
+                "context_lengths of a method."
             )
 
 
@@ -187,6 +203,13 @@ def _check_interventions(config: dict) -> None:
                     f"{key_path(config, name, 'methods')}: {method} is none of methods; add it there, to have heads "
                     "ranked by it."
                 )
+            for length in ablated_lengths(config, name):
+                if not ranks_at(config["methods"][method], length):
+                    raise StudyError(
+                        f"methods.{method}.context_lengths: it lacks {length}, where "
+                        f"{key_path(config, name, 'methods')} has its heads ablated; add it, or name the methods there "
+                        "without this one."
+                    )
         if tests is not None and one["documents"] is not None and one["documents"] > tests:
             raise StudyError(
                 f"ablation.interventions.{name}.documents: {one['documents']} is more than the {tests} of "
@@ -236,7 +259,38 @@ def _check_controls(config: dict) -> None:
                 if value not in known:
                     choices = ", ".join(map(str, known))
                     raise StudyError(f"controls.{name}.{key}: {value} is {kind}; choose from {choices}.")
+    _check_transfer(config)
     _check_specificity(config)
+
+
+def _check_transfer(config: dict) -> None:
+    """Its heads are those that an intervention ablates, in question and answer alone."""
+    if (one := control(config, "transfer")) is None:
+        return
+    every, name, key = interventions(config), one["intervention"], "controls.transfer"
+    fitting = [other for other, way in every.items() if way["scope"] == "suffix"]
+    if not fitting:
+        raise StudyError(
+            f"{key}.intervention: none of ablation.interventions has scope suffix; add one, or take the control out."
+        )
+    if name not in fitting:
+        raise StudyError(
+            f"{key}.intervention: {name} is no intervention in scope suffix; choose from {', '.join(fitting)}."
+        )
+    if len(config["questions"]) < 2:
+        raise StudyError(f"{key}: a single question has no other's heads; ask several, or take the control out.")
+    offered = {
+        "level": ([one["level"]], every[name]["levels"]),
+        "methods": (one["methods"], ablated_methods(config, name)),
+        "context_lengths": (one["context_lengths"], ablated_lengths(config, name)),
+    }
+    for part, (chosen, known) in offered.items():
+        for value in chosen:
+            if value not in known:
+                choices = ", ".join(map(str, known))
+                raise StudyError(
+                    f"{key}.{part}: {value} is none of what the intervention {name} ablates; choose from {choices}."
+                )
 
 
 def _check_specificity(config: dict) -> None:

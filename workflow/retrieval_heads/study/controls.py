@@ -22,6 +22,8 @@ def write_out_controls(config: dict) -> None:
             # Null where none fits: the checks refuse that.
             one["intervention"] = one["intervention"] or next(iter(fitting), None)
             _take_from(config, one, one["intervention"])
+            if name == "transfer" and one["intervention"] in every:
+                one["level"] = one["level"] or max(every[one["intervention"]]["levels"])
     if (one := given["compensation"]) is not None:
         one["questions"] = one["questions"] or list(config["questions"])
         _take_from(config, one, config["ablation"]["headline"])
@@ -39,3 +41,9 @@ def _take_from(config: dict, one: dict, name: str | None) -> None:
 def control(config: Mapping, name: str) -> dict | None:
     """A control of a complete config, with all that it needs written out; None where it is not asked for."""
     return None if config["published"] else config["controls"][name]
+
+
+def transferred_sets(config: Mapping) -> int:
+    """How many sets of heads the control of transfer ablates for a question: each question's and random ones."""
+    one = control(config, "transfer")
+    return 0 if one is None else len(one["methods"]) * (len(config["questions"]) + 1)

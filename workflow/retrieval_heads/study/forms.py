@@ -26,6 +26,12 @@ _MEANINGLESS = {
 }
 
 
+_OF_EVERY_METHOD = {
+    "context_lengths": {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "integer"}},
+}
+"""The keys that each entry of a config's ``methods`` may have beside the method's parameters."""
+
+
 @cache
 def schema() -> dict:
     """The JSON schema of all keys that a config may have, those of all files of the package included.
@@ -42,7 +48,9 @@ def schema() -> dict:
         name: {
             "type": "object",
             "additionalProperties": False,
-            "properties": {key: {**rule, "only": RUN} for key, rule in plugins.parameters(file).items()},
+            "properties": {
+                key: {**rule, "only": RUN} for key, rule in (plugins.parameters(file) | _OF_EVERY_METHOD).items()
+            },
         }
         for name, file in plugins.files("methods").items()
     }

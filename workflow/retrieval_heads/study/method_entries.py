@@ -18,6 +18,11 @@ def file_of(name: str, entry: Mapping) -> str:
     return entry.get("method", name)
 
 
+def ranks_at(entry: Mapping, length: int) -> bool:
+    """Whether an entry's method ranks heads at a context length of the study."""
+    return length in entry.get("context_lengths", [length])
+
+
 def parameters_of(name: str, entry: Mapping) -> dict:
     """The values of all parameters of an entry, those that it leaves to defaults included."""
     file = plugins.files("methods")[file_of(name, entry)]

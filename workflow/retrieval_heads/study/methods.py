@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from retrieval_heads import plugins
-from retrieval_heads.study.method_entries import file_of, replacement_of
+from retrieval_heads.study.method_entries import file_of, ranks_at, replacement_of
 from retrieval_heads.study.modes import fitted_modes, twin_modes
 
 CHANCE, LAYER, WRITE_NORM, CEILING = RIVALS = ("chance", "layer", "write_norm", "ceiling")
@@ -11,14 +11,29 @@ CHANCE, LAYER, WRITE_NORM, CEILING = RIVALS = ("chance", "layer", "write_norm", 
 these: no order at all, the deepest layers first, how much a head writes, and effects in the other test documents."""
 
 
-def twin_methods(config: Mapping) -> list[str]:
-    """The methods of a complete config that need twins of its prompts; none where results are published."""
-    return _methods_by(config, twin_modes())
+def methods_at(config: Mapping, length: int) -> dict[str, dict]:
+    """The entries of a complete config's methods that rank heads at a context length, as methods are made of them."""
+    return {
+        name: {key: value for key, value in entry.items() if key != "context_lengths"}
+        for name, entry in config["methods"].items()
+        if ranks_at(entry, length)
+    }
 
 
-def fitted_methods(config: Mapping) -> dict[str, str]:
-    """Those that need a replacement which is fitted to the model, each with its name."""
-    found = {name: replacement_of(name, config["methods"][name]) for name in _methods_by(config, fitted_modes())}
+def twin_methods(config: Mapping, length: int | None = None) -> list[str]:
+    """The methods of a complete config that need twins of its prompts; none where results are published.
+
+    Parameters
+    ----------
+    length : the context length at which they rank heads; None for any.
+    """
+    return [name for name in _methods_by(config, twin_modes()) if length is None or name in methods_at(config, length)]
+
+
+def fitted_methods(config: Mapping, length: int) -> dict[str, str]:
+    """Those at a context length that need a replacement which is fitted to the model, each with its name."""
+    here = methods_at(config, length)
+    found = {name: replacement_of(name, here[name]) for name in _methods_by(config, fitted_modes()) if name in here}
     return {name: mode for name, mode in found.items() if mode is not None}
 
 

@@ -20,7 +20,7 @@ _STAGES = {
     "replacements": "replacements/{model}/{variant}/{length}/{replacement}.safetensors",
     "ablation": "ablation/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
     "head_effects": "head_effects/{model}/{variant}/{length}/{mode}/{shard}.parquet",
-    "transfer": "transfer/{model}/{variant}/{length}/{shard}.parquet",
+    "transfer": "transfer/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
     "specificity": "specificity/{model}/{variant}/{length}.parquet",
     "compensation": "compensation/{model}/{variant}/{length}/{shard}.parquet",
     "looks": "looks/{model}/{variant}/{length}/{shard}.parquet",
@@ -88,14 +88,15 @@ class Paths:
         """
         config, pattern = self._config, _STAGES[stage]
         ways: list[dict] = [{"length": length} for length in config["prompts"]["context_lengths"]]
-        if "{intervention}" in pattern:
+        if stage in CONTROLS:
+            one = control(config, stage) or {"context_lengths": []}
+            own = {key: one[key] for key in ("intervention",) if key in one}
+            ways = [{"length": length, **own} for length in one["context_lengths"]]
+        elif "{intervention}" in pattern:
             names = guarded_interventions(config) if stage == "guard" else interventions(config)
             ways = [
                 {"length": length, "intervention": name} for name in names for length in ablated_lengths(config, name)
             ]
-        elif stage in CONTROLS:
-            one = control(config, stage)
-            ways = [] if one is None else [{"length": length} for length in one["context_lengths"]]
         elif "{mode}" in pattern:
             one = yardstick(config) or {"context_lengths": [], "modes": []}
             ways = [{"length": length, "mode": mode} for mode in one["modes"] for length in one["context_lengths"]]

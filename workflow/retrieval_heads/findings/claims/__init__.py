@@ -16,6 +16,7 @@ from retrieval_heads.findings.claims import (
     quality,
     scores,
     specificity,
+    transfer,
 )
 from retrieval_heads.findings.claims.interventions import judged
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables, together
@@ -55,6 +56,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "imports": (overlap.imported_heads_are_top_heads,),
     "carrying": (quality.some_heads_are_needed_and_carry_nothing,),
     "quality": (quality.one_method_is_best,),
+    "transfer": (transfer.own_heads_matter_more,),
     "specificity": (specificity.damage_is_specific_to_retrieval,),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
@@ -78,6 +80,7 @@ HEADLINES: tuple[Rule, ...] = (
     overlap.methods_agree,
     heads.all_methods_agree_on_heads,
     ablation.questions_cost_differently,
+    transfer.own_heads_matter_more,
     categories.categories_share_heads,
 )
 """What comes first in a summary."""

@@ -17,6 +17,7 @@ from retrieval_heads.findings.sections import (
     questions,
     setup,
     specificity,
+    transfer,
     yardstick,
 )
 from retrieval_heads.findings.sections.blocks import (
@@ -68,6 +69,7 @@ SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     yardstick.every_head,
     quality.carrying,
     quality.quality,
+    transfer.transfer,
     specificity.specificity,
     heads.universal,
     heads.head_map,

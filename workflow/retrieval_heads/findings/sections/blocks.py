@@ -30,6 +30,7 @@ TITLES = {
     "every_head": "What every head does",
     "carrying": "Needed or carrying",
     "quality": "Which method is right?",
+    "transfer": "Is a question special?",
     "specificity": "Is it retrieval?",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
