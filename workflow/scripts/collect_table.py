@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    of_model = (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, TRANSFER, SPECIFICITY)
-    known = {table.name: table for table in of_model}
+    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, TRANSFER, SPECIFICITY)}
     table = known[snakemake.wildcards.table]
     source = snakemake.input
     if of_shard := {"ablation": ABLATION_SHARD, "transfer": TRANSFER_SHARD}.get(table.name):
