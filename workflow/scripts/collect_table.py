@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS)}
+    known = {table.name: table for table in (RANKINGS, UNABLATED, ABLATION, GUARD, HEAD_EFFECTS, LABELS)}
     table = known[snakemake.wildcards.table]
     source = snakemake.input
     if table is ABLATION:

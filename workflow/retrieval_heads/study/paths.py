@@ -1,11 +1,17 @@
 """Where a study's outputs go: every path is built here, whole or with wildcards as rules need them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 
 from retrieval_heads.study.controls import CONTROLS, control
-from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions, interventions
+from retrieval_heads.study.interventions import (
+    ablated_lengths,
+    ablated_variants,
+    guarded_interventions,
+    interventions,
+)
+from retrieval_heads.study.twins import unablated_lengths
 from retrieval_heads.study.variants import variants
 from retrieval_heads.study.yardstick import yardstick
 
@@ -83,27 +89,40 @@ class Paths:
     def every(self, stage: str) -> list[str]:
         """All files of a stage: one for each value of its wildcards.
 
-        Heads are ablated at an intervention's own context lengths alone, one by one at the yardstick's, and controls
-        are made at their own.
+        Heads are ablated at an intervention's own context lengths and in its own variants alone, one by one at and in
+        the yardstick's; controls are made at their own lengths, in the variants in which heads are ablated. The whole
+        model answers in all variants, where anything is ablated.
         """
         config, pattern = self._config, _STAGES[stage]
-        ways: list[dict] = [{"length": length} for length in config["prompts"]["context_lengths"]]
+        chosen: Iterable[str] = variants(config)
+        lengths: Iterable[int] = config["prompts"]["context_lengths"]
+        ways: list[dict]
         if "{intervention}" in pattern:
             names = guarded_interventions(config) if stage == "guard" else interventions(config)
             ways = [
-                {"length": length, "intervention": name} for name in names for length in ablated_lengths(config, name)
+                {"variant": variant, "length": length, "intervention": name}
+                for variant in chosen
+                for name in names
+                if variant in ablated_variants(config, name)
+                for length in ablated_lengths(config, name)
             ]
-        elif stage in CONTROLS:
-            one = control(config, stage)
-            ways = [] if one is None else [{"length": length} for length in one["context_lengths"]]
         elif "{mode}" in pattern:
-            one = yardstick(config) or {"context_lengths": [], "modes": []}
-            ways = [{"length": length, "mode": mode} for mode in one["modes"] for length in one["context_lengths"]]
+            one = yardstick(config) or {"variants": [], "context_lengths": [], "modes": []}
+            ways = [
+                {"variant": variant, "length": length, "mode": mode}
+                for variant, mode, length in product(one["variants"], one["modes"], one["context_lengths"])
+            ]
+        else:
+            if stage in CONTROLS:
+                asked = control(config, stage)
+                chosen, lengths = ablated_variants(config), [] if asked is None else asked["context_lengths"]
+            elif stage == "unablated":
+                lengths = unablated_lengths(config)
+            ways = [{"variant": variant, "length": length} for variant, length in product(chosen, lengths)]
         files = []
-        for model, variant in product(config["models"], variants(config)):
-            for way in ways:
-                values = {"model": model, "variant": variant, **way}
-                files += self.shards(stage, **values) if "{shard}" in pattern else [self.output(stage, **values)]
+        for model, way in product(config["models"], ways):
+            values = {"model": model, **way}
+            files += self.shards(stage, **values) if "{shard}" in pattern else [self.output(stage, **values)]
         return list(dict.fromkeys(files))
 
 

@@ -15,6 +15,7 @@ from retrieval_heads.findings.claims import (
     overlap,
     quality,
     scores,
+    variants,
 )
 from retrieval_heads.findings.claims.interventions import judged
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables, together
@@ -54,6 +55,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "imports": (overlap.imported_heads_are_top_heads,),
     "carrying": (quality.some_heads_are_needed_and_carry_nothing,),
     "quality": (quality.one_method_is_best,),
+    "variants": (
+        variants.same_heads_serve_variant,
+        variants.plain_heads_are_needed_in_variants,
+        variants.damage_is_not_of_induction_heads_alone,
+    ),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,

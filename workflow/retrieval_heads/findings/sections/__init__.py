@@ -16,6 +16,7 @@ from retrieval_heads.findings.sections import (
     quality,
     questions,
     setup,
+    variants,
     yardstick,
 )
 from retrieval_heads.findings.sections.blocks import (
@@ -67,6 +68,7 @@ SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     yardstick.every_head,
     quality.carrying,
     quality.quality,
+    variants.variants,
     heads.universal,
     heads.head_map,
     ablation.ablation,
