@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, TRANSFER, SPECIFICITY)}
+    of_model = (RANKINGS, UNABLATED, ABLATION, GUARD, HEAD_EFFECTS, LABELS, TRANSFER, SPECIFICITY)
+    known = {table.name: table for table in of_model}
     table = known[snakemake.wildcards.table]
     source = snakemake.input
     if of_shard := {"ablation": ABLATION_SHARD, "transfer": TRANSFER_SHARD}.get(table.name):

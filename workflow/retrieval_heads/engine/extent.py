@@ -5,9 +5,10 @@ from itertools import product
 
 from retrieval_heads import plugins
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
-from retrieval_heads.study.controls import ITEM_KINDS, control, transferred_sets
+from retrieval_heads.study.controls import ITEM_KINDS, control, control_variants, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
+    ablated_variants,
     count_head_sets,
     guarded_interventions,
     interventions,
@@ -18,7 +19,7 @@ from retrieval_heads.study.modes import fitted_modes, twin_modes
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
 from retrieval_heads.study.variants import variants
-from retrieval_heads.study.yardstick import yardstick, yardstick_modes
+from retrieval_heads.study.yardstick import yardstick
 
 _ANSWER_EVERYWHERE = 0.70
 """Time of answering one prompt under one head set in scope ``all``, in passes over the context. It is below 1, since
@@ -128,21 +129,31 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
     ``labels``, ``scoring``, ``fits``, ``unablated``, an ``ablation NAME`` for each intervention with its guard, a
     ``yardstick MODE`` for each mode, and each control that is asked for by its name.
     """
-    documents, each = config["documents"], len(variants(config))
+    documents, asked = config["documents"], variants(config)
     train, test = (documents.get(split, documents_of_a_table) for split in ("train", "test"))
     stated = 1 - documents["missing_rate"] if "missing_rate" in documents else 1
-    passes = {
-        "scoring": _scoring(config, train, stated, grid),
-        "fits": _fits(config, train, stated),
-        "unablated": _unablated(config, test),
-        **{f"ablation {name}": _ablation(config, name, test, stated) for name in interventions(config)},
-        **{f"yardstick {mode}": _yardstick(config, mode, test, stated, grid) for mode in yardstick_modes(config)},
+    passes: dict[str, float] = {
+        "labels": _LABELS,
+        "scoring": len(asked) * _scoring(config, train, stated, grid),
+        "fits": sum(_fits(config, variant, train, stated) for variant in asked),
+        "unablated": sum(_unablated(config, variant, test) for variant in asked),
+        **{
+            f"ablation {name}": sum(
+                _ablation(config, name, variant, test, stated) for variant in ablated_variants(config, name)
+            )
+            for name in interventions(config)
+        },
     }
-    if control(config, "transfer") is not None:
-        passes["transfer"] = _transfer(config, test, stated)
-    if control(config, "specificity") is not None:
-        passes["specificity"] = _specificity(config)
-    return {"labels": _LABELS} | {stage: number * each for stage, number in passes.items()}
+    if (held := yardstick(config)) is not None:
+        for mode in held["modes"]:
+            passes[f"yardstick {mode}"] = len(held["variants"]) * _yardstick(config, mode, test, stated, grid)
+    for name, reckon in (
+        ("transfer", lambda: _transfer(config, test, stated)),
+        ("specificity", lambda: _specificity(config)),
+    ):
+        if control(config, name) is not None:
+            passes[name] = len(control_variants(config, name)) * reckon()
+    return passes
 
 
 def _asked(config: dict) -> int:
@@ -173,22 +184,22 @@ def _scoring(config: dict, train: int, stated: float, grid: tuple[int, int]) -> 
     return passes
 
 
-def _fits(config: dict, train: int, stated: float) -> float:
-    """Of replacements that are fitted to the train split, each once at every length."""
+def _fits(config: dict, variant: str, train: int, stated: float) -> float:
+    """Of replacements that are fitted to the train split of a variant, each once at every length."""
     questions, depths, fitted = len(config["questions"]), len(config["prompts"]["depths"]), fitted_modes()
     return sum(
         train * depths * (passes_over(length) + questions * stated * passes_behind(length, _asked(config)))
-        for mode, length in _modes_at_lengths(config)
+        for mode, length in _modes_at_lengths(config, variant)
         if mode in fitted
     )
 
 
-def _unablated(config: dict, test: int) -> float:
+def _unablated(config: dict, variant: str, test: int) -> float:
     depths, passes = config["prompts"]["depths"], 0.0
     for length in unablated_lengths(config):
         asked_of, twins = (
             test if most is None else most
-            for most, _ in (unablated_documents(config, length), twinned_documents(config, length))
+            for most, _ in (unablated_documents(config, length), twinned_documents(config, length, variant))
         )
         # Each document is in a context at every depth, and so is its twin; the haystack stands once without it.
         passes += asked_of * (len(depths) + 1) * _answering(length) + twins * _twins(length, depths)
@@ -196,10 +207,10 @@ def _unablated(config: dict, test: int) -> float:
     return passes
 
 
-def _ablation(config: dict, name: str, test: int, stated: float) -> float:
+def _ablation(config: dict, name: str, variant: str, test: int, stated: float) -> float:
     questions, depths, passes = len(config["questions"]), config["prompts"]["depths"], 0.0
     one = interventions(config)[name]
-    sets = questions * count_head_sets(config, name)
+    sets = questions * count_head_sets(config, name, variant)
     asked_of = test if one["documents"] is None else one["documents"]
     everywhere, twin = SCOPES[one["scope"]].in_context, one["mode"] in twin_modes()
     for length in ablated_lengths(config, name):
@@ -262,10 +273,18 @@ def _twins(length: int, depths: Sequence[float]) -> float:
     return sum(passes_over(length) - passes_over(round(length * depth)) for depth in depths)
 
 
-def _modes_at_lengths(config: dict) -> set[tuple[str, int]]:
-    """What replaces outputs, in ablation, yardstick or methods, each with every context length at which it does."""
-    found = {(one["mode"], at) for name, one in interventions(config).items() for at in ablated_lengths(config, name)}
+def _modes_at_lengths(config: dict, variant: str) -> set[tuple[str, int]]:
+    """What replaces outputs in a variant, in ablation, yardstick or methods, with every context length at which it
+    does."""
+    found = {
+        (one["mode"], length)
+        for name, one in interventions(config).items()
+        if variant in ablated_variants(config, name)
+        for length in ablated_lengths(config, name)
+    }
     lengths = config["prompts"]["context_lengths"]
     found |= {(mode, length) for length in lengths for mode in fitted_methods(config, length).values()}
     held = yardstick(config)
-    return found | (set() if held is None else set(product(held["modes"], held["context_lengths"])))
+    if held is None or variant not in held["variants"]:
+        return found
+    return found | set(product(held["modes"], held["context_lengths"]))

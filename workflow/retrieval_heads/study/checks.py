@@ -9,11 +9,19 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.dimensions import PLAIN
-from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
+from retrieval_heads.study.interventions import (
+    ablated_lengths,
+    ablated_methods,
+    ablated_variants,
+    interventions,
+    key_path,
+)
 from retrieval_heads.study.method_entries import file_of, ranks_at
 from retrieval_heads.study.methods import RIVALS, methods_at
 from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.study.yardstick import yardstick
+
+_PLAIN_IS_MISSING = f"{PLAIN} is missing, which figures and findings are about; add it."
 
 
 def require_one_file(files: Sequence[str | Path]) -> None:
@@ -128,7 +136,7 @@ def _check_model_values(config: dict) -> None:
                 f"prompts.context_lengths: {length} leaves no room for a context beside "
                 f"prompts.suffix_budget ({budget}); give longer ones."
             )
-    _check_variants(config["prompts"]["variants"])
+    _check_variants(config["prompts"]["variants"], config["questions"])
     _check_methods(config)
     _check_ranked_lengths(config)
     _check_interventions(config)
@@ -176,12 +184,20 @@ def _check_core(config: dict, name: str, trains: int | None) -> None:
         )
 
 
-def _check_variants(variants: dict) -> None:
+def _check_variants(variants: dict, questions: dict) -> None:
     _require_distinct("prompts.variants", variants)
     if variants.get(PLAIN) != {}:
         raise StudyError(
             f"prompts.variants: {PLAIN} is what prompts says; begin with {PLAIN}: {{}}, then give others what differs."
         )
+    for name, given in variants.items():
+        for key in ("text", "answer_prefix"):
+            for question in given[key] if isinstance(given.get(key), dict) else ():
+                if question not in questions:
+                    raise StudyError(
+                        f"prompts.variants.{name}.{key}.{question}: this config asks no such question; choose from "
+                        f"{', '.join(questions)}."
+                    )
 
 
 def _check_interventions(config: dict) -> None:
@@ -197,6 +213,14 @@ def _check_interventions(config: dict) -> None:
                     f"{key_path(config, name, 'context_lengths')}: {length} is none of prompts.context_lengths; "
                     "add it there, to have its heads ranked."
                 )
+        for variant in ablated_variants(config, name):
+            if variant not in config["prompts"]["variants"]:
+                raise StudyError(
+                    f"{key_path(config, name, 'variants')}: {variant} is none of prompts.variants; choose from "
+                    f"{', '.join(config['prompts']['variants'])}."
+                )
+        if PLAIN not in ablated_variants(config, name):
+            raise StudyError(f"{key_path(config, name, 'variants')}: {_PLAIN_IS_MISSING}")
         for method in ablated_methods(config, name):
             if method not in config["methods"]:
                 raise StudyError(
@@ -232,10 +256,13 @@ def _check_yardstick(config: dict) -> None:
     for key, offered, kind in (
         ("questions", list(config["questions"]), "no question of this study"),
         ("context_lengths", config["prompts"]["context_lengths"], "none of prompts.context_lengths"),
+        ("variants", list(config["prompts"]["variants"]), "none of prompts.variants"),
     ):
         for value in one[key]:
             if value not in offered:
                 raise StudyError(f"yardstick.{key}: {value} is {kind}; choose from {', '.join(map(str, offered))}.")
+    if PLAIN not in one["variants"]:
+        raise StudyError(f"yardstick.variants: {_PLAIN_IS_MISSING}")
 
 
 def _check_controls(config: dict) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions
+from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, ablated_variants, interventions
 from retrieval_heads.study.modes import twin_modes
 
 CONTROLS = ("transfer", "specificity", "compensation", "looks")
@@ -47,3 +47,9 @@ def transferred_sets(config: Mapping) -> int:
     """How many sets of heads the control of transfer ablates for a question: each question's and random ones."""
     one = control(config, "transfer")
     return 0 if one is None else len(one["methods"]) * (len(config["questions"]) + 1)
+
+
+def control_variants(config: Mapping, name: str) -> list[str]:
+    """The variants in which a control is made: those in which its intervention ablates heads, or else any does."""
+    one = control(config, name)
+    return [] if one is None else ablated_variants(config, one.get("intervention"))

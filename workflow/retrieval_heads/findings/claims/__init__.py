@@ -17,6 +17,7 @@ from retrieval_heads.findings.claims import (
     scores,
     specificity,
     transfer,
+    variants,
 )
 from retrieval_heads.findings.claims.interventions import judged
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables, together
@@ -58,6 +59,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "quality": (quality.one_method_is_best,),
     "transfer": (transfer.own_heads_matter_more,),
     "specificity": (specificity.damage_is_specific_to_retrieval,),
+    "variants": (
+        variants.same_heads_serve_variant,
+        variants.plain_heads_are_needed_in_variants,
+        variants.damage_is_not_of_induction_heads_alone,
+    ),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,

@@ -18,6 +18,7 @@ from retrieval_heads.findings.sections import (
     setup,
     specificity,
     transfer,
+    variants,
     yardstick,
 )
 from retrieval_heads.findings.sections.blocks import (
@@ -71,6 +72,7 @@ SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     quality.quality,
     transfer.transfer,
     specificity.specificity,
+    variants.variants,
     heads.universal,
     heads.head_map,
     ablation.ablation,

@@ -32,6 +32,7 @@ TITLES = {
     "quality": "Which method is right?",
     "transfer": "Is a question special?",
     "specificity": "Is it retrieval?",
+    "variants": "Other ways of asking",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
     "ablation": "Ablation against random heads",
