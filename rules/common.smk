@@ -54,6 +54,7 @@ from retrieval_heads.study.variants import (
     asked_questions,
     decoyed,
     prompt_settings,
+    variant_lengths,
     variants,
 )
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
@@ -212,7 +213,7 @@ def scores_by_model():
         model: [
             file
             for variant in variants(config)
-            for length in config["prompts"]["context_lengths"]
+            for length in variant_lengths(config, variant)
             for file in PATHS.shards("scores", model=model, variant=variant, length=length)
         ]
         for model in config["models"]
@@ -238,7 +239,9 @@ def method_states(wildcards):
             length=wildcards.length,
             replacement=mode,
         )
-        for mode in sorted(set(fitted_methods(config, int(wildcards.length)).values()))
+        for mode in sorted(
+            set(fitted_methods(config, int(wildcards.length), wildcards.variant).values())
+        )
     ]
 
 
@@ -400,8 +403,8 @@ def model_runtime(stage):
             contexts += len(one["questions"]) * contexts_for_each_head(wildcards, input)
         if stage == "scores":
             length = int(wildcards.length)
-            contexts += bool(twin_methods(config, length))
-            for name, entry in methods_at(config, length).items():
+            contexts += bool(twin_methods(config, length, wildcards.variant))
+            for name, entry in methods_at(config, length, wildcards.variant).items():
                 if file_of(name, entry) == "single_head_effect":
                     share = min(1, parameters_of(name, entry)["documents"] / given)
                     contexts += (

@@ -8,11 +8,12 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import read_yaml
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.interventions import ablated_variants, count_head_sets
+from retrieval_heads.study.methods import methods_at
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.twins import twinned_documents
-from retrieval_heads.study.variants import asked_questions, decoyed, prompt_settings, variants
+from retrieval_heads.study.variants import asked_questions, decoyed, prompt_settings, variant_lengths, variants
 from retrieval_heads.study.wording import setting
 from retrieval_heads.study.yardstick import yardstick
 
@@ -181,3 +182,42 @@ def test_what_a_study_has_beside_top_sets_is_known():
 def test_variants_that_there_are_not_are_refused(config, message):
     with pytest.raises(StudyError, match=message):
         complete(config)
+
+
+def in_part(where=("plain",), **given):
+    """A study with a variant of which only a part is asked for."""
+    config = ablated_in(where, where)
+    return config | {"prompts": config["prompts"] | {"variants": {"plain": {}, "part": {"answer_prefix": ""} | given}}}
+
+
+def test_a_variant_may_be_ranked_at_some_lengths_by_some_methods_alone():
+    config = complete(in_part(context_lengths=[640], methods=["wu24"]))
+    assert variant_lengths(config, "plain") == config["prompts"]["context_lengths"]
+    assert variant_lengths(config, "part") == [640]
+    assert list(methods_at(config, 640, "part")) == ["wu24"]
+    assert list(methods_at(config, 640)) == list(config["methods"])
+    assert "methods" not in prompt_settings(config, "part")
+    for stage in ("prompts", "scores", "rankings"):
+        of_part = [file for file in Paths(config).every(stage) if variant_of(file, stage) == "part"]
+        assert of_part
+        assert all("/640" in file for file in of_part)
+    whole = complete(in_part())
+    assert passes_by_stage(config, 0)["scoring"] < passes_by_stage(whole, 0)["scoring"]
+
+
+@pytest.mark.parametrize(
+    ("given", "where", "message"),
+    [
+        ({"methods": ["wu"]}, ["plain"], r"^prompts\.variants\.part\.methods: wu is none of methods; choose from"),
+        ({"context_lengths": [9]}, ["plain"], r"^prompts\.variants\.part\.context_lengths: 9 is none of prompts\."),
+        (
+            {"context_lengths": [640]},
+            ["plain", "part"],
+            r"^prompts\.variants\.part\.context_lengths: it lacks \d+, for which heads are ablated or measured in this",
+        ),
+        ({"methods": ["wu24"]}, ["plain", "part"], r"^prompts\.variants\.part\.methods: it lacks \w+, for which heads"),
+    ],
+)
+def test_a_part_of_a_variant_that_does_not_suffice_is_refused(given, where, message):
+    with pytest.raises(StudyError, match=message):
+        complete(in_part(where, **given))

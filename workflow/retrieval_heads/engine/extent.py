@@ -18,7 +18,7 @@ from retrieval_heads.study.methods import fitted_methods, methods_at, twin_metho
 from retrieval_heads.study.modes import fitted_modes, twin_modes
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
-from retrieval_heads.study.variants import variants
+from retrieval_heads.study.variants import variant_lengths, variants
 from retrieval_heads.study.yardstick import yardstick
 
 _ANSWER_EVERYWHERE = 0.70
@@ -134,7 +134,7 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
     stated = 1 - documents["missing_rate"] if "missing_rate" in documents else 1
     passes: dict[str, float] = {
         "labels": _LABELS,
-        "scoring": len(asked) * _scoring(config, train, stated, grid),
+        "scoring": sum(_scoring(config, variant, train, stated, grid) for variant in asked),
         "fits": sum(_fits(config, variant, train, stated) for variant in asked),
         "unablated": sum(_unablated(config, variant, test) for variant in asked),
         **{
@@ -165,12 +165,12 @@ def _answering(length: int) -> float:
     return passes_over(length) * (1 + SUFFIX_WORTH / length)
 
 
-def _scoring(config: dict, train: int, stated: float, grid: tuple[int, int]) -> float:
-    lengths, depths = config["prompts"]["context_lengths"], len(config["prompts"]["depths"])
+def _scoring(config: dict, variant: str, train: int, stated: float, grid: tuple[int, int]) -> float:
+    lengths, depths = variant_lengths(config, variant), len(config["prompts"]["depths"])
     passes = sum(train * depths * _answering(length) for length in lengths)
     questions = len(config["questions"])
     for length in lengths:
-        methods, needing = methods_at(config, length), twin_methods(config, length)
+        methods, needing = methods_at(config, length, variant), twin_methods(config, length, variant)
         one_by_one = [name for name, entry in methods.items() if file_of(name, entry) == "single_head_effect"]
         for name in one_by_one:
             documents = parameters_of(name, methods[name])["documents"]
@@ -196,7 +196,7 @@ def _fits(config: dict, variant: str, train: int, stated: float) -> float:
 
 def _unablated(config: dict, variant: str, test: int) -> float:
     depths, passes = config["prompts"]["depths"], 0.0
-    for length in unablated_lengths(config):
+    for length in set(unablated_lengths(config)).intersection(variant_lengths(config, variant)):
         asked_of, twins = (
             test if most is None else most
             for most, _ in (unablated_documents(config, length), twinned_documents(config, length, variant))
@@ -282,8 +282,8 @@ def _modes_at_lengths(config: dict, variant: str) -> set[tuple[str, int]]:
         if variant in ablated_variants(config, name)
         for length in ablated_lengths(config, name)
     }
-    lengths = config["prompts"]["context_lengths"]
-    found |= {(mode, length) for length in lengths for mode in fitted_methods(config, length).values()}
+    lengths = variant_lengths(config, variant)
+    found |= {(mode, length) for length in lengths for mode in fitted_methods(config, length, variant).values()}
     held = yardstick(config)
     if held is None or variant not in held["variants"]:
         return found

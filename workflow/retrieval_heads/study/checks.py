@@ -19,6 +19,7 @@ from retrieval_heads.study.interventions import (
 from retrieval_heads.study.method_entries import file_of, ranks_at
 from retrieval_heads.study.methods import RIVALS, methods_at
 from retrieval_heads.study.modes import twin_modes
+from retrieval_heads.study.variants import variant_lengths, variants
 from retrieval_heads.study.yardstick import yardstick
 
 _PLAIN_IS_MISSING = f"{PLAIN} is missing, which figures and findings are about; add it."
@@ -138,9 +139,10 @@ def _check_model_values(config: dict) -> None:
             )
     _check_variants(config["prompts"]["variants"], config["questions"])
     _check_methods(config)
-    _check_ranked_lengths(config)
     _check_interventions(config)
     _check_yardstick(config)
+    _check_parts_of_variants(config)
+    _check_ranked_lengths(config)
     _check_controls(config)
 
 
@@ -163,12 +165,42 @@ def _check_methods(config: dict) -> None:
 
 
 def _check_ranked_lengths(config: dict) -> None:
-    for length in config["prompts"]["context_lengths"]:
-        if not methods_at(config, length):
-            raise StudyError(
-                f"prompts.context_lengths: no method ranks heads at {length}; take it out, or add it to the "
-                "context_lengths of a method."
-            )
+    for variant in variants(config):
+        where = "prompts" if variant == PLAIN else f"prompts.variants.{variant}"
+        for length in variant_lengths(config, variant):
+            if not methods_at(config, length, variant):
+                raise StudyError(
+                    f"{where}.context_lengths: no method ranks heads at {length}; take it out, or add it to the "
+                    "context_lengths of a method."
+                )
+
+
+def _check_parts_of_variants(config: dict) -> None:
+    """A variant may be ranked at some lengths and by some methods alone, if no more is ablated or measured in it."""
+    held = yardstick(config) or {"variants": [], "context_lengths": []}
+    for variant, given in config["prompts"]["variants"].items():
+        ablating = [name for name in interventions(config) if variant in ablated_variants(config, name)]
+        needed: dict[str, set] = {
+            "methods": {method for name in ablating for method in ablated_methods(config, name)},
+            "context_lengths": {length for name in ablating for length in ablated_lengths(config, name)}
+            | set(held["context_lengths"] if variant in held["variants"] else ()),
+        }
+        offered: dict[str, list] = {
+            "methods": list(config["methods"]),
+            "context_lengths": config["prompts"]["context_lengths"],
+        }
+        for key, known in offered.items():
+            where = f"prompts.variants.{variant}.{key}"
+            for value in given.get(key) or ():
+                if value not in known:
+                    kind = "none of methods" if key == "methods" else "none of prompts.context_lengths"
+                    raise StudyError(f"{where}: {value} is {kind}; choose from {', '.join(map(str, known))}.")
+            for value in known:
+                if given.get(key) and value in needed[key] and value not in given[key]:
+                    raise StudyError(
+                        f"{where}: it lacks {value}, for which heads are ablated or measured in this variant; add it, "
+                        "or leave the variant out of ablation.variants and yardstick.variants."
+                    )
 
 
 def _check_core(config: dict, name: str, trains: int | None) -> None:

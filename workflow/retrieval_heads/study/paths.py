@@ -12,7 +12,7 @@ from retrieval_heads.study.interventions import (
     interventions,
 )
 from retrieval_heads.study.twins import unablated_lengths
-from retrieval_heads.study.variants import variants
+from retrieval_heads.study.variants import variant_lengths, variants
 from retrieval_heads.study.yardstick import yardstick
 
 _STAGES = {
@@ -124,6 +124,8 @@ class Paths:
                 lengths = unablated_lengths(config)
             ways = [{"variant": variant, "length": length} for variant, length in product(chosen, lengths)]
         files = []
+        # A variant may have prompts at some lengths alone.
+        ways = [way for way in ways if way["length"] in variant_lengths(config, way["variant"])]
         for model, way in product(config["models"], ways):
             values = {"model": model, **way}
             files += self.shards(stage, **values) if "{shard}" in pattern else [self.output(stage, **values)]

@@ -5,8 +5,8 @@ from typing import Any
 
 from retrieval_heads.study.dimensions import DIMENSION
 
-_NO_SETTINGS = ("context_lengths", "variants")
-"""What ``prompts`` has beside the settings that a single prompt is built by."""
+_NO_SETTINGS = ("context_lengths", "variants", "methods")
+"""What ``prompts`` and its variants have beside the settings that a single prompt is built by."""
 
 _OF_QUESTIONS = ("text", "answer_prefix")
 """What a variant may override of the questions, all else being settings of prompts."""
@@ -17,10 +17,23 @@ def variants(config: Mapping) -> list[str]:
     return DIMENSION["variant"].values(config)
 
 
+def variant_lengths(config: Mapping, variant: str) -> list[int]:
+    """The context lengths at which there are prompts of a variant, in the config's order."""
+    every = config["prompts"]["context_lengths"]
+    chosen = config["prompts"]["variants"][variant].get("context_lengths") or every
+    return [length for length in every if length in chosen]
+
+
+def ranked_by(config: Mapping, variant: str) -> list[str]:
+    """The methods by which heads are ranked in a variant, in the config's order."""
+    chosen = config["prompts"]["variants"][variant].get("methods") or config["methods"]
+    return [name for name in config["methods"] if name in chosen]
+
+
 def prompt_settings(config: Mapping, variant: str) -> dict[str, Any]:
     """What ``prompts`` says of a variant's prompts of any length: what is said for all, and what differs in it."""
     given = config["prompts"]["variants"][variant]
-    overrides = {key: value for key, value in given.items() if key not in _OF_QUESTIONS}
+    overrides = {key: value for key, value in given.items() if key not in (*_OF_QUESTIONS, *_NO_SETTINGS)}
     return {key: value for key, value in config["prompts"].items() if key not in _NO_SETTINGS} | overrides
 
 
