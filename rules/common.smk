@@ -12,6 +12,7 @@ from snakemake.settings.types import DeploymentMethod
 from retrieval_heads import plugins
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
+from retrieval_heads.study.controls import control
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     ablated_methods,
@@ -142,6 +143,11 @@ def loading(wildcards):
 def intervention(key):
     """What holds for the intervention of a job, as a parameter of its rule."""
     return lambda wildcards: interventions(config)[wildcards.intervention][key]
+
+
+def asked_by_control(name, key):
+    """What a control asks for, as a parameter of its rule."""
+    return lambda wildcards: control(config, name)[key]
 
 
 def mode_of(wildcards):
@@ -324,7 +330,8 @@ def contexts_for_each_head(wildcards, input):
 
 def model_runtime(stage):
     """Minutes for a job's share of a stage: half an hour, and what its contexts take; more at each retry."""
-    split = "test" if stage in ("ablation", "unablated", "head_effects") else "train"
+    on_test = ("ablation", "unablated", "head_effects", "compensation")
+    split = "test" if stage in on_test else "train"
     given = config["documents"].get(split, DOCUMENTS_OF_A_TABLE)
 
     def minutes(wildcards, input, attempt):
@@ -337,6 +344,15 @@ def model_runtime(stage):
             shared = not SCOPES[one["scope"]].in_context
             share = config["prompts"]["suffix_budget"] / int(wildcards.length) if shared else 1
             contexts += share * count_head_sets(config, name) * len(config["questions"])
+        if stage == "compensation":
+            one = control(config, "compensation")
+            documents = one["documents"] or given
+            # At most as long as for each head by itself, and behind two contexts for each set.
+            share = config["prompts"]["suffix_budget"] / int(wildcards.length)
+            sets = 2 * share * count_head_sets(config, wildcards.intervention)
+            contexts += 1 + len(one["questions"]) * (
+                sets + contexts_for_each_head(wildcards, input)
+            )
         if stage == "unablated":
             documents = unablated_documents(config, int(wildcards.length))[0] or given
             # With the document and without, and with its twin.

@@ -20,6 +20,7 @@ from retrieval_heads.analysis.needed_or_carrying import pair_effects
 from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.ranking_quality import Asked, measure_quality
 from retrieval_heads.analysis.rankings import placed
+from retrieval_heads.study.controls import CONTROLS
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.matchings import MATCHINGS
@@ -116,6 +117,7 @@ def make_study(
         "analysis": {**ANALYSIS, "resamples": 200, **analysis},
         "imports": {},
         "published": None,
+        "controls": dict.fromkeys(CONTROLS),
         "yardstick": {
             "documents": 4,
             "questions": list(questions),

@@ -6,6 +6,8 @@ from retrieval_heads import tables
 from retrieval_heads.ablation.joining import join_unablated
 from retrieval_heads.job import job
 from retrieval_heads.tables.ablation import ABLATION, ABLATION_SHARD
+from retrieval_heads.tables.compensation import COMPENSATION
+from retrieval_heads.tables.compensation_heads import COMPENSATION_HEADS
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.labels import LABELS
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS)}
+    every = (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, COMPENSATION, COMPENSATION_HEADS)
+    known = {table.name: table for table in every}
     table = known[snakemake.wildcards.table]
     source = snakemake.input
     if table is ABLATION:

@@ -5,8 +5,10 @@ from itertools import product
 
 from retrieval_heads import plugins
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
+from retrieval_heads.study.controls import control
 from retrieval_heads.study.interventions import (
     ablated_lengths,
+    ablated_methods,
     count_head_sets,
     guarded_interventions,
     interventions,
@@ -45,6 +47,13 @@ to answer in question and answer, and to ablate heads by themselves. In scope ``
 _TRACED = {"trace": 0.6, "gradients": 0.6, "direct": 0.4}
 """Time of one more reading of a prompt with all that its heads do, of the gradients on it, and of the direct path: in
 that of reading, behind the context, the most tokens that question and answer may have."""
+
+_UNDER_A_SET = 0.3
+"""Time of reading a prompt's answer without one set of heads, beside others that share layers with it: in that of
+reading, behind the context, the most tokens that question and answer may have."""
+
+_NEW_IN_TOP_SETS = 0.5
+"""The share of a top set's heads that are in no other method's, about."""
 
 _LABELS = 4
 """Plain passes that the labels of a model's heads take: a few short sequences, and a pass over single tokens."""
@@ -117,8 +126,8 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
 
     Returns
     -------
-    ``labels``, ``scoring``, ``fits``, ``unablated``, an ``ablation NAME`` for each intervention with its guard, and a
-    ``yardstick MODE`` for each mode.
+    ``labels``, ``scoring``, ``fits``, ``unablated``, an ``ablation NAME`` for each intervention with its guard, a
+    ``yardstick MODE`` for each mode, and a ``compensation NAME`` for each intervention of that control.
     """
     documents, each = config["documents"], len(variants(config))
     train, test = (documents.get(split, documents_of_a_table) for split in ("train", "test"))
@@ -129,6 +138,12 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
         "unablated": _unablated(config, test),
         **{f"ablation {name}": _ablation(config, name, test, stated) for name in interventions(config)},
         **{f"yardstick {mode}": _yardstick(config, mode, test, stated, grid) for mode in yardstick_modes(config)},
+        **{
+            f"compensation {name}": _compensation(config, one, name, test, stated, grid)
+            for one in [control(config, "compensation")]
+            if one is not None
+            for name in one["interventions"]
+        },
     }
     return {"labels": _LABELS} | {stage: number * each for stage, number in passes.items()}
 
@@ -211,6 +226,25 @@ def _yardstick(config: dict, mode: str, test: int, stated: float, grid: tuple[in
         rows = len(one["questions"]) * stated * single_head_passes(grid, length, _asked(config))
         rows *= _TWIN_OF_SINGLE_HEADS if twin else 1
         passes += asked_of * len(depths) * (passes_over(length) + rows) + twin * asked_of * _twins(length, depths)
+    return passes
+
+
+def _compensation(config: dict, one: dict, name: str, test: int, stated: float, grid: tuple[int, int]) -> float:
+    how, depths, passes = interventions(config)[name], config["prompts"]["depths"], 0.0
+    methods = [method for method in ablated_methods(config, name) if method in one["methods"]]
+    twin, heads = how["mode"] in twin_modes(), grid[0] * grid[1]
+    sets = len(methods) * len(how["levels"]) * (1 + how["random_draws"]["matched"])
+    singly = min(1, (1 + _NEW_IN_TOP_SETS * (len(methods) - 1)) * max(how["levels"]) / heads)
+    asked_of = test if one["documents"] is None else one["documents"]
+    for length in one["context_lengths"]:
+        each = passes_behind(length, _asked(config))
+        rows = singly * single_head_passes(grid, length, _asked(config)) + sets * _UNDER_A_SET * each
+        rows *= _TWIN_OF_SINGLE_HEADS if twin else 1
+        # Sets are tried behind the twin's context too.
+        rows += twin * sets * _UNDER_A_SET * each * _TWIN_OF_SINGLE_HEADS
+        rows += (_TRACED["trace"] * (1 + twin) + _TRACED["direct"]) * each
+        passes += asked_of * len(depths) * (passes_over(length) + len(one["questions"]) * stated * rows)
+        passes += twin * asked_of * _twins(length, depths)
     return passes
 
 

@@ -21,7 +21,15 @@ def write_out_controls(config: dict) -> None:
             _take_from(config, one, one["intervention"])
     if (one := given["compensation"]) is not None:
         one["questions"] = one["questions"] or list(config["questions"])
-        _take_from(config, one, config["ablation"]["headline"])
+        # Empty where none fits: the checks refuse that.
+        names = one["interventions"] = one["interventions"] or in_suffix
+        known = [name for name in names if name in every]
+        lengths = {length for name in known for length in ablated_lengths(config, name)}
+        methods = {method for name in known for method in ablated_methods(config, name)}
+        one["context_lengths"] = one["context_lengths"] or [
+            length for length in config["prompts"]["context_lengths"] if length in lengths
+        ]
+        one["methods"] = one["methods"] or [method for method in config["methods"] if method in methods]
     if (one := given["looks"]) is not None:
         one["context_lengths"] = one["context_lengths"] or list(config["prompts"]["context_lengths"])
 

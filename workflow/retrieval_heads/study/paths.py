@@ -22,7 +22,8 @@ _STAGES = {
     "head_effects": "head_effects/{model}/{variant}/{length}/{mode}/{shard}.parquet",
     "transfer": "transfer/{model}/{variant}/{length}/{shard}.parquet",
     "specificity": "specificity/{model}/{variant}/{length}.parquet",
-    "compensation": "compensation/{model}/{variant}/{length}/{shard}.parquet",
+    "compensation": "compensation/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
+    "compensation_heads": "compensation_heads/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
     "looks": "looks/{model}/{variant}/{length}/{shard}.parquet",
     "labels": "labels/{model}.parquet",
     "guard": "guard/{model}/{variant}/{intervention}.parquet",
@@ -35,6 +36,9 @@ _STAGES = {
     "markdown": "FINDINGS.md",
 }
 """What each stage writes, below the study's folder."""
+
+_CONTROL_OF = {**{name: name for name in CONTROLS}, "compensation_heads": "compensation"}
+"""The stages of controls, each with the control: it has one of its own name, and perhaps others."""
 
 
 class Paths:
@@ -88,14 +92,16 @@ class Paths:
         """
         config, pattern = self._config, _STAGES[stage]
         ways: list[dict] = [{"length": length} for length in config["prompts"]["context_lengths"]]
-        if "{intervention}" in pattern:
+        if stage in _CONTROL_OF:
+            asked = control(config, _CONTROL_OF[stage]) or {"context_lengths": [], "interventions": []}
+            ways = [{"length": length} for length in asked["context_lengths"]]
+            if "{intervention}" in pattern:
+                ways = [{"intervention": name, **way} for name in asked["interventions"] for way in ways]
+        elif "{intervention}" in pattern:
             names = guarded_interventions(config) if stage == "guard" else interventions(config)
             ways = [
                 {"length": length, "intervention": name} for name in names for length in ablated_lengths(config, name)
             ]
-        elif stage in CONTROLS:
-            one = control(config, stage)
-            ways = [] if one is None else [{"length": length} for length in one["context_lengths"]]
         elif "{mode}" in pattern:
             one = yardstick(config) or {"context_lengths": [], "modes": []}
             ways = [{"length": length, "mode": mode} for mode in one["modes"] for length in one["context_lengths"]]

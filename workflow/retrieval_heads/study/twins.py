@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from retrieval_heads.study.controls import control
 from retrieval_heads.study.interventions import ablated_lengths, interventions
 from retrieval_heads.study.methods import twin_methods
 from retrieval_heads.study.modes import twin_modes
@@ -23,7 +24,7 @@ def unablated_lengths(config: Mapping) -> list[int]:
 
 def unablated_documents(config: Mapping, length: int) -> tuple[int | None, str]:
     """How many test documents the whole model is asked about at a context length, None for all, and the key that says
-    so: as many as the intervention that asks about most of them, or as a yardstick that needs twins.
+    so: as many as the intervention that asks about most of them, or as a yardstick or control that needs twins.
     """
     return _most(_asking(config, length) | _asking(config, length, twins=True))
 
@@ -43,6 +44,11 @@ def _asking(config: Mapping, length: int, twins: bool = False) -> dict[str, floa
     one = yardstick(config)
     if twins and one is not None and length in one["context_lengths"] and set(one["modes"]) & set(twin_modes()):
         asking["yardstick.documents"] = _number(one["documents"])
+    one = control(config, "compensation")
+    if twins and one is not None and length in one["context_lengths"]:
+        modes = {interventions(config)[name]["mode"] for name in one["interventions"]}
+        if modes & set(twin_modes()):
+            asking["controls.compensation.documents"] = _number(one["documents"])
     return asking
 
 

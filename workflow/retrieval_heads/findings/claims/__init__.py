@@ -10,6 +10,7 @@ from retrieval_heads.findings.claims import (
     agreement,
     baseline,
     categories,
+    compensation,
     heads,
     language,
     overlap,
@@ -54,6 +55,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "imports": (overlap.imported_heads_are_top_heads,),
     "carrying": (quality.some_heads_are_needed_and_carry_nothing,),
     "quality": (quality.one_method_is_best,),
+    "compensation": (
+        compensation.heads_are_backed_up,
+        compensation.top_heads_stand_in_for_each_other,
+        compensation.top_heads_suffice,
+        compensation.recoveries_are_made_up_for,
+    ),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,

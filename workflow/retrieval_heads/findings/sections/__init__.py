@@ -10,6 +10,7 @@ from collections.abc import Callable
 from retrieval_heads.findings.sections import (
     ablation,
     agreement,
+    compensation,
     groups,
     heads,
     overview,
@@ -67,6 +68,7 @@ SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     yardstick.every_head,
     quality.carrying,
     quality.quality,
+    compensation.compensation,
     heads.universal,
     heads.head_map,
     ablation.ablation,

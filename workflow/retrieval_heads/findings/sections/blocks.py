@@ -30,6 +30,7 @@ TITLES = {
     "every_head": "What every head does",
     "carrying": "Needed or carrying",
     "quality": "Which method is right?",
+    "compensation": "Compensation, redundancy, sufficiency",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
     "ablation": "Ablation against random heads",
