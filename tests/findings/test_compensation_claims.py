@@ -41,7 +41,7 @@ class TestBackedUp:
         assert claim.outcome is SUPPORTED
         assert "2 of 2 top heads matter" in claim.sentence and "(8 prompts from 8 documents)" in claim.sentence
         assert "For 1 of them, more than 20.0%" in claim.sentence and "for 1, surely less" in claim.sentence
-        assert "L3H1 (it writes 0.98, of which 0.25 is lost without it)" in claim.sentence
+        assert "L3H1 (it writes 0.98, and 0.25 is lost without it)" in claim.sentence
 
     def test_contradicted_where_it_is_ruled_out_for_each(self):
         claim = one(heads_are_backed_up, heads={(3, 1): (1.0, 1.0), (4, 0): (0.8, 0.9)})

@@ -41,7 +41,11 @@ def test_all_interventions_of_scope_suffix_are_taken_with_their_methods_and_leng
         ({"everywhere": WAYS["everywhere"]}, {}, "no intervention is of scope suffix; add one to"),
         (WAYS, {"interventions": ["everywhere"]}, "everywhere is of scope all; choose from reading, other_value."),
         (WAYS, {"interventions": ["none"]}, "none is no intervention; choose from reading, other_value."),
-        (WAYS, {"interventions": ["other_value"], "methods": ["qrhead"]}, "ablates the heads of qrhead; choose from wu24"),
+        (
+            WAYS,
+            {"interventions": ["other_value"], "methods": ["qrhead"]},
+            "ablates the heads of qrhead; choose from wu24",
+        ),
         (WAYS, {"documents": 9999}, "9999 is more than the"),
     ],
 )

@@ -52,7 +52,7 @@ _UNDER_A_SET = 0.3
 """Time of reading a prompt's answer without one set of heads, beside others that share layers with it: in that of
 reading, behind the context, the most tokens that question and answer may have."""
 
-_NEW_IN_TOP_SETS = 0.5
+_NEW_IN_TOP_SETS = 0.25
 """The share of a top set's heads that are in no other method's, about."""
 
 _LABELS = 4

@@ -16,7 +16,7 @@ SECTION = "compensation"
 TABLES = ("set_compensation",)
 NEEDS = {"compensation": 1}
 
-RANDOM = "Random heads of the same layers"
+RANDOM = "Random heads"
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:

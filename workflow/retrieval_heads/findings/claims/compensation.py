@@ -103,7 +103,7 @@ def _is(value: bool) -> Callable[[object], bool]:
 
 def _head(row: pd.Series) -> str:
     return (
-        f"{head_name(row['layer'], row['head'])} (it writes {hundredths(row['direct'])}, of which "
+        f"{head_name(row['layer'], row['head'])} (it writes {hundredths(row['direct'])}, and "
         f"{hundredths(row['total'])} is lost without it)"
     )
 
