@@ -168,6 +168,11 @@ def under_control(name, function):
     return of_job
 
 
+def asked_by_control(name, key):
+    """What a control asks for, as a parameter of its rule."""
+    return lambda wildcards: control(config, name)[key]
+
+
 def mode_of(wildcards):
     """What replaces the outputs of ablated heads in a job: the mode of its intervention, or its own."""
     return wildcards.get("mode") or intervention("mode")(wildcards)
@@ -386,6 +391,15 @@ def model_runtime(stage):
             documents = one["documents"] or given
             share = config["prompts"]["suffix_budget"] / int(wildcards.length)
             contexts += share * transferred_sets(config) * len(config["questions"])
+        if stage == "compensation":
+            one = control(config, "compensation")
+            documents = one["documents"] or given
+            # At most as long as for each head by itself, and behind two contexts for each set.
+            share = config["prompts"]["suffix_budget"] / int(wildcards.length)
+            sets = 2 * share * count_head_sets(config, wildcards.intervention)
+            contexts += 1 + len(one["questions"]) * (
+                sets + contexts_for_each_head(wildcards, input)
+            )
         if stage == "unablated":
             documents = unablated_documents(config, int(wildcards.length))[0] or given
             # With the document and without, and with its twin.

@@ -184,8 +184,9 @@ def test_variants_that_there_are_not_are_refused(config, message):
         complete(config)
 
 
-def in_part(where=("plain",), **given):
+def in_part(where=None, **given):
     """A study with a variant of which only a part is asked for."""
+    where = where or ["plain"]
     config = ablated_in(where, where)
     return config | {"prompts": config["prompts"] | {"variants": {"plain": {}, "part": {"answer_prefix": ""} | given}}}
 

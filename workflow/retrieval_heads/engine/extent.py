@@ -5,9 +5,10 @@ from itertools import product
 
 from retrieval_heads import plugins
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
-from retrieval_heads.study.controls import ITEM_KINDS, control, control_variants, transferred_sets
+from retrieval_heads.study.controls import ITEM_KINDS, control, control_ways, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
+    ablated_methods,
     ablated_variants,
     count_head_sets,
     guarded_interventions,
@@ -54,6 +55,12 @@ _ITEMS = 200
 _ITEM = 0.37
 """Time of answering one of them under one head set, in passes over the most tokens that question and answer may have.
 """
+_UNDER_A_SET = 0.3
+"""Time of reading a prompt's answer without one set of heads, beside others that share layers with it: in that of
+reading, behind the context, the most tokens that question and answer may have."""
+
+_NEW_IN_TOP_SETS = 0.25
+"""The share of a top set's heads that are in no other method's, about."""
 
 _LABELS = 4
 """Plain passes that the labels of a model's heads take: a few short sequences, and a pass over single tokens."""
@@ -148,11 +155,12 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
         for mode in held["modes"]:
             passes[f"yardstick {mode}"] = len(held["variants"]) * _yardstick(config, mode, test, stated, grid)
     for name, reckon in (
-        ("transfer", lambda: _transfer(config, test, stated)),
-        ("specificity", lambda: _specificity(config)),
+        ("transfer", lambda _: _transfer(config, test, stated)),
+        ("specificity", lambda _: _specificity(config)),
+        ("compensation", lambda name: _compensation(config, name, test, stated, grid)),
     ):
         if control(config, name) is not None:
-            passes[name] = len(control_variants(config, name)) * reckon()
+            passes[name] = sum(reckon(way) for way, _ in control_ways(config, name))
     return passes
 
 
@@ -249,6 +257,28 @@ def _transfer(config: dict, test: int, stated: float) -> float:
         each = _ANSWER_SUFFIX * _asked(config) / length * (_TWIN_OF_SUFFIX if twin else 1)
         rows = questions * transferred_sets(config)
         passes += asked_of * len(depths) * (1 + rows * each) * passes_over(length)
+        passes += twin * asked_of * _twins(length, depths)
+    return passes
+
+
+def _compensation(config: dict, name: str, test: int, stated: float, grid: tuple[int, int]) -> float:
+    """Of top sets and of their heads by themselves under one intervention, in the prompts of this control."""
+    if (one := control(config, "compensation")) is None:
+        return 0.0
+    how, depths, passes = interventions(config)[name], config["prompts"]["depths"], 0.0
+    methods = [method for method in ablated_methods(config, name) if method in one["methods"]]
+    twin, heads = how["mode"] in twin_modes(), grid[0] * grid[1]
+    sets = len(methods) * len(how["levels"]) * (1 + how["random_draws"]["matched"])
+    singly = min(1, (1 + _NEW_IN_TOP_SETS * (len(methods) - 1)) * max(how["levels"]) / heads)
+    asked_of = test if one["documents"] is None else one["documents"]
+    for length in one["context_lengths"]:
+        each = passes_behind(length, _asked(config))
+        rows = singly * single_head_passes(grid, length, _asked(config)) + sets * _UNDER_A_SET * each
+        rows *= _TWIN_OF_SINGLE_HEADS if twin else 1
+        # Sets are tried behind the twin's context too.
+        rows += twin * sets * _UNDER_A_SET * each * _TWIN_OF_SINGLE_HEADS
+        rows += (_TRACED["trace"] * (1 + twin) + _TRACED["direct"]) * each
+        passes += asked_of * len(depths) * (passes_over(length) + len(one["questions"]) * stated * rows)
         passes += twin * asked_of * _twins(length, depths)
     return passes
 

@@ -320,6 +320,7 @@ def _check_controls(config: dict) -> None:
                     raise StudyError(f"controls.{name}.{key}: {value} is {kind}; choose from {choices}.")
     _check_transfer(config)
     _check_specificity(config)
+    _check_compensation(config)
 
 
 def _check_transfer(config: dict) -> None:
@@ -370,3 +371,27 @@ def _check_specificity(config: dict) -> None:
                     f"controls.specificity.{key}: {value} is none of those that {name} ablates; choose from "
                     f"{', '.join(map(str, known))}."
                 )
+
+
+def _check_compensation(config: dict) -> None:
+    """Its heads and sets are those that interventions ablate, in question and answer alone."""
+    if (one := control(config, "compensation")) is None:
+        return
+    every, where = interventions(config), "controls.compensation"
+    offered = [name for name, given in every.items() if given["scope"] == "suffix"]
+    if not one["interventions"]:
+        raise StudyError(
+            f"{where}: it takes heads that are ablated in question and answer, and no intervention is of scope suffix; "
+            "add one to ablation.interventions, or leave the control out."
+        )
+    for name in one["interventions"]:
+        if name not in offered:
+            kind = f"of scope {every[name]['scope']}" if name in every else "no intervention"
+            raise StudyError(f"{where}.interventions: {name} is {kind}; choose from {', '.join(offered)}.")
+    ablated = {method for name in one["interventions"] for method in ablated_methods(config, name)}
+    for method in one["methods"]:
+        if method not in ablated:
+            raise StudyError(
+                f"{where}.methods: none of its interventions ablates the heads of {method}; choose from "
+                f"{', '.join(sorted(ablated))}."
+            )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import product
 
-from retrieval_heads.study.controls import CONTROLS, control, control_variants
+from retrieval_heads.study.controls import CONTROLS, control, control_ways
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     ablated_variants,
@@ -28,7 +28,8 @@ _STAGES = {
     "head_effects": "head_effects/{model}/{variant}/{length}/{mode}/{shard}.parquet",
     "transfer": "transfer/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
     "specificity": "specificity/{model}/{variant}/{length}.parquet",
-    "compensation": "compensation/{model}/{variant}/{length}/{shard}.parquet",
+    "compensation": "compensation/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
+    "compensation_heads": "compensation_heads/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
     "looks": "looks/{model}/{variant}/{length}/{shard}.parquet",
     "labels": "labels/{model}.parquet",
     "guard": "guard/{model}/{variant}/{intervention}.parquet",
@@ -41,6 +42,9 @@ _STAGES = {
     "markdown": "FINDINGS.md",
 }
 """What each stage writes, below the study's folder."""
+
+_CONTROL_OF = {**{name: name for name in CONTROLS}, "compensation_heads": "compensation"}
+"""The stages of controls, each with the control: it has one of its own name, and perhaps others."""
 
 
 class Paths:
@@ -97,12 +101,11 @@ class Paths:
         chosen: Iterable[str] = variants(config)
         lengths: Iterable[int] = config["prompts"]["context_lengths"]
         ways: list[dict]
-        if stage in CONTROLS:
-            asked = control(config, stage) or {"context_lengths": []}
-            own = {key: asked[key] for key in ("intervention",) if key in asked}
+        if (name := _CONTROL_OF.get(stage)) is not None:
+            asked = control(config, name) or {"context_lengths": []}
             ways = [
-                {"variant": variant, "length": length, **own}
-                for variant, length in product(control_variants(config, stage), asked["context_lengths"])
+                {"variant": variant, "length": length, "intervention": way}
+                for (way, variant), length in product(control_ways(config, name), asked["context_lengths"])
             ]
         elif "{intervention}" in pattern:
             names = guarded_interventions(config) if stage == "guard" else interventions(config)

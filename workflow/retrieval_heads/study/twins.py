@@ -54,6 +54,11 @@ def _asking(config: Mapping, length: int, twins: bool = False, variant: str | No
     held = one is not None and length in one["context_lengths"] and (variant is None or variant in one["variants"])
     if twins and one is not None and held and set(one["modes"]) & set(twin_modes()):
         asking["yardstick.documents"] = _number(one["documents"])
+    one = control(config, "compensation")
+    if twins and one is not None and length in one["context_lengths"]:
+        modes = {interventions(config)[name]["mode"] for name in one["interventions"]}
+        if modes & set(twin_modes()):
+            asking["controls.compensation.documents"] = _number(one["documents"])
     return asking
 
 

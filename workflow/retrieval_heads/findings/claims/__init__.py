@@ -10,6 +10,7 @@ from retrieval_heads.findings.claims import (
     agreement,
     baseline,
     categories,
+    compensation,
     heads,
     language,
     overlap,
@@ -63,6 +64,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
         variants.same_heads_serve_variant,
         variants.plain_heads_are_needed_in_variants,
         variants.damage_is_not_of_induction_heads_alone,
+    ),
+    "compensation": (
+        compensation.heads_are_backed_up,
+        compensation.top_heads_stand_in_for_each_other,
+        compensation.top_heads_suffice,
+        compensation.recoveries_are_made_up_for,
     ),
     "ablation": (
         ablation.top_heads_matter_more_than_random,

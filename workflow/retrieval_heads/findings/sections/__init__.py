@@ -10,6 +10,7 @@ from collections.abc import Callable
 from retrieval_heads.findings.sections import (
     ablation,
     agreement,
+    compensation,
     groups,
     heads,
     overview,
@@ -73,6 +74,7 @@ SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     transfer.transfer,
     specificity.specificity,
     variants.variants,
+    compensation.compensation,
     heads.universal,
     heads.head_map,
     ablation.ablation,

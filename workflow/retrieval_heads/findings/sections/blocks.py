@@ -33,6 +33,7 @@ TITLES = {
     "transfer": "Is a question special?",
     "specificity": "Is it retrieval?",
     "variants": "Other ways of asking",
+    "compensation": "Compensation, redundancy, sufficiency",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
     "ablation": "Ablation against random heads",
