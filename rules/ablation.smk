@@ -2,11 +2,23 @@
 rule choose_head_sets:
     input:
         rules.rank_heads.output[0],
-        # Which heads share keys and values, where random ones are to share them alike.
+        # Which heads share keys and values, where random ones are to share them alike; which are induction heads, where
+        # sets are to be without them.
         labels=lambda wildcards: (
             [PATHS.output("labels", model=wildcards.model)]
             if intervention("random_draws")(wildcards)["grouped"]
+            or intervention("without_induction")(wildcards)
             else []
+        ),
+        # In another variant, the plain one's top heads are ablated too.
+        plain=lambda wildcards: (
+            []
+            if wildcards.variant == PLAIN
+            else [
+                PATHS.output(
+                    "rankings", model=wildcards.model, variant=PLAIN, length=wildcards.length
+                )
+            ]
         ),
     output:
         PATHS.output("head_sets"),
@@ -18,6 +30,7 @@ rule choose_head_sets:
         methods=lambda wildcards: ablated_methods(config, wildcards.intervention),
         levels=intervention("levels"),
         random_draws=intervention("random_draws"),
+        without_induction=intervention("without_induction"),
         seed=config["seed"],
         code=code("choose_head_sets.py"),
     script:
@@ -45,7 +58,9 @@ rule answer_unablated:
         content=content,
         answer_types=ANSWER_TYPES,
         documents=lambda wildcards: unablated_documents(config, int(wildcards.length)),
-        twinned=lambda wildcards: twinned_documents(config, int(wildcards.length)),
+        twinned=lambda wildcards: twinned_documents(
+            config, int(wildcards.length), wildcards.variant
+        ),
         generation=config["generation"],
         code=code("answer_unablated.py", *answer_files()),
     script:

@@ -10,7 +10,7 @@ rule collect_table:
     log:
         PATHS.log("collect_table", "tables"),
     wildcard_constraints:
-        table="rankings|ablation|guard|head_effects|labels|transfer|specificity",
+        table="rankings|unablated|ablation|guard|head_effects|labels|transfer|specificity|compensation|compensation_heads",
     conda:
         "../envs/analysis.yaml"
     params:

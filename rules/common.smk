@@ -16,9 +16,11 @@ from retrieval_heads.study.controls import ITEM_KINDS, control, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     ablated_methods,
+    ablated_variants,
     count_head_sets,
     interventions,
 )
+from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.plugins import describe
@@ -48,7 +50,13 @@ from retrieval_heads.study.twins import (
     unablated_documents,
     uses_twins,
 )
-from retrieval_heads.study.variants import asked_questions, prompt_settings, variants
+from retrieval_heads.study.variants import (
+    asked_questions,
+    decoyed,
+    prompt_settings,
+    variant_lengths,
+    variants,
+)
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
 try:
@@ -160,6 +168,11 @@ def under_control(name, function):
     return of_job
 
 
+def asked_by_control(name, key):
+    """What a control asks for, as a parameter of its rule."""
+    return lambda wildcards: control(config, name)[key]
+
+
 def mode_of(wildcards):
     """What replaces the outputs of ablated heads in a job: the mode of its intervention, or its own."""
     return wildcards.get("mode") or intervention("mode")(wildcards)
@@ -193,10 +206,23 @@ def unablated_beside(wildcards):
     return [
         file
         for model in config["models"]
-        for variant in variants(config)
+        for variant in ablated_variants(config)
         for length in lengths
         for file in PATHS.shards("unablated", model=model, variant=variant, length=length)
     ]
+
+
+def scores_by_model():
+    """Model → the files with its scores, of all variants, lengths and shards."""
+    return {
+        model: [
+            file
+            for variant in variants(config)
+            for length in variant_lengths(config, variant)
+            for file in PATHS.shards("scores", model=model, variant=variant, length=length)
+        ]
+        for model in config["models"]
+    }
 
 
 def answered(wildcards):
@@ -218,7 +244,9 @@ def method_states(wildcards):
             length=wildcards.length,
             replacement=mode,
         )
-        for mode in sorted(set(fitted_methods(config, int(wildcards.length)).values()))
+        for mode in sorted(
+            set(fitted_methods(config, int(wildcards.length), wildcards.variant).values())
+        )
     ]
 
 
@@ -315,7 +343,7 @@ def model_mem_mb(wildcards, input, attempt):
 def guard_runtime(wildcards, input, attempt):
     """Minutes for the guard: half an hour, and what a short text takes under each set of each question and length."""
     name = wildcards.intervention
-    sets = count_head_sets(config, name) * len(config["questions"])
+    sets = count_head_sets(config, name, wildcards.variant) * len(config["questions"])
     sets *= len(ablated_lengths(config, name))
     work = sets * GUARD_TOKENS / 1000 * weights_mb(input.model) / 1000
     return attempt * math.ceil(30 + MINUTES_PER_CONTEXT * work)
@@ -356,16 +384,27 @@ def model_runtime(stage):
             # Where the context is read by the whole model, a head set runs through the suffix alone.
             shared = not SCOPES[one["scope"]].in_context
             share = config["prompts"]["suffix_budget"] / int(wildcards.length) if shared else 1
-            contexts += share * count_head_sets(config, name) * len(config["questions"])
+            sets = count_head_sets(config, name, wildcards.variant)
+            contexts += share * sets * len(config["questions"])
         if stage == "transfer":
             one = control(config, "transfer")
             documents = one["documents"] or given
             share = config["prompts"]["suffix_budget"] / int(wildcards.length)
             contexts += share * transferred_sets(config) * len(config["questions"])
+        if stage == "compensation":
+            one = control(config, "compensation")
+            documents = one["documents"] or given
+            # At most as long as for each head by itself, and behind two contexts for each set.
+            share = config["prompts"]["suffix_budget"] / int(wildcards.length)
+            sets = 2 * share * count_head_sets(config, wildcards.intervention)
+            contexts += 1 + len(one["questions"]) * (
+                sets + contexts_for_each_head(wildcards, input)
+            )
         if stage == "unablated":
             documents = unablated_documents(config, int(wildcards.length))[0] or given
             # With the document and without, and with its twin.
-            contexts = 2 + bool(twinned_documents(config, int(wildcards.length))[0] != 0)
+            twinned, _ = twinned_documents(config, int(wildcards.length), wildcards.variant)
+            contexts = 2 + (twinned != 0)
         if stage == "specificity":
             # All items stand behind one context, which is run once, or once for each head set.
             one, documents = control(config, "specificity"), 1
@@ -378,8 +417,8 @@ def model_runtime(stage):
             contexts += len(one["questions"]) * contexts_for_each_head(wildcards, input)
         if stage == "scores":
             length = int(wildcards.length)
-            contexts += bool(twin_methods(config, length))
-            for name, entry in methods_at(config, length).items():
+            contexts += bool(twin_methods(config, length, wildcards.variant))
+            for name, entry in methods_at(config, length, wildcards.variant).items():
                 if file_of(name, entry) == "single_head_effect":
                     share = min(1, parameters_of(name, entry)["documents"] / given)
                     contexts += (

@@ -127,4 +127,122 @@ rule measure_specificity:
 
 # --- compensation: what other heads make up for, what heads do together, what they restore ------------
 
+
+rule measure_compensation:
+    input:
+        prompts=rules.build_prompts.output[0],
+        head_sets=rules.choose_head_sets.output[0],
+        # Under a mode that needs twins, a prompt counts if the whole model answers it and its twin.
+        unablated=answered,
+        state=lambda wildcards: states(wildcards, [wildcards.length]),
+        model=model_input,
+    output:
+        sets=PATHS.output("compensation"),
+        heads=PATHS.output("compensation_heads"),
+    log:
+        PATHS.log("measure_compensation", "compensation"),
+    conda:
+        "../envs/model.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=model_mem_mb,
+        runtime=model_runtime("compensation"),
+    params:
+        loading=loading,
+        content=content,
+        mode=intervention("mode"),
+        documents=asked_by_control("compensation", "documents"),
+        questions=asked_by_control("compensation", "questions"),
+        methods=asked_by_control("compensation", "methods"),
+        code=ablation_code("measure_compensation.py"),
+    script:
+        "../workflow/scripts/measure_compensation.py"
+
+
+rule summarise_compensation:
+    input:
+        sets=PATHS.output("tables", table="compensation"),
+        heads=PATHS.output("tables", table="compensation_heads"),
+    output:
+        sets=PATHS.output("tables", table="set_compensation"),
+        heads=PATHS.output("tables", table="head_compensation"),
+    log:
+        PATHS.log("summarise_compensation"),
+    group:
+        "analysis"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        alpha=config["analysis"]["alpha"],
+        seed=config["seed"],
+        resamples=config["analysis"]["resamples"],
+        code=code("summarise_compensation.py"),
+    script:
+        "../workflow/scripts/summarise_compensation.py"
+
+
 # --- looks: what heads look at in the rows that produce the answer ------------------------------------
+
+# --- variants: the same asked in other ways, and sets of heads made from top sets ---------------------
+# Made where a study has several variants, or ablates such sets.
+
+
+rule compare_variants:
+    input:
+        PATHS.output("tables", table="unablated"),
+    output:
+        PATHS.output("tables", table="variant_accuracy"),
+    log:
+        PATHS.log("compare_variants"),
+    group:
+        "analysis"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        seed=config["seed"],
+        resamples=config["analysis"]["resamples"],
+        code=code("compare_variants.py"),
+    script:
+        "../workflow/scripts/compare_variants.py"
+
+
+rule measure_same_heads:
+    input:
+        scores=PATHS.every("scores"),
+        prompts=PATHS.every("prompts"),
+    output:
+        PATHS.output("tables", table="same_heads"),
+    log:
+        PATHS.log("measure_same_heads"),
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        # Heads are matched within a model alone.
+        scores=scores_by_model(),
+        splits=config["analysis"]["split_halves"],
+        resamples=config["analysis"]["resamples"],
+        top_k=config["analysis"]["top_k"],
+        seed=config["seed"],
+        code=code("measure_same_heads.py"),
+    script:
+        "../workflow/scripts/measure_same_heads.py"
+
+
+rule compare_other_sets:
+    input:
+        PATHS.output("tables", table="ablation"),
+    output:
+        PATHS.output("tables", table="other_sets"),
+    log:
+        PATHS.log("compare_other_sets"),
+    group:
+        "analysis"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        seed=config["seed"],
+        resamples=config["analysis"]["resamples"],
+        code=code("compare_other_sets.py"),
+    script:
+        "../workflow/scripts/compare_other_sets.py"

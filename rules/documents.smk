@@ -1,5 +1,4 @@
 from retrieval_heads.data.documents import document_source
-from retrieval_heads.study.dimensions import PLAIN
 
 
 rule write_documents:

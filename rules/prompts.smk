@@ -5,6 +5,10 @@ rule build_prompts:
     input:
         documents=rules.write_documents.output[0],
         haystack=haystack_files(config["prompts"]["haystack"]),
+        # Decoys are worded as documents are.
+        wordings=lambda wildcards: (
+            document_source(config).files(config) if decoyed(config, wildcards.variant) else []
+        ),
         model=model_input,
     output:
         PATHS.output("prompts"),
@@ -16,10 +20,21 @@ rule build_prompts:
         # Prompts do not depend on which other lengths and variants there are.
         prompts=lambda wildcards: prompt_settings(config, wildcards.variant),
         questions=lambda wildcards: asked_questions(config, wildcards.variant),
+        documents=lambda wildcards: (
+            config["documents"] if decoyed(config, wildcards.variant) else None
+        ),
         seed=config["seed"],
         content=content,
         trust_remote_code=lookup("{model}/trust_remote_code", within=config["models"]),
-        code=code("build_prompts.py", *answer_files()),
+        code=lambda wildcards: code(
+            "build_prompts.py",
+            *answer_files(),
+            *(
+                [plugins.files("data.documents")[config["documents"]["source"]]]
+                if decoyed(config, wildcards.variant)
+                else []
+            ),
+        ),
     script:
         "../workflow/scripts/build_prompts.py"
 

@@ -19,7 +19,7 @@ rule score_heads:
     params:
         loading=loading,
         content=content,
-        methods=lambda wildcards: methods_at(config, int(wildcards.length)),
+        methods=lambda wildcards: methods_at(config, int(wildcards.length), wildcards.variant),
         answer_types={key: question["type"] for key, question in config["questions"].items()},
         generation=config["generation"],
         code=code(

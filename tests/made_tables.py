@@ -3,7 +3,7 @@
 import tracemalloc
 from dataclasses import replace
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,8 +32,11 @@ from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS, effects_row
 from retrieval_heads.tables.labels import INDUCTION, LABELS
+from retrieval_heads.tables.other_sets import OTHER_SETS
+from retrieval_heads.tables.same_heads import SAME_HEADS
 from retrieval_heads.tables.scores import SCORES, score_row
 from retrieval_heads.tables.specificity import FEWEST_ITEMS, SPECIFICITY
+from retrieval_heads.tables.variant_accuracy import VARIANT_ACCURACY
 
 TEMPLATES = Path(__file__).parents[1] / "report"
 """Templates, style sheet, scripts and captions of the findings."""
@@ -112,6 +115,8 @@ def make_study(
             "interventions": {
                 name: {
                     "context_lengths": None,
+                    "variants": None,
+                    "without_induction": False,
                     "levels": list(levels),
                     "random_draws": {"matched": 2, "unmatched": 1},
                     **how,
@@ -127,6 +132,7 @@ def make_study(
             "documents": 4,
             "questions": list(questions),
             "context_lengths": list(lengths),
+            "variants": ["plain"],
             "modes": [next(iter(interventions.values()))["mode"]],
         },
     }
@@ -385,6 +391,108 @@ def make_reliability(study, seed=0, splits=3):
     return pd.DataFrame(rows)
 
 
+VARIANTS = ("plain", "no_prefix", "decoy")
+"""The variants of the prompts that made tables about variants know of."""
+
+
+def make_variant_accuracy(study, accuracies=(0.95, 0.6, 0.8)):
+    """The variant_accuracy table, in which a variant is answered so well; p values are what they would about be."""
+    rows = []
+    questions, lengths = study.config["questions"], study.config["prompts"]["context_lengths"]
+    for model, question, length in product(study.config["models"], (None, *questions), (None, *lengths)):
+        for place, (variant, accuracy) in enumerate(zip(VARIANTS, accuracies, strict=True)):
+            aside = 0.0 if question is None else 0.03 * list(questions).index(question) - 0.05
+            lower, p = accuracy - accuracies[0], 1.0 if accuracy == accuracies[0] else 0.001
+            rows.append(
+                {
+                    "model": model,
+                    "question": question,
+                    "context_length": length,
+                    "variant": variant,
+                    **_estimate("accuracy", accuracy + aside, 0.05),
+                    **_estimate("guess", 0.1, 0.05),
+                    "decoyed": 0.15 if variant == "decoy" else 0.0,
+                    **(_estimate("difference", lower, 0.1) if place else _estimate("difference", np.nan, 0)),
+                    "p": p if place else np.nan,
+                    "p_holm": p if place else np.nan,
+                    "prompts": 40,
+                    "documents": 10,
+                    "shared_prompts": 40,
+                }
+            )
+    return pd.DataFrame(rows, columns=VARIANT_ACCURACY.columns).astype({"context_length": "Int64"})
+
+
+def make_same_heads(study, sameness=0.95, told=True, documents=12):
+    """The same_heads table: every two variants and questions of each method have this sameness, or are not told."""
+    rows = []
+    pairs = [("variant", one, "plain") for one in ("no_prefix", "decoy")]
+    pairs += [("question", a, b) for a, b in pairwise(study.config["questions"])]
+    for model, method, (dimension, a, b) in product(study.config["models"], study.methods, pairs):
+        known = _estimate("sameness", sameness if told else np.nan, 0.05)
+        low, high = known["sameness_low"], known["sameness_high"]
+        rows.append(
+            {
+                "dimension": dimension,
+                "a": a,
+                "b": b,
+                "model": model,
+                "method": method,
+                "variant": None if dimension == "variant" else "plain",
+                "k": 4,
+                "between": 0.5 * sameness if told else 0.01,
+                **_estimate("within_a", 0.5 if told else 0.01, 0.2),
+                **_estimate("within_b", 0.5, 0.2),
+                **known,
+                "verdict": "same" if low > 0.8 else "different" if high < 0.8 else "untold",
+                "configurations": 4,
+                "splits": 3,
+                "documents": documents,
+            }
+        )
+    frame = pd.DataFrame(rows, columns=SAME_HEADS.columns)
+    return frame.astype({"context_length": "Int64"})
+
+
+def make_other_sets(study, difference=0.3, p=0.001, width=0.1, documents=10):
+    """The other_sets table under each intervention: sets cost so much more than random heads."""
+    rows = []
+    every = study.interventions.items()
+    for model, method, (name, how) in product(study.config["models"], study.methods, every):
+        for source, k in product(("plain", "without_induction"), how["levels"]):
+            rows.append(
+                {
+                    "source": source,
+                    "model": model,
+                    "variant": "no_prefix" if source == "plain" else "plain",
+                    "intervention": name,
+                    "mode": how["mode"],
+                    "scope": how["scope"],
+                    "method": method,
+                    "k": k,
+                    "size": k - 1.5 if source == "without_induction" else k,
+                    "matching": "layer",
+                    "matched": 1.0,
+                    **_estimate("baseline", 0.9, 0.05),
+                    **_estimate("drop", difference + 0.05, 0.05),
+                    **_estimate("own_drop", difference + 0.1, 0.05),
+                    **_estimate("random_drop", 0.05, 0.05),
+                    **_estimate("difference", difference, width),
+                    "p": p,
+                    "p_holm": p,
+                    "p_every": p,
+                    "prompts": 4 * documents,
+                    "documents": documents,
+                }
+            )
+    frame = pd.DataFrame(rows, columns=OTHER_SETS.columns)
+    return frame.astype({"context_length": "Int64", "depth": float})
+
+
+def _estimate(name, value, width):
+    return {name: value, f"{name}_low": value - width, f"{name}_high": value + width}
+
+
 def analyse(study, rankings, results, reliability=None):
     """All tables of the analysis, from rankings and from the ablation or ablation_summary table."""
     outcomes = as_outcomes(results, study.seed, study.resamples)
@@ -412,6 +520,9 @@ def analyse(study, rankings, results, reliability=None):
             tables["needed_or_carrying"] = pair_effects(
                 tables["head_effects"], study.alpha, study.seed, study.resamples
             )
+        tables["variant_accuracy"] = make_variant_accuracy(study)
+        tables["same_heads"] = make_same_heads(study, told=len(overlap.top_heads(rankings)) > 0)
+        tables["other_sets"] = make_other_sets(study) if levels is None else OTHER_SETS.empty()
         effects, labels = tables.get("head_effects", HEAD_EFFECTS.empty()), tables["labels"]
         tables |= measure_quality(effects, rankings, labels, outcomes, asked_of(study))._asdict()
         if control(study.config, "specificity") is not None:

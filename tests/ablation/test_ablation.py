@@ -76,6 +76,7 @@ def prompts(questions=("q0", "q1"), documents=2):
                     "answer_end": 12 + number,
                     "suffix_start": CONTEXT,
                     "answer": str(context[10]),
+                    "decoy_answer": None,
                 }
             )
     return pd.DataFrame(rows)

@@ -495,3 +495,40 @@ def test_the_table_fits_its_schema(sets, tmp_path):
     tables.write(sets, tmp_path / "head_sets.parquet", HEAD_SETS)
     read = tables.read(tmp_path / "head_sets.parquet", HEAD_SETS)
     assert as_dict(read.assign(heads=read["heads"].map(list))) == as_dict(sets)
+
+
+def labelled(heads):
+    """The labels of a model, of which these heads are induction heads."""
+    grid = list(product(range(LAYERS), range(HEADS)))
+    frame = pd.DataFrame(grid, columns=["layer", "head"]).assign(model="small", key_value_group=0)
+    return frame.assign(is_induction=[head in heads for head in grid])
+
+
+def test_a_top_set_without_its_induction_heads_stands_beside_it():
+    rankings = make_rankings(methods=["wu24"], questions=["hq_state"], lengths=[512])
+    first = rankings.sort_values("rank")[["layer", "head"]].itertuples(index=False, name=None)
+    a, b, c, *_ = first
+    sets = choose_head_sets(rankings, [2, 5], {}, 1, labelled([a, b, (5, 3)]), without_induction=True)
+    beside = sets[sets["source"] == "without_induction"].set_index("k")
+    # None is left of the first two, and of five those that are no induction heads.
+    assert beside.loc[2, "heads"] == [] and beside.loc[2, "size"] == 0
+    top = sets[(sets["source"] == "method") & (sets["k"] == 5)]["heads"].iloc[0]
+    assert beside.loc[5, "heads"] == [name for name in top if name not in {head_name(*head) for head in (a, b, (5, 3))}]
+    assert head_name(*c) in beside.loc[5, "heads"]
+    others = sets[sets["source"] != "without_induction"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, choose_head_sets(rankings, [2, 5], {}, 1))
+
+
+def test_in_another_variant_the_plain_ones_top_sets_are_ablated_too(tmp_path):
+    plain = make_rankings()
+    other = placed(plain.assign(variant="other", score=plain["score"].sample(frac=1, random_state=3).to_numpy()))
+    sets = choose_head_sets(other, LEVELS, DRAWS, 1, plain=plain)
+    tables.write(sets, tmp_path / "head_sets.parquet", HEAD_SETS)
+    own = choose_head_sets(plain, LEVELS, DRAWS, 1)
+    cell = ["model", "question", "context_length", "method", "k"]
+    of_plain = sets[sets["source"] == "plain"].set_index(cell)["heads"].map(tuple).sort_index()
+    tops = own[own["source"] == "method"].set_index(cell)["heads"].map(tuple).sort_index()
+    pd.testing.assert_series_equal(of_plain, tops)
+    assert set(sets["variant"]) == {"other"}
+    rest = sets[sets["source"] != "plain"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, choose_head_sets(other, LEVELS, DRAWS, 1))

@@ -114,7 +114,9 @@ UNKNOWN = {"a projection that is not linear": with_squashed_output, "a norm of a
 def test_an_unknown_way_to_the_logits_is_refused_by_name_to_the_methods_that_need_it(case):
     runner = run(UNKNOWN[case]())
     for method in make_methods({"direct_logit": {}, "locos": {}}):
-        with pytest.raises(StudyError, match=r"^LlamaForCausalLM: .* leave out the methods that need it\.$"):
+        with pytest.raises(
+            StudyError, match=r"^LlamaForCausalLM: .* leave out the methods that need it, and controls\.compensation\.$"
+        ):
             method.require(runner)
 
 

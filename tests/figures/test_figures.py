@@ -156,7 +156,7 @@ def test_where_no_head_is_told_apart_a_sentence_says_so(name):
     """But for what equal ranks can show: that rankings agree as much as chance has it, and what they miss."""
     figure = seen(name, "all equal")
     shown = {"overlap_summary", "method_overlap", "reliability_by_method"}
-    shown |= {"effects_by_method", "score_and_effect", "quality_and_cost"}
+    shown |= {"effects_by_method", "score_and_effect", "quality_and_cost", "variant_accuracy"}
     assert bool(figure.label) == (name not in shown)
     assert "nan" not in " ".join(text for text, _ in figure.texts).lower().split()
 

@@ -570,7 +570,7 @@ class TestInterventions:
     def test_mode_and_scope_are_one_of_that_name(self, given, name):
         ablation = complete(change("ablation", given | {"levels": [5]}))["ablation"]
         mode, scope = name.split("_")
-        every = {"levels": [5], "context_lengths": None, "methods": None}
+        every = {"levels": [5], "context_lengths": None, "methods": None, "variants": None, "without_induction": False}
         every["random_draws"] = {"matched": 2, "grouped": 0, "unmatched": 1}
         assert ablation["interventions"] == {name: {"mode": mode, "scope": scope, "documents": None, **every}}
         assert ablation["headline"] == name and "mode" not in ablation and "scope" not in ablation
@@ -581,15 +581,14 @@ class TestInterventions:
         given = {"levels": [5, 20], "context_lengths": [512], "interventions": {"a": everywhere, "b": reading}}
         config = complete(change("ablation", given))
         assert config["ablation"]["headline"] == "a"
+        of_all = {"methods": None, "variants": None, "without_induction": False}
         assert interventions(config) == {
             "a": {"mode": "zero", "scope": "all", "documents": 1, "levels": [20], "context_lengths": [512]}
-            | {"methods": None, "random_draws": {"matched": 1, "grouped": 0, "unmatched": 1}},
+            | of_all
+            | {"random_draws": {"matched": 1, "grouped": 0, "unmatched": 1}},
             "b": {"mode": "uniform", "scope": "suffix", "documents": None, "levels": [5, 20]}
-            | {
-                "context_lengths": [1024],
-                "methods": None,
-                "random_draws": {"matched": 2, "grouped": 0, "unmatched": 1},
-            },
+            | of_all
+            | {"context_lengths": [1024], "random_draws": {"matched": 2, "grouped": 0, "unmatched": 1}},
         }
         assert ablated_lengths(config) == [512, 1024] and ablated_lengths(config, "b") == [1024]
         assert count_head_sets(config, "a") == 1 + 3 * (1 + 2) and count_head_sets(config, "b") == 1 + 3 * 2 * (1 + 3)
@@ -647,10 +646,12 @@ class TestYardstick:
             "documents": 1,
             "questions": ["hq_state"],
             "context_lengths": [1024],
+            "variants": ["plain"],
             "modes": ["uniform", "zero"],
         }
         assert complete(config) == config
-        given = {"documents": None, "questions": ["hq_state"], "context_lengths": [512], "modes": ["zero"]}
+        given = {"documents": None, "questions": ["hq_state"], "context_lengths": [512]}
+        given |= {"variants": ["plain"], "modes": ["zero"]}
         assert complete(change("yardstick", given, ablation))["yardstick"] == given
 
     @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from projects import ROOT
 from retrieval_heads.study.paths import Paths
 
 INTERVENTIONS = {
-    "a": {"context_lengths": [512], "mode": "zero"},
-    "b": {"context_lengths": None, "mode": "zero"},
+    "a": {"context_lengths": [512], "variants": None, "documents": None, "mode": "zero"},
+    "b": {"context_lengths": None, "variants": None, "documents": None, "mode": "zero"},
 }
 CONFIG = {
     "results": "results",
@@ -19,7 +19,7 @@ CONFIG = {
     "compute": {"shards": 2},
     "ablation": {"interventions": INTERVENTIONS},
     "published": None,
-    "yardstick": {"context_lengths": [640], "modes": ["zero", "uniform"]},
+    "yardstick": {"documents": 1, "context_lengths": [640], "variants": ["plain"], "modes": ["zero", "uniform"]},
 }
 PATHS = Paths(CONFIG)
 

@@ -14,6 +14,7 @@ from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.reading import read_json
 from retrieval_heads.study.interventions import interventions, key_path
+from retrieval_heads.study.variants import decoyed, variants
 
 
 def check_surroundings(config: dict, packages: bool = True) -> None:
@@ -43,7 +44,14 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         return
     if (haystack := config["prompts"]["haystack"]) != DOCUMENTS and not Path(haystack).is_dir():
         raise StudyError(f"prompts.haystack: there is no folder {haystack}; check the path.")
-    document_source(config).check(config, packages)
+    documents = document_source(config)
+    for variant in variants(config):
+        if decoyed(config, variant) and not hasattr(documents, "decoys"):
+            raise StudyError(
+                f"prompts.variants.{variant}.decoy: documents of source {config['documents']['source']} have no "
+                "decoys; take the key out, or take documents of the generator."
+            )
+    documents.check(config, packages)
     grids = {}
     for name, model in config["models"].items():
         source = model["source"]

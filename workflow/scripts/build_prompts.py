@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
+from retrieval_heads.data.documents import document_source
 from retrieval_heads.data.haystack import DOCUMENTS, load_haystack
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.job import job
@@ -22,5 +23,7 @@ with job(snakemake), unchanged_model(snakemake):
     haystack = None if chosen == DOCUMENTS else load_haystack(chosen)
     tokenizer = load_tokenizer(snakemake.input.model, trusted)
     variant = snakemake.wildcards.variant
-    builder = Builder(model, tokenizer, haystack, params.questions, params.prompts, length, params.seed, variant)
+    source = None if params.documents is None else {"documents": params.documents}
+    decoy = None if source is None else document_source(source).decoys(source)
+    builder = Builder(model, tokenizer, haystack, params.questions, params.prompts, length, params.seed, variant, decoy)
     tables.write(builder.build(documents), snakemake.output[0], PROMPTS)

@@ -15,5 +15,9 @@ with job(snakemake):
     rankings = tables.read(snakemake.input[0], RANKINGS)
     rankings = rankings[rankings["method"].isin(params.methods)]
     labels = tables.read(snakemake.input.labels[0], LABELS) if snakemake.input.labels else None
-    sets = choose_head_sets(rankings, params.levels, params.random_draws, params.seed, labels)
+    plain = tables.read(snakemake.input.plain[0], RANKINGS) if snakemake.input.plain else None
+    plain = None if plain is None else plain[plain["method"].isin(params.methods)]
+    sets = choose_head_sets(
+        rankings, params.levels, params.random_draws, params.seed, labels, plain, params.without_induction
+    )
     tables.write(sets, snakemake.output[0], HEAD_SETS, tables.made_with(snakemake.input))

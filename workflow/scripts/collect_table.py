@@ -6,6 +6,8 @@ from retrieval_heads import tables
 from retrieval_heads.ablation.joining import join_unablated
 from retrieval_heads.job import job
 from retrieval_heads.tables.ablation import ABLATION, ABLATION_SHARD
+from retrieval_heads.tables.compensation import COMPENSATION
+from retrieval_heads.tables.compensation_heads import COMPENSATION_HEADS
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.labels import LABELS
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    of_model = (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, TRANSFER, SPECIFICITY)
-    known = {table.name: table for table in of_model}
+    of_model = (RANKINGS, UNABLATED, ABLATION, GUARD, HEAD_EFFECTS, LABELS)
+    of_controls = (TRANSFER, SPECIFICITY, COMPENSATION, COMPENSATION_HEADS)
+    known = {table.name: table for table in (*of_model, *of_controls)}
     table = known[snakemake.wildcards.table]
     source = snakemake.input
     if of_shard := {"ablation": ABLATION_SHARD, "transfer": TRANSFER_SHARD}.get(table.name):

@@ -28,6 +28,7 @@ class Questions:
     suffixes : token ids of what asks each question.
     expected : token ids of each answer as the context states it.
     answers, types : text and type of each answer.
+    decoys : what the haystack states of somebody else in place of each answer; None where it states nothing.
     """
 
     context: list[int]
@@ -38,6 +39,7 @@ class Questions:
     expected: list[list[int]]
     answers: list[str]
     types: list[str]
+    decoys: list[str | None]
 
     @classmethod
     def from_prompts(
@@ -65,6 +67,7 @@ class Questions:
             [expected_answer(tokenizer, prompt) for prompt in prompts.itertuples()],
             prompts["answer"].tolist(),
             prompts["question"].map(answer_types).tolist(),
+            prompts["decoy_answer"].astype(object).where(prompts["decoy_answer"].notna(), None).tolist(),
         )
 
 
@@ -133,7 +136,9 @@ def answer(
         for number, text, probability in zip(batch, answered.text, answered.answer_logprob, strict=True):
             generated[number], logprob[number] = text, probability
     verdicts = [
-        judge(text, wanted, type, questions.document)._asdict()
-        for text, wanted, type in zip(generated, questions.answers, questions.types, strict=True)
+        judge(text, wanted, type, questions.document, decoy)._asdict()
+        for text, wanted, type, decoy in zip(
+            generated, questions.answers, questions.types, questions.decoys, strict=True
+        )
     ]
     return pd.DataFrame(verdicts).assign(generated=generated, answer_logprob=logprob)

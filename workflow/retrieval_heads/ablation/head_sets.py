@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -24,6 +24,8 @@ def choose_head_sets(
     draws: Mapping[str, int],
     seed: int,
     labels: pd.DataFrame | None = None,
+    plain: pd.DataFrame | None = None,
+    without_induction: bool = False,
 ) -> pd.DataFrame:
     """All head sets of a study's ablation.
 
@@ -36,7 +38,11 @@ def choose_head_sets(
         like it) and ``unmatched`` (any head); none of what is not named.
     seed : the study's seed. A draw's order of heads depends on its model, question and number; its set at a level
         leaves out that level's top set. So no random set depends on what other methods, lengths or levels there are.
-    labels : the labels table, which tells the key-value groups; only draws of ``grouped`` need it.
+    labels : the labels table, which tells key-value groups and induction heads; only draws of ``grouped`` and sets
+        without induction heads need it.
+    plain : the rankings in the plain variant, of the same models, methods, questions and lengths, whose top sets are
+        ablated too; None where the rankings are those.
+    without_induction : whether top sets are ablated without the heads that are labelled induction heads, too.
 
     Returns
     -------
@@ -44,6 +50,8 @@ def choose_head_sets(
     and their controls, which share no head with them; draws that come out alike are there once. Where a ranking stops
     at fewer heads, the rankings of the same length that it is compared with, of another method or question, have a set
     of that size too (source equal). Other lengths do not, so that no length has to be ablated again for another.
+    Beside a top set stands what it is without induction heads (source without_induction), which may be all of it, or no
+    head at all; and in another variant the top set of the same level in the plain one (source plain).
 
     Raises
     ------
@@ -55,12 +63,17 @@ def choose_head_sets(
         for values, ranking in rankings.groupby(list(DIMENSIONS), sort=False)
     ]
     groups = {} if labels is None else _groups(labels)
+    induction = _induction_heads(labels) if without_induction and labels is not None else None
     rows: list[dict] = []
     for cell in dict.fromkeys(_cell_of(ranked) for ranked, _ in orders):
         rows.append(_row(dict(cell), "baseline", None, 0, []))
         for ranked, order in orders:
             if _cell_of(ranked) == cell:
                 rows += _top_sets(ranked, order, orders, levels, draws, seed, groups.get(ranked["model"], {}))
+                if induction is not None:
+                    rows += _without(ranked, order, levels, induction[ranked["model"]])
+    if plain is not None:
+        rows += _of_plain(plain, levels, list(dict.fromkeys(_cell_of(ranked) for ranked, _ in orders)))
     return pd.DataFrame(rows, columns=HEAD_SETS.columns).astype({"draw": "Int32", "matched": float})
 
 
@@ -102,6 +115,34 @@ def _top_sets(
             shuffled.append([sorted(order.names)[i] for i in rng.permutation(order.heads)])
         for k, top in tops.items():
             yield from _controls(cell, method, matching, k, top, shuffled, groups)
+
+
+def _without(ranked: dict, order: "_Order", levels: Sequence[int], left: Collection[Head]) -> Iterator[dict]:
+    """The rows of one ranking's top sets without some heads."""
+    for k in sorted(levels):
+        if top := order.top(k):
+            heads = [head for head in top if head not in left]
+            yield _row(dict(_cell_of(ranked)), "without_induction", ranked["method"], k, heads)
+
+
+def _of_plain(plain: pd.DataFrame, levels: Sequence[int], cells: Collection[tuple]) -> Iterator[dict]:
+    """The rows of the plain variant's top sets in these cells of another one, where that has the same."""
+    for cell in cells:
+        asked = {name: value for name, value in cell if name != "variant"}
+        here = plain[(plain[list(asked)] == pd.Series(asked)).all(axis=1)]
+        for method, ranking in here.groupby("method", sort=False):
+            order = _Order.from_ranking(ranking)
+            for k in sorted(levels):
+                if top := order.top(k):
+                    yield _row(dict(cell), "plain", str(method), k, top)
+
+
+def _induction_heads(labels: pd.DataFrame) -> dict[str, frozenset[Head]]:
+    """Model → its heads that are labelled induction heads."""
+    return {
+        model: frozenset(rows.loc[rows["is_induction"], ["layer", "head"]].itertuples(index=False, name=None))
+        for model, rows in labels.groupby("model")
+    }
 
 
 def _groups(labels: pd.DataFrame) -> dict[str, Groups]:

@@ -84,6 +84,7 @@ class AskedItems:
             [self.expected[number] for number in numbers],
             [item.answer for item in items],
             [item.type for item in items],
+            [None] * len(items),
         )
         found = answer(runner, questions, head_sets, intervention)
         # By all forms of an answer that are accepted.

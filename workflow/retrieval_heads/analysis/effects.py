@@ -39,15 +39,15 @@ def estimate_effects(outcomes: Outcomes) -> Effects:
     pooling, and of the same matching (:func:`~retrieval_heads.analysis.statistics.corrected`). Where only counts are
     known, documents are null, and so is p, but for a step within one configuration.
     """
-    cells = list(_cells(outcomes))
+    parts = list(cells(outcomes))
     return Effects(
-        _corrected(chain.from_iterable(map(_effects, cells)), EFFECTS, "drop"),
-        _corrected(chain.from_iterable(map(_against_random, cells)), AGAINST_RANDOM, "difference"),
-        _corrected(chain.from_iterable(map(_steps, cells)), STEPS, "change"),
+        corrected_rows(chain.from_iterable(map(_effects, parts)), EFFECTS, "drop"),
+        corrected_rows(chain.from_iterable(map(_against_random, parts)), AGAINST_RANDOM, "difference"),
+        corrected_rows(chain.from_iterable(map(_steps, parts)), STEPS, "change"),
     )
 
 
-def _cells(outcomes: Outcomes) -> Iterator[Outcomes]:
+def cells(outcomes: Outcomes) -> Iterator[Outcomes]:
     """Each configuration, then those of each pooling, if it was measured without ablation."""
     # What the table has a column for, and the study several values of, is there for single values too.
     several = [name for name in _POOLED if name not in CELL and outcomes.several(name)]
@@ -63,9 +63,9 @@ def _effects(cell: Outcomes) -> Iterator[dict]:
         yield {
             **_row(cell, top),
             "k_to": k_to,
-            **_columns("baseline", shared.accuracy("baseline")),
-            **_columns("accuracy", shared.accuracy("ablated")),
-            **_columns("drop", shared.difference("baseline", "ablated").estimate),
+            **columns("baseline", shared.accuracy("baseline")),
+            **columns("accuracy", shared.accuracy("ablated")),
+            **columns("drop", shared.difference("baseline", "ablated").estimate),
             "p": shared.paired_p("ablated", "baseline"),
             **_size(shared),
             **_guess(cell, top),
@@ -78,8 +78,8 @@ def _guess(cell: Outcomes, top: HeadSet) -> dict:
         return {}
     shared = cell.shared(baseline=BASELINE, ablated=top, guess=NO_NEEDLE)
     return {
-        **_columns("guess", shared.accuracy("guess")),
-        **_columns("headroom", shared.difference("baseline", "guess").estimate),
+        **columns("guess", shared.accuracy("guess")),
+        **columns("headroom", shared.difference("baseline", "guess").estimate),
     }
 
 
@@ -92,9 +92,9 @@ def _against_random(cell: Outcomes) -> Iterator[dict]:
                 "matching": matching,
                 "matched": sum(cell.sets.matched[draw] for draw in draws) / len(draws),
                 "draws": len(draws),
-                **_columns("accuracy", shared.accuracy("random")),
-                **_columns("drop", shared.difference("baseline", "random").estimate),
-                **_columns("difference", shared.difference("random", "ablated").estimate),
+                **columns("accuracy", shared.accuracy("random")),
+                **columns("drop", shared.difference("baseline", "random").estimate),
+                **columns("difference", shared.difference("random", "ablated").estimate),
                 "p": shared.paired_p("ablated", "random"),
                 **_size(shared),
             }
@@ -106,7 +106,7 @@ def _steps(cell: Outcomes) -> Iterator[dict]:
         yield {
             **_row(cell, top),
             "k_before": before.k,
-            **_columns("change", shared.difference("after", "before").estimate),
+            **columns("change", shared.difference("after", "before").estimate),
             "p": shared.p("after", "before"),
             **_size(shared),
         }
@@ -127,15 +127,23 @@ def _size(shared: SharedOutcomes) -> dict:
     return {"prompts": shared.prompts, "documents": shared.documents}
 
 
-def _columns(name: str, estimate: Estimate) -> dict[str, float]:
+def columns(name: str, estimate: Estimate) -> dict[str, float]:
+    """The columns of an estimate: its value, and the ends of its interval."""
     return dict(zip((name, f"{name}_low", f"{name}_high"), estimate, strict=True))
 
 
-def _corrected(rows: Iterable[dict], table: Table, effect: str) -> pd.DataFrame:
+def corrected_rows(rows: Iterable[dict], table: Table, effect: str) -> pd.DataFrame:
+    """Rows of a table, those without prompts left out, with p values corrected over those of the same pooling, and of
+    the same source and matching where it has these.
+
+    Parameters
+    ----------
+    effect : the column whose sign tells the direction of the test.
+    """
     frame = pd.DataFrame(rows, columns=table.columns)
     frame = frame[frame["prompts"] > 0].reset_index(drop=True)
     family = [frame[name].isna() for name in _POOLED]
-    family += [frame["matching"]] if "matching" in frame else []
+    family += [frame[name] for name in ("source", "matching") if name in frame]
     frame = corrected(frame, family, [name for name in table.key if name != "intervention"], effect)
     unknown = [name for name in table.nullable if name in frame and name.startswith(("guess", "headroom"))]
     return frame.astype(

@@ -36,7 +36,7 @@ def split_half(
     The reliability table; a configuration in which a half has no scores has no row.
     """
     scored = sorted({document for part in scores for document in documents[part["prompt_id"].unique()]})
-    halves = _halves(scored, splits, seed)
+    halves = halves_of(scored, splits, seed)
     sums: dict[tuple, _HalfSums] = {}
     for part in scores:
         for configuration, rows in part.groupby(list(DIMENSIONS)):
@@ -62,8 +62,8 @@ def split_half(
     return pd.DataFrame(rows, columns=RELIABILITY.columns)
 
 
-def _halves(documents: Collection[str], splits: int, seed: int) -> dict[str, np.ndarray]:
-    """For each document its half in each split, 0 or 1; shape (splits,)."""
+def halves_of(documents: Collection[str], splits: int, seed: int) -> dict[str, np.ndarray]:
+    """For each document its half in each of so many random splits, 0 or 1; shape (splits,)."""
     halves = np.ones((splits, len(documents)), int)
     for split in range(splits):
         order = generator(seed, "split_half", split).permutation(len(documents))

@@ -7,20 +7,22 @@ that all questions about a document and the null question share it. Text is neve
 text: control tokens are the opening's and the chat template's alone.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
-from retrieval_heads.data.answers import Value, locate, statements
+from retrieval_heads.data.answers import Value, locate, loose, statements, written
 from retrieval_heads.data.chat import chat_frame
 from retrieval_heads.data.encoding import Encoder, decode
 from retrieval_heads.data.haystack import BREAK, OtherDocuments, Prose
-from retrieval_heads.data.selection import NO_ANSWER, NO_ROOM, NOT_DECODED, OK
+from retrieval_heads.data.selection import NO_ANSWER, NO_DECOY, NO_ROOM, NO_ROOM_FOR_DECOYS, NOT_DECODED, OK
 from retrieval_heads.data.sentences import sentence_around
-from retrieval_heads.data.twins import Fact, OtherValues, Twin, make_twin, token_span
+from retrieval_heads.data.twins import Fact, OtherValues, Twin, make_twin, stands, token_span
 from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import PLAIN
@@ -39,6 +41,9 @@ class Builder:
     context_length : the most tokens a prompt may have.
     seed : the study's seed. Variants of a prompt have the same haystack around the same needle.
     variant : the variant's name in the config.
+    decoy : has a sentence of a document say the same of somebody else (see
+        :mod:`retrieval_heads.data.documents`). Where it is given, a paragraph of the haystack states all facts of the
+        document so, in the document's own words and with other values; it takes the place of as many tokens.
 
     Raises
     ------
@@ -57,6 +62,7 @@ class Builder:
         context_length: int,
         seed: int,
         variant: str = PLAIN,
+        decoy: Callable[[str, str, np.random.Generator], str] | None = None,
     ):
         if not tokenizer.is_fast:
             raise StudyError(
@@ -64,6 +70,7 @@ class Builder:
             )
         self.model, self.tokenizer, self.questions, self.variant = model, tokenizer, questions, variant
         self.context_length, self.seed, self.depths = context_length, seed, settings["depths"]
+        self.decoy = decoy
         self.room = context_length - settings["suffix_budget"]
         self.encoder = encoder = Encoder(tokenizer)
         opening, closing = "", ""
@@ -118,8 +125,9 @@ class Builder:
         rows = []
         for document in documents.to_dict("records"):
             twin = self._twin(document, values)
+            decoys = None if self.decoy is None else self._decoys(document, values, twin, self.decoy)
             for depth in self.depths:
-                rows += self._document(document, depth, prose, twin)
+                rows += self._document(document, depth, prose, twin, decoys)
         return PROMPTS.typed(pd.DataFrame(rows, columns=PROMPTS.columns))
 
     def _twin(self, document: dict, values: OtherValues) -> Twin:
@@ -133,11 +141,58 @@ class Builder:
         others = {question: values.of(document, question) for question in asked}
         return make_twin(document["text"].strip(), asked, others, lambda text: self.encoder.spans(text, where))
 
-    def _document(self, document: dict, depth: float, prose: Prose | OtherDocuments, twin: Twin) -> list[dict]:
+    def _decoys(
+        self,
+        document: dict,
+        values: OtherValues,
+        twin: Twin,
+        decoy: Callable[[str, str, np.random.Generator], str],
+    ) -> "_Decoys":
+        """The paragraph that states the facts of a document of somebody else.
+
+        A decoy's value is the first of other documents' that stands neither in the document nor in its twin.
+        """
+        text, where = document["text"].strip(), f"the decoys of document {document['doc_id']}"
+        paragraph, places, answers = "", {}, {}
+        for question, value in self._stated(document):
+            type_ = self.questions[question]["type"]
+            start, end = sentence_around(text, value.start, value.end)
+            for other in values.of(document, question):
+                if stands(other, loose(text)) or statements(text, other, type_) or other in twin.answers.values():
+                    continue
+                new = written(other, text[value.start : value.end], type_)
+                told = text[start : value.start] + new + text[value.end : end]
+                # Each draws anew, and so the same name.
+                told = decoy(text, told, generator(self.seed, "decoys", document["doc_id"]))
+                if (found := locate(told, other, type_)) is not None:
+                    paragraph += " " if paragraph else ""
+                    places[question] = len(paragraph) + found.start, len(paragraph) + found.end
+                    answers[question] = other
+                    paragraph += told
+                    break
+        ids, offsets = self.encoder.spans(paragraph, where)
+        spans = {question: token_span(offsets, *place) for question, place in places.items()}
+        return _Decoys(ids, {question: span for question, span in spans.items() if span}, answers)
+
+    def _stated(self, document: dict) -> Iterator[tuple[str, Value]]:
+        """Each question whose answer a document states, with the place that counts."""
         text = document["text"].strip()
         shift = len(document["text"]) - len(document["text"].lstrip())
+        for question, settings in self.questions.items():
+            answer, stated = document[question], document[f"{question}_start"]
+            if answer is None or pd.isna(answer):
+                continue
+            value = locate(text, answer, settings["type"], None if pd.isna(stated) else int(stated) - shift)
+            if value is not None:
+                yield question, value
+
+    def _document(
+        self, document: dict, depth: float, prose: Prose | OtherDocuments, twin: Twin, decoys: "_Decoys | None"
+    ) -> list[dict]:
+        text = document["text"].strip()
         needle, offsets = self.encoder.spans(text, f"document {document['doc_id']}")
-        context = self._context(needle, depth, document, prose)
+        context = self._context(needle, depth, document, prose, decoys)
+        stated = dict(self._stated(document))
         rows = []
 
         def tokens_of(value: Value) -> tuple[int, int] | None:
@@ -167,11 +222,17 @@ class Builder:
             if context is None:
                 row["status"] = NO_ROOM
                 continue
-            stated = document[f"{question}_start"]
-            value = locate(text, answer, settings["type"], None if pd.isna(stated) else int(stated) - shift)
+            if decoys is not None and context.decoys is None:
+                row["status"] = NO_ROOM_FOR_DECOYS
+                continue
+            value = stated.get(question)
             span = None if value is None else tokens_of(value)
             if value is None or span is None:
                 row["status"] = NOT_DECODED
+                continue
+            other = (context.decoys or {}).get(question)
+            if decoys is not None and other is None:
+                row["status"] = NO_DECOY
                 continue
             sentence = token_span(offsets, *sentence_around(text, value.start, value.end))
             assert sentence is not None  # it has the answer's tokens
@@ -196,12 +257,20 @@ class Builder:
                 "twin_ids": context.with_needle(twin.ids) if question in twin.answers else None,
                 "twin_answer": twin.answers.get(question),
                 "twin_status": twin.statuses[question],
+                "decoy_start": None if other is None else other[0],
+                "decoy_end": None if other is None else other[1],
+                "decoy_answer": None if decoys is None else decoys.answers[question],
                 "status": OK,
             }
         return rows
 
     def _context(
-        self, needle: list[int], depth: float, document: dict, prose: Prose | OtherDocuments
+        self,
+        needle: list[int],
+        depth: float,
+        document: dict,
+        prose: Prose | OtherDocuments,
+        decoys: "_Decoys | None" = None,
     ) -> "_Context | None":
         """Opening, haystack up to the depth, needle, haystack; None where the needle does not fit."""
         place = len(needle) + 2 * len(self.separator)
@@ -211,13 +280,46 @@ class Builder:
         draw = partial(generator, self.seed, "haystack", document["doc_id"], self.context_length)
         hay, documents = prose.take(document, count, draw, more=place)
         before = round(depth * count)
+        start = None
+        if decoys is not None:
+            ids = [*self.separator, *decoys.ids, *self.separator]
+            rng = generator(self.seed, "decoys", document["doc_id"], self.context_length, depth)
+            if (start := _place(len(ids), before, count, rng)) is not None:
+                end = start + len(ids)
+                hay = hay[:start] + ids + hay[end:]
+                documents = documents and [span for span in documents if span[1] <= start or span[0] >= end]
         ids = self.opening + hay[:before] + self.separator
         if documents is not None:
             # One that the needle stands in is whole no more.
             documents = [span for span in documents if span[1] <= before or span[0] >= before]
             shifts = [len(self.opening) + (0 if end <= before else place) for _, end in documents]
             documents = [(start + by, end + by) for (start, end), by in zip(documents, shifts, strict=True)]
-        return _Context(ids + needle + self.separator + hay[before:count], len(ids), self.opening + hay, documents)
+        whole = ids + needle + self.separator + hay[before:count]
+        context = _Context(whole, len(ids), self.opening + hay, documents)
+        if decoys is None or start is None:
+            return context
+        first = len(self.opening) + start + (0 if start < before else place) + len(self.separator)
+        return replace(context, decoys={question: (first + a, first + b) for question, (a, b) in decoys.spans.items()})
+
+
+def _place(length: int, before: int, count: int, rng: np.random.Generator) -> int | None:
+    """Where so many tokens go in a haystack of ``count`` that is parted behind ``before``: anywhere in the longer part,
+    with equal chances; None where they are longer than it."""
+    start, end = (0, before) if before >= count - before else (before, count)
+    return int(rng.integers(start, end - length + 1)) if end - start >= length else None
+
+
+class _Decoys(NamedTuple):
+    """The paragraph that states facts of somebody else.
+
+    ids : its tokens.
+    spans : question → which of them, end exclusive, state the decoy's value.
+    answers : question → that value.
+    """
+
+    ids: list[int]
+    spans: Mapping[str, tuple[int, int]]
+    answers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -225,12 +327,14 @@ class _Context:
     """A context, and the same haystack without the needle, which goes on until it is as long.
 
     documents: the tokens, end exclusive, of each whole document of the haystack; None where it is prose.
+    decoys: question → the tokens, end exclusive, that state the value of its decoy; None where there are no decoys.
     """
 
     ids: list[int]
     needle_start: int
     without_needle: list[int]
     documents: list[tuple[int, int]] | None
+    decoys: Mapping[str, tuple[int, int]] | None = None
 
     def with_needle(self, needle: list[int]) -> list[int]:
         """The ids with another needle of the same length."""

@@ -11,6 +11,8 @@ from retrieval_heads.errors import StudyError
 OK = "ok"
 NO_ANSWER = "the document does not state the fact"
 NO_ROOM = "the document does not fit into the context"
+NO_DECOY = "there is no decoy for the fact"
+NO_ROOM_FOR_DECOYS = "the decoys do not fit into the haystack"
 NOT_DECODED = "the answer's tokens do not decode to the answer"
 
 _POSITIONS = (

@@ -109,7 +109,7 @@ def make_twin(text: str, asked: Mapping[str, Fact], values: Mapping[str, Iterabl
             changed = made.with_value(fact, value, encode)
             if not isinstance(changed, str):
                 # What stood in the document before counts too, though another fact's twin may have taken it away.
-                if not _stands(value, plain) and not statements(text, value, fact.type):
+                if not stands(value, plain) and not statements(text, value, fact.type):
                     made, status = changed, OK
                     answers |= dict.fromkeys(questions, value)
                     break
@@ -126,7 +126,8 @@ def _differ(offered: list[list[str]]) -> bool:
     return len(given) > 1
 
 
-def _stands(value: str, plain: str) -> bool:
+def stands(value: str, plain: str) -> bool:
+    """Whether a value stands as it is in a text that has gone through :func:`~retrieval_heads.data.answers.loose`."""
     return re.search(rf"(?<!\w){re.escape(loose(value))}(?!\w)", plain) is not None
 
 
@@ -142,7 +143,7 @@ class _Version:
     def with_value(self, fact: Fact, value: str, encode: Encode) -> "_Version | str":
         """The text with another value of a fact, or why that is none."""
         old, mentions = self.stated[fact]
-        if _stands(value, loose(self.text)):
+        if stands(value, loose(self.text)):
             return STANDS
         edits = [(m.start, m.end, written(value, self.text[m.start : m.end], fact.type)) for m in mentions]
         text, end = "", 0

@@ -11,7 +11,7 @@ the tape, and norms multiply by what they have found. Whether that is the whole 
 (:func:`require_direct_path`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +78,7 @@ def direct_path(
         torch.enable_grad(),
         hooked(model, outputs=lambda layer: tape.leaf(f"heads {layer}", outputs[layer])),
         _direct_path_alone(model, tape),
-        _without_softcap(model),
+        without_softcap(model),
     ):
         logits = model(input_ids=ids[None], position_ids=positions[None], use_cache=False).logits[0].float()
         total = (logits.gather(-1, answer[:, None]).squeeze(-1) - logits.mean(-1)).sum()
@@ -150,7 +150,7 @@ def require_direct_path(model: PreTrainedModel) -> None:
 
     def run(**fields: Any) -> Tensor:
         """The centred logits of the answer, summed."""
-        with torch.no_grad(), hooked(model, **fields), _without_softcap(model):
+        with torch.no_grad(), hooked(model, **fields), without_softcap(model):
             logits = model(input_ids=read[None], position_ids=positions[None], use_cache=False).logits[0].float()
         return (logits.gather(-1, answer[:, None]).squeeze(-1) - logits.mean(-1)).sum()
 
@@ -168,7 +168,7 @@ def require_direct_path(model: PreTrainedModel) -> None:
         raise StudyError(
             f"{name}: what its heads, feed-forward parts and embeddings write adds up to {found:.4g}, and its logits "
             f"to {plain.item():.4g}, so the way from heads to logits is not known for this architecture; leave out the "
-            "methods that need it."
+            "methods that need it, and controls.compensation."
         )
 
 
@@ -281,7 +281,7 @@ class _FrozenNorm:
             raise StudyError(
                 f"{type(self._model).__name__}: {type(module).__name__} ({self._name}) is no root mean square norm "
                 "and no layer norm, so what heads write into the logits cannot be told; leave out the methods that "
-                "need it."
+                "need it, and controls.compensation."
             )
         if bias.abs().max() > 0:
             bias = bias.expand_as(frozen)
@@ -290,7 +290,7 @@ class _FrozenNorm:
 
 
 @contextmanager
-def _without_softcap(model: PreTrainedModel) -> Iterator[None]:
+def without_softcap(model: PreTrainedModel) -> Iterator[None]:
     """Let a model's logits be those before they are soft-capped at last."""
     config: Any = model.config.get_text_config()
     cap = getattr(config, "final_logit_softcapping", None)
@@ -302,3 +302,9 @@ def _without_softcap(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         config.final_logit_softcapping = cap
+
+
+def final_softcap(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
+    """What a model does to its logits at last, as a function of those before it: a soft-cap, or nothing."""
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return (lambda logits: logits) if cap is None else (lambda logits: torch.tanh(logits / cap) * cap)

@@ -5,9 +5,11 @@ from itertools import product
 
 from retrieval_heads import plugins
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
-from retrieval_heads.study.controls import ITEM_KINDS, control, transferred_sets
+from retrieval_heads.study.controls import ITEM_KINDS, control, control_ways, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
+    ablated_methods,
+    ablated_variants,
     count_head_sets,
     guarded_interventions,
     interventions,
@@ -17,8 +19,8 @@ from retrieval_heads.study.methods import fitted_methods, methods_at, twin_metho
 from retrieval_heads.study.modes import fitted_modes, twin_modes
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import twinned_documents, unablated_documents, unablated_lengths
-from retrieval_heads.study.variants import variants
-from retrieval_heads.study.yardstick import yardstick, yardstick_modes
+from retrieval_heads.study.variants import variant_lengths, variants
+from retrieval_heads.study.yardstick import yardstick
 
 _ANSWER_EVERYWHERE = 0.70
 """Time of answering one prompt under one head set in scope ``all``, in passes over the context. It is below 1, since
@@ -53,6 +55,12 @@ _ITEMS = 200
 _ITEM = 0.37
 """Time of answering one of them under one head set, in passes over the most tokens that question and answer may have.
 """
+_UNDER_A_SET = 0.3
+"""Time of reading a prompt's answer without one set of heads, beside others that share layers with it: in that of
+reading, behind the context, the most tokens that question and answer may have."""
+
+_NEW_IN_TOP_SETS = 0.25
+"""The share of a top set's heads that are in no other method's, about."""
 
 _LABELS = 4
 """Plain passes that the labels of a model's heads take: a few short sequences, and a pass over single tokens."""
@@ -128,21 +136,32 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
     ``labels``, ``scoring``, ``fits``, ``unablated``, an ``ablation NAME`` for each intervention with its guard, a
     ``yardstick MODE`` for each mode, and each control that is asked for by its name.
     """
-    documents, each = config["documents"], len(variants(config))
+    documents, asked = config["documents"], variants(config)
     train, test = (documents.get(split, documents_of_a_table) for split in ("train", "test"))
     stated = 1 - documents["missing_rate"] if "missing_rate" in documents else 1
-    passes = {
-        "scoring": _scoring(config, train, stated, grid),
-        "fits": _fits(config, train, stated),
-        "unablated": _unablated(config, test),
-        **{f"ablation {name}": _ablation(config, name, test, stated) for name in interventions(config)},
-        **{f"yardstick {mode}": _yardstick(config, mode, test, stated, grid) for mode in yardstick_modes(config)},
+    passes: dict[str, float] = {
+        "labels": _LABELS,
+        "scoring": sum(_scoring(config, variant, train, stated, grid) for variant in asked),
+        "fits": sum(_fits(config, variant, train, stated) for variant in asked),
+        "unablated": sum(_unablated(config, variant, test) for variant in asked),
+        **{
+            f"ablation {name}": sum(
+                _ablation(config, name, variant, test, stated) for variant in ablated_variants(config, name)
+            )
+            for name in interventions(config)
+        },
     }
-    if control(config, "transfer") is not None:
-        passes["transfer"] = _transfer(config, test, stated)
-    if control(config, "specificity") is not None:
-        passes["specificity"] = _specificity(config)
-    return {"labels": _LABELS} | {stage: number * each for stage, number in passes.items()}
+    if (held := yardstick(config)) is not None:
+        for mode in held["modes"]:
+            passes[f"yardstick {mode}"] = len(held["variants"]) * _yardstick(config, mode, test, stated, grid)
+    for name, reckon in (
+        ("transfer", lambda _: _transfer(config, test, stated)),
+        ("specificity", lambda _: _specificity(config)),
+        ("compensation", lambda name: _compensation(config, name, test, stated, grid)),
+    ):
+        if control(config, name) is not None:
+            passes[name] = sum(reckon(way) for way, _ in control_ways(config, name))
+    return passes
 
 
 def _asked(config: dict) -> int:
@@ -154,12 +173,12 @@ def _answering(length: int) -> float:
     return passes_over(length) * (1 + SUFFIX_WORTH / length)
 
 
-def _scoring(config: dict, train: int, stated: float, grid: tuple[int, int]) -> float:
-    lengths, depths = config["prompts"]["context_lengths"], len(config["prompts"]["depths"])
+def _scoring(config: dict, variant: str, train: int, stated: float, grid: tuple[int, int]) -> float:
+    lengths, depths = variant_lengths(config, variant), len(config["prompts"]["depths"])
     passes = sum(train * depths * _answering(length) for length in lengths)
     questions = len(config["questions"])
     for length in lengths:
-        methods, needing = methods_at(config, length), twin_methods(config, length)
+        methods, needing = methods_at(config, length, variant), twin_methods(config, length, variant)
         one_by_one = [name for name, entry in methods.items() if file_of(name, entry) == "single_head_effect"]
         for name in one_by_one:
             documents = parameters_of(name, methods[name])["documents"]
@@ -173,22 +192,22 @@ def _scoring(config: dict, train: int, stated: float, grid: tuple[int, int]) -> 
     return passes
 
 
-def _fits(config: dict, train: int, stated: float) -> float:
-    """Of replacements that are fitted to the train split, each once at every length."""
+def _fits(config: dict, variant: str, train: int, stated: float) -> float:
+    """Of replacements that are fitted to the train split of a variant, each once at every length."""
     questions, depths, fitted = len(config["questions"]), len(config["prompts"]["depths"]), fitted_modes()
     return sum(
         train * depths * (passes_over(length) + questions * stated * passes_behind(length, _asked(config)))
-        for mode, length in _modes_at_lengths(config)
+        for mode, length in _modes_at_lengths(config, variant)
         if mode in fitted
     )
 
 
-def _unablated(config: dict, test: int) -> float:
+def _unablated(config: dict, variant: str, test: int) -> float:
     depths, passes = config["prompts"]["depths"], 0.0
-    for length in unablated_lengths(config):
+    for length in set(unablated_lengths(config)).intersection(variant_lengths(config, variant)):
         asked_of, twins = (
             test if most is None else most
-            for most, _ in (unablated_documents(config, length), twinned_documents(config, length))
+            for most, _ in (unablated_documents(config, length), twinned_documents(config, length, variant))
         )
         # Each document is in a context at every depth, and so is its twin; the haystack stands once without it.
         passes += asked_of * (len(depths) + 1) * _answering(length) + twins * _twins(length, depths)
@@ -196,10 +215,10 @@ def _unablated(config: dict, test: int) -> float:
     return passes
 
 
-def _ablation(config: dict, name: str, test: int, stated: float) -> float:
+def _ablation(config: dict, name: str, variant: str, test: int, stated: float) -> float:
     questions, depths, passes = len(config["questions"]), config["prompts"]["depths"], 0.0
     one = interventions(config)[name]
-    sets = questions * count_head_sets(config, name)
+    sets = questions * count_head_sets(config, name, variant)
     asked_of = test if one["documents"] is None else one["documents"]
     everywhere, twin = SCOPES[one["scope"]].in_context, one["mode"] in twin_modes()
     for length in ablated_lengths(config, name):
@@ -242,6 +261,28 @@ def _transfer(config: dict, test: int, stated: float) -> float:
     return passes
 
 
+def _compensation(config: dict, name: str, test: int, stated: float, grid: tuple[int, int]) -> float:
+    """Of top sets and of their heads by themselves under one intervention, in the prompts of this control."""
+    if (one := control(config, "compensation")) is None:
+        return 0.0
+    how, depths, passes = interventions(config)[name], config["prompts"]["depths"], 0.0
+    methods = [method for method in ablated_methods(config, name) if method in one["methods"]]
+    twin, heads = how["mode"] in twin_modes(), grid[0] * grid[1]
+    sets = len(methods) * len(how["levels"]) * (1 + how["random_draws"]["matched"])
+    singly = min(1, (1 + _NEW_IN_TOP_SETS * (len(methods) - 1)) * max(how["levels"]) / heads)
+    asked_of = test if one["documents"] is None else one["documents"]
+    for length in one["context_lengths"]:
+        each = passes_behind(length, _asked(config))
+        rows = singly * single_head_passes(grid, length, _asked(config)) + sets * _UNDER_A_SET * each
+        rows *= _TWIN_OF_SINGLE_HEADS if twin else 1
+        # Sets are tried behind the twin's context too.
+        rows += twin * sets * _UNDER_A_SET * each * _TWIN_OF_SINGLE_HEADS
+        rows += (_TRACED["trace"] * (1 + twin) + _TRACED["direct"]) * each
+        passes += asked_of * len(depths) * (passes_over(length) + len(one["questions"]) * stated * rows)
+        passes += twin * asked_of * _twins(length, depths)
+    return passes
+
+
 def _specificity(config: dict) -> float:
     """Of facts and sums, all behind one context: first without ablation, then under each head set."""
     if (one := control(config, "specificity")) is None:
@@ -262,10 +303,18 @@ def _twins(length: int, depths: Sequence[float]) -> float:
     return sum(passes_over(length) - passes_over(round(length * depth)) for depth in depths)
 
 
-def _modes_at_lengths(config: dict) -> set[tuple[str, int]]:
-    """What replaces outputs, in ablation, yardstick or methods, each with every context length at which it does."""
-    found = {(one["mode"], at) for name, one in interventions(config).items() for at in ablated_lengths(config, name)}
-    lengths = config["prompts"]["context_lengths"]
-    found |= {(mode, length) for length in lengths for mode in fitted_methods(config, length).values()}
+def _modes_at_lengths(config: dict, variant: str) -> set[tuple[str, int]]:
+    """What replaces outputs in a variant, in ablation, yardstick or methods, with every context length at which it
+    does."""
+    found = {
+        (one["mode"], length)
+        for name, one in interventions(config).items()
+        if variant in ablated_variants(config, name)
+        for length in ablated_lengths(config, name)
+    }
+    lengths = variant_lengths(config, variant)
+    found |= {(mode, length) for length in lengths for mode in fitted_methods(config, length, variant).values()}
     held = yardstick(config)
-    return found | (set() if held is None else set(product(held["modes"], held["context_lengths"])))
+    if held is None or variant not in held["variants"]:
+        return found
+    return found | set(product(held["modes"], held["context_lengths"]))

@@ -20,6 +20,7 @@ from retrieval_heads.engine.decoding import (
     reserved_tokens,
 )
 from retrieval_heads.engine.direct_path import require_direct_path
+from retrieval_heads.engine.head_sets import AnswerLosses, HeadSet, answer_losses
 from retrieval_heads.engine.output_projection import output_grams
 from retrieval_heads.engine.prefill import prefill, run_on
 from retrieval_heads.engine.self_check import require_measurable
@@ -28,6 +29,7 @@ from retrieval_heads.engine.trace import Objective, Trace, answer_logprob, trace
 
 __all__ = [
     "Ablation",
+    "AnswerLosses",
     "Answered",
     "AttentionCall",
     "Budget",
@@ -271,12 +273,41 @@ class Runner:
         StudyError
             when the model's rotary embedding changes between the context's length and the prompt's.
         """
+        prefix, given = self._with_twin(context, twin)
+        return single_head_effects(self.model, prefix, suffix, answer, replacement, self.budget, given)
+
+    def answer_losses(
+        self,
+        context: Sequence[int],
+        suffix: Sequence[int],
+        answer: Sequence[int],
+        head_sets: Sequence[HeadSet],
+        replacement: Replacement | None = None,
+        *,
+        twin: tuple[Sequence[int], Sequence[int]] | None = None,
+    ) -> AnswerLosses:
+        """What an answer loses without each of some head sets, ablated in suffix and answer: exact.
+
+        Parameters
+        ----------
+        context, suffix, answer, replacement, twin : as of :meth:`single_head_effects`.
+        head_sets : N sets of (layer, head) pairs; those that agree in their first layers share these where they are
+            neighbours.
+
+        Raises
+        ------
+        StudyError
+            when the model's rotary embedding changes between the context's length and the prompt's.
+        """
+        prefix, given = self._with_twin(context, twin)
+        return answer_losses(self.model, prefix, suffix, answer, head_sets, replacement, self.budget, given)
+
+    def _with_twin(
+        self, context: Sequence[int], twin: tuple[Sequence[int], Sequence[int]] | None
+    ) -> tuple[Prefix, tuple[Prefix, Sequence[int]] | None]:
+        """The prefix of a context alone, and that of its twin, if there is one, with the twin's answer."""
         prefix, number = self._prefix_of(context)
-        given = None
-        if twin is not None:
-            twin_context, twin_answer = twin
-            given = self.twin(twin_context), twin_answer
-        return single_head_effects(self.model, prefix.only(number), suffix, answer, replacement, self.budget, given)
+        return prefix.only(number), None if twin is None else (self.twin(twin[0]), twin[1])
 
     def _prefix_of(self, context: Sequence[int]) -> tuple[Prefix, int]:
         """A prefix that is kept and has this context, else a new one; and the context's number in it."""

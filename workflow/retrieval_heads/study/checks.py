@@ -9,11 +9,20 @@ from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.dimensions import PLAIN
-from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions, key_path
+from retrieval_heads.study.interventions import (
+    ablated_lengths,
+    ablated_methods,
+    ablated_variants,
+    interventions,
+    key_path,
+)
 from retrieval_heads.study.method_entries import file_of, ranks_at
 from retrieval_heads.study.methods import RIVALS, methods_at
 from retrieval_heads.study.modes import twin_modes
+from retrieval_heads.study.variants import variant_lengths, variants
 from retrieval_heads.study.yardstick import yardstick
+
+_PLAIN_IS_MISSING = f"{PLAIN} is missing, which figures and findings are about; add it."
 
 
 def require_one_file(files: Sequence[str | Path]) -> None:
@@ -128,11 +137,12 @@ def _check_model_values(config: dict) -> None:
                 f"prompts.context_lengths: {length} leaves no room for a context beside "
                 f"prompts.suffix_budget ({budget}); give longer ones."
             )
-    _check_variants(config["prompts"]["variants"])
+    _check_variants(config["prompts"]["variants"], config["questions"])
     _check_methods(config)
-    _check_ranked_lengths(config)
     _check_interventions(config)
     _check_yardstick(config)
+    _check_parts_of_variants(config)
+    _check_ranked_lengths(config)
     _check_controls(config)
 
 
@@ -155,12 +165,42 @@ def _check_methods(config: dict) -> None:
 
 
 def _check_ranked_lengths(config: dict) -> None:
-    for length in config["prompts"]["context_lengths"]:
-        if not methods_at(config, length):
-            raise StudyError(
-                f"prompts.context_lengths: no method ranks heads at {length}; take it out, or add it to the "
-                "context_lengths of a method."
-            )
+    for variant in variants(config):
+        where = "prompts" if variant == PLAIN else f"prompts.variants.{variant}"
+        for length in variant_lengths(config, variant):
+            if not methods_at(config, length, variant):
+                raise StudyError(
+                    f"{where}.context_lengths: no method ranks heads at {length}; take it out, or add it to the "
+                    "context_lengths of a method."
+                )
+
+
+def _check_parts_of_variants(config: dict) -> None:
+    """A variant may be ranked at some lengths and by some methods alone, if no more is ablated or measured in it."""
+    held = yardstick(config) or {"variants": [], "context_lengths": []}
+    for variant, given in config["prompts"]["variants"].items():
+        ablating = [name for name in interventions(config) if variant in ablated_variants(config, name)]
+        needed: dict[str, set] = {
+            "methods": {method for name in ablating for method in ablated_methods(config, name)},
+            "context_lengths": {length for name in ablating for length in ablated_lengths(config, name)}
+            | set(held["context_lengths"] if variant in held["variants"] else ()),
+        }
+        offered: dict[str, list] = {
+            "methods": list(config["methods"]),
+            "context_lengths": config["prompts"]["context_lengths"],
+        }
+        for key, known in offered.items():
+            where = f"prompts.variants.{variant}.{key}"
+            for value in given.get(key) or ():
+                if value not in known:
+                    kind = "none of methods" if key == "methods" else "none of prompts.context_lengths"
+                    raise StudyError(f"{where}: {value} is {kind}; choose from {', '.join(map(str, known))}.")
+            for value in known:
+                if given.get(key) and value in needed[key] and value not in given[key]:
+                    raise StudyError(
+                        f"{where}: it lacks {value}, for which heads are ablated or measured in this variant; add it, "
+                        "or leave the variant out of ablation.variants and yardstick.variants."
+                    )
 
 
 def _check_core(config: dict, name: str, trains: int | None) -> None:
@@ -176,12 +216,20 @@ def _check_core(config: dict, name: str, trains: int | None) -> None:
         )
 
 
-def _check_variants(variants: dict) -> None:
+def _check_variants(variants: dict, questions: dict) -> None:
     _require_distinct("prompts.variants", variants)
     if variants.get(PLAIN) != {}:
         raise StudyError(
             f"prompts.variants: {PLAIN} is what prompts says; begin with {PLAIN}: {{}}, then give others what differs."
         )
+    for name, given in variants.items():
+        for key in ("text", "answer_prefix"):
+            for question in given[key] if isinstance(given.get(key), dict) else ():
+                if question not in questions:
+                    raise StudyError(
+                        f"prompts.variants.{name}.{key}.{question}: this config asks no such question; choose from "
+                        f"{', '.join(questions)}."
+                    )
 
 
 def _check_interventions(config: dict) -> None:
@@ -197,6 +245,14 @@ def _check_interventions(config: dict) -> None:
                     f"{key_path(config, name, 'context_lengths')}: {length} is none of prompts.context_lengths; "
                     "add it there, to have its heads ranked."
                 )
+        for variant in ablated_variants(config, name):
+            if variant not in config["prompts"]["variants"]:
+                raise StudyError(
+                    f"{key_path(config, name, 'variants')}: {variant} is none of prompts.variants; choose from "
+                    f"{', '.join(config['prompts']['variants'])}."
+                )
+        if PLAIN not in ablated_variants(config, name):
+            raise StudyError(f"{key_path(config, name, 'variants')}: {_PLAIN_IS_MISSING}")
         for method in ablated_methods(config, name):
             if method not in config["methods"]:
                 raise StudyError(
@@ -232,10 +288,13 @@ def _check_yardstick(config: dict) -> None:
     for key, offered, kind in (
         ("questions", list(config["questions"]), "no question of this study"),
         ("context_lengths", config["prompts"]["context_lengths"], "none of prompts.context_lengths"),
+        ("variants", list(config["prompts"]["variants"]), "none of prompts.variants"),
     ):
         for value in one[key]:
             if value not in offered:
                 raise StudyError(f"yardstick.{key}: {value} is {kind}; choose from {', '.join(map(str, offered))}.")
+    if PLAIN not in one["variants"]:
+        raise StudyError(f"yardstick.variants: {_PLAIN_IS_MISSING}")
 
 
 def _check_controls(config: dict) -> None:
@@ -261,6 +320,7 @@ def _check_controls(config: dict) -> None:
                     raise StudyError(f"controls.{name}.{key}: {value} is {kind}; choose from {choices}.")
     _check_transfer(config)
     _check_specificity(config)
+    _check_compensation(config)
 
 
 def _check_transfer(config: dict) -> None:
@@ -311,3 +371,27 @@ def _check_specificity(config: dict) -> None:
                     f"controls.specificity.{key}: {value} is none of those that {name} ablates; choose from "
                     f"{', '.join(map(str, known))}."
                 )
+
+
+def _check_compensation(config: dict) -> None:
+    """Its heads and sets are those that interventions ablate, in question and answer alone."""
+    if (one := control(config, "compensation")) is None:
+        return
+    every, where = interventions(config), "controls.compensation"
+    offered = [name for name, given in every.items() if given["scope"] == "suffix"]
+    if not one["interventions"]:
+        raise StudyError(
+            f"{where}: it takes heads that are ablated in question and answer, and no intervention is of scope suffix; "
+            "add one to ablation.interventions, or leave the control out."
+        )
+    for name in one["interventions"]:
+        if name not in offered:
+            kind = f"of scope {every[name]['scope']}" if name in every else "no intervention"
+            raise StudyError(f"{where}.interventions: {name} is {kind}; choose from {', '.join(offered)}.")
+    ablated = {method for name in one["interventions"] for method in ablated_methods(config, name)}
+    for method in one["methods"]:
+        if method not in ablated:
+            raise StudyError(
+                f"{where}.methods: none of its interventions ablates the heads of {method}; choose from "
+                f"{', '.join(sorted(ablated))}."
+            )

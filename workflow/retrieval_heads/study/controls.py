@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, interventions
+from retrieval_heads.study.interventions import ablated_lengths, ablated_methods, ablated_variants, interventions
 from retrieval_heads.study.modes import twin_modes
 
 CONTROLS = ("transfer", "specificity", "compensation", "looks")
@@ -26,7 +26,15 @@ def write_out_controls(config: dict) -> None:
                 one["level"] = one["level"] or max(every[one["intervention"]]["levels"])
     if (one := given["compensation"]) is not None:
         one["questions"] = one["questions"] or list(config["questions"])
-        _take_from(config, one, config["ablation"]["headline"])
+        # Empty where none fits: the checks refuse that.
+        names = one["interventions"] = one["interventions"] or in_suffix
+        known = [name for name in names if name in every]
+        lengths = {length for name in known for length in ablated_lengths(config, name)}
+        methods = {method for name in known for method in ablated_methods(config, name)}
+        one["context_lengths"] = one["context_lengths"] or [
+            length for length in config["prompts"]["context_lengths"] if length in lengths
+        ]
+        one["methods"] = one["methods"] or [method for method in config["methods"] if method in methods]
     if (one := given["looks"]) is not None:
         one["context_lengths"] = one["context_lengths"] or list(config["prompts"]["context_lengths"])
 
@@ -47,3 +55,12 @@ def transferred_sets(config: Mapping) -> int:
     """How many sets of heads the control of transfer ablates for a question: each question's and random ones."""
     one = control(config, "transfer")
     return 0 if one is None else len(one["methods"]) * (len(config["questions"]) + 1)
+
+
+def control_ways(config: Mapping, name: str) -> list[tuple[str | None, str]]:
+    """The interventions of a control, each with a variant in which it ablates heads; None for a control that ablates
+    nothing, which is made in all variants in which heads are ablated."""
+    if (one := control(config, name)) is None:
+        return []
+    names = one.get("interventions") or [one.get("intervention")]
+    return [(way, variant) for way in names for variant in ablated_variants(config, way)]

@@ -4,7 +4,9 @@ import copy
 from collections.abc import Mapping
 
 from retrieval_heads.errors import StudyError
+from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.modes import twin_modes
+from retrieval_heads.study.variants import variants
 
 
 def require_one_form(ablation: dict) -> None:
@@ -21,7 +23,7 @@ def name_interventions(ablation: dict) -> None:
     if not ablation["interventions"]:
         ablation["interventions"] = {f"{mode}_{scope}": {"mode": mode, "scope": scope, "documents": None}}
     for one in ablation["interventions"].values():
-        for key in ("levels", "context_lengths", "methods"):
+        for key in ("levels", "context_lengths", "methods", "variants", "without_induction"):
             one.setdefault(key, copy.copy(ablation[key]))
         one["random_draws"] = ablation["random_draws"] | one.get("random_draws", {})
     ablation["headline"] = ablation["headline"] or next(iter(ablation["interventions"]))
@@ -53,10 +55,25 @@ def ablated_methods(config: Mapping, name: str) -> list[str]:
     return every if chosen is None else sorted(chosen, key=lambda one: every.index(one) if one in every else len(every))
 
 
-def count_head_sets(config: Mapping, name: str) -> int:
-    """How many sets of heads an intervention ablates for a question at each length, one of them without any head."""
+def ablated_variants(config: Mapping, name: str | None = None) -> list[str]:
+    """The variants in which heads are ablated, by one intervention or by any, in the config's order."""
+    chosen = interventions(config) if name is None else {name: interventions(config)[name]}
+    every = variants(config)
+    found = {variant for one in chosen.values() for variant in one["variants"] or every}
+    # What is no variant of the study comes last, to be refused.
+    return [variant for variant in every if variant in found] + sorted(found.difference(every))
+
+
+def count_head_sets(config: Mapping, name: str, variant: str = PLAIN) -> int:
+    """How many sets of heads an intervention ablates for a question at each length, one of them without any head.
+
+    Beside the top sets and their random ones these are the top sets without induction heads, where the intervention
+    asks for them, and, in another variant, the plain one's top sets.
+    """
     one = interventions(config)[name]
-    return 1 + len(ablated_methods(config, name)) * len(one["levels"]) * (1 + sum(one["random_draws"].values()))
+    beside = one["without_induction"] + (variant != PLAIN)
+    sets = 1 + sum(one["random_draws"].values()) + beside
+    return 1 + len(ablated_methods(config, name)) * len(one["levels"]) * sets
 
 
 def key_path(config: dict, name: str, key: str) -> str:

@@ -3,36 +3,41 @@
 from collections.abc import Mapping
 
 from retrieval_heads import plugins
+from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.method_entries import file_of, ranks_at, replacement_of
 from retrieval_heads.study.modes import fitted_modes, twin_modes
+from retrieval_heads.study.variants import ranked_by
 
 CHANCE, LAYER, WRITE_NORM, CEILING = RIVALS = ("chance", "layer", "write_norm", "ceiling")
 """What rankings by methods are held against, under the names that stand in place of a method's, so that none has one of
 these: no order at all, the deepest layers first, how much a head writes, and effects in the other test documents."""
 
 
-def methods_at(config: Mapping, length: int) -> dict[str, dict]:
-    """The entries of a complete config's methods that rank heads at a context length, as methods are made of them."""
+def methods_at(config: Mapping, length: int, variant: str = PLAIN) -> dict[str, dict]:
+    """The entries of a complete config's methods that rank heads at a context length in a variant of the prompts, as
+    methods are made of them."""
     return {
         name: {key: value for key, value in entry.items() if key != "context_lengths"}
         for name, entry in config["methods"].items()
-        if ranks_at(entry, length)
+        if ranks_at(entry, length) and name in ranked_by(config, variant)
     }
 
 
-def twin_methods(config: Mapping, length: int | None = None) -> list[str]:
+def twin_methods(config: Mapping, length: int | None = None, variant: str = PLAIN) -> list[str]:
     """The methods of a complete config that need twins of its prompts; none where results are published.
 
     Parameters
     ----------
-    length : the context length at which they rank heads; None for any.
+    length, variant : the context length at which they rank heads, and the variant; without a length, any.
     """
-    return [name for name in _methods_by(config, twin_modes()) if length is None or name in methods_at(config, length)]
+    found = _methods_by(config, twin_modes())
+    return found if length is None else [name for name in found if name in methods_at(config, length, variant)]
 
 
-def fitted_methods(config: Mapping, length: int) -> dict[str, str]:
-    """Those at a context length that need a replacement which is fitted to the model, each with its name."""
-    here = methods_at(config, length)
+def fitted_methods(config: Mapping, length: int, variant: str = PLAIN) -> dict[str, str]:
+    """Those at a context length in a variant that need a replacement which is fitted to the model, each with its
+    name."""
+    here = methods_at(config, length, variant)
     found = {name: replacement_of(name, here[name]) for name in _methods_by(config, fitted_modes()) if name in here}
     return {name: mode for name, mode in found.items() if mode is not None}
 

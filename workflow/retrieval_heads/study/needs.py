@@ -4,8 +4,13 @@ from collections.abc import Mapping, Sized
 
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.controls import CONTROLS, control
-from retrieval_heads.study.dimensions import DIMENSION, described
-from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions
+from retrieval_heads.study.dimensions import DIMENSION, PLAIN, described
+from retrieval_heads.study.interventions import (
+    ablated_lengths,
+    ablated_variants,
+    guarded_interventions,
+    interventions,
+)
 from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.study.yardstick import yardstick_modes
 
@@ -23,7 +28,8 @@ def available(config: Mapping) -> dict[str, list]:
     (context lengths at which heads are ablated), ``documents`` (the splits of a study that asks models itself),
     ``split_halves`` (halvings of the documents by which reliability is measured), ``guard`` (interventions under which
     prose is read), ``yardstick`` (what replaces a head's output where the effect of each is measured),
-    ``twin_yardstick`` (what of that comes from the twin of a prompt), and each control by its name.
+    ``twin_yardstick`` (what of that comes from the twin of a prompt), ``other_sets`` (the kinds of sets of heads made
+    from top sets that are ablated), and each control by its name.
     """
     published = config["published"]
     return {
@@ -33,9 +39,17 @@ def available(config: Mapping) -> dict[str, list]:
         "split_halves": [] if published else list(range(config["analysis"]["split_halves"])),
         "guard": guarded_interventions(config),
         "yardstick": yardstick_modes(config),
+        "other_sets": _other_sets(config),
         **{name: [name] * (control(config, name) is not None) for name in CONTROLS},
         "twin_yardstick": [mode for mode in yardstick_modes(config) if mode in twin_modes()],
     }
+
+
+def _other_sets(config: Mapping) -> list[str]:
+    every = interventions(config)
+    of_plain = any(ablated_variants(config, name) != [PLAIN] for name in every)
+    without = any(one["without_induction"] for one in every.values())
+    return ["plain"] * of_plain + ["without_induction"] * without
 
 
 def meets(needs: Mapping[str, int], values: Mapping[str, Sized], where: str) -> bool:

@@ -1,12 +1,18 @@
 """Where a study's outputs go: every path is built here, whole or with wildcards as rules need them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 
-from retrieval_heads.study.controls import CONTROLS, control
-from retrieval_heads.study.interventions import ablated_lengths, guarded_interventions, interventions
-from retrieval_heads.study.variants import variants
+from retrieval_heads.study.controls import CONTROLS, control, control_ways
+from retrieval_heads.study.interventions import (
+    ablated_lengths,
+    ablated_variants,
+    guarded_interventions,
+    interventions,
+)
+from retrieval_heads.study.twins import unablated_lengths
+from retrieval_heads.study.variants import variant_lengths, variants
 from retrieval_heads.study.yardstick import yardstick
 
 _STAGES = {
@@ -22,7 +28,8 @@ _STAGES = {
     "head_effects": "head_effects/{model}/{variant}/{length}/{mode}/{shard}.parquet",
     "transfer": "transfer/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
     "specificity": "specificity/{model}/{variant}/{length}.parquet",
-    "compensation": "compensation/{model}/{variant}/{length}/{shard}.parquet",
+    "compensation": "compensation/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
+    "compensation_heads": "compensation_heads/{model}/{variant}/{length}/{intervention}/{shard}.parquet",
     "looks": "looks/{model}/{variant}/{length}/{shard}.parquet",
     "labels": "labels/{model}.parquet",
     "guard": "guard/{model}/{variant}/{intervention}.parquet",
@@ -35,6 +42,9 @@ _STAGES = {
     "markdown": "FINDINGS.md",
 }
 """What each stage writes, below the study's folder."""
+
+_CONTROL_OF = {**{name: name for name in CONTROLS}, "compensation_heads": "compensation"}
+"""The stages of controls, each with the control: it has one of its own name, and perhaps others."""
 
 
 class Paths:
@@ -83,28 +93,45 @@ class Paths:
     def every(self, stage: str) -> list[str]:
         """All files of a stage: one for each value of its wildcards.
 
-        Heads are ablated at an intervention's own context lengths alone, one by one at the yardstick's, and controls
-        are made at their own.
+        Heads are ablated at an intervention's own context lengths and in its own variants alone, one by one at and in
+        the yardstick's; controls are made at their own lengths, in the variants in which their intervention ablates
+        heads. The whole model answers in all variants, where anything is ablated.
         """
         config, pattern = self._config, _STAGES[stage]
-        ways: list[dict] = [{"length": length} for length in config["prompts"]["context_lengths"]]
-        if stage in CONTROLS:
-            one = control(config, stage) or {"context_lengths": []}
-            own = {key: one[key] for key in ("intervention",) if key in one}
-            ways = [{"length": length, **own} for length in one["context_lengths"]]
+        chosen: Iterable[str] = variants(config)
+        lengths: Iterable[int] = config["prompts"]["context_lengths"]
+        ways: list[dict]
+        if (name := _CONTROL_OF.get(stage)) is not None:
+            asked = control(config, name) or {"context_lengths": []}
+            ways = [
+                {"variant": variant, "length": length, "intervention": way}
+                for (way, variant), length in product(control_ways(config, name), asked["context_lengths"])
+            ]
         elif "{intervention}" in pattern:
             names = guarded_interventions(config) if stage == "guard" else interventions(config)
             ways = [
-                {"length": length, "intervention": name} for name in names for length in ablated_lengths(config, name)
+                {"variant": variant, "length": length, "intervention": name}
+                for variant in chosen
+                for name in names
+                if variant in ablated_variants(config, name)
+                for length in ablated_lengths(config, name)
             ]
         elif "{mode}" in pattern:
-            one = yardstick(config) or {"context_lengths": [], "modes": []}
-            ways = [{"length": length, "mode": mode} for mode in one["modes"] for length in one["context_lengths"]]
+            one = yardstick(config) or {"variants": [], "context_lengths": [], "modes": []}
+            ways = [
+                {"variant": variant, "length": length, "mode": mode}
+                for variant, mode, length in product(one["variants"], one["modes"], one["context_lengths"])
+            ]
+        else:
+            if stage == "unablated":
+                lengths = unablated_lengths(config)
+            ways = [{"variant": variant, "length": length} for variant, length in product(chosen, lengths)]
         files = []
-        for model, variant in product(config["models"], variants(config)):
-            for way in ways:
-                values = {"model": model, "variant": variant, **way}
-                files += self.shards(stage, **values) if "{shard}" in pattern else [self.output(stage, **values)]
+        # A variant may have prompts at some lengths alone.
+        ways = [way for way in ways if way["length"] in variant_lengths(config, way["variant"])]
+        for model, way in product(config["models"], ways):
+            values = {"model": model, **way}
+            files += self.shards(stage, **values) if "{shard}" in pattern else [self.output(stage, **values)]
         return list(dict.fromkeys(files))
 
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 
 from retrieval_heads.study.controls import control
-from retrieval_heads.study.interventions import ablated_lengths, interventions
+from retrieval_heads.study.dimensions import PLAIN
+from retrieval_heads.study.interventions import ablated_lengths, ablated_variants, interventions
 from retrieval_heads.study.methods import twin_methods
 from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
@@ -24,31 +25,40 @@ def unablated_lengths(config: Mapping) -> list[int]:
 
 def unablated_documents(config: Mapping, length: int) -> tuple[int | None, str]:
     """How many test documents the whole model is asked about at a context length, None for all, and the key that says
-    so: as many as the intervention or control that asks about most of them, or as a yardstick that needs twins.
+    so: as many as the intervention or control that asks about most of them, or as a yardstick that needs twins. They
+    are the same in all variants, so that these are compared on the same documents.
     """
     return _most(_asking(config, length) | _asking(config, length, twins=True))
 
 
-def twinned_documents(config: Mapping, length: int) -> tuple[int | None, str]:
-    """The same for the twins of test documents: 0 where nothing needs them at this length."""
-    return _most(_asking(config, length, twins=True) or {"documents": 0})
+def twinned_documents(config: Mapping, length: int, variant: str = PLAIN) -> tuple[int | None, str]:
+    """The same for the twins of test documents: 0 where nothing needs them at this length in this variant."""
+    return _most(_asking(config, length, twins=True, variant=variant) or {"documents": 0})
 
 
-def _asking(config: Mapping, length: int, twins: bool = False) -> dict[str, float]:
+def _asking(config: Mapping, length: int, twins: bool = False, variant: str | None = None) -> dict[str, float]:
     """Key → number of test documents that it asks for at a length: of interventions and controls, or of all that need
-    twins."""
+    twins; in any variant or in one."""
     asking = {
         f"ablation.interventions.{name}.documents": _number(one["documents"])
         for name, one in interventions(config).items()
-        if length in ablated_lengths(config, name) and (not twins or one["mode"] in twin_modes())
+        if length in ablated_lengths(config, name)
+        and (variant is None or variant in ablated_variants(config, name))
+        and (not twins or one["mode"] in twin_modes())
     }
     if (asked := control(config, "transfer")) is not None and length in asked["context_lengths"]:
         needs_twins = interventions(config)[asked["intervention"]]["mode"] in twin_modes()
         if needs_twins or not twins:
             asking["controls.transfer.documents"] = _number(asked["documents"])
     one = yardstick(config)
-    if twins and one is not None and length in one["context_lengths"] and set(one["modes"]) & set(twin_modes()):
+    held = one is not None and length in one["context_lengths"] and (variant is None or variant in one["variants"])
+    if twins and one is not None and held and set(one["modes"]) & set(twin_modes()):
         asking["yardstick.documents"] = _number(one["documents"])
+    one = control(config, "compensation")
+    if twins and one is not None and length in one["context_lengths"]:
+        modes = {interventions(config)[name]["mode"] for name in one["interventions"]}
+        if modes & set(twin_modes()):
+            asking["controls.compensation.documents"] = _number(one["documents"])
     return asking
 
 

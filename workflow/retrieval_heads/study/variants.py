@@ -5,8 +5,11 @@ from typing import Any
 
 from retrieval_heads.study.dimensions import DIMENSION
 
-_NO_SETTINGS = ("context_lengths", "variants")
-"""What ``prompts`` has beside the settings that a single prompt is built by."""
+_NO_SETTINGS = ("context_lengths", "variants", "methods")
+"""What ``prompts`` and its variants have beside the settings that a single prompt is built by."""
+
+_OF_QUESTIONS = ("text", "answer_prefix")
+"""What a variant may override of the questions, all else being settings of prompts."""
 
 
 def variants(config: Mapping) -> list[str]:
@@ -14,10 +17,23 @@ def variants(config: Mapping) -> list[str]:
     return DIMENSION["variant"].values(config)
 
 
+def variant_lengths(config: Mapping, variant: str) -> list[int]:
+    """The context lengths at which there are prompts of a variant, in the config's order."""
+    every = config["prompts"]["context_lengths"]
+    chosen = config["prompts"]["variants"][variant].get("context_lengths") or every
+    return [length for length in every if length in chosen]
+
+
+def ranked_by(config: Mapping, variant: str) -> list[str]:
+    """The methods by which heads are ranked in a variant, in the config's order."""
+    chosen = config["prompts"]["variants"][variant].get("methods") or config["methods"]
+    return [name for name in config["methods"] if name in chosen]
+
+
 def prompt_settings(config: Mapping, variant: str) -> dict[str, Any]:
     """What ``prompts`` says of a variant's prompts of any length: what is said for all, and what differs in it."""
-    overrides = dict(config["prompts"]["variants"][variant])
-    overrides.pop("answer_prefix", None)
+    given = config["prompts"]["variants"][variant]
+    overrides = {key: value for key, value in given.items() if key not in (*_OF_QUESTIONS, *_NO_SETTINGS)}
     return {key: value for key, value in config["prompts"].items() if key not in _NO_SETTINGS} | overrides
 
 
@@ -26,8 +42,20 @@ def asked_questions(config: Mapping, variant: str) -> dict[str, dict[str, Any]]:
 
     What is only shown, such as a label, is left out: another one asks nothing anew.
     """
-    shared = {key: value for key, value in config["prompts"]["variants"][variant].items() if key == "answer_prefix"}
+    given = config["prompts"]["variants"][variant]
+
+    def overrides(question: str) -> dict[str, str]:
+        """What the variant says for all questions, and what it says for this one."""
+        said = {key: given[key] for key in _OF_QUESTIONS if key in given}
+        own = {key: value.get(question) if isinstance(value, dict) else value for key, value in said.items()}
+        return {key: value for key, value in own.items() if value is not None}
+
     return {
-        name: {key: question[key] for key in ("text", "type", "answer_prefix")} | shared
+        name: {key: question[key] for key in ("text", "type", "answer_prefix")} | overrides(name)
         for name, question in config["questions"].items()
     }
+
+
+def decoyed(config: Mapping, variant: str) -> bool:
+    """Whether the haystack of a variant's prompts states the facts of somebody else too."""
+    return bool(config["prompts"]["variants"][variant].get("decoy"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from retrieval_heads.study.interventions import ablated_lengths, interventions
+from retrieval_heads.study.interventions import ablated_lengths, ablated_variants, interventions
 
 
 def write_out_yardstick(config: dict) -> None:
@@ -11,6 +11,7 @@ def write_out_yardstick(config: dict) -> None:
         return
     one["questions"] = one["questions"] or list(config["questions"])
     one["context_lengths"] = one["context_lengths"] or ablated_lengths(config)
+    one["variants"] = one["variants"] or ablated_variants(config)
     one["modes"] = one["modes"] or list(dict.fromkeys(way["mode"] for way in interventions(config).values()))
 
 

@@ -30,14 +30,18 @@ PROMPTS = Table(
         ("twin_ids", TOKEN_IDS),
         ("twin_answer", TEXT),
         ("twin_status", TEXT),
+        ("decoy_start", INTEGER),
+        ("decoy_end", INTEGER),
+        ("decoy_answer", TEXT),
         ("status", TEXT),
     ),
     key=PROMPT_KEY,
     # A prompt that was left out has its reason in `status` and no tokens; one of the train split is not guessed at;
-    # a haystack of prose has no documents; and some facts have no twin.
+    # a haystack of prose has no documents; some facts have no twin; and most variants have no decoys.
     nullable=frozenset(
         {"input_ids", "null_ids", "no_needle_ids", "needle_start", "needle_end", "answer_start", "answer_end"}
         | {"sentence_start", "sentence_end", "statement_starts", "statement_ends", "document_starts", "document_ends"}
         | {"suffix_start", "opening_end", "answer", "twin_ids", "twin_answer", "twin_status"}
+        | {"decoy_start", "decoy_end", "decoy_answer"}
     ),
 )

@@ -46,11 +46,15 @@ def strictest_random(rows: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
     return random[place == place.groupby([random[name] for name in by]).transform("min")]
 
 
+COMPARING = frozenset({"variant_accuracy", "other_sets"})
+"""Tables that hold variants against each other, and so are of use as a whole."""
+
+
 def of_variant(tables: Mapping[str, pd.DataFrame], name: str) -> dict[str, pd.DataFrame]:
     """The tables with what is known in one variant of the prompts, beside all that is about none or several."""
     return {
         table: frame[(frame["variant"].isna() | (frame["variant"] == name)).astype(bool)].reset_index(drop=True)
-        if "variant" in frame
+        if "variant" in frame and table not in COMPARING
         else frame
         for table, frame in tables.items()
     }

@@ -88,7 +88,7 @@ def written(answer: str, like: str, type: str) -> str:
     return _of_type(type).written(canonical(answer, type), like)
 
 
-def judge(generated: str, answer: str, type: str, document: str = "") -> Judgement:
+def judge(generated: str, answer: str, type: str, document: str = "", decoy: str | None = None) -> Judgement:
     """Judge a generated text by the first value of the question's type in it.
 
     Parameters
@@ -97,26 +97,35 @@ def judge(generated: str, answer: str, type: str, document: str = "") -> Judgeme
     answer : the true answer, in any form that `canonical` takes.
     type : the name of a type.
     document : the needle's text, where a wrong value may come from.
+    decoy : the value that the haystack states of somebody else, in any form that `canonical` takes.
 
     Returns
     -------
     Judgement
         ``contains`` is the reference study's rule, "the lower-cased answer occurs anywhere", which takes 14,860 for
-        486; thousands separators do not matter to it. ``outcome`` is correct, distractor (another value of the type
-        that the document states), other, or empty (nothing but white space); a ``text`` has no distractors.
+        486; thousands separators do not matter to it. ``outcome`` is correct, decoy (the decoy's value), distractor
+        (another value of the type that the document states), other, or empty (nothing but white space); a ``text`` has
+        no distractors.
     """
     of_type, wanted = _of_type(type), canonical(answer, type)
     first = next(of_type.values(generated), None)
-    stated = next(of_type.find(generated, wanted), None)
     if not generated.strip():
         outcome = "empty"
     elif first is None:
         outcome = "other"
-    elif stated is not None and stated.start < first.end:
+    elif _begins_with(generated, wanted, first, of_type):
         outcome = "correct"
+    elif decoy is not None and _begins_with(generated, canonical(decoy, type), first, of_type):
+        outcome = "decoy"
     else:
         outcome = "distractor" if of_type.is_in(first, document) else "other"
     return Judgement(outcome == "correct", loose(wanted) in loose(generated), outcome)
+
+
+def _begins_with(generated: str, answer: str, first: Value, of_type: AnswerType) -> bool:
+    """Whether the first value of a text is an answer, in canonical form."""
+    stated = next(of_type.find(generated, answer), None)
+    return stated is not None and stated.start < first.end
 
 
 def is_settled(generated: str, answer: str, type: str) -> bool:

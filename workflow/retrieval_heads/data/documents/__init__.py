@@ -5,7 +5,9 @@ functions. ``check(config, packages)`` finds out before any work whether the con
 the Python packages of this process, which jobs then have too); ``files(config)`` lists the files that are read;
 ``make(config, seed)`` yields one dict a document: doc_id, split, text, and for every question
 ``<question>`` and ``<question>_start``, both None where the document does not state the answer, and, where the source
-gives one, ``<question>_twin``, the value that the document's twin states in its place. ``KEYS`` has the JSON
+gives one, ``<question>_twin``, the value that the document's twin states in its place. A source that can have a
+sentence of a document say the same of somebody else may have ``decoys(config)``, which gives the function that does.
+``KEYS`` has the JSON
 schema of each key that ``documents`` takes for this source, as a literal; those without a default are required.
 """
 

@@ -130,6 +130,33 @@ def make(config: dict, seed: int) -> Iterator[dict]:
             yield row
 
 
+_SUBJECT = r"[Tt]he (?:company|[Rr]egistrant)"  # what documents call their company beside its name
+
+
+def decoys(config: dict) -> Callable[[str, str, np.random.Generator], str]:
+    """What tells a sentence of a document as one about another company: of (text, sentence, generator) → sentence.
+
+    The words are the sentence's own, but for who it is about: what calls the document's company has the name of another
+    one in its place, and a sentence that calls it nothing, as in the first person, is what that other one states. One
+    generator draws one name.
+    """
+    words = load_templates(config["documents"]["templates"]).vocabulary
+    first, second, trades, endings = (
+        "|".join(map(re.escape, words[key])) for key in ("first", "second", "industries", "endings")
+    )
+    named = re.compile(rf"\b((?:{first}) (?:{second}))\b(?: (?:{trades})(?:{endings})?)?")
+    subject = re.compile(rf"\b{_SUBJECT}\b|{named.pattern}")
+
+    def decoy(text: str, sentence: str, rng: np.random.Generator) -> str:
+        taken = {match[1] for match in named.finditer(text)}
+        while (other := f"{_pick(rng, words['first'])} {_pick(rng, words['second'])}") in taken:
+            pass
+        told, changes = subject.subn(other, sentence)
+        return told if changes else f"{other} states: {sentence}"
+
+    return decoy
+
+
 def _require_facts(questions: dict[str, dict]) -> None:
     for question, entry in questions.items():
         if FACTS.get(question) != entry["type"]:

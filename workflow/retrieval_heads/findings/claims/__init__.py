@@ -10,6 +10,7 @@ from retrieval_heads.findings.claims import (
     agreement,
     baseline,
     categories,
+    compensation,
     heads,
     language,
     overlap,
@@ -17,6 +18,7 @@ from retrieval_heads.findings.claims import (
     scores,
     specificity,
     transfer,
+    variants,
 )
 from retrieval_heads.findings.claims.interventions import judged
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables, together
@@ -58,6 +60,17 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "quality": (quality.one_method_is_best,),
     "transfer": (transfer.own_heads_matter_more,),
     "specificity": (specificity.damage_is_specific_to_retrieval,),
+    "variants": (
+        variants.same_heads_serve_variant,
+        variants.plain_heads_are_needed_in_variants,
+        variants.damage_is_not_of_induction_heads_alone,
+    ),
+    "compensation": (
+        compensation.heads_are_backed_up,
+        compensation.top_heads_stand_in_for_each_other,
+        compensation.top_heads_suffice,
+        compensation.recoveries_are_made_up_for,
+    ),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,

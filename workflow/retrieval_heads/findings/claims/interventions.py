@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from retrieval_heads.findings.claims import ablation, baseline, language
+from retrieval_heads.findings.claims import ablation, baseline, language, variants
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed
@@ -25,6 +25,8 @@ _AT_A_LEVEL: tuple[Rule, ...] = (
     ablation.models_cost_differently,
     ablation.lengths_cost_differently,
     language.ablation_takes_retrieval_alone,
+    variants.plain_heads_are_needed_in_variants,
+    variants.damage_is_not_of_induction_heads_alone,
 )
 """The rules about one number of ablated heads, the headline's: an intervention without it has no part in them."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from retrieval_heads.findings.sections import (
     ablation,
     agreement,
+    compensation,
     groups,
     heads,
     overview,
@@ -18,6 +19,7 @@ from retrieval_heads.findings.sections import (
     setup,
     specificity,
     transfer,
+    variants,
     yardstick,
 )
 from retrieval_heads.findings.sections.blocks import (
@@ -71,6 +73,8 @@ SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     quality.quality,
     transfer.transfer,
     specificity.specificity,
+    variants.variants,
+    compensation.compensation,
     heads.universal,
     heads.head_map,
     ablation.ablation,

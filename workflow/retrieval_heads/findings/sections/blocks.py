@@ -32,6 +32,8 @@ TITLES = {
     "quality": "Which method is right?",
     "transfer": "Is a question special?",
     "specificity": "Is it retrieval?",
+    "variants": "Other ways of asking",
+    "compensation": "Compensation, redundancy, sufficiency",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
     "ablation": "Ablation against random heads",
