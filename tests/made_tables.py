@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+import made_transfer
 from retrieval_heads.analysis import head_profiles, overlap
 from retrieval_heads.analysis.drops import mean_drops
 from retrieval_heads.analysis.effects import estimate_effects
@@ -21,6 +22,7 @@ from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.ranking_quality import Asked, measure_quality
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.specificity import measure_specificity
+from retrieval_heads.analysis.transfer import measure_transfer
 from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.study.forms import schema
@@ -530,12 +532,17 @@ def analyse(study, rankings, results, reliability=None):
             tables["specificity_summary"] = measure_specificity(
                 results, tables["specificity"], study.seed, study.resamples
             )
+        if control(study.config, "transfer") is not None:
+            ablated = bool((results["source"] == "method").any())
+            tables["transfer"] = made_transfer.of_study(study, ablated)
+            made = measure_transfer(tables["transfer"], study.seed, study.resamples)
+            tables |= dict(zip(("transfer_drops", "transfer_tests"), made, strict=True))
         tables["guard"] = pd.concat([make_guard(study, levels=levels, intervention=i) for i in study.interventions])
     tables["tests"] = run_tests(study, rankings, tables["overlap"], tables["profiles"], outcomes, reliability)
     return tables if reliability is None else {**tables, "reliability": reliability}
 
 
-SMALL = make_study(controls={"specificity": {}})
+SMALL = make_study(controls={"specificity": {}, "transfer": {}})
 
 
 @cache

@@ -54,6 +54,30 @@ def transfer_rows(correct, *, method="wu24", unablated=None, random=None, guesse
     return frame.astype({"draw": "Int32", "matched": float})
 
 
+def of_study(study, ablated=True, documents=6, **chances):
+    """The transfer table of a made study under its headline: its methods' top sets, or none."""
+    how = study.interventions[study.headline]
+    chances = {"own": 0.3, "others": 0.6} | chances
+    config = study.config
+    frames = [
+        transfer_rows(
+            right_answers(documents=documents, number=len(config["questions"]), seed=seed, **chances),
+            method=method,
+            questions=list(config["questions"]),
+            model=model,
+            context_length=length,
+            intervention=study.headline,
+            mode=how["mode"],
+            scope=how["scope"],
+        )
+        for seed, (model, length, method) in enumerate(
+            product(config["models"], config["prompts"]["context_lengths"], study.methods)
+        )
+    ]
+    whole = together(*frames)
+    return whole if ablated else whole[whole["method"].isna()]
+
+
 def together(*frames):
     """The tables of several methods of one setting as one, what the whole model answers once."""
     whole = pd.concat(frames, ignore_index=True)

@@ -36,15 +36,17 @@ STUDIES = {
     "large": make_study(models=("a", "b"), lengths=(1024, 2048, 4096), levels=(5, 20)),
     "two grids": with_twins(make_study(models=("a", "b", "c"), levels=(2, 5))),
     "twins": with_twins(make_study(lengths=(512,))),
-    "many methods": with_twins(make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20))),
+    "many methods": with_twins(make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20), controls={"transfer": {}})),
     "many methods and models": make_study(
         models=("a", "b"),
         methods=tuple(ELEVEN_METHODS),
         lengths=(1024, 2048, 4096),
         levels=(5, 20),
-        controls={"specificity": {}},
+        controls={"specificity": {}, "transfer": {}},
     ),
-    "all equal": make_study(models=("a", "b"), lengths=(512, 1024, 2048), levels=(5,), controls={"specificity": {}}),
+    "all equal": make_study(
+        models=("a", "b"), lengths=(512, 1024, 2048), levels=(5,), controls={"specificity": {}, "transfer": {}}
+    ),
 }
 
 

@@ -66,6 +66,19 @@ def test_the_intervention_is_the_controls_own():
     assert "zero, question and answer" in figure.get_supxlabel()
 
 
+def test_of_many_methods_and_models_cells_are_means_over_models():
+    figure, table = drawn(tuple(ELEVEN_METHODS), ("a", "b"))
+    assert len(panels(figure)) == len(ELEVEN_METHODS)
+    means = table[table["method"] == "wu24"].groupby(["source_question", "question"])["drop"].mean()
+    (ax,) = [ax for ax in panels(figure) if ax.get_title(loc="left") == "Wu24"]
+    assert sorted(np.asarray(ax.images[0].get_array()).ravel()) == pytest.approx(sorted(means))
+
+
+@pytest.mark.parametrize("number", [4, 9])
+def test_many_panels_fit_on_a_page(number):
+    assert drawn(tuple(ELEVEN_METHODS), number=number)[0].get_figheight() <= 11
+
+
 def test_lengths_are_taken_together():
     figure, table = drawn(("wu24",), lengths=(512, 1024))
     (ax,) = panels(figure)

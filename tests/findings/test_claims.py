@@ -44,7 +44,7 @@ ABOUT_RANKINGS = [module.__name__ for module in (agreement, categories, heads, o
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 BRIEF = make_study(methods=("summed_attention", "qrhead"), questions=("inc_year", "hq_state"), levels=[20])
 STUDY = make_study(levels=(20,))
-TWO_MODELS = make_study(models=("small", "large"), levels=(20,), controls={"specificity": {}})
+TWO_MODELS = make_study(models=("small", "large"), levels=(20,), controls={"specificity": {}, "transfer": {}})
 LENGTHS = make_study(lengths=(512, 1024, 2048), levels=(20,))
 SPARSE = make_study(methods=("wu24",), questions=("inc_year", "hq_state"), levels=(5, 10, 20))
 
@@ -596,8 +596,8 @@ def test_all_rules_speak_and_none_twice():
     )
     found = claims.every_claim(made, TWO_MODELS)
     rules = {rule.__name__ for section in claims.RULES.values() for rule in section}
-    # One takes three lengths, one an imported list, and one another control.
-    silent = {"rankings_break_between_lengths", "imported_heads_are_top_heads", "own_heads_matter_more"}
+    # One takes three lengths, the other an imported list.
+    silent = {"rankings_break_between_lengths", "imported_heads_are_top_heads"}
     # And controls are made where a config asks for them.
     silent |= {rule.__name__ for rule in claims.RULES["compensation"]}
     assert rules - {claim.rule for claim in found} == silent
