@@ -78,4 +78,6 @@ def test_a_study_counts_its_passes_and_others_cost_as_before():
     # Behind a second context, and for two outputs each: more, though for one method of three.
     twice = {**WAYS, "other_value": WAYS["reading"] | {"mode": "resample"}}
     more = passes_by_stage(made(twice), 100)
-    assert more["compensation"] > 2.5 * passes_by_stage(made(twice, {"interventions": ["reading"]}), 100)["compensation"]
+    assert (
+        more["compensation"] > 2.5 * passes_by_stage(made(twice, {"interventions": ["reading"]}), 100)["compensation"]
+    )
