@@ -79,16 +79,17 @@ class Builder:
         self.null_suffix = self._suffix(settings, settings["null_question"], closing, "", "prompts.null_question")
         self.prose = None if haystack is None else Prose(haystack, encoder, context_length)
 
-    def _suffix(self, settings: dict, question: str, closing: str, answer_prefix: str, key: str) -> list[int]:
+    def _suffix(self, settings: dict, question: str, closing: str, answer_prefix: str, key: str) -> "_Suffix":
+        asked = settings["question"].replace("{question}", question)
         # A chat turn ends between the question and the words that begin the answer.
-        text = settings["question"].replace("{question}", question) + closing + settings["answer"] + answer_prefix
-        ids = self.encoder.ids(text, key)
+        ids, spans = self.encoder.spans(asked + closing + settings["answer"] + answer_prefix, key)
         if len(ids) > settings["suffix_budget"]:
             raise StudyError(
                 f"{key}: its suffix has {len(ids)} tokens, more than prompts.suffix_budget "
                 f"({settings['suffix_budget']}); raise the budget or shorten the question."
             )
-        return ids
+        # A token in which the question ends and the answer begins has read all of the question.
+        return _Suffix(ids, sum(start < len(asked) for start, _ in spans))
 
     def build(self, documents: pd.DataFrame) -> pd.DataFrame:
         """The prompts table: one row for each document, depth and question, those left out included."""
@@ -157,9 +158,9 @@ class Builder:
             found = [tokens_of(one) for one in statements(text, answer, settings["type"])]
             places = [(context.needle_start + one[0], context.needle_start + one[1]) for one in found if one]
             row |= {
-                "input_ids": context.ids + self.suffixes[question],
-                "null_ids": context.ids + self.null_suffix,
-                "no_needle_ids": context.without_needle + self.suffixes[question]
+                "input_ids": context.ids + self.suffixes[question].ids,
+                "null_ids": context.ids + self.null_suffix.ids,
+                "no_needle_ids": context.without_needle + self.suffixes[question].ids
                 if document["split"] == "test"
                 else None,
                 "needle_start": context.needle_start,
@@ -171,6 +172,8 @@ class Builder:
                 **_starts_and_ends("statement", places),
                 **_starts_and_ends("document", context.documents),
                 "suffix_start": len(context.ids),
+                "question_end": len(context.ids) + self.suffixes[question].question,
+                "null_question_end": len(context.ids) + self.null_suffix.question,
                 "opening_end": len(self.opening),
                 "twin_ids": context.with_needle(twin.ids) if question in twin.answers else None,
                 "twin_answer": twin.answers.get(question),
@@ -197,6 +200,14 @@ class Builder:
             shifts = [len(self.opening) + (0 if end <= before else place) for _, end in documents]
             documents = [(start + by, end + by) for (start, end), by in zip(documents, shifts, strict=True)]
         return _Context(ids + needle + self.separator + hay[before:count], len(ids), self.opening + hay, documents)
+
+
+@dataclass(frozen=True)
+class _Suffix:
+    """What follows a context: tokens, of which the first ``question`` ask, and the others begin the answer."""
+
+    ids: list[int]
+    question: int
 
 
 @dataclass(frozen=True)
