@@ -501,15 +501,17 @@ def test_documents_are_those_of_a_study(tmp_path):
         },
         **{"needle_start": 1, "needle_end": 3, "answer_start": 1, "answer_end": 3, "suffix_start": 3},
         **{"sentence_start": 1, "sentence_end": 3, "statement_starts": [1], "statement_ends": [3]},
-        **{"opening_end": 1, "twin_status": "there is none"},
+        **{"opening_end": 1, "twin_status": "there is none", "question_end": 4, "null_question_end": 4},
     }
     other = row | {"prompt_id": "b", "question": "r", "input_ids": [1, 5, 6, 4]}
     other |= {"twin_ids": [1, 7, 8], "twin_answer": " 7 8", "twin_status": "ok"}
     left_out = row | {"prompt_id": "c", "status": "the document does not state the fact"}
     tables.write(pd.DataFrame([row, other, left_out]), tmp_path / "prompts.parquet", prompts_table.PROMPTS)
     (document,) = read_documents(tmp_path / "prompts.parquet", Numbers())
-    prompts = [Prompt([1, 5, 6, last], 1, 3, 1, 3, 3, [5, 6], 1, 3, statements=((1, 3),)) for last in (2, 4)]
+    prompts = [
+        Prompt([1, 5, 6, last], 1, 3, 1, 3, 3, [5, 6], 1, 3, statements=((1, 3),), question_end=4) for last in (2, 4)
+    ]
     prompts[1] = replace(prompts[1], twin=[1, 7, 8], twin_answer=[7, 8])
-    assert document == Document(prompts, null_suffix=[3])
+    assert document == Document(prompts, null_suffix=[3], null_question_end=4)
     with pytest.raises(StudyError, match="no usable prompt in the test split"):
         read_documents(tmp_path / "prompts.parquet", Numbers(), "test")

@@ -117,6 +117,8 @@ def make(tokenizer, hay):
 POSITIONS = [
     *(f"{what}_{edge}" for what in ("needle", "answer", "sentence") for edge in ("start", "end")),
     "suffix_start",
+    "question_end",
+    "null_question_end",
     "opening_end",
 ]
 
@@ -260,6 +262,18 @@ class TestText:
             suffix = tokenizer.decode(row["input_ids"][row["suffix_start"] :])
             assert suffix == f"\n\nQuestion: {entry['text']}\nAnswer:{entry['answer_prefix']}"
             assert tokenizer.decode(row["null_ids"][row["suffix_start"] :]) == "\n\nQuestion: N/A\nAnswer:"
+
+    def test_the_question_ends_where_the_answer_begins(self, make, documents, tokenizer, chatty):
+        for words, framed in ((tokenizer, False), (chatty, True)):
+            for row in rows_of(make(tokenizer=words, chat_template=framed).build(documents)):
+                text = QUESTIONS[row["question"]]["text"]
+                for ids, end, asked in (
+                    (row["input_ids"], row["question_end"], text),
+                    (row["null_ids"], row["null_question_end"], "N/A"),
+                ):
+                    # The token of the question's last letters may hold the line break behind it.
+                    assert words.decode(ids[row["suffix_start"] : end]).rstrip("\n") == f"\n\nQuestion: {asked}"
+                    assert words.decode(ids[end:]).endswith(("Answer:", QUESTIONS[row["question"]]["answer_prefix"]))
 
     def test_the_whole_reads_as_prose_document_prose_question(self, make, documents, tokenizer, hay):
         row = rows_of(make(depths=[0.3]).build(documents))[0]

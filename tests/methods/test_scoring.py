@@ -17,6 +17,8 @@ from retrieval_heads.methods.wu24 import RetrievalHead
 from tiny_models import MODELS, Numbers, random_ids
 
 NEEDLE, SENTENCE, ANSWER, CONTEXT = range(20, 66), range(44, 56), range(50, 53), 70
+BEGUN = 3
+"""How many tokens of each suffix begin the answer, if it has as many and one more; of the null suffix, the last."""
 TYPES = {f"q{number}": "text" for number in range(3)}
 ALONE, TOGETHER = Budget(1, 1), Budget(10_000, 1)
 """One document at a time, and all in one batch."""
@@ -56,6 +58,8 @@ def prompts(suffix_lengths=(6, 9, 4), documents=2, context_tokens=CONTEXT):
                     "document_starts": None,
                     "document_ends": None,
                     "suffix_start": context_tokens,
+                    "question_end": context_tokens + max(1, length - BEGUN),
+                    "null_question_end": context_tokens + 2,
                     "twin_status": "there is none",
                     "answer": "none",
                 }
@@ -75,7 +79,8 @@ def the_slow_way(architecture, ids, null, suffix_start, max_new_tokens):
 
 def assert_equal_the_slow_way(architecture, table, span, max_new_tokens, budget=ALONE):
     """Returns the sum of wu24's scores, by which a test knows that there was something to compare."""
-    methods = make_methods({"summed_attention": {}, "wu24": {"span": span}, "qrhead": {}})
+    question = {"method": "qrhead", "rows": "question", "label": "QRHead (question)"}
+    methods = make_methods({"summed_attention": {}, "wu24": {"span": span}, "qrhead": {}, "qrhead_question": question})
     slow = {
         row.prompt_id: the_slow_way(
             architecture, tuple(row.input_ids), tuple(row.null_ids), row.suffix_start, max_new_tokens
@@ -91,10 +96,12 @@ def assert_equal_the_slow_way(architecture, table, span, max_new_tokens, budget=
     generations, scores, hits = generations.set_index("prompt_id"), scores.set_index("prompt_id"), 0
     for row in table.itertuples():
         generated, attention, null, rows = slow[row.prompt_id]
+        asked = row.question_end - row.suffix_start
         expected = {
             "summed_attention": oracle.summed_attention(attention, NEEDLE),
             "wu24": oracle.wu24(rows, row.input_ids, generated, NEEDLE if span == "needle" else ANSWER),
             "qrhead": oracle.qrhead(attention, null, 0, NEEDLE),
+            "qrhead_question": oracle.qrhead(attention[:, :, :asked], null[:, :, :2], 0, NEEDLE),
         }
         hits += expected["wu24"].sum().item()
         assert generations.loc[row.prompt_id, "generated"] == Numbers().decode(generated)

@@ -222,6 +222,7 @@ def table(model):
                 **{"prompt_id": str(number), "doc_id": str(number // 2), "model": "tiny", "question": f"q{number % 2}"},
                 **{"split": "train", "context_length": 80, "variant": "plain", "depth": 0.5, "status": OK},
                 **{"input_ids": ids, "null_ids": [*one.context, 5, 6], "suffix_start": CONTEXT, "opening_end": OPENING},
+                **{"question_end": None, "null_question_end": None},
                 **{"needle_start": NEEDLE.start, "needle_end": NEEDLE.stop},
                 **{"answer_start": ANSWER.start, "answer_end": ANSWER.stop},
                 **{"sentence_start": NEEDLE.start, "sentence_end": NEEDLE.stop},

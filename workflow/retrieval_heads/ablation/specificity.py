@@ -56,7 +56,7 @@ class AskedItems:
         for item in items:
             prefix = item.answer_prefix if prefixed else ""
             where = f"resources/controls/{item.kind}.yaml: {item.text}"
-            suffixes.append(builder.suffix(item.text, prefix, where))
+            suffixes.append(builder.suffix(item.text, prefix, where).ids)
             expected.append(builder.answered(item.text, prefix, item.answer, where))
         context = list(first["no_needle_ids"][: int(first["suffix_start"])])
         return cls(list(items), context, int(first["opening_end"]), suffixes, expected)

@@ -86,8 +86,8 @@ class Builder:
         self.null_suffix = self.suffix(settings["null_question"], "", "prompts.null_question")
         self.prose = None if haystack is None else Prose(haystack, encoder, context_length)
 
-    def suffix(self, question: str, answer_prefix: str, key: str) -> list[int]:
-        """Token ids of what asks a question.
+    def suffix(self, question: str, answer_prefix: str, key: str) -> "Suffix":
+        """What asks a question.
 
         Parameters
         ----------
@@ -98,25 +98,30 @@ class Builder:
         StudyError
             when it is longer than the budget.
         """
-        ids = self.encoder.ids(self._asked(question, answer_prefix), key)
+        asked, begun = self._asked(question, answer_prefix)
+        ids, spans = self.encoder.spans(asked + begun, key)
         budget = self._settings["suffix_budget"]
         if len(ids) > budget:
             raise StudyError(
                 f"{key}: its suffix has {len(ids)} tokens, more than prompts.suffix_budget ({budget}); raise the "
                 "budget or shorten the question."
             )
-        return ids
+        # A token in which the question ends and the answer begins has read all of the question.
+        return Suffix(ids, sum(start < len(asked) for start, _ in spans))
 
     def answered(self, question: str, answer_prefix: str, answer: str, key: str) -> list[int]:
         """Token ids of an answer as it continues a question's suffix, behind a blank where that has none."""
-        asked = self._asked(question, answer_prefix)
+        asked = "".join(self._asked(question, answer_prefix))
         blank = "" if asked[-1:].isspace() else " "
         return self.encoder.ids(f"{asked}{blank}{answer}", key)[len(self.encoder.ids(asked, key)) :]
 
-    def _asked(self, question: str, answer_prefix: str) -> str:
-        # A chat turn ends between the question and the words that begin the answer.
-        before = self._settings["question"].replace("{question}", question) + self._closing
-        return before + self._settings["answer"] + answer_prefix
+    def _asked(self, question: str, answer_prefix: str) -> tuple[str, str]:
+        """The text that asks a question, and the text that begins its answer."""
+        # A chat turn ends between the two.
+        return (
+            self._settings["question"].replace("{question}", question),
+            self._closing + self._settings["answer"] + answer_prefix,
+        )
 
     def build(self, documents: pd.DataFrame) -> pd.DataFrame:
         """The prompts table: one row for each document, depth and question, those left out included."""
@@ -239,9 +244,9 @@ class Builder:
             found = [tokens_of(one) for one in statements(text, answer, settings["type"])]
             places = [(context.needle_start + one[0], context.needle_start + one[1]) for one in found if one]
             row |= {
-                "input_ids": context.ids + self.suffixes[question],
-                "null_ids": context.ids + self.null_suffix,
-                "no_needle_ids": context.without_needle + self.suffixes[question]
+                "input_ids": context.ids + self.suffixes[question].ids,
+                "null_ids": context.ids + self.null_suffix.ids,
+                "no_needle_ids": context.without_needle + self.suffixes[question].ids
                 if document["split"] == "test"
                 else None,
                 "needle_start": context.needle_start,
@@ -253,6 +258,8 @@ class Builder:
                 **_starts_and_ends("statement", places),
                 **_starts_and_ends("document", context.documents),
                 "suffix_start": len(context.ids),
+                "question_end": len(context.ids) + self.suffixes[question].question,
+                "null_question_end": len(context.ids) + self.null_suffix.question,
                 "opening_end": len(self.opening),
                 "twin_ids": context.with_needle(twin.ids) if question in twin.answers else None,
                 "twin_answer": twin.answers.get(question),
@@ -320,6 +327,14 @@ class _Decoys(NamedTuple):
     ids: list[int]
     spans: Mapping[str, tuple[int, int]]
     answers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Suffix:
+    """What follows a context: tokens, of which the first ``question`` ask, and the others begin the answer."""
+
+    ids: list[int]
+    question: int
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ NOT_DECODED = "the answer's tokens do not decode to the answer"
 
 _POSITIONS = (
     *("needle_start", "needle_end", "answer_start", "answer_end", "sentence_start", "sentence_end"),
-    *("suffix_start", "opening_end"),
+    *("suffix_start", "question_end", "null_question_end", "opening_end"),
 )
 
 

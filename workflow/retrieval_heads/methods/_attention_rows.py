@@ -87,7 +87,7 @@ def score_rows(
         rows += [_Row(prompt, prompt.suffix, prompt.answer, Reading.QUESTION, null) for prompt in document.prompts]
         repeats = rows_per_context - len(document.prompts)
         readings = [Reading.NULL, *[None] * (repeats - 1)]
-        rows += [_Row(document.prompts[0], document.null_suffix, [], reading, null) for reading in readings]
+        rows += [_Row(document.null, document.null_suffix, [], reading, null) for reading in readings]
     routing = _Routing(methods, rows)
     answered = runner.answer(
         runner.prefill([document.context for document in documents]),
@@ -120,7 +120,7 @@ def score_rows(
 class _Row:
     """A row of the batch: what it reads, and for whom.
 
-    prompt: for the null question any of its document's, for the needle. reading: what its suffix is read as; None for a
+    prompt: for the null question that which asks nothing. reading: what its suffix is read as; None for a
     row that only fills up. null: the number of the row that reads the null question behind the same context.
     """
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -27,6 +27,7 @@ class Prompt:
     state the whole answer; where none are given, that place alone. documents: of the whole documents of the haystack;
     none where it is prose. twin: the twin's context, as long as this one, and twin_answer the tokens of its answer as
     they would follow the same suffix; None where the prompt has no twin, or none that it may be compared with.
+    question_end: of the suffix's tokens that ask, before those that begin the answer.
     """
 
     input_ids: list[int]
@@ -42,6 +43,7 @@ class Prompt:
     documents: tuple[Span, ...] = ()
     twin: list[int] | None = None
     twin_answer: list[int] | None = None
+    question_end: int | None = None
 
     @property
     def needle(self) -> slice:
@@ -71,18 +73,41 @@ class Prompt:
         """The tokens that ask the question."""
         return self.input_ids[self.suffix_start :]
 
+    @property
+    def question_length(self) -> int:
+        """How many of the suffix's tokens ask, before those that begin the answer.
+
+        Raises
+        ------
+        ValueError
+            when the prompt does not tell.
+        """
+        if self.question_end is None:
+            raise ValueError("This prompt does not tell where the question ends: give question_end.")
+        return self.question_end - self.suffix_start
+
 
 @dataclass(frozen=True)
 class Document:
-    """The prompts about one document, which share their context, and the suffix that asks nothing behind it."""
+    """The prompts about one document, which share their context, and the suffix that asks nothing behind it.
+
+    null_question_end: of the tokens that ask nothing, before those that begin the answer, counted as in a prompt.
+    """
 
     prompts: list[Prompt]
     null_suffix: list[int]
+    null_question_end: int | None = None
 
     @property
     def context(self) -> list[int]:
         """The tokens that all its prompts begin with."""
         return self.prompts[0].context
+
+    @property
+    def null(self) -> Prompt:
+        """What asks nothing, as a prompt about the same needle."""
+        ids = [*self.context, *self.null_suffix]
+        return replace(self.prompts[0], input_ids=ids, answer=[], question_end=self.null_question_end)
 
 
 class HeadScorer(ABC):

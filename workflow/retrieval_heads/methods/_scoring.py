@@ -85,7 +85,7 @@ def score_one_by_one(
                 with finished_units(1):
                     if method.needs_success and row.prompt_id not in answered:
                         continue
-                    scores = method.score(runner, [Document([prompt], document.null_suffix)])[0]
+                    scores = method.score(runner, [replace(document, prompts=[prompt])])[0]
                     rows += [] if scores.isnan().all() else [score_row(row, method.name, scores.numpy(force=True))]
     return rows
 
@@ -223,10 +223,11 @@ def make_document(tokenizer: PreTrainedTokenizerBase, group: pd.DataFrame) -> Do
             _spans(row.statement_starts, row.statement_ends),
             _spans(row.document_starts, row.document_ends),
             *twin,
+            question_end=row.question_end,
         )
         for row, twin in zip(rows, twins, strict=True)
     ]
-    return Document(prompts, list(rows[0].null_ids[rows[0].suffix_start :]))
+    return Document(prompts, list(rows[0].null_ids[rows[0].suffix_start :]), rows[0].null_question_end)
 
 
 def _spans(starts: Sequence[int] | None, ends: Sequence[int] | None) -> tuple[tuple[int, int], ...]:

@@ -1,7 +1,7 @@
 """Query-focused retrieval heads."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -12,18 +12,22 @@ from retrieval_heads.methods import AttentionRowScorer, Prompt, Reading, Reading
 class QRHead(AttentionRowScorer):
     """How much more attention the question pays to the needle than a question that asks nothing.
 
-    Per needle token: the mean attention from all suffix rows, minus the same under the null question. Per head, tokens
-    at or below mean − ``outlier_sd`` standard deviations (unbiased) are dropped; the rest are summed.
+    Per needle token: the mean attention from the suffix's rows, minus the same under the null question. Per head,
+    tokens at or below mean − ``outlier_sd`` standard deviations (unbiased) are dropped; the rest are summed.
 
     Based on Zhang et al. 2025, "Query-Focused Retrieval Heads Improve Long-Context Reasoning and Re-ranking"
-    (arXiv 2506.09944, section 3), with the null question as calibration.
+    (arXiv 2506.09944, section 3), with the null question as calibration. The paper averages over the rows of the
+    question alone. A suffix goes on with words that begin the answer, and the null question's has fewer of these, so
+    ``rows`` chooses.
 
     Parameters
     ----------
     outlier_sd : how many standard deviations below its head's mean a token is dropped.
+    rows : ``suffix``, all of it, or ``question``, the tokens of each that ask, before those that begin the answer.
     """
 
     outlier_sd: float = 2.0
+    rows: Literal["suffix", "question"] = "suffix"
 
     name: ClassVar = "qrhead"
     label: ClassVar = "QRHead"
@@ -32,7 +36,8 @@ class QRHead(AttentionRowScorer):
 
     def reduce(self, rows: Tensor, prompt: Prompt) -> Tensor:
         """(H, Q, K) → (H, needle tokens)."""
-        return rows[:, :, prompt.needle].mean(1)
+        read = rows.shape[1] if self.rows == "suffix" else prompt.question_length
+        return rows[:, :read, prompt.needle].mean(1)
 
     def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:
         """The calibrated attention, summed over the tokens kept."""

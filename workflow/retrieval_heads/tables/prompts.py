@@ -25,6 +25,8 @@ PROMPTS = Table(
         ("document_starts", POSITIONS),
         ("document_ends", POSITIONS),
         ("suffix_start", INTEGER),
+        ("question_end", INTEGER),
+        ("null_question_end", INTEGER),
         ("opening_end", INTEGER),
         ("answer", TEXT),
         ("twin_ids", TOKEN_IDS),
@@ -41,7 +43,7 @@ PROMPTS = Table(
     nullable=frozenset(
         {"input_ids", "null_ids", "no_needle_ids", "needle_start", "needle_end", "answer_start", "answer_end"}
         | {"sentence_start", "sentence_end", "statement_starts", "statement_ends", "document_starts", "document_ends"}
-        | {"suffix_start", "opening_end", "answer", "twin_ids", "twin_answer", "twin_status"}
-        | {"decoy_start", "decoy_end", "decoy_answer"}
+        | {"suffix_start", "question_end", "null_question_end", "opening_end", "answer"}
+        | {"twin_ids", "twin_answer", "twin_status", "decoy_start", "decoy_end", "decoy_answer"}
     ),
 )
