@@ -71,6 +71,17 @@ def test_twins_are_answered_for_as_many_documents_as_the_control_takes():
     assert twinned_documents(made(asked=few), length)[0] != 12
 
 
+def test_no_twin_is_answered_in_a_variant_in_which_no_heads_are_ablated():
+    ways = {name: one | {"variants": ["plain"]} for name, one in WAYS.items()}
+    prompts = DEFAULT["prompts"] | {"variants": {"plain": {}, "no_prefix": {"answer_prefix": ""}}}
+    given = DEFAULT | {"prompts": prompts, "controls": {"compensation": {"documents": 12}}, "yardstick": None}
+    given["ablation"] = DEFAULT["ablation"] | {"interventions": ways, "headline": "everywhere"}
+    length = DEFAULT["ablation"]["context_lengths"][0]
+    config = complete(given)
+    assert twinned_documents(config, length, "plain")[0] == 12
+    assert twinned_documents(config, length, "no_prefix")[0] == 0
+
+
 def test_a_study_counts_its_passes_and_others_cost_as_before():
     found, without = passes_by_stage(made(), 100), passes_by_stage(complete(DEFAULT), 100)
     assert found["compensation"] > 0

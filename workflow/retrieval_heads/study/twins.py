@@ -56,9 +56,10 @@ def _asking(config: Mapping, length: int, twins: bool = False, variant: str | No
         asking["yardstick.documents"] = _number(one["documents"])
     one = control(config, "compensation")
     if twins and one is not None and length in one["context_lengths"]:
-        modes = {interventions(config)[name]["mode"] for name in one["interventions"]}
-        if modes & set(twin_modes()):
-            asking["controls.compensation.documents"] = _number(one["documents"])
+        for name in one["interventions"]:
+            asked_in = variant is None or variant in ablated_variants(config, name)
+            if asked_in and interventions(config)[name]["mode"] in twin_modes():
+                asking["controls.compensation.documents"] = _number(one["documents"])
     return asking
 
 
