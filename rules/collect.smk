@@ -10,7 +10,7 @@ rule collect_table:
     log:
         PATHS.log("collect_table", "tables"),
     wildcard_constraints:
-        table="rankings|ablation|guard|head_effects|labels",
+        table="rankings|ablation|guard|head_effects|labels|looks",
     conda:
         "../envs/analysis.yaml"
     params:

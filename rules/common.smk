@@ -12,6 +12,7 @@ from snakemake.settings.types import DeploymentMethod
 from retrieval_heads import plugins
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
+from retrieval_heads.study.controls import control
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     ablated_methods,
@@ -217,6 +218,12 @@ def compared_config():
     }
 
 
+def first_heads(wildcards):
+    """How many first heads of a ranking tests are about: `analysis.level`, else the headline's largest level."""
+    levels = interventions(config)[config["ablation"]["headline"]]["levels"]
+    return config["analysis"]["level"] or max(levels)
+
+
 def judged_config():
     """The parts of the config that the quality of rankings depends on: what is compared, and what a document costs."""
     prompts = ("context_lengths", "depths", "suffix_budget", "variants")
@@ -324,7 +331,7 @@ def contexts_for_each_head(wildcards, input):
 
 def model_runtime(stage):
     """Minutes for a job's share of a stage: half an hour, and what its contexts take; more at each retry."""
-    split = "test" if stage in ("ablation", "unablated", "head_effects") else "train"
+    split = "test" if stage in ("ablation", "unablated", "head_effects", "looks") else "train"
     given = config["documents"].get(split, DOCUMENTS_OF_A_TABLE)
 
     def minutes(wildcards, input, attempt):
@@ -341,6 +348,8 @@ def model_runtime(stage):
             documents = unablated_documents(config, int(wildcards.length))[0] or given
             # With the document and without, and with its twin.
             contexts = 2 + bool(twinned_documents(config, int(wildcards.length))[0] != 0)
+        if stage == "looks":
+            documents = control(config, "looks")["documents"] or given
         if stage == "head_effects":
             one = yardstick(config)
             documents = one["documents"] or given

@@ -646,7 +646,10 @@ class TestMethodParameters:
     @pytest.mark.parametrize(
         ("methods", "message"),
         [
-            ({"qrhead": {"span": "needle"}}, r"methods\.qrhead\.span: no such key .*; known here are outlier_sd\."),
+            (
+                {"qrhead": {"span": "needle"}},
+                r"methods\.qrhead\.span: no such key .*; known here are .*, rows\.",
+            ),
             ({"wu24": {"span": "word"}}, r"methods\.wu24\.span: 'word' is not one of \['needle', 'answer'\]"),
             ({"wu24": {"span": None}}, r"methods\.wu24\.span: None is not one of"),
             ({"wu24": {"span": ["needle"]}}, r"methods\.wu24\.span: \['needle'\] is not one of"),

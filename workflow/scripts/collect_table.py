@@ -9,6 +9,7 @@ from retrieval_heads.tables.ablation import ABLATION, ABLATION_SHARD
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.labels import LABELS
+from retrieval_heads.tables.looks import LOOKS
 from retrieval_heads.tables.rankings import RANKINGS
 from retrieval_heads.tables.unablated import UNABLATED
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS)}
+    known = {table.name: table for table in (RANKINGS, ABLATION, GUARD, HEAD_EFFECTS, LABELS, LOOKS)}
     table = known[snakemake.wildcards.table]
     source = snakemake.input
     if table is ABLATION:

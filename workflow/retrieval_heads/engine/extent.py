@@ -5,6 +5,7 @@ from itertools import product
 
 from retrieval_heads import plugins
 from retrieval_heads.engine.pace import SUFFIX_WORTH, passes_behind, passes_over
+from retrieval_heads.study.controls import control
 from retrieval_heads.study.interventions import (
     ablated_lengths,
     count_head_sets,
@@ -118,7 +119,7 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
     Returns
     -------
     ``labels``, ``scoring``, ``fits``, ``unablated``, an ``ablation NAME`` for each intervention with its guard, and a
-    ``yardstick MODE`` for each mode.
+    ``yardstick MODE`` for each mode, and each control by its name that the study asks for.
     """
     documents, each = config["documents"], len(variants(config))
     train, test = (documents.get(split, documents_of_a_table) for split in ("train", "test"))
@@ -129,6 +130,7 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
         "unablated": _unablated(config, test),
         **{f"ablation {name}": _ablation(config, name, test, stated) for name in interventions(config)},
         **{f"yardstick {mode}": _yardstick(config, mode, test, stated, grid) for mode in yardstick_modes(config)},
+        **({"looks": _looks(config, test)} if control(config, "looks") else {}),
     }
     return {"labels": _LABELS} | {stage: number * each for stage, number in passes.items()}
 
@@ -212,6 +214,13 @@ def _yardstick(config: dict, mode: str, test: int, stated: float, grid: tuple[in
         rows *= _TWIN_OF_SINGLE_HEADS if twin else 1
         passes += asked_of * len(depths) * (passes_over(length) + rows) + twin * asked_of * _twins(length, depths)
     return passes
+
+
+def _looks(config: dict, test: int) -> float:
+    if (one := control(config, "looks")) is None:
+        return 0.0
+    asked_of = test if one["documents"] is None else one["documents"]
+    return sum(asked_of * len(config["prompts"]["depths"]) * _answering(length) for length in one["context_lengths"])
 
 
 def _twins(length: int, depths: Sequence[float]) -> float:

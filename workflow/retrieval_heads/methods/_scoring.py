@@ -222,10 +222,11 @@ def make_document(tokenizer: PreTrainedTokenizerBase, group: pd.DataFrame) -> Do
             row.sentence_end,
             _spans(row.statement_starts, row.statement_ends),
             _spans(row.document_starts, row.document_ends),
-            *twin,
+            twin=twin,
+            twin_answer=twin_answer,
             question_end=row.question_end,
         )
-        for row, twin in zip(rows, twins, strict=True)
+        for row, (twin, twin_answer) in zip(rows, twins, strict=True)
     ]
     return Document(prompts, list(rows[0].null_ids[rows[0].suffix_start :]), rows[0].null_question_end)
 

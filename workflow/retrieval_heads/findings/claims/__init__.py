@@ -11,8 +11,10 @@ from retrieval_heads.findings.claims import (
     baseline,
     calibration,
     categories,
+    depths,
     heads,
     language,
+    looks,
     overlap,
     quality,
     scores,
@@ -59,6 +61,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "imports": (overlap.imported_heads_are_top_heads,),
     "carrying": (quality.some_heads_are_needed_and_carry_nothing,),
     "quality": (quality.one_method_is_best,),
+    "depths": (
+        depths.depths_are_answered_differently,
+        depths.depths_cost_differently,
+        depths.depths_rank_heads_differently,
+    ),
+    "looks": (looks.hits_are_at_the_answer, looks.first_heads_rest_less),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,

@@ -30,6 +30,8 @@ TITLES = {
     "every_head": "What every head does",
     "carrying": "Needed or carrying",
     "quality": "Which method is right?",
+    "depths": "Depth of the needle",
+    "looks": "What heads look at",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
     "ablation": "Ablation against random heads",
