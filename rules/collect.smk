@@ -10,7 +10,7 @@ rule collect_table:
     log:
         PATHS.log("collect_table", "tables"),
     wildcard_constraints:
-        table="rankings|unablated|ablation|guard|head_effects|labels|transfer|specificity|compensation|compensation_heads",
+        table="|".join(COLLECTED),
     conda:
         "../envs/analysis.yaml"
     params:

@@ -85,6 +85,11 @@ def end_jobs():
 PATHS = Paths(config)
 # Where analysis begins: answers to single prompts, or, in published results, counts of them.
 ABLATED = "ablation_summary" if config["published"] else "ablation"
+# The tables that are put together from the parts of several jobs.
+COLLECTED = [
+    *("rankings", "unablated", "ablation", "guard", "head_effects", "labels"),
+    *("transfer", "specificity", "compensation", "compensation_heads", "looks"),
+]
 # How far rankings depend on the documents can be seen where scores of single prompts are known.
 NOISE = ["reliability"] if not config["published"] and config["analysis"]["split_halves"] else []
 # What replaces the outputs of ablated heads, as far as it must be fitted to a model first.
@@ -265,6 +270,12 @@ def compared_config():
     }
 
 
+def first_heads(wildcards):
+    """How many first heads of a ranking tests are about: `analysis.level`, else the headline's largest level."""
+    levels = interventions(config)[config["ablation"]["headline"]]["levels"]
+    return config["analysis"]["level"] or max(levels)
+
+
 def judged_config():
     """The parts of the config that the quality of rankings depends on: what is compared, and what a document costs."""
     prompts = ("context_lengths", "depths", "suffix_budget", "variants")
@@ -411,6 +422,8 @@ def model_runtime(stage):
             sets = count_head_sets(config, one["intervention"]) * len(config["questions"])
             share = config["prompts"]["suffix_budget"] / int(wildcards.length)
             contexts += sets * (1 + share * len(ITEM_KINDS) * one["items"])
+        if stage == "looks":
+            documents = control(config, "looks")["documents"] or given
         if stage == "head_effects":
             one = yardstick(config)
             documents = one["documents"] or given

@@ -30,3 +30,22 @@ rule measure_reliability:
         code=code("measure_reliability.py"),
     script:
         "../workflow/scripts/measure_reliability.py"
+
+
+# Only of a study with several depths: whether heads are ranked alike at each.
+rule compare_depths:
+    input:
+        scores=PATHS.every("scores"),
+        prompts=PATHS.every("prompts"),
+    output:
+        PATHS.output("tables", table="depth_rankings"),
+    log:
+        PATHS.log("compare_depths"),
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        seed=config["seed"],
+        resamples=config["analysis"]["resamples"],
+        code=code("compare_depths.py"),
+    script:
+        "../workflow/scripts/compare_depths.py"

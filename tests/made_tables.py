@@ -17,6 +17,7 @@ from retrieval_heads.analysis.effects import estimate_effects
 from retrieval_heads.analysis.head_effects import summarise_effects
 from retrieval_heads.analysis.hypotheses import run_tests
 from retrieval_heads.analysis.key_value_groups import group_overlap, touched_groups
+from retrieval_heads.analysis.looks import summarise_looks
 from retrieval_heads.analysis.needed_or_carrying import pair_effects
 from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.ranking_quality import Asked, measure_quality
@@ -29,9 +30,20 @@ from retrieval_heads.study.forms import schema
 from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
+from retrieval_heads.tables.depth_rankings import DEPTH_RANKINGS
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS, effects_row
 from retrieval_heads.tables.labels import INDUCTION, LABELS
+from retrieval_heads.tables.looks import (
+    ANSWER,
+    ANSWER_CHANCE,
+    DISTRACTOR,
+    DISTRACTOR_CHANCE,
+    ELSEWHERE,
+    LOOKS,
+    SINK,
+    looks_row,
+)
 from retrieval_heads.tables.other_sets import OTHER_SETS
 from retrieval_heads.tables.same_heads import SAME_HEADS
 from retrieval_heads.tables.scores import SCORES, score_row
@@ -98,6 +110,7 @@ def make_study(
     levels=(5, 10, 20),
     interventions={"zero_all": {"mode": "zero", "scope": "all"}},  # noqa: B006 – never changed
     controls={},  # noqa: B006 – never changed
+    depths=(),
     **analysis,
 ):
     config = {
@@ -107,7 +120,7 @@ def make_study(
         "documents": {"source": "generator", "train": 12, "test": 10},
         "methods": {method: {} for method in methods},
         "questions": {question: QUESTIONS[question] for question in questions},
-        "prompts": {"context_lengths": list(lengths)},
+        "prompts": {"context_lengths": list(lengths), **({"depths": list(depths)} if depths else {})},
         "ablation": {
             "levels": list(levels),
             "random_draws": {"matched": 2, "unmatched": 1},
@@ -221,6 +234,31 @@ def make_ablation(
     return pd.DataFrame(rows).astype({"matched": float})
 
 
+def ablation_by_depth(study, how):
+    """Ablation rows whose prompts are asked at several depths.
+
+    Parameters
+    ----------
+    how : depth → what :func:`make_ablation` is given there.
+    """
+    parts = [(depth, make_ablation(study, **given)) for depth, given in how.items()]
+    return pd.concat(
+        [part.assign(depth=float(depth), prompt_id=part["prompt_id"] + f"/{depth}") for depth, part in parts],
+        ignore_index=True,
+    )
+
+
+def make_depth_rankings(study, difference=0.1, p=0.01, documents=12, width=0.02):
+    """The depth_rankings table, with as much less agreement at another depth."""
+    config, rows = study.config, []
+    for model, length, method in product(config["models"], config["prompts"]["context_lengths"], study.methods):
+        row = {"model": model, "context_length": length, "variant": "plain", "method": method}
+        for name, value in (("same_depth", 0.8), ("other_depth", 0.8 - difference), ("difference", difference)):
+            row |= {name: value, f"{name}_low": value - width, f"{name}_high": value + width}
+        rows.append(row | {"p": p, "p_holm": p, "depths": len(study.configured("depth")), "documents": documents})
+    return pd.DataFrame(rows, columns=DEPTH_RANKINGS.columns)
+
+
 def make_guard(study, top=None, random=-0.01, levels=None, baseline=-3.0, intervention=None):
     """The guard table of one intervention (the headline); ``top`` and ``random`` give the change in nats per token for
     (method, k, question)."""
@@ -324,6 +362,28 @@ def make_effects(study, rankings, documents=4, seed=0, told=1.0):
                 odds = (3.0, 2 * effects) if mode == "resample" else ()
                 rows.append(effects_row(prompt, mode, -1.5, effects, *odds))
     return pd.DataFrame(rows, columns=HEAD_EFFECTS.columns)
+
+
+def make_looks(study, rankings, documents=8, seed=0, hits=0.4, at_answer=0.9, sink=0.3):
+    """The looks table: a head of better rank by the first method hits more often, up to ``hits`` of the rows, and of
+    its hits so many are at the answer, where half would be by chance; it rests on the first token so often."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    known = rankings[rankings["method"] == next(iter(study.methods))]
+    for cell, of_cell in known.groupby(CELL):
+        of_cell = of_cell.sort_values(["layer", "head"])
+        grid = (of_cell["layer"].max() + 1, of_cell["head"].max() + 1)
+        often = (hits / of_cell["rank"].to_numpy()).reshape(grid)
+        for document in range(documents):
+            here = np.clip(often * rng.uniform(0.7, 1.3, grid), 0, 0.6)
+            inside = here * np.clip(rng.normal(at_answer, 0.05, grid), 0, 1)
+            shares = {SINK: np.clip(rng.normal(sink, 0.05, grid), 0, 0.4), ANSWER: inside}
+            shares |= {DISTRACTOR: (here - inside) * 0.3, ELSEWHERE: (here - inside) * 0.7}
+            shares |= {ANSWER_CHANCE: here * 0.5, DISTRACTOR_CHANCE: here * 0.1}
+            named = dict(zip(CELL, cell, strict=True)) | {"depth": 0.5, "doc_id": f"d{document}"}
+            named["prompt_id"] = f"d{document}/{named['question']}/{named['context_length']}/0.5"
+            rows.append(looks_row(SimpleNamespace(**named), rng.uniform() < 0.9, 5, shares))
+    return pd.DataFrame(rows, columns=LOOKS.columns)
 
 
 def asked_of(study, planted=None):
@@ -523,6 +583,11 @@ def analyse(study, rankings, results, reliability=None):
         tables["variant_accuracy"] = make_variant_accuracy(study)
         tables["same_heads"] = make_same_heads(study, told=len(overlap.top_heads(rankings)) > 0)
         tables["other_sets"] = make_other_sets(study) if levels is None else OTHER_SETS.empty()
+        if len(study.configured("depth")) > 1:
+            tables["depth_rankings"] = make_depth_rankings(study)
+        if study.config["controls"]["looks"] is not None:
+            looks = make_looks(study, rankings)
+            tables |= summarise_looks(looks, rankings, study.quality_level, study.seed, study.resamples)._asdict()
         effects, labels = tables.get("head_effects", HEAD_EFFECTS.empty()), tables["labels"]
         tables |= measure_quality(effects, rankings, labels, outcomes, asked_of(study))._asdict()
         if control(study.config, "specificity") is not None:

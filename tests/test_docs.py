@@ -286,6 +286,7 @@ def test_the_workflow_page_draws_the_rules_as_snakemake_does():
     beside |= {"ask_items", "measure_specificity"}
     beside |= {"compare_variants", "measure_same_heads", "compare_other_sets"}
     beside |= {"measure_compensation", "summarise_compensation"}
+    beside |= {"compare_depths", "observe_looks", "summarise_looks"}
     assert {name for name in rule_texts() if name not in drawn} == beside
 
 

@@ -21,6 +21,7 @@ FLOORS = (
     ("model",),
     ("engine",),
     ("methods", "labels"),
+    ("looks",),
     ("ablation",),
     ("analysis",),
     ("exchange",),

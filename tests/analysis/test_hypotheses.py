@@ -78,7 +78,8 @@ class TestTable:
 
     def test_every_subject_is_there(self, tests):
         subjects = {value for name, value in vars(tests_table).items() if name.isupper() and isinstance(value, str)}
-        assert set(tests["subject"]) == subjects
+        # The one about answers with no head ablated is asked where there are several depths.
+        assert set(tests["subject"]) == subjects - {tests_table.ACCURACY}
 
     def test_units(self, tests, study, rankings, ablation):
         assert one(tests, DROP, dimension="question", a=None, k=5)["unit"] == "document"

@@ -13,6 +13,7 @@ from matplotlib.text import Text
 from made_tables import (
     ELEVEN_METHODS,
     SMALL,
+    ablation_by_depth,
     analyse,
     make_ablation,
     make_rankings,
@@ -30,13 +31,16 @@ from retrieval_heads.findings.sections import TITLES
 from retrieval_heads.study.needs import available
 from retrieval_heads.tables.select import select
 
+DEPTHS = (0, 0.25, 0.5, 0.75, 1)
 STUDIES = {
     "small": SMALL,
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
     "large": make_study(models=("a", "b"), lengths=(1024, 2048, 4096), levels=(5, 20)),
     "two grids": with_twins(make_study(models=("a", "b", "c"), levels=(2, 5))),
-    "twins": with_twins(make_study(lengths=(512,))),
-    "many methods": with_twins(make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20), controls={"transfer": {}})),
+    "twins": with_twins(make_study(lengths=(512,), controls={"looks": {}})),
+    "many methods": with_twins(
+        make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20), controls={"transfer": {}, "looks": {}})
+    ),
     "many methods and models": make_study(
         models=("a", "b"),
         methods=tuple(ELEVEN_METHODS),
@@ -45,8 +49,12 @@ STUDIES = {
         controls={"specificity": {}, "transfer": {}},
     ),
     "all equal": make_study(
-        models=("a", "b"), lengths=(512, 1024, 2048), levels=(5,), controls={"specificity": {}, "transfer": {}}
+        models=("a", "b"),
+        lengths=(512, 1024, 2048),
+        levels=(5,),
+        controls={"specificity": {}, "transfer": {}, "looks": {}},
     ),
+    "depths": make_study(models=("a", "b"), lengths=(512, 1024, 2048, 4096), levels=(5,), depths=DEPTHS),
 }
 
 
@@ -75,6 +83,13 @@ def two_grids(study):
     return analyse(study, rankings, ablation[~none], make_reliability(study))
 
 
+def depths(study):
+    """Prompts are answered less deep in the haystack, and ablation costs more there."""
+    deep = {depth: {"baseline": 0.95 - 0.4 * depth, "seed": number} for number, depth in enumerate(DEPTHS)}
+    rankings = make_rankings(study)
+    return analyse(study, rankings, ablation_by_depth(study, deep), make_reliability(study))
+
+
 def all_equal(study):
     """No score tells a head from another: every top set is empty, and none is ablated."""
     rankings, ablation = placed(make_rankings(study).assign(score=0.0)), make_ablation(study)
@@ -89,6 +104,7 @@ def tables_of(name):
     if name == "small":
         return small_tables()
     makers = {"two grids": two_grids, "twins": many_methods, "all equal": all_equal, "many methods": many_methods}
+    makers["depths"] = depths
     return makers.get(name, make_tables)(STUDIES[name])
 
 

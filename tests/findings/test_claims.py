@@ -44,7 +44,9 @@ ABOUT_RANKINGS = [module.__name__ for module in (agreement, categories, heads, o
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 BRIEF = make_study(methods=("summed_attention", "qrhead"), questions=("inc_year", "hq_state"), levels=[20])
 STUDY = make_study(levels=(20,))
-TWO_MODELS = make_study(models=("small", "large"), levels=(20,), controls={"specificity": {}, "transfer": {}})
+TWO_MODELS = make_study(
+    models=("small", "large"), levels=(20,), controls={"specificity": {}, "transfer": {}, "looks": {}}
+)
 LENGTHS = make_study(lengths=(512, 1024, 2048), levels=(20,))
 SPARSE = make_study(methods=("wu24",), questions=("inc_year", "hq_state"), levels=(5, 10, 20))
 
@@ -596,11 +598,14 @@ def test_all_rules_speak_and_none_twice():
     )
     found = claims.every_claim(made, TWO_MODELS)
     rules = {rule.__name__ for section in claims.RULES.values() for rule in section}
-    # One takes three lengths, one an imported list, one two methods that are QRHead.
+    # One takes three lengths, one an imported list, one two methods that are QRHead, three several depths.
     silent = {
         "rankings_break_between_lengths",
         "imported_heads_are_top_heads",
         "rows_of_the_answer_prefix_matter",
+        "depths_are_answered_differently",
+        "depths_cost_differently",
+        "depths_rank_heads_differently",
     }
     # And controls are made where a config asks for them.
     silent |= {rule.__name__ for rule in claims.RULES["compensation"]}

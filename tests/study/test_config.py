@@ -690,7 +690,7 @@ class TestMethodParameters:
         [
             (
                 {"qrhead": {"span": "needle"}},
-                r"methods\.qrhead\.span: no such key .*; known here are outlier_sd, context_lengths\.",
+                r"methods\.qrhead\.span: no such key .*; known here are outlier_sd, rows, context_lengths\.",
             ),
             ({"wu24": {"span": "word"}}, r"methods\.wu24\.span: 'word' is not one of \['needle', 'answer'\]"),
             ({"wu24": {"span": None}}, r"methods\.wu24\.span: None is not one of"),

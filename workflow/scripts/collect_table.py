@@ -11,6 +11,7 @@ from retrieval_heads.tables.compensation_heads import COMPENSATION_HEADS
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.labels import LABELS
+from retrieval_heads.tables.looks import LOOKS
 from retrieval_heads.tables.rankings import RANKINGS
 from retrieval_heads.tables.specificity import SPECIFICITY
 from retrieval_heads.tables.transfer import TRANSFER, TRANSFER_SHARD
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     of_model = (RANKINGS, UNABLATED, ABLATION, GUARD, HEAD_EFFECTS, LABELS)
-    of_controls = (TRANSFER, SPECIFICITY, COMPENSATION, COMPENSATION_HEADS)
+    of_controls = (TRANSFER, SPECIFICITY, COMPENSATION, COMPENSATION_HEADS, LOOKS)
     known = {table.name: table for table in (*of_model, *of_controls)}
     table = known[snakemake.wildcards.table]
     source = snakemake.input

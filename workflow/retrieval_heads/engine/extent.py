@@ -298,6 +298,13 @@ def _specificity(config: dict) -> float:
     return passes
 
 
+def _looks(config: dict, test: int) -> float:
+    if (one := control(config, "looks")) is None:
+        return 0.0
+    asked_of = test if one["documents"] is None else one["documents"]
+    return sum(asked_of * len(config["prompts"]["depths"]) * _answering(length) for length in one["context_lengths"])
+
+
 def _twins(length: int, depths: Sequence[float]) -> float:
     """Of the contexts of a document's twin at all depths: each is run from the needle on."""
     return sum(passes_over(length) - passes_over(round(length * depth)) for depth in depths)

@@ -15,6 +15,7 @@ from retrieval_heads.tables.columns import (
 from retrieval_heads.tables.heads import GRID
 
 # What a test is about: the values of `subject`.
+ACCURACY = "accuracy with no head ablated"
 DROP = "drop of accuracy"
 AGAINST_RANDOM = "top against random"
 HEAD_OVERLAP = "overlap of heads"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from retrieval_heads.analysis.drops import drops_by_unit
-from retrieval_heads.analysis.hypotheses import ablation, agreement, rankings
+from retrieval_heads.analysis.hypotheses import ablation, agreement, depths, rankings
 from retrieval_heads.analysis.layer_overlap import layer_overlap
 from retrieval_heads.analysis.outcomes import Outcomes
 from retrieval_heads.analysis.statistics import corrected
@@ -79,6 +79,7 @@ def _tests(
     """The tests of one variant, of which nothing may have been ablated."""
     if outcomes is not None:
         yield from ablation.by_intervention(study, drops_by_unit(outcomes), outcomes.unit)
+        yield from depths.by_depth(study, outcomes)
     along_questions = overlap[overlap["dimension"] == "question"]
     yield from rankings.within_and_between_categories(study, HEAD_OVERLAP, along_questions)
     yield from rankings.within_and_between_categories(study, LAYER_OVERLAP, layer_overlap(ranked, study.top_k))

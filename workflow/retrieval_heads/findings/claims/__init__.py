@@ -12,8 +12,10 @@ from retrieval_heads.findings.claims import (
     calibration,
     categories,
     compensation,
+    depths,
     heads,
     language,
+    looks,
     overlap,
     quality,
     scores,
@@ -76,6 +78,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
         compensation.top_heads_suffice,
         compensation.recoveries_are_made_up_for,
     ),
+    "depths": (
+        depths.depths_are_answered_differently,
+        depths.depths_cost_differently,
+        depths.depths_rank_heads_differently,
+    ),
+    "looks": (looks.hits_are_at_the_answer, looks.first_heads_rest_less),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,

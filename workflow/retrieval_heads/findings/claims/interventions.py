@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from retrieval_heads.findings.claims import ablation, baseline, language, variants
+from retrieval_heads.findings.claims import ablation, baseline, depths, language, variants
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Rule, Tables
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed
@@ -14,6 +14,7 @@ _UNABLATED: tuple[Rule, ...] = (
     baseline.baseline_is_usable,
     baseline.every_question_is_answered,
     baseline.baseline_is_above_guessing,
+    depths.depths_are_answered_differently,
 )
 """The rules about the unablated model, which is the same whatever is done to others: the headline's documents tell."""
 
@@ -24,6 +25,7 @@ _AT_A_LEVEL: tuple[Rule, ...] = (
     ablation.methods_cost_differently,
     ablation.models_cost_differently,
     ablation.lengths_cost_differently,
+    depths.depths_cost_differently,
     language.ablation_takes_retrieval_alone,
     variants.plain_heads_are_needed_in_variants,
     variants.damage_is_not_of_induction_heads_alone,

@@ -34,6 +34,8 @@ TITLES = {
     "specificity": "Is it retrieval?",
     "variants": "Other ways of asking",
     "compensation": "Compensation, redundancy, sufficiency",
+    "depths": "Depth of the needle",
+    "looks": "What heads look at",
     "universal": "Universal heads by method",
     "map": "Map of all heads",
     "ablation": "Ablation against random heads",

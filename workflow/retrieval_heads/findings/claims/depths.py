@@ -1,0 +1,120 @@
+"""Claims about the needle's depth: where prompts are answered, where ablation costs most, and whether heads change."""
+
+import pandas as pd
+
+from retrieval_heads.findings.claims.outcome import (
+    MIN_UNITS,
+    Claim,
+    Family,
+    Outcome,
+    Tables,
+    decide_all,
+    in_words,
+    of_tests,
+)
+from retrieval_heads.study.dimensions import PLAIN
+from retrieval_heads.study.study import Study
+from retrieval_heads.study.wording import count, decimal, listed, p_value, percent, plain, points
+from retrieval_heads.tables.select import at_level, select
+from retrieval_heads.tables.tests import ACCURACY, DROP
+
+TABLES: dict[str, dict[str, int]] = {"depth_rankings": {"depth": 2}, "effects": {}, "tests": {}}
+
+
+def depths_are_answered_differently(tables: Tables, study: Study) -> list[Claim]:
+    """With no head ablated, the model is right more often with the needle at some depths."""
+    statement = "With no head ablated, prompts are answered better at some depths than at others"
+    found = _by_depth(tables, study, "baseline")
+    told = listed([f"{percent(value)} at a depth of {study.label('depth', depth)}" for depth, value in found.items()])
+    start = f"With no head ablated, accuracy is {told}"
+    return _differ(tables, study, "depths_are_answered_differently", statement, ACCURACY, None, found, start)
+
+
+def depths_cost_differently(tables: Tables, study: Study) -> list[Claim]:
+    """Ablating as many heads costs more with the needle at some depths."""
+    if tables["effects"].empty:
+        return []
+    level = study.level(tables["effects"])
+    statement = f"Ablating the top {level} heads costs more accuracy at some depths than at others"
+    found = _by_depth(tables, study, "drop")
+    told = listed([f"{points(value)} at a depth of {study.label('depth', depth)}" for depth, value in found.items()])
+    start = f"With the top {level} heads ablated, accuracy drops on average by {told}, in points"
+    return _differ(tables, study, "depths_cost_differently", statement, DROP, level, found, start)
+
+
+def depths_rank_heads_differently(tables: Tables, study: Study) -> list[Claim]:
+    """The rankings by two documents are more alike at the same depth than at two different ones."""
+    if "depth_rankings" not in tables:
+        return []
+    statement = "A method ranks heads differently at different depths"
+    found, family = [], Family(statement, "rankings")
+    rows = tables["depth_rankings"]
+    rows = rows[rows["variant"] == PLAIN]
+    for model in study.in_config_order("model", rows["model"]):
+        for length in study.in_config_order("context_length", rows["context_length"]):
+            here = rows[(rows["model"] == model) & (rows["context_length"] == length)].set_index("method")
+            for method in study.in_config_order("method", here.index.to_series()):
+                about = (
+                    f"{study.label('method', method)} in {study.label('model', model)} at "
+                    f"{study.label('context_length', length)}"
+                )
+                outcome, sentence = _ranked(here.loc[method], about, study)
+                name = f"{statement}: {about}"
+                found.append(Claim("depths_rank_heads_differently", name, outcome, sentence, family, about))
+    return found
+
+
+def _ranked(row: pd.Series, about: str, study: Study) -> tuple[Outcome, str]:
+    if row["documents"] < MIN_UNITS:
+        outcome = Outcome.UNDECIDED
+    elif row["p_holm"] < study.alpha and row["difference"] > 0:
+        outcome = Outcome.SUPPORTED
+    elif row["difference_high"] < study.smallest_effect:
+        outcome = Outcome.CONTRADICTED
+    else:
+        outcome = Outcome.UNDECIDED
+    return outcome, (
+        f"{about}: the rankings by prompts about two documents have a Spearman correlation of "
+        f"{decimal(row['same_depth'])} at the same depth, and of {decimal(row['other_depth'])} at two different ones, "
+        f"which is {decimal(row['difference'])} less ({plain(row, 'difference')}; Holm p {p_value(row['p_holm'])}; "
+        f"{count(row['documents'], 'document')})."
+    )
+
+
+def _by_depth(tables: Tables, study: Study, column: str) -> dict[float, float]:
+    """Means over models and methods, over all questions and lengths, at the level that headlines are about."""
+    effects = tables["effects"]
+    found: dict[float, float] = {}
+    if effects.empty:
+        return found
+    level = study.level(effects)
+    for depth in study.in_config_order("depth", effects["depth"]):
+        rows = at_level(select(effects, pooled=["question", "context_length"], depth=depth), level)
+        if len(rows):
+            found[depth] = float(rows[column].mean())
+    return found
+
+
+def _differ(
+    tables: Tables,
+    study: Study,
+    rule: str,
+    statement: str,
+    subject: str,
+    level: int | None,
+    found: dict[float, float],
+    start: str,
+) -> list[Claim]:
+    if len(found) < 2:
+        return []
+    outcome, test = decide_all(of_tests(tables, subject, dimension="depth", k=level), study)
+    if test is None:
+        return [Claim(rule, statement, outcome, f"{start}. There are too few documents for a test.")]
+    matters = f"{points(study.smallest_effect)} points"
+    end = {
+        Outcome.SUPPORTED: f"Depths differ ({in_words(test)})",
+        Outcome.CONTRADICTED: f"Depths do not differ by {matters} or more ({in_words(test)})",
+        Outcome.UNDECIDED: f"Depths are not shown to differ ({in_words(test)}), and a difference of {matters} is not "
+        "ruled out",
+    }[outcome]
+    return [Claim(rule, statement, outcome, f"{start}. {end}.")]
