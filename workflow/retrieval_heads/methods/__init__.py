@@ -47,5 +47,7 @@ def make_methods(
             own["state"] = state
         if own:
             scorer = type(scorer.__name__, (scorer,), own)
-        made.append(scorer(**{key: value for key, value in entry.items() if key not in ("method", "label")}))
+        # Where a study ranks by it is no parameter of a method.
+        about = ("method", "label", "context_lengths")
+        made.append(scorer(**{key: value for key, value in entry.items() if key not in about}))
     return made
