@@ -12,6 +12,7 @@ import pandas as pd
 
 import made_transfer
 from retrieval_heads.analysis import head_profiles, overlap
+from retrieval_heads.analysis.compensation import summarise_heads, summarise_sets
 from retrieval_heads.analysis.drops import mean_drops
 from retrieval_heads.analysis.effects import estimate_effects
 from retrieval_heads.analysis.head_effects import summarise_effects
@@ -29,6 +30,8 @@ from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.compensation import COMPENSATION
+from retrieval_heads.tables.compensation_heads import COMPENSATION_HEADS
 from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
 from retrieval_heads.tables.depth_rankings import DEPTH_RANKINGS
 from retrieval_heads.tables.guard import GUARD
@@ -597,6 +600,10 @@ def analyse(study, rankings, results, reliability=None):
             tables["specificity_summary"] = measure_specificity(
                 results, tables["specificity"], study.seed, study.resamples
             )
+        if control(study.config, "compensation") is not None:
+            # Of no heads, as where no ranking tells heads apart; others are made in made_compensation.
+            tables["head_compensation"] = summarise_heads(COMPENSATION_HEADS.empty(), study.alpha, study.seed, 100)
+            tables["set_compensation"] = summarise_sets(COMPENSATION.empty(), study.seed, 100)
         if control(study.config, "transfer") is not None:
             ablated = bool((results["source"] == "method").any())
             tables["transfer"] = made_transfer.of_study(study, ablated)

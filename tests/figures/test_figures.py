@@ -52,7 +52,7 @@ STUDIES = {
         models=("a", "b"),
         lengths=(512, 1024, 2048),
         levels=(5,),
-        controls={"specificity": {}, "transfer": {}, "looks": {}},
+        controls={"specificity": {}, "transfer": {}, "looks": {}, "compensation": {}},
     ),
     "depths": make_study(models=("a", "b"), lengths=(512, 1024, 2048, 4096), levels=(5,), depths=DEPTHS),
 }
