@@ -118,6 +118,7 @@ rule measure_specificity:
     conda:
         "../envs/analysis.yaml"
     params:
+        methods=(control(config, "specificity") or {}).get("methods"),
         seed=config["seed"],
         resamples=config["analysis"]["resamples"],
         code=code("measure_specificity.py"),

@@ -100,6 +100,7 @@ def test_every_variant_has_its_paths():
 def test_a_sentence_names_the_variant_where_there_are_several():
     row = {"model": "planted", "question": "inc_state", "context_length": 512, "variant": "no_prefix"}
     assert setting(STUDY, row) == "Inc state at 512 tokens in the variant No prefix in planted"
+    assert setting(STUDY, row | {"variant": "plain"}) == "Inc state at 512 tokens in planted"
 
 
 def ablated_in(where=None, measured=None, **ablation):

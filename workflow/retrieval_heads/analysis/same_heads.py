@@ -42,7 +42,7 @@ def same_heads(
     J is the Jaccard of the top sets at level k from the halves 1 and 2 of a split, less what chance gives sets of their
     sizes, and over 1 less that; averaged over splits, and between A and B over both ways to pair halves. Documents are
     resampled for all splits and settings together, and one that is drawn several times stays in its half (percentile
-    interval of the bootstrap; Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 13).
+    interval of the bootstrap, less its bias; Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 13).
 
     Parameters
     ----------
@@ -216,12 +216,16 @@ def _mean(values: np.ndarray | list[np.ndarray]) -> np.ndarray:
 
 
 def _estimate(name: str, values: np.ndarray) -> dict[str, float]:
-    """The value as it is, and the ends of the interval that resamples give; NaN where one in twenty has none."""
+    """The value as it is, and the ends of the interval that resamples give; NaN where one in twenty has none.
+
+    In a resample fewer documents are different ones, so that values lie higher or lower than the data's on average.
+    This bias is taken off the ends (Efron and Tibshirani 1993, ch. 10), else the value could lie beyond them.
+    """
     drawn = values[1:]
     known = drawn[~np.isnan(drawn)]
     if np.isnan(values[0]) or len(known) < LEVEL * len(drawn) or not len(known):
         return dict(zip(_ends(name), (values[0], np.nan, np.nan), strict=True))
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) - (known.mean() - values[0])
     return dict(zip(_ends(name), (values[0], low, high), strict=True))
 
 

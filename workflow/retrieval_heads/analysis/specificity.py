@@ -1,7 +1,7 @@
 """Is it retrieval that heads are needed for? What is lost without them where there is something to retrieve, and where
 there is nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -32,6 +32,11 @@ _SHARE, _DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)
 """The least and the most that a prompt or an item can lose, and by which two losses of it can differ."""
 
 _NONE = Estimate(np.nan, np.nan, np.nan)
+
+
+def of_methods(ablation: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
+    """The ablation table without the heads of methods whose heads are not ablated while items are asked."""
+    return ablation[ablation["method"].isna() | ablation["method"].isin(list(methods))]
 
 
 def measure_specificity(ablation: pd.DataFrame, items: pd.DataFrame, seed: int, resamples: int) -> pd.DataFrame:

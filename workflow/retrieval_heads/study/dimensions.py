@@ -42,6 +42,7 @@ class Dimension:
     show : how to write a value that has none.
     phrase : how a sentence says to which value a result belongs.
     silent_alone : whether a single value goes without saying.
+    unsaid : a value that goes without saying beside others too.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Dimension:
     show: Callable[[Any], str] = _spoken
     phrase: str = "{}"
     silent_alone: bool = False
+    unsaid: Any = None
 
 
 def _interventions(config: Mapping) -> list[str]:
@@ -107,6 +109,7 @@ DIMENSION: dict[str, Dimension] = {
             belongs_to="prompt",
             phrase="in the variant {}",
             silent_alone=True,
+            unsaid=PLAIN,
         ),
         Dimension(
             "depth",

@@ -87,9 +87,10 @@ def random_heads(row: Mapping) -> str:
 
 
 def setting(study: Study, row: Mapping) -> str:
-    """Where a result belongs: Year of incorporation at 4,096 tokens in Llama-3-8B. What is pooled is left out."""
+    """Where a result belongs: Year of incorporation at 4,096 tokens in Llama-3-8B. What is pooled is left out,
+    and so is the plain variant, which all is about that does not say otherwise."""
     model, *others = study.told(CELL)
-    known = [name for name in (*others, model) if pd.notna(row[name])]
+    known = [name for name in (*others, model) if pd.notna(row[name]) and row[name] != DIMENSION[name].unsaid]
     return " ".join(DIMENSION[name].phrase.format(study.label(name, row[name])) for name in known)
 
 
