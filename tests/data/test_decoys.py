@@ -150,7 +150,7 @@ def test_a_source_without_decoys_is_refused(tmp_path):
     config = read_yaml(ROOT / "config" / "config.yaml", "")
     config["documents"] = {"source": "file", "file": str(file)}
     config["questions"] = {"hq_state": config["questions"]["hq_state"]}
-    config |= {"yardstick": None, "results": str(tmp_path)}
+    config |= {"yardstick": None, "controls": {}, "results": str(tmp_path)}
     for one in config["ablation"]["interventions"].values():
         one.pop("documents", None)
     config["methods"] = {"wu24": {}}
