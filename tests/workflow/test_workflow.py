@@ -343,6 +343,9 @@ def test_every_study_of_models_dry_runs(project, config):
         path.write_text(text.replace("../shared", str(shared)))
     said = project.plan("--configfile", f"config/{config}")
     settings = yaml.safe_load(project.path("config", config).read_text())
-    each = len(settings["models"]) * len(settings["prompts"]["context_lengths"])
+    prompts = settings["prompts"]
+    variants = (prompts.get("variants") or {"plain": {}}).values()
+    lengths = [length for variant in variants for length in variant.get("context_lengths", prompts["context_lengths"])]
+    each = len(settings["models"]) * len(lengths)
     assert re.search(rf"^score_heads +{each}$", said, re.MULTILINE)
     assert re.search(r"^write_findings +1$", said, re.MULTILINE)

@@ -20,14 +20,19 @@ def variants(config: Mapping) -> list[str]:
 def variant_lengths(config: Mapping, variant: str) -> list[int]:
     """The context lengths at which there are prompts of a variant, in the config's order."""
     every = config["prompts"]["context_lengths"]
-    chosen = config["prompts"]["variants"][variant].get("context_lengths") or every
+    chosen = _given(config, variant).get("context_lengths") or every
     return [length for length in every if length in chosen]
 
 
 def ranked_by(config: Mapping, variant: str) -> list[str]:
     """The methods by which heads are ranked in a variant, in the config's order."""
-    chosen = config["prompts"]["variants"][variant].get("methods") or config["methods"]
+    chosen = _given(config, variant).get("methods") or config["methods"]
     return [name for name in config["methods"] if name in chosen]
+
+
+def _given(config: Mapping, variant: str) -> Mapping[str, Any]:
+    """What a config says of a variant; nothing where results are published, which have no variants."""
+    return (config["prompts"].get("variants") or {}).get(variant, {})
 
 
 def prompt_settings(config: Mapping, variant: str) -> dict[str, Any]:
