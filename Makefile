@@ -4,6 +4,8 @@
 PYTHON ?= python3
 CORES ?= all
 WORKERS ?= 2
+# Where make test-slow looks for tests.
+SLOW ?= tests
 CONFIG ?= config/config.yaml
 BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
@@ -24,7 +26,7 @@ test: lint
 	$(PYTEST) -m "not slow"
 
 test-slow: .venv/installed-dev
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow $(SLOW)
 
 test-all: test test-slow
 
