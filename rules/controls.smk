@@ -27,9 +27,9 @@ rule transfer_heads:
         answer_types=ANSWER_TYPES,
         mode=intervention("mode"),
         scope=intervention("scope"),
-        level=lambda _: control(config, "transfer")["level"],
-        methods=lambda _: control(config, "transfer")["methods"],
-        documents=lambda _: control(config, "transfer")["documents"],
+        level=asked_by_control("transfer", "level"),
+        methods=asked_by_control("transfer", "methods"),
+        documents=asked_by_control("transfer", "documents"),
         generation=config["generation"],
         code=ablation_code("transfer_heads.py", *answer_files()),
     script:
@@ -90,9 +90,9 @@ rule ask_items:
         ),
         seed=config["seed"],
         generation=config["generation"],
-        most=lambda _: control(config, "specificity")["items"],
-        methods=lambda _: control(config, "specificity")["methods"],
-        intervention=lambda _: control(config, "specificity")["intervention"],
+        most=asked_by_control("specificity", "items"),
+        methods=asked_by_control("specificity", "methods"),
+        intervention=asked_by_control("specificity", "intervention"),
         mode=under_control("specificity", intervention("mode")),
         scope=under_control("specificity", intervention("scope")),
         code=under_control(
@@ -118,7 +118,7 @@ rule measure_specificity:
     conda:
         "../envs/analysis.yaml"
     params:
-        methods=(control(config, "specificity") or {}).get("methods"),
+        methods=asked_by_control("specificity", "methods"),
         seed=config["seed"],
         resamples=config["analysis"]["resamples"],
         code=code("measure_specificity.py"),
@@ -204,7 +204,7 @@ rule observe_looks:
     params:
         loading=loading,
         content=content,
-        documents=lambda _: control(config, "looks")["documents"],
+        documents=asked_by_control("looks", "documents"),
         answer_types=ANSWER_TYPES,
         generation=config["generation"],
         code=code("observe_looks.py", *answer_files()),

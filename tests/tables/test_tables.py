@@ -332,6 +332,11 @@ class TestStream:
     def test_without_files_it_gives_nothing(self):
         assert list(tables.Stream([], LISTS)) == []
 
+    def test_parts_that_share_a_folder_are_one_stream(self):
+        paths = ["a/512/1-of-2.parquet", "a/1024/1-of-1.parquet", "a/512/2-of-2.parquet"]
+        streams = tables.streams_by_folder(paths, LISTS)
+        assert [list(stream.paths) for stream in streams] == [[paths[0], paths[2]], [paths[1]]]
+
 
 CPU, GPU, HALF = (
     {"dtype": dtype, "device": device}

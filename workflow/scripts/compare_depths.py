@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -18,13 +17,10 @@ with job(snakemake):
     # Models and variants share prompts' ids, and an id names document and depth whatever these are.
     read = [tables.read(file, PROMPTS, ["prompt_id", "doc_id", "depth"]) for file in snakemake.input.prompts]
     prompts = pd.concat(read).drop_duplicates()
-    # The files of one model, variant and length share a folder.
-    folders = list(dict.fromkeys(Path(file).parent for file in snakemake.input.scores))
+    streams = tables.streams_by_folder(snakemake.input.scores, SCORES)
     frames = []
-    with progress(len(folders), "rankings to compare by depth"):
-        for folder in folders:
+    with progress(len(streams), "rankings to compare by depth"):
+        for scores in streams:
             with finished_units(1):
-                files = [file for file in snakemake.input.scores if Path(file).parent == folder]
-                scores = tables.Stream(files, SCORES)
                 frames.append(compare_depths(scores, prompts, params.seed, params.resamples))
     tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], DEPTH_RANKINGS)

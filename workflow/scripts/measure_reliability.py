@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -18,13 +17,10 @@ with job(snakemake):
     # Models share prompts' ids, and an id names its document whatever the model.
     prompts = pd.concat([tables.read(file, PROMPTS, ["prompt_id", "doc_id"]) for file in snakemake.input.prompts])
     documents = prompts.drop_duplicates().set_index("prompt_id")["doc_id"]
-    # The files of one model and length share a folder.
-    folders = list(dict.fromkeys(Path(file).parent for file in snakemake.input.scores))
+    streams = tables.streams_by_folder(snakemake.input.scores, SCORES)
     frames = []
-    with progress(len(folders), "rankings to halve"):
-        for folder in folders:
+    with progress(len(streams), "rankings to halve"):
+        for scores in streams:
             with finished_units(1):
-                files = [file for file in snakemake.input.scores if Path(file).parent == folder]
-                scores = tables.Stream(files, SCORES)
                 frames.append(split_half(scores, documents, params.splits, params.seed, params.top_k))
     tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], RELIABILITY)

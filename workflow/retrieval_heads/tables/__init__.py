@@ -166,6 +166,14 @@ class Stream:
                     yield self.table.typed(_cast(group, path, self.table).to_pandas())
 
 
+def streams_by_folder(paths: Iterable[str | Path], table: Table) -> list[Stream]:
+    """The parts of a table, those that share a folder together: of scores, those of one model, variant and length."""
+    folders: dict[Path, list[str | Path]] = {}
+    for path in paths:
+        folders.setdefault(Path(path).parent, []).append(path)
+    return [Stream(parts, table) for parts in folders.values()]
+
+
 def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
     """Name → table, for files named after their tables, of which none may be made in another dtype than others."""
     paths = list(paths)
