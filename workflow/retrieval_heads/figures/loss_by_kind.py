@@ -27,6 +27,9 @@ _APART, _BELOW = 0.13, 0.42
 _LINE = 0.48
 """The height of a method, in inches."""
 
+_LEAST = 1.1
+"""The least height of a panel, where a single method's marks would crowd each other, in inches."""
+
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A panel per model and length: for each method what is lost with its top heads and, below, with random ones."""
@@ -39,7 +42,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure, axes = _layout.panels(
         [study.label("model", model) for model in models],
         [study.label("context_length", length) for length in lengths],
-        height=_LINE * len(methods) + 0.3,
+        height=max(_LINE * len(methods) + 0.3, _LEAST),
     )
     for model, line in zip(models, axes, strict=True):
         for length, ax in zip(lengths, line, strict=True):

@@ -69,7 +69,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     _layout.let_hang(panels)
     bar = figure.colorbar(image, ax=panels, label="Drop of accuracy", fraction=0.05, aspect=25)
     bar.outline.set_visible(False)
-    figure.supylabel("Heads of")
+    for ax in panels[::beside]:
+        ax.set_ylabel("Heads of")
     how = study.label("intervention", drops["intervention"].iloc[0])
     figure.supxlabel(f"Question asked. Ablation: {how}")
     _layout.legend(figure, **{"A question's own heads": Patch(**_FRAME)})
