@@ -1,7 +1,7 @@
 """What a claim is, and how results decide it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import pandas as pd
@@ -37,6 +37,25 @@ class Family:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """The number by which a claim is decided, as its sentence shows it."""
+
+    value: float
+    low: float | None
+    """Where its 95% interval begins; None where it has none."""
+
+    high: float | None
+    unit: str
+    """What it is in: points (of 100), nats, overlap, correlation, or another noun in the plural."""
+
+    p: float | None = None
+    """Of its test, corrected."""
+
+    none: float = 0.0
+    """What it would be if there were nothing to find."""
+
+
+@dataclass(frozen=True)
 class Claim:
     """A claim, its outcome, and the sentence that says so with its numbers."""
 
@@ -47,6 +66,13 @@ class Claim:
     family: Family | None = None
     about: str = ""
     """What it is about that the others of its family are not."""
+
+    of: Mapping[str, str | int] = field(default_factory=dict)
+    """The values of dimensions that it is about, such as ``{"model": "a", "method": "wu24"}``: with its rule, what a
+    program knows it by."""
+
+    effect: Effect | None = None
+    """The number that decides it; None where no one number does."""
 
     parts: tuple["Claim", ...] = ()
     """The claims that it sums up."""
