@@ -56,7 +56,8 @@ def _find(source: dict, key: str) -> list[Path]:
     """The file, or its parts in their order."""
     given, name = source["package"], source["file"]
     packages = [given] if isinstance(given, str) else given
-    shipped, missing = {}, []
+    shipped: dict[str, Path] = {}
+    missing = []
     for package in packages:
         try:
             shipped |= {file.name: Path(file.locate()) for file in distribution(package).files or []}
