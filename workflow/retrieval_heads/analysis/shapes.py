@@ -11,29 +11,30 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def models_by_grid(known: Mapping[str, Grid], models: Iterable[str]) -> dict[Grid | None, list[str]]:
-    """Models by their grids, which no mean is over two of; the one with fewer layers first.
+    """Models by their grids, which no mean is over two of, in the order of their first models.
 
     Parameters
     ----------
     known : from :func:`~retrieval_heads.analysis.overlap.grids`.
-    models : which ones. Those without a ranking, as published results may have, come last, under None.
+    models : which ones. Those without a ranking, as published results may have, are under None.
     """
     found: dict[Grid | None, list[str]] = {}
     for model in dict.fromkeys(models):
         found.setdefault(known.get(model), []).append(model)
-    return dict(sorted(found.items(), key=lambda item: (item[0] is None, item[0] or ())))
+    return found
 
 
-def results_by_grid(tables: Tables) -> list[tuple[Grid | None, list[str], Tables]]:
+def results_by_grid(tables: Tables, order: Iterable[str]) -> list[tuple[Grid | None, list[str], Tables]]:
     """The results of the models of each grid: the grid, the models, and the tables with what is about them.
 
     Parameters
     ----------
     tables : with the rankings table, without which no grid is known, and the effects table if there is one.
+    order : of the models, as the config has it; the grid of the first of them comes first.
     """
     known = grids(tables["rankings"]) if "rankings" in tables else {}
     named = [model for name in ("rankings", "effects") if name in tables for model in tables[name]["model"].unique()]
-    found = models_by_grid(known, named)
+    found = models_by_grid(known, [*(model for model in order if model in named), *named])
     if len(found) == 1:
         return [(grid, models, tables) for grid, models in found.items()]
     return [

@@ -32,7 +32,7 @@ def strips_figure(
     over_all : whether the means over all levels come last.
     height : of a row, in inches.
     """
-    parts, of_grids = [], results_by_grid(tables)
+    parts, of_grids = [], results_by_grid(tables, study.config["models"])
     for _, models, results in of_grids:
         drops = configurations(results["effects"], study.categories)
         if drops.empty:

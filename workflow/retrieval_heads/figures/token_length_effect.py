@@ -31,7 +31,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _layout.note("Heads were ablated at one context length only, so that there is nothing to compare.")
     models = study.in_config_order("model", effects["model"])
     each = [f"{study.label('model', model)}\n{level} heads ablated" for model in models]
-    of_grids = [part for part in results_by_grid(tables) if len(part[2]["effects"])]
+    of_grids = [part for part in results_by_grid(tables, study.config["models"]) if len(part[2]["effects"])]
     every = [_together(study, among, len(of_grids), len(models)) for _, among, _ in of_grids]
     figure, axes = _layout.panels(
         [""], [*(f"{name}\neach number of heads ablated" for name in every), *each], height=2.6

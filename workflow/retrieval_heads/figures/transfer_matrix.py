@@ -43,7 +43,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     methods = study.in_config_order("method", drops["method"])
     models = study.in_config_order("model", drops["model"])
     # No mean is over models of unequal shape.
-    apart = len(models) > 1 and (len(methods) <= MANY or len(results_by_grid(tables)) > 1)
+    apart = len(models) > 1 and (len(methods) <= MANY or len(results_by_grid(tables, study.config["models"])) > 1)
     questions = _layout.by_category(study, study.in_config_order("question", drops["question"]))
     parts = [
         (

@@ -29,7 +29,7 @@ def for_each_grid(rule: Rule) -> Rule:
 
     @wraps(rule)
     def of_each(tables: Tables, study: Study) -> list[Claim]:
-        if len(parts := results_by_grid(tables)) < 2:
+        if len(parts := results_by_grid(tables, study.config["models"])) < 2:
             return rule(tables, study)
         return [_about(claim, study, grid, models) for grid, models, part in parts for claim in rule(part, study)]
 

@@ -124,7 +124,7 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
     level = study.level(tables["effects"])
     rows = [
         [str(grid or ""), *row]
-        for grid, _, part in results_by_grid(tables)
+        for grid, _, part in results_by_grid(tables, study.config["models"])
         for row in _methods_of_grid(study, part, level)
     ]
     header = ["Grid", "Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p", "Effect size", "n"]

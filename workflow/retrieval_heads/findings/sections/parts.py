@@ -139,11 +139,11 @@ def _ablated(tables: Tables, dimension: str, level: int) -> str:
     return f"equal shares of heads ({listed(list(dict.fromkeys(shares)))})" if total else f"the top {level} heads"
 
 
-def _by_grid(tables: Tables, dimension: str) -> list[tuple[str, Tables]]:
+def _by_grid(study: Study, tables: Tables, dimension: str) -> list[tuple[str, Tables]]:
     """The results of the models of each grid, which are compared apart, unless it is the models that are compared."""
     if dimension == "model":
         return [("", tables)]
-    return [(str(grid or ""), part) for grid, _, part in results_by_grid(tables)]
+    return [(str(grid or ""), part) for grid, _, part in results_by_grid(tables, study.config["models"])]
 
 
 def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, title: str) -> list[TableBlock]:
@@ -151,7 +151,7 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
     levels = [*sorted(mean_drops(study, tables, dimension)["k"].dropna().unique()), None]
     lines = [
         [grid, *line]
-        for grid, part in _by_grid(tables, dimension)
+        for grid, part in _by_grid(study, tables, dimension)
         for line in _drops_of_grid(study, part, dimension, levels)
     ]
     header = [
