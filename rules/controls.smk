@@ -16,7 +16,7 @@ rule transfer_heads:
         PATHS.log("transfer_heads", "transfer"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
@@ -74,7 +74,7 @@ rule ask_items:
         PATHS.log("ask_items", "specificity"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
@@ -144,7 +144,7 @@ rule measure_compensation:
         PATHS.log("measure_compensation", "compensation"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
@@ -196,7 +196,7 @@ rule observe_looks:
         PATHS.log("observe_looks", "looks"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
