@@ -13,7 +13,10 @@ SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
 .PHONY: report bundle test test-all test-slow lint format tiny bench graph lock clean
 
-report: .venv/installed
+# What a study needs besides, such as packages that ship its models, stands in a file beside its config.
+NEEDS := $(patsubst config/%.txt,.venv/installed-for-%,$(wildcard $(CONFIG:.yaml=.txt)))
+
+report: .venv/installed $(NEEDS)
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --logger rich
 
 bundle: report
@@ -63,6 +66,10 @@ ADVICE := Python 3.11, 3.12 or 3.13 is needed; name one, as in: make report PYTH
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+.venv/installed-for-%: config/%.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
 
 graph: .venv/installed

@@ -63,7 +63,7 @@ rule estimate_effects:
 
 rule average_drops:
     input:
-        PATHS.output("tables", table=ABLATED),
+        expand(PATHS.output("tables"), table=["rankings", ABLATED]),
     output:
         PATHS.output("tables", table="mean_drops"),
     log:
@@ -76,7 +76,7 @@ rule average_drops:
         seed=config["seed"],
         resamples=config["analysis"]["resamples"],
         categories=CATEGORIES,
-        code=code("average_drops.py", *table_files([ABLATED])),
+        code=code("average_drops.py", *table_files(["rankings", ABLATED])),
     script:
         "../workflow/scripts/average_drops.py"
 

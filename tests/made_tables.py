@@ -569,7 +569,7 @@ def analyse(study, rankings, results, reliability=None):
         "effects": found.effects,
         "against_random": found.against_random,
         "steps": found.steps,
-        "mean_drops": mean_drops(outcomes, study.categories),
+        "mean_drops": mean_drops(outcomes, study.categories, overlap.grids(rankings)),
     }
     if "doc_id" in results:  # else there was no model to try
         # The guard reads prose with the heads that are ablated.

@@ -36,7 +36,7 @@ STUDIES = {
     "small": SMALL,
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
     "large": make_study(models=("a", "b"), lengths=(1024, 2048, 4096), levels=(5, 20)),
-    "two grids": with_twins(make_study(models=("a", "b", "c"), levels=(2, 5))),
+    "two grids": with_twins(make_study(models=("a", "b", "c"), levels=(5, 20))),
     "twins": with_twins(make_study(lengths=(512,), controls={"looks": {}})),
     "many methods": with_twins(
         make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20), controls={"transfer": {}, "looks": {}})

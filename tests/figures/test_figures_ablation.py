@@ -289,9 +289,39 @@ def test_a_set_that_ends_below_the_level_is_drawn_at_it():
 
 
 def test_models_of_unequal_size_are_named_with_it():
-    label = picture("model_comparison", "two grids").axes[0].get_xlabel()
-    assert label == "Heads ablated (of 72 in a, of 270 in b, of 270 in c)"
+    """Models are compared at equal shares alone: what was ablated in all of them."""
+    top = picture("model_comparison", "two grids").axes[0]
+    assert top.get_xlabel() == "Heads ablated, an equal share of each model's"
+    assert [text.get_text() for text in top.get_xticklabels()] == ["5 of 72 in a\n20 of 270 in b\n20 of 270 in c"]
+    rows = tables_of("two grids")["mean_drops"]
+    for model, k in (("a", 5), ("b", 20), ("c", 20)):
+        row = rows[(rows["grouping"] == "model") & (rows["value"] == model) & (rows["k"] == k)]
+        expected = row[row["source"] == "method"][["drop", "drop_low", "drop_high"]]
+        assert np.ravel(marks(top, model)).tolist() == pytest.approx(np.ravel(expected).tolist())
     assert picture("model_comparison", "large").axes[0].get_xlabel() == "Heads ablated"
+
+
+def test_models_of_which_no_equal_share_was_ablated_are_not_compared():
+    study, made = STUDIES["two grids"], tables_of("two grids")
+    effects = made["effects"][made["effects"]["k"] != 5]
+    figure = figures.load("model_comparison").draw({**made, "effects": effects}, study)
+    assert any("No equal share of the heads of each model was ablated" in said for said, _ in texts(figure))
+
+
+@pytest.mark.parametrize(
+    ("name", "grouping", "value", "label"),
+    [
+        ("q1_equal_impact", "question", "inc_year", "Year of incorporation"),
+        ("q3_ablation_effectiveness", "category", "numerical", "Numerical"),
+    ],
+)
+def test_strips_of_models_of_another_shape_stand_in_a_row_of_their_own(name, grouping, value, label):
+    axes = picture(name, "two grids").axes
+    assert [ax.get_title(loc="left") for ax in axes] == ["a", "b, c"]
+    rows = means(name, grouping, value, study="two grids")
+    for ax, layers in zip(axes, (6, 9), strict=True):
+        expected = rows.loc[rows["layers"] == layers, ["drop", "drop_low", "drop_high"]]
+        assert np.ravel(marks(ax, label)).tolist() == pytest.approx(np.ravel(expected).tolist())
 
 
 def test_categories_are_told_apart():

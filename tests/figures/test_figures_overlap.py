@@ -12,7 +12,7 @@ from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.statistics import mean_interval
 from retrieval_heads.figures import _style
 from retrieval_heads.study.wording import p_value
-from retrieval_heads.tables.heads import Grid
+from retrieval_heads.tables.heads import Grid, by_grid
 from retrieval_heads.tables.heads import of_grid as rows_of_grid
 from retrieval_heads.tables.tests import HEAD_OVERLAP, TESTS
 
@@ -29,7 +29,11 @@ GRIDS = {"a": (6, 12), "b": (9, 30), "c": (9, 30)}
 def tables_for(study, rankings):
     pairs = overlap.pairwise(rankings, study.top_k)
     tests = pd.DataFrame(
-        list(within_and_between_categories(study, HEAD_OVERLAP, pairs[pairs["dimension"] == "question"])),
+        [
+            {**row, **grid._asdict()}
+            for grid, rows in by_grid(pairs[pairs["dimension"] == "question"])
+            for row in within_and_between_categories(study, HEAD_OVERLAP, rows)
+        ],
         columns=TESTS.columns,
     )
     return {
@@ -417,12 +421,12 @@ class TestGrids:
     def test_categories(self):
         figure = picture("q2_numerical_vs_categorical", "two grids")
         for (left, right), grid in ((figure.axes[:2], Grid(6, 12)), (figure.axes[2:], Grid(9, 30))):
-            assert left.get_title(loc="left") == self.NAMES[grid]
+            test = tables_of("two grids")["tests"].query("a == 'within'").set_index(["layers", "heads"]).loc[grid]
+            name, compared, *_ = left.get_title(loc="left").splitlines()
+            assert name == self.NAMES[grid]
+            assert "beyond chance" in compared and f"{abs(test['difference']):.3f}" in compared
             assert level(left) == level(right) == pytest.approx(of_grid("question", grid)["chance"].mean())
             assert marks(right, "h") == of_grid("category", grid, "unions")["jaccard"].tolist()
-        # The test is about all models, by what their heads share beyond chance.
-        test = tables_of("two grids")["tests"].iloc[0]
-        assert "beyond chance" in figure.get_supxlabel() and f"{abs(test['difference']):.3f}" in figure.get_supxlabel()
 
     def test_many_models(self):
         models = tuple("abcdefg")

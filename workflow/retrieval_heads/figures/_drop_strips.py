@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from retrieval_heads.analysis.configuration_drops import configurations, over_levels
+from retrieval_heads.analysis.shapes import results_by_grid
 from retrieval_heads.figures import _controls, _layout, _style
 from retrieval_heads.study.study import Study
 
@@ -22,21 +23,31 @@ def strips_figure(
 ) -> Figure:
     """Strips for each level and value of a dimension, broken into rows where there are many.
 
+    Models with other grids of heads have rows of their own.
+
     Parameters
     ----------
-    tables : effects and mean_drops.
+    tables : effects, mean_drops and rankings.
     dimension : question, category or model.
     over_all : whether the means over all levels come last.
     height : of a row, in inches.
     """
-    drops = configurations(tables["effects"], study.categories)
-    levels: list[int | None] = sorted(drops["k"].unique())
-    levels += [None] if over_all and len(levels) > 1 else []
-    rows = -(-len(levels) * drops[dimension].nunique() // _STRIPS)
-    parts = [list(part) for part in np.array_split(np.array(levels, dtype=object), rows)]
-    figure, axes = _layout.panels([""] * rows, [""], height=height, sharex=False)
-    for (ax,), part in zip(axes, parts, strict=True):
-        draw_strips(ax, drops, tables["mean_drops"], study, dimension, part)
+    parts, of_grids = [], results_by_grid(tables)
+    for _, models, results in of_grids:
+        drops = configurations(results["effects"], study.categories)
+        if drops.empty:
+            continue
+        levels: list[int | None] = sorted(drops["k"].unique())
+        levels += [None] if over_all and len(levels) > 1 else []
+        rows = -(-len(levels) * drops[dimension].nunique() // _STRIPS)
+        title = ", ".join(study.label("model", model) for model in study.in_config_order("model", models))
+        parts += [
+            (title if len(of_grids) > 1 else "", drops, results["mean_drops"], list(part))
+            for part in np.array_split(np.array(levels, dtype=object), rows)
+        ]
+    figure, axes = _layout.panels([title for title, *_ in parts], [""], height=height, sharex=False)
+    for (ax,), (_, drops, means, part) in zip(axes, parts, strict=True):
+        draw_strips(ax, drops, means, study, dimension, part)
     figure.supxlabel("Heads ablated")
     figure.supylabel("Drop of accuracy (points)")
     return figure

@@ -1,4 +1,4 @@
-"""What ablating as many heads costs in each model."""
+"""What ablating as many heads, or an equal share of them, costs in each model."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from retrieval_heads.analysis.configuration_drops import against_first_model, configurations
 from retrieval_heads.analysis.overlap import unequal_totals
+from retrieval_heads.analysis.shapes import at_equal_shares, equal_shares
 from retrieval_heads.figures import _drop_strips, _layout, _style
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import MANY
@@ -22,13 +23,25 @@ NEEDS = {"model": 2}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """Above, at each level a strip per model; below, configurations in one model against another, at the main level."""
+    """Above, at each level a strip per model; below, configurations in one model against another, at the main level.
+
+    Where models differ in their number of heads, at equal shares of these.
+    """
     if tables["effects"].empty:
         return _layout.note(_layout.NOTHING_ABLATED)
     drops = configurations(tables["effects"], study.categories)
     models, level = study.in_config_order("model", drops["model"]), study.level(tables["effects"])
     if len(models) < 2:
         return _layout.note("Heads were ablated in one model only, so that there is nothing to compare.")
+    means, total = tables["mean_drops"], unequal_totals(tables["rankings"])
+    if total:
+        drops = at_equal_shares(drops, total, "k")
+        means = at_equal_shares(means[means["grouping"] == "model"].assign(model=means["value"]), total, "k")
+        drops = drops[drops.groupby("k")["model"].transform("nunique") == len(models)]
+        if drops.empty:
+            return _layout.note("No equal share of the heads of each model was ablated, so that nothing is compared.")
+        level = int(drops["k"].max())
+        drops = drops.assign(k_to=drops["k"])
     pairs = against_first_model(at_level(drops, level), models)
     others, methods = study.in_config_order("model", pairs["model"]), study.in_config_order("method", pairs["method"])
     # A row of methods for each other model, or the other models side by side where there is but one method.
@@ -41,14 +54,16 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure = Figure(figsize=(_style.WIDTH, 3.1 + (side + 0.35) * rows), layout="constrained")
     grid = figure.add_gridspec(1 + rows, columns, height_ratios=[2.5, *[side] * rows])
     top = figure.add_subplot(grid[0, :])
-    _drop_strips.draw_strips(top, drops, tables["mean_drops"], study, "model", sorted(drops["k"].unique()))
-    total = unequal_totals(tables["rankings"])
-    of = ", ".join(f"of {total[model]:,} in {study.label('model', model)}" for model in models if total)
-    top.set_xlabel(f"Heads ablated ({of})" if of else "Heads ablated")
+    levels = sorted(drops["k"].unique())
+    _drop_strips.draw_strips(top, drops, means, study, "model", levels)
+    if total:
+        top.set_xticks(range(len(levels)), [_shares(study, int(k), total, models) for k in levels])
+    top.set_xlabel("Heads ablated, an equal share of each model's" if total else "Heads ablated")
     top.set_ylabel("Drop of accuracy (points)")
     values = pairs[["drop_first", "drop"]].to_numpy()
     ends = (min(values.min(initial=0), 0) - 0.05, max(values.max(initial=0), 0.2) + 0.05)
     ticks = np.arange(0, ends[1], 0.25 if side > 1.6 else 0.5)
+    ablated = equal_shares(level, total)[models[0]] if total else level
     begun = set()
     for (i, model), (j, method) in product(enumerate(others), enumerate(methods)):
         here = pairs[(pairs["model"] == model) & (pairs["method"] == method)]
@@ -65,9 +80,15 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
             ax.set_ylabel(_style.wrap(f"{names[0] if by_method else 'Model named above'} (points)", int(13 * side)))
             begun.add(row)
     if begun:
-        figure.supxlabel(f"{study.label('model', models[0])}: drop with {level} heads ablated (points)")
+        figure.supxlabel(f"{study.label('model', models[0])}: drop with {ablated} heads ablated (points)")
     _layout.legend(figure)
     return figure
+
+
+def _shares(study: Study, level: int, total: Mapping[str, int], models: list[str]) -> str:
+    """What a level is in each model: 15 of 270 in a, 4 of 72 in b."""
+    numbers = equal_shares(level, total)
+    return "\n".join(f"{numbers[model]} of {total[model]:,} in {study.label('model', model)}" for model in models)
 
 
 def _pairs(ax: Axes, pairs: pd.DataFrame, study: Study, ends: tuple[float, float]) -> None:

@@ -10,7 +10,7 @@ from retrieval_heads.study.study import Study
 
 TITLE = "Drop of accuracy for each question, at every number of heads"
 SECTION = "q1"
-TABLES = ("effects", "mean_drops")
+TABLES = ("effects", "mean_drops", "rankings")
 NEEDS = {"question": 2}
 
 

@@ -27,7 +27,7 @@ _MEAN = {"elinewidth": 1, "markeredgecolor": "white", "markeredgewidth": 0.6, "z
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Left, within against between categories, a dot per configuration; right, each category, and the unions.
 
-    Models with other grids of heads have a row of their own; the tests are about all of them, beyond chance.
+    Models with other grids of heads have a row of their own, and tests of their own.
     """
     pairs = with_category(tables["overlap"], study.categories)
     within = study.in_config_order("category", pairs.loc[pairs["category"] != BETWEEN, "category"])
@@ -36,7 +36,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     if not (pairs["category"] == BETWEEN).any():
         return _layout.note("No two questions of different categories were ranked in the same configuration.")
     tests, unions = tables["tests"], tables["unions"]
-    tests = tests[(tests["subject"] == HEAD_OVERLAP) & (tests["dimension"] == "category")].set_index("a")
+    tests = tests[(tests["subject"] == HEAD_OVERLAP) & (tests["dimension"] == "category")]
     grids = _overlap.by_grid(study, pairs)
     figure = Figure(figsize=(_style.WIDTH, 0.2 + 3.1 * len(grids)), layout="constrained")
     axes = figure.subplots(
@@ -44,11 +44,10 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     )
     for (left, right), (models, rows) in zip(axes, grids, strict=True):
         _against(left, rows, study)
-        left.set_title(models or _tested(tests))
-        _each(right, rows, [*within, BETWEEN], tests.iloc[:0] if models else tests, study)
+        of_rows = of_grid(tests, Grid.of(rows.iloc[0])).set_index("a")
+        left.set_title("\n".join(filter(None, (models, _tested(of_rows)))))
+        _each(right, rows, [*within, BETWEEN], of_rows, study)
         _unions(right, of_grid(unions, Grid.of(rows.iloc[0])), [*within, BETWEEN], study)
-    if len(grids) > 1:
-        figure.supxlabel(_tested(tests))
     _layout.legend(figure, **_overlap.legend_keys(study, "method", study.in_config_order("method", pairs["method"])))
     return figure
 

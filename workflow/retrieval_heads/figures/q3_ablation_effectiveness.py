@@ -10,7 +10,7 @@ from retrieval_heads.study.study import Study
 
 TITLE = "Drop of accuracy by category of question"
 SECTION = "q3"
-TABLES = ("effects", "mean_drops")
+TABLES = ("effects", "mean_drops", "rankings")
 NEEDS = {"category": 2}
 
 

@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from retrieval_heads.analysis.mean_gaps import mean_gap
+from retrieval_heads.analysis.overlap import with_grids
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.figures import _drop_strips, _layout, _style
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import MANY
+from retrieval_heads.tables.heads import by_grid
 
 TITLE = "How far the first head stands above the second"
 SECTION = "dominance"
@@ -20,7 +22,10 @@ NEEDS: dict[str, int] = {}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """A panel per method: the mean gap with its interval, then at each length every ranking as a dot."""
+    """A panel per method: the mean gap with its interval, then at each length every ranking as a dot.
+
+    Models with other grids of heads have means of their own.
+    """
     gaps = score_gaps(tables["rankings"])
     if gaps.empty:
         return _layout.note("No ranking lists two heads of which the first has a score above 0.")
@@ -29,12 +34,17 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure, axes = _layout.panels(
         [""], [study.label("method", method) for method in methods], height=2.2 if len(methods) <= MANY else 1.5
     )
-    several = gaps["model"].nunique() > 1
+    several, grids = gaps["model"].nunique() > 1, list(by_grid(with_grids(gaps, tables["rankings"])))
     for ax, method in zip(axes[0], methods, strict=True):
         rows = gaps[gaps["method"] == method]
-        _drop_strips.draw_mean(
-            ax, 0, *mean_gap(rows, study.seed, study.resamples), **_style.method_style(study, method)
-        )
+        for grid, (_, of_grid) in enumerate(grids):
+            here = of_grid[of_grid["method"] == method]
+            if len(here):
+                # A mean of models of one shape has the look of the first.
+                model = study.in_config_order("model", here["model"])[0]
+                look = _style.model_style(study, model) if len(grids) > 1 else _style.method_style(study, method)
+                place = 0.3 * (grid - (len(grids) - 1) / 2)
+                _drop_strips.draw_mean(ax, place, *mean_gap(here, study.seed, study.resamples), **look)
         for position, length in enumerate(lengths, start=1):
             _dots(ax, position, rows[rows["context_length"] == length], study, several)
         ax.axvline(0.5, color=_style.FAINT, linewidth=0.8)

@@ -7,18 +7,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from retrieval_heads.analysis.envelopes import envelope
+from retrieval_heads.analysis.shapes import results_by_grid
 from retrieval_heads.figures import _controls, _drop_strips, _layout, _style
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.select import at_level, controls_beside, select
 
 TITLE = "Drop of accuracy at each context length"
 SECTION = "lengths"
-TABLES = ("effects", "against_random", "mean_drops")
+TABLES = ("effects", "against_random", "mean_drops", "rankings")
 NEEDS = {"ablated_length": 2}
 
 
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
-    """All methods and models together, a curve per level; then each model at the main level, a curve per method."""
+    """All methods and models together, a curve per level; then each model at the main level, a curve per method.
+
+    Models with other grids of heads are not taken together.
+    """
     if tables["effects"].empty:
         return _layout.note(_layout.NOTHING_ABLATED)
     effects = tables["effects"]
@@ -27,11 +31,14 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         return _layout.note("Heads were ablated at one context length only, so that there is nothing to compare.")
     models = study.in_config_order("model", effects["model"])
     each = [f"{study.label('model', model)}\n{level} heads ablated" for model in models]
-    every = "All methods and models" if len(models) > 1 else "All methods"
-    figure, axes = _layout.panels([""], [f"{every}\neach number of heads ablated", *each], height=2.6)
-    together, *by_model = axes[0]
-    _levels(together, tables["mean_drops"], lengths, level)
-    for ax, model in zip(by_model, models, strict=True):
+    of_grids = [part for part in results_by_grid(tables) if len(part[2]["effects"])]
+    every = [_together(study, among, len(of_grids), len(models)) for _, among, _ in of_grids]
+    figure, axes = _layout.panels(
+        [""], [*(f"{name}\neach number of heads ablated" for name in every), *each], height=2.6
+    )
+    for ax, (_, _, part) in zip(axes[0], of_grids, strict=False):
+        _levels(ax, part["mean_drops"], lengths, level)
+    for ax, model in zip(axes[0][len(of_grids) :], models, strict=True):
         _methods(ax, tables, study, model, lengths, level)
     for ax in axes[0]:
         ax.axhline(0, color=_style.INK, linewidth=0.6)
@@ -42,6 +49,14 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure.supylabel("Drop of accuracy (points)")
     _layout.legend(figure)
     return figure
+
+
+def _together(study: Study, among: list[str], grids: int, models: int) -> str:
+    if grids > 1:
+        return "All methods, " + ", ".join(
+            study.label("model", model) for model in study.in_config_order("model", among)
+        )
+    return "All methods and models" if models > 1 else "All methods"
 
 
 def _levels(ax: Axes, mean_drops: pd.DataFrame, lengths: list[int], level: int) -> None:

@@ -9,13 +9,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from retrieval_heads.analysis.shapes import results_by_grid
 from retrieval_heads.figures import _layout, _overlap, _style
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import MANY
 
 TITLE = "What the top heads of each question cost each question"
 SECTION = "transfer"
-TABLES = ("transfer_drops",)
+TABLES = ("transfer_drops", "rankings")
 # The intervention is the control's own, whichever is the headline.
 NEEDS = {"transfer": 1, "intervention": 1}
 
@@ -34,14 +35,15 @@ _FRAME = {"facecolor": "none", "edgecolor": _style.INK, "linewidth": 1.3}
 def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """Panels: methods, or methods × models where methods are few. Rows: whose heads; columns: what is asked.
 
-    Cells are means over context lengths, and over models where these have no panels of their own.
+    Cells are means over context lengths, and over models of one shape where these have no panels of their own.
     """
     drops = tables["transfer_drops"]
     if drops.empty:
         return _layout.note("No two questions have top sets of one size, so none was compared.")
     methods = study.in_config_order("method", drops["method"])
     models = study.in_config_order("model", drops["model"])
-    apart = len(models) > 1 and len(methods) <= MANY
+    # No mean is over models of unequal shape.
+    apart = len(models) > 1 and (len(methods) <= MANY or len(results_by_grid(tables)) > 1)
     questions = _layout.by_category(study, study.in_config_order("question", drops["question"]))
     parts = [
         (

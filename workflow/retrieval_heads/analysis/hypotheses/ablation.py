@@ -1,6 +1,6 @@
 """What is asked of the drops of accuracy: do they differ, and do random heads cost less?"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations, product
 
 import pandas as pd
@@ -16,7 +16,8 @@ from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
 Unit = Callable[[str], tuple[list[str], str]]
 """Tells what the units of a comparison along a dimension are: the columns that name them, and a word."""
 
-_COMPARED = (*(name for name in DIMENSIONS if name != "variant"), "category")
+_COMPARED = (*(name for name in DIMENSIONS if name not in ("model", "variant")), "category")
+"""What drops of models of one grid are compared along."""
 
 
 def by_intervention(study: Study, drops: pd.DataFrame, unit: Unit) -> Iterator[dict]:
@@ -28,12 +29,26 @@ def by_intervention(study: Study, drops: pd.DataFrame, unit: Unit) -> Iterator[d
     unit : :meth:`~retrieval_heads.analysis.outcomes.Outcomes.unit` of the outcomes that the drops are of.
     """
     for values, rows in drops.groupby(list(INTERVENTION_COLUMNS), sort=True):
-        for row in (*drops_along_dimensions(study, rows, unit), *top_against_random(study, rows, unit)):
+        compared = drops_along(study, rows, unit, _COMPARED)
+        for row in (*compared, *top_against_random(study, rows, unit)):
             yield row | dict(zip(INTERVENTION_COLUMNS, values, strict=True))
 
 
-def drops_along_dimensions(study: Study, drops: pd.DataFrame, unit: Unit) -> Iterator[dict]:
-    """Does the same ablation cost as much for every value of a dimension, and every category?
+def between_models(study: Study, drops: pd.DataFrame, unit: Unit) -> Iterator[dict]:
+    """The tests between models, for each way in which heads were ablated.
+
+    Parameters
+    ----------
+    drops : as for :func:`by_intervention`, but with sizes that are equal shares of each model's heads
+        (:func:`~retrieval_heads.analysis.shapes.at_equal_shares`).
+    """
+    for values, rows in drops.groupby(list(INTERVENTION_COLUMNS), sort=True):
+        for row in drops_along(study, rows, unit, ["model"]):
+            yield row | dict(zip(INTERVENTION_COLUMNS, values, strict=True))
+
+
+def drops_along(study: Study, drops: pd.DataFrame, unit: Unit, dimensions: Iterable[str]) -> Iterator[dict]:
+    """Does the same ablation cost as much for every value of a dimension, or every category?
 
     Sets of unequal size are not the same ablation: each setting is compared at the largest size, up to the level, at
     which the heads of all that are compared were ablated.
@@ -43,7 +58,7 @@ def drops_along_dimensions(study: Study, drops: pd.DataFrame, unit: Unit) -> Ite
     levels = sorted(of_methods["k"].unique())
     for k in (None, *levels):
         up_to = levels if k is None else [k]
-        for dimension in _COMPARED:
+        for dimension in dimensions:
             index, word = unit("question" if dimension == "category" else dimension)
             order = study.in_config_order(dimension, of_methods[dimension])
             means, sizes = _complete_units(drops, dimension, order, up_to, index)

@@ -1,8 +1,12 @@
 """Claims about accuracy with heads ablated."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from retrieval_heads.analysis.overlap import unequal_totals
+from retrieval_heads.analysis.shapes import at_equal_shares, equal_shares
+from retrieval_heads.findings.claims.grids import for_each_grid
 from retrieval_heads.findings.claims.outcome import (
     MIN_UNITS,
     Claim,
@@ -135,16 +139,19 @@ def _decided(tables: Tables, random: pd.Series, level: int, study: Study) -> tup
     return outcome, f"(95% interval {interval(random, 'difference')}; {p}{sample(random)})", few
 
 
+@for_each_grid
 def questions_cost_differently(tables: Tables, study: Study) -> list[Claim]:
     """Q1: ablating as many heads costs more for some questions."""
     return _costs_differ(tables, study, "questions_cost_differently", "question", "questions")
 
 
+@for_each_grid
 def categories_cost_differently(tables: Tables, study: Study) -> list[Claim]:
     """Q3: ablating as many heads costs more for some categories of questions."""
     return _costs_differ(tables, study, "categories_cost_differently", "category", "categories of questions")
 
 
+@for_each_grid
 def methods_cost_differently(tables: Tables, study: Study) -> list[Claim]:
     """The top heads of some methods cost more than those of others."""
     return _costs_differ(tables, study, "methods_cost_differently", "method", "methods")
@@ -155,6 +162,7 @@ def models_cost_differently(tables: Tables, study: Study) -> list[Claim]:
     return _costs_differ(tables, study, "models_cost_differently", "model", "models")
 
 
+@for_each_grid
 def lengths_cost_differently(tables: Tables, study: Study) -> list[Claim]:
     """Ablating as many heads costs more at some context lengths."""
     return _costs_differ(tables, study, "lengths_cost_differently", "context_length", "context lengths")
@@ -165,14 +173,19 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, plura
         return []
     level = study.level(tables["effects"])
     means = tables["mean_drops"]
-    means = means[(means["grouping"] == dimension) & (means["source"] == "method") & (means["k"] == level)]
+    means = means[(means["grouping"] == dimension) & (means["source"] == "method") & means["k"].notna()]
+    total = unequal_totals(tables["rankings"]) if dimension == "model" else {}
+    statement = f"Ablating {'an equal share of' if total else f'the top {level}'} heads costs more accuracy for some "
+    statement += f"{plural} than for others"
+    if total:
+        means = at_equal_shares(means.assign(model=means["value"], own=means["k"]), total, "k")
+    means = means[means["k"] == level]
     if len(means) < 2:
-        return []
+        return [_no_equal_share(rule, statement, level, total, study)] if total else []
     means = means.set_index("value").loc[
         [str(value) for value in study.in_config_order(dimension, _typed(dimension, means))]
     ]
-    total = unequal_totals(tables["rankings"]) if dimension == "model" else {}
-    of = {model: f" (of its {number:,} heads)" for model, number in total.items()}
+    of = {model: f" ({means.loc[model, 'own']} of its {total[model]:,} heads)" for model in means.index if total}
     named = {
         value: f"{points(row['drop'])} ({interval(row, 'drop')}) for {study.label(dimension, value)}{of.get(value, '')}"
         for value, row in means.iterrows()
@@ -182,7 +195,8 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, plura
         drops = f"{ends}, the least and the most of {len(named)} {plural}"
     else:
         drops = listed(list(named.values()))
-    start = f"With the top {level} heads ablated, accuracy drops on average by {drops}, in points (95% interval)"
+    ablated = "equal shares of heads" if total else f"the top {level} heads"
+    start = f"With {ablated} ablated, accuracy drops on average by {drops}, in points (95% interval)"
     tests = of_tests(tables, DROP, dimension=dimension, k=level)
     outcome, test = decide_all(tests, study)
     if test is None:
@@ -200,8 +214,20 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, plura
         }[outcome]
     if test is not None and outcome is Outcome.SUPPORTED and pd.isna(test["a"]):
         end += f"; {_pairs_that_differ(tests, dimension, study)}"
-    statement = f"Ablating the top {level} heads costs more accuracy for some {plural} than for others"
     return [Claim(rule, statement, outcome, f"{start}. {end}.")]
+
+
+def _no_equal_share(rule: str, statement: str, level: int, total: Mapping[str, int], study: Study) -> Claim:
+    """What is said where models differ in their number of heads, and no number that was ablated is a share of each."""
+    wanted = [
+        f"{number} of {total[model]:,} in {study.label('model', model)}"
+        for model, number in equal_shares(level, total).items()
+    ]
+    sentence = (
+        f"No equal share of the heads of each model was ablated. For the top {level} it would take {listed(wanted)} as "
+        "levels."
+    )
+    return Claim(rule, statement, Outcome.UNDECIDED, sentence)
 
 
 def _pairs_that_differ(tests: pd.DataFrame, dimension: str, study: Study) -> str:

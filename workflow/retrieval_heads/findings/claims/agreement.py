@@ -1,7 +1,7 @@
 """Claims about how far the methods agree, beside noise and at each length."""
 
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
-from retrieval_heads.findings.claims.grids import by_grid
+from retrieval_heads.findings.claims.grids import by_grid, for_each_grid
 from retrieval_heads.findings.claims.outcome import (
     Claim,
     Family,
@@ -19,6 +19,7 @@ from retrieval_heads.tables.tests import AGREEMENT_BY_LENGTH, NOISE
 TABLES: dict[str, dict[str, int]] = {"overlap": {}, "tests": {}}
 
 
+@for_each_grid
 def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
     """Two methods agree less than each agrees with itself on the other half of the documents."""
     found = []
@@ -60,6 +61,7 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
     return found
 
 
+@for_each_grid
 def methods_agree_differently_by_length(tables: Tables, study: Study) -> list[Claim]:
     """The methods agree more at some context lengths than at others, so that a mean over lengths says little."""
     tests = of_tests(tables, AGREEMENT_BY_LENGTH)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.analysis.ranking_quality import against
+from retrieval_heads.findings.claims.grids import for_each_grid
 from retrieval_heads.findings.claims.outcome import (
     MIN_UNITS,
     Claim,
@@ -34,6 +35,7 @@ _WAYS = 2
 """How many tests say whether it matters, by overlap and by quality: each p counts so many times."""
 
 
+@for_each_grid
 def rows_of_the_answer_prefix_matter(tables: Tables, study: Study) -> list[Claim]:
     """QRHead finds other heads, or better ones, by the rows of the question alone than by all of the suffix."""
     return [_compared(tables, study, whole, question) for whole, question in _pairs(study)]

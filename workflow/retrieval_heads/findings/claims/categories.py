@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from retrieval_heads.findings.claims.grids import by_grid
+from retrieval_heads.findings.claims.grids import by_grid, for_each_grid
 from retrieval_heads.findings.claims.outcome import Claim, Outcome, Tables, decide, in_words, of_tests
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import decimal, listed, percent, plain
@@ -13,6 +13,7 @@ from retrieval_heads.tables.tests import HEAD_OVERLAP, LAYER_OVERLAP
 TABLES: dict[str, dict[str, int]] = {"tests": {}, "unions": {}}
 
 
+@for_each_grid
 def categories_share_heads(tables: Tables, study: Study) -> list[Claim]:
     """Q2: questions of one category share more heads than questions of two."""
     found = _within_and_between(
@@ -23,6 +24,7 @@ def categories_share_heads(tables: Tables, study: Study) -> list[Claim]:
     return found
 
 
+@for_each_grid
 def categories_share_layers(tables: Tables, study: Study) -> list[Claim]:
     """Q4: questions of one category find their heads in the same layers more than questions of two."""
     does = "have their top heads in the same layers more"

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from retrieval_heads.findings.claims.grids import for_each_grid
 from retrieval_heads.findings.claims.outcome import (
     MIN_UNITS,
     Claim,
@@ -21,6 +22,7 @@ from retrieval_heads.tables.tests import ACCURACY, DROP
 TABLES: dict[str, dict[str, int]] = {"depth_rankings": {"depth": 2}, "effects": {}, "tests": {}}
 
 
+@for_each_grid
 def depths_are_answered_differently(tables: Tables, study: Study) -> list[Claim]:
     """With no head ablated, the model is right more often with the needle at some depths."""
     statement = "With no head ablated, prompts are answered better at some depths than at others"
@@ -30,6 +32,7 @@ def depths_are_answered_differently(tables: Tables, study: Study) -> list[Claim]
     return _differ(tables, study, "depths_are_answered_differently", statement, ACCURACY, None, found, start)
 
 
+@for_each_grid
 def depths_cost_differently(tables: Tables, study: Study) -> list[Claim]:
     """Ablating as many heads costs more with the needle at some depths."""
     if tables["effects"].empty:

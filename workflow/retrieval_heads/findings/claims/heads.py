@@ -4,7 +4,7 @@ from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.ties import told_apart
-from retrieval_heads.findings.claims.grids import by_grid
+from retrieval_heads.findings.claims.grids import by_grid, for_each_grid
 from retrieval_heads.findings.claims.outcome import Claim, Family, Outcome, Tables, decide_all, in_words, of_tests
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import MANY, count, least_and_most, listed, p_value, percent
@@ -113,6 +113,7 @@ def models_rank_heads_differently(tables: Tables, study: Study) -> list[Claim]:
     return found
 
 
+@for_each_grid
 def first_heads_stand_out_differently(tables: Tables, study: Study) -> list[Claim]:
     """The first head of some methods stands further above the second than that of others."""
     tests = of_tests(tables, SCORE_GAP)

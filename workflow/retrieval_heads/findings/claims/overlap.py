@@ -7,7 +7,7 @@ import pandas as pd
 from retrieval_heads.analysis.overlap import summarise
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.analysis.statistics import holm
-from retrieval_heads.findings.claims.grids import by_grid
+from retrieval_heads.findings.claims.grids import by_grid, for_each_grid
 from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables, in_words, of_tests
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
@@ -78,6 +78,7 @@ def _beyond_chance(rule: str, what: str, pairs: pd.DataFrame, study: Study) -> C
     return Claim(rule, f"{what} agree more than chance", outcome, f"{what} {verdict}. {numbers}.")
 
 
+@for_each_grid
 def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
     """The top heads change between two neighbouring lengths far more than between the others; a claim per method."""
     found = []

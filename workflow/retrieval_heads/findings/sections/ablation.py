@@ -1,7 +1,10 @@
 """What ablating heads does to accuracy: against random heads, by model and by context length."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
+from retrieval_heads.analysis.shapes import results_by_grid
 from retrieval_heads.findings.claims.outcome import of_tests
 from retrieval_heads.findings.sections.blocks import Section, TableBlock, Tables
 from retrieval_heads.findings.sections.parts import (
@@ -26,6 +29,7 @@ TABLES: dict[str, dict[str, int]] = {
     "effects": {},
     "guard": {"guard": 1},
     "mean_drops": {},
+    "rankings": {},
     "steps": {},
     "tests": {},
 }
@@ -97,7 +101,7 @@ def _by_intervention(study: Study, tables: Tables) -> list[TableBlock]:
 
 
 def models(study: Study, tables: Tables) -> Section:
-    """Whether ablating as many heads costs more in one model than in another."""
+    """Whether ablating an equal share of heads costs more in one model than in another."""
     why = "what ablation costs is not compared with another"
     return Section("models", _compared(study, tables, "models", "model", "model", why))
 
@@ -118,12 +122,22 @@ def _compared(study: Study, tables: Tables, key: str, dimension: str, name: str,
 
 def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
     level = study.level(tables["effects"])
+    rows = [
+        [str(grid or ""), *row]
+        for grid, _, part in results_by_grid(tables)
+        for row in _methods_of_grid(study, part, level)
+    ]
+    header = ["Grid", "Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p", "Effect size", "n"]
+    return table("ablation_drops", f"Mean drop with {level} heads ablated, by method, in points", header, rows, 6)
+
+
+def _methods_of_grid(study: Study, tables: Tables, level: int) -> Iterator[list[str]]:
+    """Rows of the methods in the models of one grid."""
     means = mean_drops(study, tables, "method")
     means = means[means["k"].eq(level).fillna(False)]
     tests = of_tests(tables, AGAINST_RANDOM, k=level, b=None)
     pooled = at_level(select(tables["effects"], pooled=["question", "context_length"]), level)
     share = controls_beside(tables["against_random"], pooled).groupby(["method", "matching"])["matched"].mean()
-    rows = []
     for method in study.in_config_order("method", means["value"]):
         here = means[means["value"] == method]
         top = here[here["source"] == "method"].iloc[0]
@@ -136,10 +150,7 @@ def _by_method(study: Study, tables: Tables) -> list[TableBlock]:
                 effect = hundredths(test.iloc[0]["effect_size"]) if len(test) else ""
                 names = [study.label("method", method), layers_of(kind, share.get((method, kind)))]
                 numbers = [estimate(row, "drop", "") for row in (top, random, more)]
-                rows.append([*names, *numbers, p, effect, str(top["configurations"])])
-    header = ["Method", "Random heads", "Drop, top", "Drop, random", "Difference", "Holm p", "Effect size", "n"]
-    title = f"Mean drop with {level} heads ablated, by method, in points"
-    return table("ablation_drops", title, header, rows, 6)
+                yield [*names, *numbers, p, effect, str(top["configurations"])]
 
 
 def _against_random(study: Study, tables: Tables) -> list[TableBlock]:

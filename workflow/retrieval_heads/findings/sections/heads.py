@@ -7,7 +7,7 @@ import pandas as pd
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.coverage import leading_heads
 from retrieval_heads.analysis.layers import middle_half
-from retrieval_heads.analysis.overlap import grids, top_heads
+from retrieval_heads.analysis.overlap import grids, top_heads, with_grids
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.summaries import summary
 from retrieval_heads.findings.sections.blocks import Block, MapBlock, Paragraph, Section, Tables
@@ -195,11 +195,12 @@ def volatility(study: Study, tables: Tables) -> Section:
 
 def dominance(study: Study, tables: Tables) -> Section:
     """How far the first head of each ranking stands above the second."""
-    gaps, rows = score_gaps(tables["rankings"]), []
-    for (method,), group in in_order(study, gaps, ["method"]):
-        numbers = map(percent, summary(group["gap"]))
-        rows.append([study.label("method", method), *numbers, str(len(group))])
-    header = ["Method", "Mean gap", "SD", "Lowest", "Highest", "Rankings"]
+    gaps = with_grids(score_gaps(tables["rankings"]), tables["rankings"])
+    rows = [
+        [str(grid), study.label("method", method), *map(percent, summary(group["gap"])), str(len(group))]
+        for (grid, method), group in _grids_and_methods(study, gaps)
+    ]
+    header = ["Grid", "Method", "Mean gap", "SD", "Lowest", "Highest", "Rankings"]
     shown = table("dominance", "How far the first head's score stands above the second's", header, rows, 5)
     return Section("dominance", [*claims_of("dominance", study, tables), *shown])
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from retrieval_heads.analysis.layers import leading_layers
 from retrieval_heads.analysis.overlap import unequal_totals
+from retrieval_heads.analysis.shapes import equal_shares, results_by_grid
 from retrieval_heads.findings.claims import of_section, together
 from retrieval_heads.findings.claims.outcome import of_tests
 from retrieval_heads.findings.sections.blocks import Block, ClaimList, Paragraph, TableBlock, Tables
@@ -14,6 +15,7 @@ from retrieval_heads.study.dimensions import DIMENSION, described
 from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, estimate, hundredths, listed, p_cell, percent, sizes
+from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.select import of_intervention
 from retrieval_heads.tables.tests import DROP
 
@@ -123,15 +125,49 @@ def costs(study: Study, tables: Tables, key: str, dimension: str, name: str) -> 
             of_tests(tables, DROP, dimension=dimension, k=level),
             dimension,
             f"{name}_tests",
-            f"Differences with the top {level} heads ablated, in points",
+            f"Differences with {_ablated(tables, dimension, level)} ablated, in points",
         ),
     ]
 
 
+def _ablated(tables: Tables, dimension: str, level: int) -> str:
+    """How many heads were ablated where values of a dimension are compared."""
+    total = unequal_totals(tables["rankings"]) if dimension == "model" else {}
+    shares = [
+        f"{number} of {total[model]:,}" for model, number in (equal_shares(level, total) if total else {}).items()
+    ]
+    return f"equal shares of heads ({listed(list(dict.fromkeys(shares)))})" if total else f"the top {level} heads"
+
+
+def _by_grid(tables: Tables, dimension: str) -> list[tuple[str, Tables]]:
+    """The results of the models of each grid, which are compared apart, unless it is the models that are compared."""
+    if dimension == "model":
+        return [("", tables)]
+    return [(str(grid or ""), part) for grid, _, part in results_by_grid(tables)]
+
+
 def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, title: str) -> list[TableBlock]:
     """Mean drop of each value of a dimension at each level, and of random heads beside it."""
-    rows, lines = mean_drops(study, tables, dimension), []
-    levels = [*sorted(rows["k"].dropna().unique()), None]
+    levels = [*sorted(mean_drops(study, tables, dimension)["k"].dropna().unique()), None]
+    lines = [
+        [grid, *line]
+        for grid, part in _by_grid(tables, dimension)
+        for line in _drops_of_grid(study, part, dimension, levels)
+    ]
+    header = [
+        "Grid",
+        described(dimension).label,
+        "Heads ablated",
+        *(f"{k} ablated" for k in levels[:-1]),
+        "All levels",
+        "SD",
+        "n",
+    ]
+    return table(name, title, header, lines, len(levels) + 2)
+
+
+def _drops_of_grid(study: Study, tables: Tables, dimension: str, levels: list[int | None]) -> Iterator[list[str]]:
+    rows = mean_drops(study, tables, dimension)
     for value in study.in_config_order(dimension, rows["value"]):
         of_value = rows[rows["value"] == value]
         for source, matching, heads in (
@@ -142,24 +178,13 @@ def _drops_by_level(study: Study, tables: Tables, dimension: str, name: str, tit
             here = here[here["matching"].isna() if matching is None else here["matching"] == matching]
             if len(here):
                 cells = [here[here["k"].isna() if k is None else here["k"].eq(k).fillna(False)] for k in levels]
-                lines.append(
-                    [
-                        _named(study, tables, dimension, value),
-                        heads,
-                        *(estimate(cell.iloc[0], "drop", "") if len(cell) else "" for cell in cells),
-                        f"{100 * cells[-1].iloc[0]['drop_sd']:.1f}",
-                        str(here["configurations"].max()),
-                    ]
-                )
-    header = [
-        described(dimension).label,
-        "Heads ablated",
-        *(f"{k} ablated" for k in levels[:-1]),
-        "All levels",
-        "SD",
-        "n",
-    ]
-    return table(name, title, header, lines, len(levels) + 2)
+                yield [
+                    _named(study, tables, dimension, value),
+                    heads,
+                    *(estimate(cell.iloc[0], "drop", "") if len(cell) else "" for cell in cells),
+                    f"{100 * cells[-1].iloc[0]['drop_sd']:.1f}",
+                    str(here["configurations"].max()),
+                ]
 
 
 def _named(study: Study, tables: Tables, dimension: str, value: object) -> str:
@@ -178,6 +203,7 @@ def _tests(
         compared = " − ".join(pair) if pair else f"all {described(dimension).plural}"
         lines.append(
             [
+                str(Grid.of(row)) if pd.notna(row["layers"]) else "",
                 compared,
                 sizes(row),
                 "" if every else estimate(row, "difference", ""),
@@ -187,8 +213,12 @@ def _tests(
                 f"{hundredths(row['effect_size'])} ({row['effect']})",
             ]
         )
-    header = ["Compared", "Heads", "Difference", "Test", "p", "Holm p", "Effect size"]
-    return [replace(block, numeric=frozenset({1, 2, 4, 5})) for block in table(name, title, header, lines)]
+    header = ["Grid", "Compared", "Heads", "Difference", "Test", "p", "Holm p", "Effect size"]
+    numbers = {"Heads", "Difference", "p", "Holm p"}
+    return [
+        replace(block, numeric=frozenset(i for i, column in enumerate(block.header) if column in numbers))
+        for block in table(name, title, header, lines)
+    ]
 
 
 def layers_with_shares(layers: pd.Series, number: int) -> str:

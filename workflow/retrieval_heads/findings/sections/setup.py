@@ -186,5 +186,7 @@ def _intervention(study: Study, name: str) -> str:
 def _source(study: Study, model: str) -> str:
     source = (study.config["models"].get(model) or {}).get("source")
     if isinstance(source, Mapping):
-        return ", ".join(f"{key} {value}" for key, value in source.items())
+        # Several packages may ship the parts of a file.
+        told = {key: ", ".join(value) if isinstance(value, list) else value for key, value in source.items()}
+        return ", ".join(f"{key} {value}" for key, value in told.items())
     return "published results" if study.published else ""
