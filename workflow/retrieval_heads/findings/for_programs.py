@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,7 +11,7 @@ from retrieval_heads.findings import claims
 from retrieval_heads.findings.claims.outcome import Claim, Effect
 from retrieval_heads.findings.json_schema import FORMAT
 from retrieval_heads.findings.rendering import Findings, without_missing_references
-from retrieval_heads.findings.sections import FigureBlock, Section, TableBlock, Tables
+from retrieval_heads.findings.sections import Tables
 from retrieval_heads.study.dimensions import DIMENSION, PLAIN
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables.select import of_variant
@@ -44,8 +44,8 @@ def data(study: Study, tables: Tables, findings: Findings, code: str) -> dict[st
         "sections": [{"key": section.key, "title": section.title} for section in findings.sections],
         "claims": [{"section": section, **_claim(claim)} for section, claim in _claims(tables, study)],
         "signs": [_text(claim.sentence) for claim in claims.warnings(tables, study)],
-        "figures": _blocks(findings, FigureBlock, "figure"),
-        "tables": _blocks(findings, TableBlock, "table"),
+        "figures": _shown(findings, "figure"),
+        "tables": _shown(findings, "table"),
     }
 
 
@@ -99,22 +99,19 @@ def _text(sentence: str) -> str:
     return without_missing_references(sentence, {})
 
 
-def _blocks(findings: Findings, kind: type, word: str) -> list[dict[str, str]]:
-    """The figures, or the tables, in their order."""
+def _shown(findings: Findings, word: str) -> list[dict[str, str]]:
+    """The figures, or the tables, in their order: each where it stands in full, which is last."""
+    places = {
+        block.name: {"title": block.title, "section": section.key}
+        for section in findings.sections
+        for block in section.blocks
+        if hasattr(block, "name") and hasattr(block, "title")
+    }
     return [
-        {
-            "name": block.name,
-            "label": findings.labels[f"{word}:{block.name}"],
-            "title": block.title,
-            "caption": findings.captions[block.name],
-            "section": section.key,
-        }
-        for section, block in _of_kind(findings.sections, kind)
+        {"name": name, "label": label, "caption": findings.captions[name], **places[name]}
+        for kind, name, label in ((*key.split(":"), label) for key, label in findings.labels.items())
+        if kind == word
     ]
-
-
-def _of_kind(sections: Iterable[Section], kind: type) -> Iterator[tuple[Section, Any]]:
-    return ((section, block) for section in sections for block in section.blocks if isinstance(block, kind))
 
 
 def _plain(value: Any) -> Any:
