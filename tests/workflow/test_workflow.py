@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 import planted
 from projects import ROOT, TINY
 from retrieval_heads.errors import StudyError
+from retrieval_heads.findings.json_schema import schema
 from retrieval_heads.provenance import code_files
 from retrieval_heads.study.config import complete
 
@@ -33,6 +35,14 @@ def test_a_study_yields_its_findings(finished):
     assert {"figure8_option_a_by_question", "figure8_option_b_by_method", "figure8_option_c_grid"} <= figures
     assert figures == {path.stem for path in (out / "figures").glob("*.svg")}
     assert not list(out.rglob("*.partial"))
+
+
+def test_a_study_yields_its_claims_for_programs(finished):
+    out = finished.path("results", "tiny")
+    found = json.loads((out / "findings.json").read_text())
+    Draft202012Validator(schema()).validate(found)
+    said = (out / "FINDINGS.md").read_text().replace("\\", "")
+    assert found["claims"] and all(claim["statement"] in said for claim in found["claims"] if not claim["family"])
 
 
 def test_its_numbers_are_those_of_its_tables(finished):

@@ -22,6 +22,9 @@ from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.study.variants import variant_lengths, variants
 from retrieval_heads.study.yardstick import yardstick
 
+_TAKEN = {"models": "prepared models", "comparisons": "comparisons of studies"}
+"""Folders that lie beside those of studies, each with what it holds."""
+
 _PLAIN_IS_MISSING = f"{PLAIN} is missing, which figures and findings are about; add it."
 
 
@@ -73,8 +76,8 @@ def check_values(config: dict) -> None:
     StudyError
         with the key, and what to write instead.
     """
-    if config["study"].casefold() == "models":
-        raise StudyError("study: models is the folder of prepared models; choose another name.")
+    if what := _TAKEN.get(config["study"].casefold()):
+        raise StudyError(f"study: {config['study'].casefold()} is the folder of {what}; choose another name.")
     for section in ("models", "questions"):
         _require_distinct(section, config[section])
     for name, entry in config["imports"].items():
