@@ -92,6 +92,7 @@ rule ask_items:
         generation=config["generation"],
         most=asked_by_control("specificity", "items"),
         methods=asked_by_control("specificity", "methods"),
+        levels=asked_by_control("specificity", "levels"),
         intervention=asked_by_control("specificity", "intervention"),
         mode=under_control("specificity", intervention("mode")),
         scope=under_control("specificity", intervention("scope")),
@@ -119,6 +120,7 @@ rule measure_specificity:
         "../envs/analysis.yaml"
     params:
         methods=asked_by_control("specificity", "methods"),
+        levels=asked_by_control("specificity", "levels"),
         seed=config["seed"],
         resamples=config["analysis"]["resamples"],
         code=code("measure_specificity.py"),

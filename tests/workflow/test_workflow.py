@@ -345,6 +345,18 @@ def test_the_default_study_is_what_runs_without_a_config(project):
 OF_MODELS = [path.name for path in sorted((ROOT / "config").glob("*.yaml")) if "\npublished:" not in path.read_text()]
 
 
+@pytest.mark.parametrize(("cores", "jobs", "threads"), [(8, 1, 8), (4, 1, 4), (4, 2, 2), (2, 3, 1), (32, 2, 8)])
+def test_jobs_that_ask_a_model_share_the_cores(project, cores, jobs, threads):
+    config = yaml.safe_load(project.path("config", "tiny.yaml").read_text())
+    config["compute"] = config.get("compute", {}) | {"side_by_side": jobs}
+    project.path("shared.yaml").write_text(yaml.safe_dump(config))
+    planned = project.plan("--quiet", "host", "--cores", str(cores), "--configfile", "shared.yaml")
+    of_rule = re.findall(r"rule score_heads:\n(?:    .*\n)+", planned)
+    assert of_rule, planned
+    # One thread goes without saying.
+    assert all(re.findall(r"threads: (\d+)", job) == [str(threads)] * (threads > 1) for job in of_rule)
+
+
 @pytest.mark.parametrize("config", OF_MODELS)
 def test_every_study_of_models_dry_runs(project, config):
     path, shared = project.path("config", config), ROOT.parent / "shared"

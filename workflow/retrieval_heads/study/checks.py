@@ -367,9 +367,14 @@ def _check_specificity(config: dict) -> None:
         why = "none has scope suffix and needs no twin" if name is None else why
         choice = f"name one of {', '.join(twinless)}" if twinless else "add one of mode zero to ablation.interventions"
         raise StudyError(f"controls.specificity.intervention: {why}, and facts and sums have no twin; {choice}.")
-    for key, ablated in (("methods", ablated_methods), ("context_lengths", ablated_lengths)):
+    offered = {
+        "methods": ablated_methods(config, name),
+        "levels": every[name]["levels"],
+        "context_lengths": ablated_lengths(config, name),
+    }
+    for key, known in offered.items():
         for value in one[key]:
-            if value not in (known := ablated(config, name)):
+            if value not in known:
                 raise StudyError(
                     f"controls.specificity.{key}: {value} is none of those that {name} ablates; choose from "
                     f"{', '.join(map(str, known))}."
