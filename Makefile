@@ -11,7 +11,7 @@ BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report bundle test test-all test-slow lint format tiny bench graph lock clean
+.PHONY: report bundle compare test test-all test-slow lint format tiny bench graph lock clean
 
 # What a study needs besides, such as packages that ship its models, stands in a file beside its config.
 NEEDS := $(patsubst config/%.txt,.venv/installed-for-%,$(wildcard $(CONFIG:.yaml=.txt)))
@@ -21,6 +21,13 @@ report: .venv/installed $(NEEDS)
 
 bundle: report
 	$(SNAKEMAKE) --configfile $(CONFIG) --report report.zip
+
+# What changed between two studies: make compare A=results/x B=results/y
+ifneq ($(filter compare,$(MAKECMDGOALS)),)
+$(if $(and $(A),$(B)),,$(error Name two folders of results, as in: make compare A=results/x B=results/y))
+endif
+compare: .venv/installed
+	@PYTHONPATH=workflow $(BIN)/python -m retrieval_heads.cli compare "$(A)" "$(B)"
 
 # A file of tests stays together, for what its tests share, and files come in their order.
 PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -24,6 +24,7 @@ rule choose_head_sets:
         PATHS.output("head_sets"),
     log:
         PATHS.log("choose_head_sets", "head_sets"),
+    priority: 3
     conda:
         "../envs/analysis.yaml"
     params:
@@ -48,7 +49,7 @@ rule answer_unablated:
         PATHS.log("answer_unablated", "unablated"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
@@ -80,7 +81,7 @@ rule fit_replacement:
         replacement="|".join(map(re.escape, FITTED)) or "none",
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
@@ -108,9 +109,10 @@ rule ablate_heads:
         PATHS.output("ablation"),
     log:
         PATHS.log("ablate_heads", "ablation"),
+    priority: 2
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
@@ -144,7 +146,7 @@ rule measure_guard:
         PATHS.log("measure_guard", "guard"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,

@@ -96,6 +96,8 @@ NOISE = ["reliability"] if not config["published"] and config["analysis"]["split
 FITTED = fitted_modes()
 # What takes them from the twin of each prompt.
 TWINNED = twin_modes()
+# Cores of a job that asks a model, where there are as many: more of them gain little on one prompt.
+MODEL_THREADS = 8
 ANSWER_TYPES = {key: question["type"] for key, question in config["questions"].items()}
 CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
 
@@ -367,10 +369,25 @@ def grid_of(model):
     return described_grid(str(model)) or DEFAULT_GRID
 
 
+def side_by_side():
+    """How many jobs that ask a model run at a time, on one machine: as many as the config says, if it has the cores."""
+    cores = workflow.resource_settings.cores
+    alone = workflow.non_local_exec or not workflow.is_main_process or cores is None
+    return 1 if alone else min(config["compute"]["side_by_side"], cores)
+
+
+def model_threads(wildcards):
+    """Threads of a job that asks a model: its share of the cores."""
+    jobs = side_by_side()
+    return (
+        MODEL_THREADS if jobs == 1 else min(MODEL_THREADS, workflow.resource_settings.cores // jobs)
+    )
+
+
 def study_passes(wildcards, input):
-    """Plain passes of the whole study, for the job that tells how long it takes: the first shard. No limit, and no
-    parameter, for it makes nothing stale."""
-    passes = plain_passes(config, DOCUMENTS_OF_A_TABLE, grid_of(input.model))
+    """Plain passes of the whole study, for the job that tells how long it takes: the first shard. Of jobs that run side
+    by side, each has its part of them. No limit, and no parameter, for it makes nothing stale."""
+    passes = plain_passes(config, DOCUMENTS_OF_A_TABLE, grid_of(input.model)) / side_by_side()
     return round(passes) * wildcards.shard.startswith("1-of-")
 
 

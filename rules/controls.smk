@@ -16,7 +16,7 @@ rule transfer_heads:
         PATHS.log("transfer_heads", "transfer"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
@@ -74,7 +74,7 @@ rule ask_items:
         PATHS.log("ask_items", "specificity"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
@@ -92,6 +92,7 @@ rule ask_items:
         generation=config["generation"],
         most=asked_by_control("specificity", "items"),
         methods=asked_by_control("specificity", "methods"),
+        levels=asked_by_control("specificity", "levels"),
         intervention=asked_by_control("specificity", "intervention"),
         mode=under_control("specificity", intervention("mode")),
         scope=under_control("specificity", intervention("scope")),
@@ -119,6 +120,7 @@ rule measure_specificity:
         "../envs/analysis.yaml"
     params:
         methods=asked_by_control("specificity", "methods"),
+        levels=asked_by_control("specificity", "levels"),
         seed=config["seed"],
         resamples=config["analysis"]["resamples"],
         code=code("measure_specificity.py"),
@@ -144,7 +146,7 @@ rule measure_compensation:
         PATHS.log("measure_compensation", "compensation"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
@@ -196,7 +198,7 @@ rule observe_looks:
         PATHS.log("observe_looks", "looks"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,

@@ -5,6 +5,7 @@ rule rank_heads:
         PATHS.output("rankings"),
     log:
         PATHS.log("rank_heads", "rankings"),
+    priority: 3
     conda:
         "../envs/analysis.yaml"
     params:

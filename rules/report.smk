@@ -29,6 +29,7 @@ rule write_findings:
             labels={"page": "Map of all heads"},
         ),
         markdown=PATHS.output("markdown"),
+        for_programs=PATHS.output("for_programs"),
         tables=[
             report(
                 PATHS.output("pages", page=name),

@@ -8,9 +8,11 @@ rule score_heads:
         generations=PATHS.output("generations"),
     log:
         PATHS.log("score_heads", "scores"),
+    # What others wait for comes first, and then what takes longest, so that the last jobs are short.
+    priority: 3
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,

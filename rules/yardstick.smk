@@ -12,9 +12,10 @@ rule measure_effects:
         PATHS.output("head_effects"),
     log:
         PATHS.log("measure_effects", "head_effects"),
+    priority: 1
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,
@@ -39,7 +40,7 @@ rule label_heads:
         PATHS.log("label_heads", "labels"),
     conda:
         "../envs/model.yaml"
-    threads: 8
+    threads: model_threads
     resources:
         gpu=1,
         mem_mb=model_mem_mb,

@@ -27,7 +27,8 @@ FLOORS = (
     ("exchange",),
     ("figures",),
     ("findings",),
-    ("preflight", "api"),
+    ("comparison",),
+    ("preflight", "api", "cli"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
@@ -77,7 +78,7 @@ def test_caches_forks_and_hooks_stay_in_the_engine():
     assert not used
 
 
-@pytest.mark.parametrize("folder", ["study", "tables", "analysis", "exchange", "figures", "findings"])
+@pytest.mark.parametrize("folder", ["study", "tables", "analysis", "exchange", "figures", "findings", "comparison"])
 def test_what_reads_tables_alone_loads_no_model(folder):
     files = [ROOT / f"{folder}.py"] if (ROOT / f"{folder}.py").exists() else sorted((ROOT / folder).rglob("*.py"))
     used = {name for file in code_files(*files) for name in libraries(file)}

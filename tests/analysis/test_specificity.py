@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrieval_heads.analysis.specificity import measure_specificity, of_methods
+from retrieval_heads.analysis.specificity import beside_items, measure_specificity
 from retrieval_heads.analysis.statistics import Estimate, weighted_sum
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.specificity import SPECIFICITY
@@ -131,10 +131,11 @@ def test_other_interventions_and_settings_have_no_part():
     pd.testing.assert_frame_equal(both, measure_specificity(own, items({TOP: []}), 1, 100))
 
 
-def test_methods_that_the_items_were_not_asked_under_have_no_rows():
+@pytest.mark.parametrize("other", [{"method": "another"}, {"k": 77}])
+def test_methods_and_levels_that_the_items_were_not_asked_under_have_no_rows(other):
     own = ablation({TOP: range(5)})
-    other = own[own["source"] != "baseline"].assign(method="another")
-    both = of_methods(pd.concat([own, other]), own["method"].dropna().unique())
+    ablated = own[own["source"] != "baseline"]
+    both = beside_items(pd.concat([own, ablated.assign(**other)]), ablated["method"].unique(), ablated["k"].unique())
     pd.testing.assert_frame_equal(both.reset_index(drop=True), own.reset_index(drop=True))
 
 

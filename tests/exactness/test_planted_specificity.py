@@ -83,7 +83,8 @@ def summary(planted, request):
     ablated = pd.concat([leave_open(tests, sets, how), ablate_split(runner, tests, sets, how, TYPES)])
     ablation = join_unablated(ablated, answer_unablated(runner, tests, TYPES))
     asked = AskedItems.behind(tests, ITEMS, builder, prefixed=True)
-    items = ask_items(runner, asked, 22, sets, ["retrieval", "support", "all layers"], how)
+    levels = sets["k"].unique().tolist()
+    items = ask_items(runner, asked, 22, sets, ["retrieval", "support", "all layers"], levels, how)
     found = measure_specificity(ablation, items, 1, 500)
     return found[found["question"].isna()].set_index(["method", "source"]), items
 

@@ -3,6 +3,7 @@
 import pytest
 
 from made_compensation import made_heads, made_sets, made_steps, study_of
+from plain_sentences import faults
 from retrieval_heads.analysis.compensation import summarise_heads, summarise_sets
 from retrieval_heads.findings.claims import Outcome
 from retrieval_heads.findings.claims.compensation import (
@@ -13,6 +14,7 @@ from retrieval_heads.findings.claims.compensation import (
 )
 from retrieval_heads.findings.sections.blocks import ClaimList, Paragraph, TableBlock
 from retrieval_heads.findings.sections.compensation import compensation
+from told_claims import told
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 STUDY = study_of(interventions={"other_value": {"mode": "resample", "scope": "suffix"}})
@@ -31,7 +33,7 @@ def tables_of(study=STUDY, heads=HEADS, steps=None, documents=8, noise=0.05, **o
 
 def one(rule, study=STUDY, **how):
     (claim,) = rule(tables_of(study, **how), study)
-    assert claim.sentence.endswith(".") and "nan" not in claim.sentence
+    told(claim)
     return claim
 
 
@@ -40,8 +42,9 @@ class TestBackedUp:
         claim = one(heads_are_backed_up)
         assert claim.outcome is SUPPORTED
         assert "2 of 2 top heads matter" in claim.sentence and "(8 prompts from 8 documents)" in claim.sentence
-        assert "For 1 of them, more than 20.0%" in claim.sentence and "for 1, surely less" in claim.sentence
-        assert "L3H1 (it writes 0.98, and 0.25 is lost without it)" in claim.sentence
+        assert "For 1 of them, more than 20.0%" in claim.sentence and "For 1, it is surely less." in claim.sentence
+        assert "L3H1, which writes 0.98 and without which 0.25 is lost" in claim.sentence
+        assert claim.effect.value == 1 and claim.of["intervention"] == "other_value"
 
     def test_contradicted_where_it_is_ruled_out_for_each(self):
         claim = one(heads_are_backed_up, heads={(3, 1): (1.0, 1.0), (4, 0): (0.8, 0.9)})
@@ -63,7 +66,8 @@ class TestTogether:
     def test_supported_where_all_cost_more_than_their_sum(self):
         claim = one(top_heads_stand_in_for_each_other, effect=lambda k: 6.0, singles=lambda k: 1.0)
         assert claim.outcome is SUPPORTED and "without the top 20 heads of Wu24" in claim.sentence
-        assert "a difference of 5.0" in claim.sentence or "a difference of 4.9" in claim.sentence
+        assert "The difference is 5.0" in claim.sentence or "The difference is 4.9" in claim.sentence
+        assert claim.effect.value == pytest.approx(5, abs=0.1) and claim.effect.p < 0.05 and claim.of["k"] == 20
 
     def test_contradicted_where_they_cost_less(self):
         claim = one(top_heads_stand_in_for_each_other, effect=lambda k: 3.0, singles=lambda k: 5.0)
@@ -82,7 +86,8 @@ class TestSuffice:
     def test_supported_where_they_put_back_nearly_all(self):
         claim = one(top_heads_suffice, restored=lambda k: 0.95)
         assert (claim.outcome is SUPPORTED and "puts back 95." in claim.sentence) or "puts back 94." in claim.sentence
-        assert "as many random heads of the same layers put back 5." in claim.sentence or "back 4." in claim.sentence
+        assert "As many random heads of the same layers put back 5." in claim.sentence or "back 4." in claim.sentence
+        assert claim.effect.value == pytest.approx(95, abs=1) and claim.effect.none == 80 and claim.effect.low > 80
 
     def test_contradicted_where_they_put_back_half(self):
         claim = one(top_heads_suffice, restored=lambda k: 0.5)
@@ -111,7 +116,8 @@ class TestRecoveries:
     def test_supported_where_more_is_made_up_for(self):
         claim = one(recoveries_are_made_up_for, **recovering((2.0, 3.0), (2.0, 1.0)))
         assert claim.outcome is SUPPORTED and "1 step to more ablated heads does less damage" in claim.sentence
-        assert "from 5 to 20 heads of Wu24 accuracy changes by +10.0 points" in claim.sentence
+        assert "From 5 to 20 heads of Wu24, accuracy changes by +10.0 points" in claim.sentence
+        assert claim.effect.unit == "logits" and claim.effect.value == pytest.approx(2, abs=0.1)
 
     def test_contradicted_where_the_added_heads_wrote_against_the_answer(self):
         claim = one(recoveries_are_made_up_for, **recovering((2.0, 1.0), (2.0, 1.0)))
@@ -141,9 +147,11 @@ def test_the_section_has_claims_heads_and_sets():
     study = study_of(methods=("wu24", "qrhead"))
     made = compensation(study, tables_of(study))
     text = " ".join(block.text for block in made.blocks if isinstance(block, Paragraph))
+    assert not faults(text)
     shown = {block.name: block for block in made.blocks if isinstance(block, TableBlock)}
     (claims,) = [block for block in made.blocks if isinstance(block, ClaimList)]
-    assert "no recovery to explain" in text and claims.claims
+    assert "no recovery to explain" in text
+    told(*claims.claims)
     assert set(shown) == {"heads_made_up_for", "sets_together"}
     assert shown["heads_made_up_for"].header[0] == "Ablation" and len(shown["heads_made_up_for"].rows) == 4
     sets = shown["sets_together"]
@@ -151,6 +159,14 @@ def test_the_section_has_claims_heads_and_sets():
     restored = {row[0]: row[-2] for row in sets.rows}
     assert restored[study.label("intervention", "reading")] == ""
     assert restored[study.label("intervention", "other_value")].endswith("%")
+
+
+def test_several_recoveries_are_told_in_short_sentences_and_no_one_number_decides():
+    found = recovering((2.0, 3.0), (2.0, 1.0))
+    study = study_of(methods=("wu24", "qrhead"), interventions={"other_value": {"mode": "resample", "scope": "suffix"}})
+    (claim,) = recoveries_are_made_up_for(tables_of(study, **found), study)
+    told(claim)
+    assert "2 steps to more ablated heads do less damage." in claim.sentence and claim.effect is None
 
 
 def test_a_study_without_the_control_has_no_section():

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from made_tables import ablation_by_depth, analyse, make_depth_rankings, make_rankings, make_study
+from plain_sentences import faults
 from retrieval_heads.figures import drawable
 from retrieval_heads.findings.claims import Outcome, of_rules
 from retrieval_heads.findings.claims.depths import (
@@ -16,6 +17,7 @@ from retrieval_heads.findings.sections.blocks import Paragraph, TableBlock
 from retrieval_heads.findings.sections.depths import depths as section
 from retrieval_heads.study.needs import available
 from retrieval_heads.tables.tests import ACCURACY, DROP, TESTS
+from told_claims import told
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 STUDY = make_study(methods=("wu24",), questions=("hq_state",), lengths=(512, 1024), levels=(5,), depths=(0, 1))
@@ -50,7 +52,7 @@ UNSURE = {"p_holm": 0.4, "difference": 0.02, "difference_low": -0.2, "difference
 def test_accuracy_and_cost(rule, subject, k, made):
     def outcome(**values):
         (claim,) = rule({**made, "tests": result(subject, k, **values)}, STUDY)
-        assert claim.sentence.endswith(".") and "nan" not in claim.sentence.split()
+        told(claim)
         return claim.outcome
 
     assert outcome() is SUPPORTED
@@ -64,6 +66,7 @@ def test_what_the_tables_hold_is_told(made):
     rows = made["effects"]
     rows = rows[rows["question"].isna() & rows["context_length"].isna()].set_index("depth")
     assert claim.outcome is SUPPORTED
+    told(claim)
     for depth, words in ((0.0, "at a depth of 0%"), (1.0, "at a depth of 100%")):
         assert f"{100 * rows.loc[depth, 'baseline']:.1f}% {words}" in claim.sentence
 
@@ -81,9 +84,27 @@ def test_what_the_tables_hold_is_told(made):
 def test_rankings(how, outcome):
     claims = depths_rank_heads_differently({"depth_rankings": make_depth_rankings(STUDY, **how)}, STUDY)
     assert len(claims) == 2 and {claim.outcome for claim in claims} == {outcome}
+    told(*claims)
+    assert [claim.of["context_length"] for claim in claims] == [512, 1024]
+
+
+def test_of_several_depths_the_test_of_all_decides(made):
+    pair = result(ACCURACY, **ALIKE)
+    every = result(
+        ACCURACY, a=None, b=None, effect="Kendall's W", effect_size=0.4, difference=None, difference_low=None
+    )
+    (claim,) = depths_are_answered_differently({**made, "tests": pd.concat([every, pair])}, STUDY)
+    told(claim)
+    assert (claim.effect.value, claim.effect.unit, claim.effect.low, claim.effect.p) == (
+        0.4,
+        "Kendall's W",
+        None,
+        0.001,
+    )
 
 
 def test_the_section_shows_accuracy_and_rankings(made):
+    assert not [fault for block in section(STUDY, made).blocks for fault in faults(getattr(block, "text", ""))]
     blocks = {block.name: block for block in section(STUDY, made).blocks if isinstance(block, TableBlock)}
     assert len(blocks["depth_accuracy"].rows) == 4 and len(blocks["depth_rankings"].rows) == 2
     first = blocks["depth_accuracy"].rows[0]

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from made_tables import TEMPLATES, analyse, make_ablation, make_labels, make_rankings, make_study, small_tables
+from plain_sentences import faults
 from retrieval_heads import figures
 from retrieval_heads.analysis.key_value_groups import group_overlap, touched_groups
 from retrieval_heads.figures._controls import RANDOM_HEADS
@@ -42,10 +43,11 @@ def test_the_section_says_how_many_groups_are_touched_and_what_chance_gives():
     (text,) = texts(section)
     largest = made["key_value_groups"].query("k == 20")
     assert text.startswith(
-        "In small, heads share keys and values in 40 groups; the top 20 heads touch "
-        f"{largest['touched'].mean():.1f} of them, the mean over 24 rankings. As many heads of any layer would touch "
+        "In small, heads share keys and values in 40 groups. The top 20 heads touch "
+        f"{largest['touched'].mean():.1f} of them (mean over 24 rankings). As many heads of any layer would touch "
         f"{largest['chance'].mean():.1f} by chance, and as many in each of the same layers "
     )
+    assert not faults(text)
     touched, agreement = tables_of(section)["touched_groups"], tables_of(section)["group_overlap"]
     # Each of three methods at three levels and at the size of the overlaps; one model goes unnamed.
     assert len(touched.rows) == 3 * 4 and touched.rows[0][:2] == ["Summed attention", "4"]

@@ -3,6 +3,7 @@
 import pytest
 
 from made_tables import make_looks, make_rankings, make_study
+from plain_sentences import faults
 from retrieval_heads.analysis.looks import summarise_looks
 from retrieval_heads.figures import drawable
 from retrieval_heads.findings.claims import Outcome
@@ -11,6 +12,7 @@ from retrieval_heads.findings.sections.blocks import Paragraph, TableBlock
 from retrieval_heads.findings.sections.looks import looks as section
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.wording import percent
+from told_claims import told
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 STUDY = make_study(methods=("wu24", "qrhead"), lengths=(512,), levels=(5,), controls={"looks": {}})
@@ -24,9 +26,9 @@ def tables_of(looks=None, **how):
 
 def first(rule, tables):
     """The claim about the method whose first heads hit most."""
-    claim = rule(tables, STUDY)[0]
-    assert claim.sentence.endswith(".") and "nan" not in claim.sentence.split()
-    return claim
+    claims = rule(tables, STUDY)
+    told(*claims)
+    return claims[0]
 
 
 def test_hits_are_at_the_answer():
@@ -67,7 +69,8 @@ def resting(beside):
 def test_first_heads_rest_less(beside, outcome):
     claim = first(first_heads_rest_less, tables_of(resting(beside)))
     assert claim.outcome is outcome
-    assert "have their strongest key in the first token in" in claim.sentence
+    assert "rest on the first token in" in claim.sentence
+    assert claim.effect.value == pytest.approx(100 * beside, abs=1)
 
 
 def test_few_documents_do_not_tell_of_sinks():
@@ -80,7 +83,8 @@ def test_the_section_names_heads_and_shows_every_method():
     (block,) = (block for block in blocks if isinstance(block, TableBlock))
     assert [row[0] for row in block.rows] == ["all heads", "Wu24", "QRHead"]
     sure = tables["look_summary"].query("p_family < 0.05 and beyond_chance > 0")
-    (said,) = (block.text for block in blocks if isinstance(block, Paragraph) and "beyond chance, with p" in block.text)
+    (said,) = (block.text for block in blocks if isinstance(block, Paragraph) and "p corrected over" in block.text)
+    assert not [fault for block in blocks for fault in faults(getattr(block, "text", ""))]
     assert f"{len(sure)} heads of 80 look at the answer beyond chance" in said
 
 

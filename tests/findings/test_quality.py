@@ -13,6 +13,7 @@ from made_tables import (
     make_rankings,
     make_study,
 )
+from plain_sentences import faults
 from retrieval_heads.analysis.head_effects import summarise_effects
 from retrieval_heads.analysis.needed_or_carrying import pair_effects
 from retrieval_heads.analysis.outcomes import as_outcomes
@@ -21,9 +22,10 @@ from retrieval_heads.findings.claims import Outcome
 from retrieval_heads.findings.claims.quality import one_method_is_best, some_heads_are_needed_and_carry_nothing
 from retrieval_heads.findings.sections.blocks import ClaimList, Paragraph, TableBlock
 from retrieval_heads.findings.sections.quality import carrying, quality
-from retrieval_heads.study.wording import percent
+from retrieval_heads.study.wording import hundredths, p_cell, percent
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.needed_or_carrying import BOTH, NEEDED_ONLY
+from told_claims import told
 
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 
@@ -64,7 +66,7 @@ def agreeing():
 
 def one(rule, tables, study=STUDY):
     (claim,) = rule(tables, study)
-    assert claim.sentence.endswith(".") and "nan" not in claim.sentence.split()
+    told(claim)
     return claim
 
 
@@ -111,6 +113,29 @@ class TestBest:
         claim = one(one_method_is_best, tables_of(study, top=first_costs_most), study)
         assert claim.outcome is UNDECIDED and "takes a mode with twins among `yardstick.modes`" in claim.sentence
 
+    def test_the_lead_is_told_as_the_number_that_decides(self, agreeing):
+        claim = one(one_method_is_best, agreeing)
+        tests = agreeing["quality_tests"].query("measure == 'captured' and mode == 'resample'")
+        first = standing(tests, 0.05)
+        assert claim.effect.value == pytest.approx(100 * first.smallest["difference"]) and claim.effect.p == first.p
+        assert claim.of == {"model": "small", "context_length": 512}
+
+    def test_of_several_interventions_it_is_told_who_leads_where_and_where_that_is_sure(self):
+        both = {"zero_all": {"mode": "zero", "scope": "all"}, "reading": {"mode": "zero", "scope": "suffix"}}
+        study = study_of(levels=(20,), interventions=both)
+        tables = tables_of(study, top=first_costs_most)
+        tests = tables["quality_tests"]
+        other = tests[tests["measure"] == "area"].assign(intervention="reading")
+        turned = {
+            f"difference{end}": -other[f"difference{one}"]
+            for end, one in (("", ""), ("_low", "_high"), ("_high", "_low"))
+        }
+        tests = pd.concat([tests, other.assign(p=0.4, p_family=0.4, **turned)])
+        claim = one(one_method_is_best, {**tables, "quality_tests": tests}, study)
+        lead = hundredths(standing(other, 0.05).smallest["difference"])
+        assert f"QRHead ({lead} ahead under “zero, all tokens”) and Wu24 ({lead} ahead under “zero, " in claim.sentence
+        assert "The lead is significant under 1 of 2 (“zero, all tokens”)." in claim.sentence
+
     def test_one_method_cannot_be_the_best(self):
         study = study_of(methods=("qrhead",), levels=(20,))
         claim = one(one_method_is_best, tables_of(study), study)
@@ -135,8 +160,9 @@ class TestNeeded:
     def test_supported_by_a_head_that_carries_nothing(self):
         claim = one(some_heads_are_needed_and_carry_nothing, tables_of(effects=paired_effects([0.6, 0.1], [0.0, 0.5])))
         assert claim.outcome is SUPPORTED
-        assert "shown to carry nothing: 1 (L0H0 0.6" in claim.sentence
+        assert "1 of 80 heads is needed and shown to carry nothing (L0H0 0.6" in claim.sentence
         assert "carry more than is needed of them: 1 (L0H1 0.1" in claim.sentence
+        assert claim.effect.value == 1
 
     def test_contradicted_where_every_needed_head_carries(self):
         claim = one(some_heads_are_needed_and_carry_nothing, tables_of(effects=paired_effects([0.6, 0.4], [0.5, 0.4])))
@@ -188,7 +214,7 @@ class TestSections:
         rows = agreeing["ranking_quality"]
         rows = rows[(rows["measure"] == "share") & rows["question"].isna() & (rows["mode"] == "resample")]
         best, wu24 = (rows.loc[rows["ranking"] == name, "value"].iloc[0] for name in ("ceiling", "wu24"))
-        assert f"{percent(wu24)} (Wu24)" in text and f"(best possible {percent(best)}, by lot 25.0%)" in text
+        assert f"Wu24 {percent(wu24)}" in text and f"; best possible {percent(best)}, by lot 25.0%)" in text
         assert shown["shares_held"].header == ["First", "Ranking", "Of what is needed", "Of what is carried"]
         assert shown["shares_held"].rows[-1][1] == "best possible"
 
@@ -202,6 +228,9 @@ class TestSections:
         first = STUDY.label("method", standing(tests, 0.05).method)
         assert [row[0] for row in shown["quality_differences"].rows] == [f"{first} − Wu24"]
         assert [row[0] for row in shown["areas"].rows] == ["Wu24", "QRHead"]
+        area = standing(agreeing["quality_tests"].query("measure == 'area'"), 0.05)
+        p = {"QRHead": "", "Wu24": p_cell(area.p)}
+        assert area.method == "qrhead" and {row[0]: row[2] for row in shown["areas"].rows} == p
 
     def test_what_is_missing_is_said_with_how_to_get_it(self):
         study = study_of(("zero",), levels=(20,))
@@ -222,7 +251,8 @@ class TestSections:
         tables = tables_of(study, documents=7)
         for section in (carrying, quality):
             text, shown, made = said(section, study, tables)
-            assert "nan" not in text.split() and max(map(len, text.split(". "))) < 500
+            assert "nan" not in text.split() and not faults(text)
+            told(*(claim for block in made.blocks if isinstance(block, ClaimList) for claim in block.claims))
             assert all({len(row) for row in block.rows} == {len(block.header)} for block in shown.values())
             assert len([block for block in made.blocks if isinstance(block, ClaimList)]) == 1
         rows = shown["quality_of_rankings"].rows

@@ -6,11 +6,13 @@ import pandas as pd
 import pytest
 
 from made_tables import make_ablation, make_items, make_study
+from plain_sentences import faults
 from retrieval_heads.analysis.specificity import measure_specificity, over_all_questions
 from retrieval_heads.findings.claims import Outcome
 from retrieval_heads.findings.claims.specificity import damage_is_specific_to_retrieval
 from retrieval_heads.findings.sections.blocks import Paragraph, TableBlock
 from retrieval_heads.findings.sections.specificity import specificity
+from told_claims import told
 
 STUDY = make_study(methods=("wu24",), lengths=(512,), levels=(20,), controls={"specificity": {}})
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
@@ -27,7 +29,7 @@ def tables(documents=10, top=0.2, random=0.93, top_items=0.1, random_items=0.1, 
 
 def claim(**made):
     (found,) = damage_is_specific_to_retrieval(tables(**made), STUDY)
-    assert found.sentence.endswith(".") and "nan" not in found.sentence.lower()
+    told(found)
     return found
 
 
@@ -39,6 +41,8 @@ def test_damage_to_retrieval_alone_supports_it():
         == "What ablating the top 20 heads of Wu24 costs is specific to retrieval at 512 tokens in small"
     )
     row = tables()["specificity_summary"].query("question.isna() and source == 'method'").iloc[0]
+    assert found.effect.value == pytest.approx(100 * row["difference"]) and found.effect.p == row["p_holm"]
+    assert found.of == {"model": "small", "context_length": 512, "method": "wu24", "k": 20}
     assert f"{100 * row['retrieval_loss']:.1f}% of retrieval" in found.sentence
     assert f"{100 * row['facts_loss']:.1f}% of facts and {100 * row['sums_loss']:.1f}% of sums" in found.sentence
     assert "22 facts, 22 sums that the whole model answers" in found.sentence
@@ -84,6 +88,7 @@ def test_a_study_without_this_control_claims_nothing():
 
 def said(found):
     text = " ".join(block.text for block in found.blocks if isinstance(block, Paragraph))
+    assert not faults(text)
     return text, [block for block in found.blocks if isinstance(block, TableBlock)]
 
 

@@ -12,6 +12,7 @@ from made_tables import (
     make_study,
     small_tables,
 )
+from plain_sentences import faults
 from retrieval_heads.analysis.head_effects import strongest, summarise_effects
 from retrieval_heads.findings.sections.blocks import Paragraph, TableBlock
 from retrieval_heads.findings.sections.yardstick import every_head
@@ -21,6 +22,7 @@ from retrieval_heads.tables.heads import head_name
 def said(study=SMALL, **changed):
     section = every_head(study, {**small_tables(), **changed})
     text = " ".join(block.text for block in section.blocks if isinstance(block, Paragraph))
+    assert not faults(text)
     return text, {block.name: block for block in section.blocks if isinstance(block, TableBlock)}
 
 
@@ -52,10 +54,10 @@ def test_several_modes_are_told_apart():
 def test_induction_heads_are_named_by_strength():
     labels = make_labels(small_tables()["rankings"]).assign(induction=0.0, is_induction=False, sink_share=0.1)
     text, _ = said(labels=labels)
-    assert "Of the 80 heads of small, 0 heads give at least 0.3" in text and "0 of them all rest" in text
+    assert "Of the 80 heads of small, 0 are induction heads." in text and "Of all heads, 0 rest" in text
     labels.loc[[3, 9], ["induction", "is_induction"]] = [[0.4, True], [0.9, True]]
     text, _ = said(labels=labels)
-    assert "2 heads (L1H1 and L0H3) give at least 0.3" in text
+    assert "2 are induction heads (L1H1 and L0H3). Such a head gives at least 0.3 of its attention" in text
 
 
 def test_an_architecture_whose_heads_cannot_be_told_apart_is_said():

@@ -885,6 +885,8 @@ class TestNamesOfFiles:
             complete(config)
         with pytest.raises(StudyError, match=r"^study: models is the folder of prepared models"):
             complete(change("study", "Models"))
+        with pytest.raises(StudyError, match=r"^study: comparisons is the folder of comparisons of studies"):
+            complete(change("study", "comparisons"))
 
 
 class TestGrid:

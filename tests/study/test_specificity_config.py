@@ -48,6 +48,7 @@ def test_it_takes_the_first_intervention_of_its_scope_that_needs_no_twin():
         "intervention": "reading",
         "items": 40,
         "methods": ["wu24"],
+        "levels": [5, 20],
         "context_lengths": [512],
     }
     assert complete(config) == config
@@ -70,6 +71,7 @@ def test_it_takes_the_first_intervention_of_its_scope_that_needs_no_twin():
             {"context_lengths": [1024]},
             r"context_lengths: 1024 is none of those that reading ablates; choose from 512\.",
         ),
+        ({"levels": [20, 7]}, r"levels: 7 is none of those that reading ablates; choose from 5, 20\."),
         ({"methods": ["nothing"]}, r"methods: nothing is none of methods; choose from"),
         ({"documents": 8}, r"documents: no such key in the config"),
     ],
@@ -103,7 +105,7 @@ def test_its_cost_is_that_of_every_item_under_every_set():
     # One context; 200 items of the whole model; 2 kinds of 24 under 2 questions × 1 method × 2 levels × 2 sets.
     assert passes({"items": 24}) == pytest.approx(1 + 0.37 * (64 + 12) / 512 * (200 + 2 * 24 * 8))
     assert passes({"items": 40}) > passes({"items": 24})
-    assert passes({"items": 24}, levels=[5, 10, 20]) > passes({"items": 24})
+    assert passes({"items": 24}, levels=[5, 10, 20]) > passes({"items": 24}) > passes({"items": 24, "levels": [20]})
     # Where heads are ablated in the context too, it is run for each set.
     assert passes({"intervention": "everywhere", "methods": ["wu24"]}) > passes({}) + 8
 

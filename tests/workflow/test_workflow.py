@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 import planted
 from projects import ROOT, TINY
 from retrieval_heads.errors import StudyError
+from retrieval_heads.findings.json_schema import schema
 from retrieval_heads.provenance import code_files
 from retrieval_heads.study.config import complete
 
@@ -33,6 +35,14 @@ def test_a_study_yields_its_findings(finished):
     assert {"figure8_option_a_by_question", "figure8_option_b_by_method", "figure8_option_c_grid"} <= figures
     assert figures == {path.stem for path in (out / "figures").glob("*.svg")}
     assert not list(out.rglob("*.partial"))
+
+
+def test_a_study_yields_its_claims_for_programs(finished):
+    out = finished.path("results", "tiny")
+    found = json.loads((out / "findings.json").read_text())
+    Draft202012Validator(schema()).validate(found)
+    said = (out / "FINDINGS.md").read_text().replace("\\", "")
+    assert found["claims"] and all(claim["statement"] in said for claim in found["claims"] if not claim["family"])
 
 
 def test_its_numbers_are_those_of_its_tables(finished):
@@ -333,6 +343,18 @@ def test_the_default_study_is_what_runs_without_a_config(project):
 
 
 OF_MODELS = [path.name for path in sorted((ROOT / "config").glob("*.yaml")) if "\npublished:" not in path.read_text()]
+
+
+@pytest.mark.parametrize(("cores", "jobs", "threads"), [(8, 1, 8), (4, 1, 4), (4, 2, 2), (2, 3, 1), (32, 2, 8)])
+def test_jobs_that_ask_a_model_share_the_cores(project, cores, jobs, threads):
+    config = yaml.safe_load(project.path("config", "tiny.yaml").read_text())
+    config["compute"] = config.get("compute", {}) | {"side_by_side": jobs}
+    project.path("shared.yaml").write_text(yaml.safe_dump(config))
+    planned = project.plan("--quiet", "host", "--cores", str(cores), "--configfile", "shared.yaml")
+    of_rule = re.findall(r"rule score_heads:\n(?:    .*\n)+", planned)
+    assert of_rule, planned
+    # One thread goes without saying.
+    assert all(re.findall(r"threads: (\d+)", job) == [str(threads)] * (threads > 1) for job in of_rule)
 
 
 @pytest.mark.parametrize("config", OF_MODELS)

@@ -32,5 +32,5 @@ with job(snakemake), unchanged_model(snakemake):
     budget = Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"])
     runner = Runner(model, tokenizer, budget, Decoding(**params.generation))
     head_sets = tables.read(source.head_sets, HEAD_SETS)
-    found = ask_items(runner, asked, params.most, head_sets, params.methods, intervention)
+    found = ask_items(runner, asked, params.most, head_sets, params.methods, params.levels, intervention)
     tables.write(found, snakemake.output[0], SPECIFICITY, run)

@@ -1,7 +1,7 @@
 from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
-from retrieval_heads.analysis.specificity import measure_specificity, of_methods
+from retrieval_heads.analysis.specificity import beside_items, measure_specificity
 from retrieval_heads.job import job
 from retrieval_heads.tables.ablation import ABLATION
 from retrieval_heads.tables.specificity import SPECIFICITY
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 with job(snakemake):
     params, (ablation, items) = snakemake.params, snakemake.input
     tables.made_with(snakemake.input)
-    held_against = of_methods(tables.read(ablation, ABLATION), params.methods)
+    held_against = beside_items(tables.read(ablation, ABLATION), params.methods, params.levels)
     found = measure_specificity(held_against, tables.read(items, SPECIFICITY), params.seed, params.resamples)
     tables.write(found, snakemake.output[0], SPECIFICITY_SUMMARY)

@@ -104,14 +104,14 @@ class AskedItems:
         )
 
 
-def choose_sets(head_sets: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
-    """The top sets of some methods, and the random ones that are the strictest control of each.
+def choose_sets(head_sets: pd.DataFrame, methods: Sequence[str], levels: Sequence[int]) -> pd.DataFrame:
+    """The top sets of some methods at some levels, and the random ones that are the strictest control of each.
 
     Parameters
     ----------
     head_sets : the head_sets table of one model and context length.
     """
-    sets = head_sets[head_sets["method"].isin(list(methods))]
+    sets = head_sets[head_sets["method"].isin(list(methods)) & head_sets["k"].isin(list(levels))]
     random = strictest_random(sets, [*CELL, "method", "k"])
     return pd.concat([sets[sets["source"] == "method"], random]).sort_index()
 
@@ -122,6 +122,7 @@ def ask_items(
     most: int,
     head_sets: pd.DataFrame,
     methods: Sequence[str],
+    levels: Sequence[int],
     intervention: Intervention,
 ) -> pd.DataFrame:
     """Ask items of the whole model, and those that it answers of the model without each head set.
@@ -131,7 +132,7 @@ def ask_items(
     most : how many of each kind are asked with heads ablated, the first ones that the whole model answers. None is of a
         kind of which it answers fewer than 20, as nothing would be told by so few.
     head_sets : the head_sets table of that model, variant and length.
-    methods : whose top sets, and the random ones beside them, to ablate.
+    methods, levels : whose top sets, of how many heads, and the random ones beside them, to ablate.
     intervention : how; one that needs no twin, as these items have none.
 
     Returns
@@ -152,7 +153,7 @@ def ask_items(
         if len(of_kind := right[right["kind"] == kind]) >= FEWEST_ITEMS
         for number in of_kind["number"].head(most)
     ]
-    sets = choose_sets(head_sets, methods).reset_index(drop=True)
+    sets = choose_sets(head_sets, methods, levels).reset_index(drop=True)
     # Methods may choose the same heads, and so may questions: each set is asked once.
     sets["set"] = number_distinct(sets)
     distinct = sets.drop_duplicates("set")["heads"].tolist()

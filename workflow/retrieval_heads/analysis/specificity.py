@@ -34,9 +34,10 @@ _SHARE, _DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)
 _NONE = Estimate(np.nan, np.nan, np.nan)
 
 
-def of_methods(ablation: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
-    """The ablation table without the heads of methods whose heads are not ablated while items are asked."""
-    return ablation[ablation["method"].isna() | ablation["method"].isin(list(methods))]
+def beside_items(ablation: pd.DataFrame, methods: Collection[str], levels: Collection[int]) -> pd.DataFrame:
+    """The ablation table without the heads that are not ablated while items are asked: of other methods or levels."""
+    asked = ablation["method"].isin(list(methods)) & ablation["k"].isin(list(levels))
+    return ablation[ablation["method"].isna() | asked]
 
 
 def measure_specificity(ablation: pd.DataFrame, items: pd.DataFrame, seed: int, resamples: int) -> pd.DataFrame:

@@ -289,7 +289,7 @@ def _specificity(config: dict) -> float:
         return 0.0
     name, passes = one["intervention"], 0.0
     draws = min(1, sum(interventions(config)[name]["random_draws"].values()))
-    sets = len(config["questions"]) * len(one["methods"]) * len(interventions(config)[name]["levels"]) * (1 + draws)
+    sets = len(config["questions"]) * len(one["methods"]) * len(one["levels"]) * (1 + draws)
     everywhere = SCOPES[interventions(config)[name]["scope"]].in_context
     for length in one["context_lengths"]:
         once = passes_over(length)

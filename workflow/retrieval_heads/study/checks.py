@@ -22,6 +22,9 @@ from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.study.variants import variant_lengths, variants
 from retrieval_heads.study.yardstick import yardstick
 
+_TAKEN = {"models": "prepared models", "comparisons": "comparisons of studies"}
+"""Folders that lie beside those of studies, each with what it holds."""
+
 _PLAIN_IS_MISSING = f"{PLAIN} is missing, which figures and findings are about; add it."
 
 
@@ -73,8 +76,8 @@ def check_values(config: dict) -> None:
     StudyError
         with the key, and what to write instead.
     """
-    if config["study"].casefold() == "models":
-        raise StudyError("study: models is the folder of prepared models; choose another name.")
+    if what := _TAKEN.get(config["study"].casefold()):
+        raise StudyError(f"study: {config['study'].casefold()} is the folder of {what}; choose another name.")
     for section in ("models", "questions"):
         _require_distinct(section, config[section])
     for name, entry in config["imports"].items():
@@ -364,9 +367,14 @@ def _check_specificity(config: dict) -> None:
         why = "none has scope suffix and needs no twin" if name is None else why
         choice = f"name one of {', '.join(twinless)}" if twinless else "add one of mode zero to ablation.interventions"
         raise StudyError(f"controls.specificity.intervention: {why}, and facts and sums have no twin; {choice}.")
-    for key, ablated in (("methods", ablated_methods), ("context_lengths", ablated_lengths)):
+    offered = {
+        "methods": ablated_methods(config, name),
+        "levels": every[name]["levels"],
+        "context_lengths": ablated_lengths(config, name),
+    }
+    for key, known in offered.items():
         for value in one[key]:
-            if value not in (known := ablated(config, name)):
+            if value not in known:
                 raise StudyError(
                     f"controls.specificity.{key}: {value} is none of those that {name} ablates; choose from "
                     f"{', '.join(map(str, known))}."

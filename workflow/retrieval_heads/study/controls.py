@@ -22,8 +22,12 @@ def write_out_controls(config: dict) -> None:
             # Null where none fits: the checks refuse that.
             one["intervention"] = one["intervention"] or next(iter(fitting), None)
             _take_from(config, one, one["intervention"])
-            if name == "transfer" and one["intervention"] in every:
-                one["level"] = one["level"] or max(every[one["intervention"]]["levels"])
+            if one["intervention"] in every:
+                levels = every[one["intervention"]]["levels"]
+                if name == "transfer":
+                    one["level"] = one["level"] or max(levels)
+                else:
+                    one["levels"] = one["levels"] or list(levels)
     if (one := given["compensation"]) is not None:
         one["questions"] = one["questions"] or list(config["questions"])
         # Empty where none fits: the checks refuse that.

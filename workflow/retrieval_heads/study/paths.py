@@ -40,6 +40,7 @@ _STAGES = {
     "pages": "pages/{page}.html",
     "findings": "findings.html",
     "markdown": "FINDINGS.md",
+    "for_programs": "findings.json",
 }
 """What each stage writes, below the study's folder."""
 

@@ -1,13 +1,14 @@
 """Claims about heads that stand in for each other: are heads backed up, do top heads add up, and do they suffice?"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
 from retrieval_heads.analysis.compensation import NOTABLE, SMALL
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, POINTS, Claim, Effect, Family, Outcome, Tables, effect_of
+from retrieval_heads.findings.claims.rows import of_row
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import change, count, hundredths, listed, p_value, percent
+from retrieval_heads.study.wording import change, count, hundredths, p_value, percent
 from retrieval_heads.tables.head_effect_summary import OVER
 from retrieval_heads.tables.heads import head_name
 from retrieval_heads.tables.select import select
@@ -46,8 +47,8 @@ def settings(study: Study, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFr
         for length in study.in_config_order("context_length", of_model["context_length"]):
             of_length = of_model[of_model["context_length"] == length]
             for name in study.in_config_order("intervention", of_length["intervention"]):
-                under = f" under “{study.label('intervention', name)}”" if several else ""
-                where = f"In {study.label('model', model)} at {study.label('context_length', length)}{under}"
+                how = f" ({study.label('intervention', name)})" if several else ""
+                where = f"In {study.label('model', model)} at {study.label('context_length', length)}{how}"
                 yield where, of_length[of_length["intervention"] == name]
 
 
@@ -71,10 +72,11 @@ def heads_are_backed_up(tables: Tables, study: Study) -> list[Claim]:
         )
         if len(yes):
             named = yes.sort_values("repair", ascending=False, kind="stable").head(_NAMED)
+            heads_most = "; ".join(_head(row) for _, row in named.iterrows())
             outcome, verdict = (
                 Outcome.SUPPORTED,
-                f"For {len(yes)} of them, more than {percent(SMALL)} of what they write is surely made up for, most of "
-                f"all for {listed([_head(row) for _, row in named.iterrows()])}; for {len(no)}, surely less",
+                f"For {len(yes)} of them, more than {percent(SMALL)} of what they write is surely made up for (most of "
+                f"all for {heads_most}). For {len(no)}, it is surely less",
             )
         elif len(tested) and len(no) == len(tested) and tested["documents"].min() >= MIN_UNITS:
             outcome, verdict = (
@@ -84,14 +86,22 @@ def heads_are_backed_up(tables: Tables, study: Study) -> list[Claim]:
         elif len(tested):
             outcome, verdict = (
                 Outcome.UNDECIDED,
-                f"None is shown to be backed up, and for {len(tested) - len(no)} of them it is not ruled out that "
+                f"None is shown to be backed up. For {len(tested) - len(no)} of them, it is not ruled out that "
                 f"{percent(SMALL)} of what they write is made up for",
             )
         else:
             outcome, verdict = Outcome.UNDECIDED, "There is nothing to make up for"
-        sentence = f"{start}. {verdict}."
         found.append(
-            Claim("heads_are_backed_up", f"{statement} {_at(where)}", outcome, sentence, family, _about(where))
+            Claim(
+                "heads_are_backed_up",
+                f"{statement} {_at(where)}",
+                outcome,
+                f"{start}. {verdict}.",
+                family,
+                _about(where),
+                of_row(heads.iloc[0], *_SETTING),
+                Effect(float(len(yes)), None, None, "heads"),
+            )
         )
     return found
 
@@ -103,8 +113,8 @@ def _is(value: bool) -> Callable[[object], bool]:
 
 def _head(row: pd.Series) -> str:
     return (
-        f"{head_name(row['layer'], row['head'])} (it writes {hundredths(row['direct'])}, and "
-        f"{hundredths(row['total'])} is lost without it)"
+        f"{head_name(row['layer'], row['head'])}, which writes {hundredths(row['direct'])} and without which "
+        f"{hundredths(row['total'])} is lost"
     )
 
 
@@ -131,13 +141,14 @@ def top_heads_stand_in_for_each_other(tables: Tables, study: Study) -> list[Clai
         else:
             outcome, verdict = Outcome.UNDECIDED, "The data do not tell"
         sentence = (
-            f"{where}, the answer loses {_nats(effect)} nats without the top {k} heads of {name}, and "
-            f"{_nats(singles)} without each of them by itself, added up: a difference of {_nats(both)} (corrected p "
-            f"{p_value(both['p_family'])}; {_asked(both)}). {verdict}."
+            f"{where}, the answer loses {_nats(effect)} nats without the top {k} heads of {name}. Without each of "
+            f"them by itself, it loses {_nats(singles)}, added up. The difference is "
+            f"{_nats(both, _corrected(both), _asked(both))}. {verdict}."
         )
         statement = f"The top {k} heads of {name} stand in for each other {_at(where)}"
         family = Family(f"The top {k} heads of a method stand in for each other {_at(where)}")
-        found.append(Claim("top_heads_stand_in_for_each_other", statement, outcome, sentence, family, name))
+        of, by = of_row(both, *_SETTING, "method", "k"), effect_of(both, "value", "nats", "p_family")
+        found.append(Claim("top_heads_stand_in_for_each_other", statement, outcome, sentence, family, name, of, by))
     return found
 
 
@@ -153,10 +164,8 @@ def top_heads_suffice(tables: Tables, study: Study) -> list[Claim]:
         few = own["documents"] < MIN_UNITS or pd.isna(own["value_low"])
         random = ""
         if beyond is not None:
-            random = (
-                f"; as many random heads of the same layers put back {_share(rows.loc[RANDOM_RESTORED])} (corrected p "
-                f"of the difference {p_value(beyond['p_family'])})"
-            )
+            p = f"corrected p of the difference {p_value(beyond['p_family'])}"
+            random = f" As many random heads of the same layers put back {_share(rows.loc[RANDOM_RESTORED], p)}."
         if few:
             outcome, verdict = Outcome.UNDECIDED, "So few documents do not tell whether they suffice"
         elif own["value_high"] < SUFFICIENT:
@@ -168,13 +177,14 @@ def top_heads_suffice(tables: Tables, study: Study) -> list[Claim]:
         else:
             outcome, verdict = Outcome.UNDECIDED, f"The data do not tell whether it is more than {percent(SUFFICIENT)}"
         sentence = (
-            f"{where}, the model reads the twin's context, and the top {k} heads of {name} put out what they do in the "
-            f"prompt: that puts back {_share(own)} of the log-odds that lie between the two{random}; {_asked(own)}. "
-            f"{verdict}."
+            f"{where}, the top {k} heads of {name} put out in the twin's context what they do in the prompt. That puts "
+            f"back {_share(own, _asked(own))} of the log-odds that lie between the two.{random} {verdict}."
         )
         statement = f"The top {k} heads of {name} suffice for the answer {_at(where)}"
         family = Family(f"The top {k} heads of a method suffice for the answer {_at(where)}")
-        found.append(Claim("top_heads_suffice", statement, outcome, sentence, family, name))
+        # They are held against what is enough, not against doing nothing.
+        of, by = of_row(own, *_SETTING, "method", "k"), effect_of(own, "value", POINTS, None, 100 * SUFFICIENT)
+        found.append(Claim("top_heads_suffice", statement, outcome, sentence, family, name, of, by))
     return found
 
 
@@ -183,20 +193,30 @@ def recoveries_are_made_up_for(tables: Tables, study: Study) -> list[Claim]:
     found, statement = [], "Where more ablated heads do less damage, other parts of the model make up for more"
     family = Family(statement, "settings")
     for where, rows in _settings_of(tables, study, "set_compensation"):
-        told = [_recovery(study, step) for step in recoveries(tables["steps"], rows)]
-        if not told:
+        steps = recoveries(tables["steps"], rows)
+        judged = [_recovery(study, step) for step in steps]
+        if not judged:
             continue
-        outcomes = {outcome for outcome, _ in told}
+        outcomes = {outcome for outcome, _ in judged}
         outcome = next(
             (one for one in (Outcome.SUPPORTED, Outcome.CONTRADICTED) if outcomes == {one}), Outcome.UNDECIDED
         )
-        more = f" ({len(told) - _NAMED} more steps are not named)" if len(told) > _NAMED else ""
+        more = f" ({len(judged) - _NAMED} of them are not named)" if len(judged) > _NAMED else ""
         sentence = (
-            f"{where}, {count(len(told), 'step')} to more ablated heads {'does' if len(told) == 1 else 'do'} less "
-            f"damage: {'; '.join(words for _, words in told[:_NAMED])}{more}."
+            f"{where}, {count(len(judged), 'step')} to more ablated heads {'does' if len(judged) == 1 else 'do'} less "
+            f"damage{more}. {' '.join(words for _, words in judged[:_NAMED])}"
         )
         found.append(
-            Claim("recoveries_are_made_up_for", f"{statement} {_at(where)}", outcome, sentence, family, _about(where))
+            Claim(
+                "recoveries_are_made_up_for",
+                f"{statement} {_at(where)}",
+                outcome,
+                sentence,
+                family,
+                _about(where),
+                of_row(rows.iloc[0], *_SETTING),
+                effect_of(steps[0].loc[REPAIR], "value", "logits", "p_family") if len(steps) == 1 else None,
+            )
         )
     return found
 
@@ -238,11 +258,16 @@ def _recovery(study: Study, step: pd.DataFrame) -> tuple[Outcome, str]:
         outcome, why = Outcome.CONTRADICTED, "the heads that are added wrote against the answer"
     else:
         outcome, why = Outcome.UNDECIDED, "why is not told"
-    rises = "" if pd.isna(total["accuracy"]) else f"accuracy changes by {change(total['accuracy'])} points, "
+    if pd.isna(total["accuracy"]):
+        changed = f"the loss of centred logit changes by {_nats(total)}"
+    else:
+        accuracy = change(total["accuracy"])
+        changed = f"accuracy changes by {accuracy} points, and the loss of centred logit by {_nats(total)}"
+    told = [why] if pd.isna(repair["p_family"]) else [_corrected(repair), why]
     return outcome, (
-        f"from {int(total['k_before'])} to {int(total['k'])} heads of {study.label('method', total['method'])} {rises}"
-        f"the loss of centred logit by {_nats(total)}, of which what the added heads write is "
-        f"{hundredths(direct['value'])} and what is made up for takes off {hundredths(repair['value'])} ({why})"
+        f"From {int(total['k_before'])} to {int(total['k'])} heads of {study.label('method', total['method'])}, "
+        f"{changed}. Of that, the added heads write {hundredths(direct['value'])}, and what is made up for takes off "
+        f"{hundredths(repair['value'])} ({'; '.join(told)})."
     )
 
 
@@ -261,16 +286,23 @@ def _settings_of(tables: Tables, study: Study, name: str) -> Iterator[tuple[str,
         yield from settings(study, tables[name])
 
 
-def _nats(row: pd.Series) -> str:
-    if pd.isna(row["value_low"]):
-        return hundredths(row["value"])
-    return f"{hundredths(row['value'])} ({hundredths(row['value_low'])} to {hundredths(row['value_high'])})"
+def _nats(row: pd.Series, *beside: str) -> str:
+    return _with_interval(row, hundredths, beside)
 
 
-def _share(row: pd.Series) -> str:
-    if pd.isna(row["value_low"]):
-        return percent(row["value"])
-    return f"{percent(row['value'])} ({percent(row['value_low'])} to {percent(row['value_high'])})"
+def _share(row: pd.Series, *beside: str) -> str:
+    return _with_interval(row, percent, beside)
+
+
+def _with_interval(row: pd.Series, written: Callable[[float], str], beside: Sequence[str]) -> str:
+    """A value, and in brackets its interval where it has one, and what is told beside it."""
+    ends = [] if pd.isna(row["value_low"]) else [f"{written(row['value_low'])} to {written(row['value_high'])}"]
+    behind = "; ".join([*ends, *beside])
+    return f"{written(row['value'])} ({behind})" if behind else written(row["value"])
+
+
+def _corrected(row: pd.Series) -> str:
+    return f"corrected p {p_value(row['p_family'])}"
 
 
 def _asked(row: pd.Series) -> str:

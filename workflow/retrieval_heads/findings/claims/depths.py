@@ -1,5 +1,7 @@
 """Claims about the needle's depth: where prompts are answered, where ablation costs most, and whether heads change."""
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from retrieval_heads.findings.claims.grids import for_each_grid
@@ -10,12 +12,15 @@ from retrieval_heads.findings.claims.outcome import (
     Outcome,
     Tables,
     decide_all,
+    effect_of,
+    effect_of_all,
     in_words,
     of_tests,
 )
+from retrieval_heads.findings.claims.rows import of_row
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import count, decimal, listed, p_value, percent, plain, points
+from retrieval_heads.study.wording import count, decimal, p_value, percent, plain, points
 from retrieval_heads.tables.select import at_level, select
 from retrieval_heads.tables.tests import ACCURACY, DROP
 
@@ -27,8 +32,7 @@ def depths_are_answered_differently(tables: Tables, study: Study) -> list[Claim]
     """With no head ablated, the model is right more often with the needle at some depths."""
     statement = "With no head ablated, prompts are answered better at some depths than at others"
     found = _by_depth(tables, study, "baseline")
-    told = listed([f"{percent(value)} at a depth of {study.label('depth', depth)}" for depth, value in found.items()])
-    start = f"With no head ablated, accuracy is {told}"
+    start = f"With no head ablated, accuracy is {_told(found, percent, study)}"
     return _differ(tables, study, "depths_are_answered_differently", statement, ACCURACY, None, found, start)
 
 
@@ -40,8 +44,7 @@ def depths_cost_differently(tables: Tables, study: Study) -> list[Claim]:
     level = study.level(tables["effects"])
     statement = f"Ablating the top {level} heads costs more accuracy at some depths than at others"
     found = _by_depth(tables, study, "drop")
-    told = listed([f"{points(value)} at a depth of {study.label('depth', depth)}" for depth, value in found.items()])
-    start = f"With the top {level} heads ablated, accuracy drops on average by {told}, in points"
+    start = f"With the top {level} heads ablated, accuracy drops on average by {_told(found, points, study)} points"
     return _differ(tables, study, "depths_cost_differently", statement, DROP, level, found, start)
 
 
@@ -61,9 +64,12 @@ def depths_rank_heads_differently(tables: Tables, study: Study) -> list[Claim]:
                     f"{study.label('method', method)} in {study.label('model', model)} at "
                     f"{study.label('context_length', length)}"
                 )
-                outcome, sentence = _ranked(here.loc[method], about, study)
+                row = here.loc[method]
+                outcome, sentence = _ranked(row, about, study)
                 name = f"{statement}: {about}"
-                found.append(Claim("depths_rank_heads_differently", name, outcome, sentence, family, about))
+                of = of_row({**row, "method": method}, "model", "context_length", "method")
+                by = effect_of(row, unit="correlation")
+                found.append(Claim("depths_rank_heads_differently", name, outcome, sentence, family, about, of, by))
     return found
 
 
@@ -77,10 +83,9 @@ def _ranked(row: pd.Series, about: str, study: Study) -> tuple[Outcome, str]:
     else:
         outcome = Outcome.UNDECIDED
     return outcome, (
-        f"{about}: the rankings by prompts about two documents have a Spearman correlation of "
-        f"{decimal(row['same_depth'])} at the same depth, and of {decimal(row['other_depth'])} at two different ones, "
-        f"which is {decimal(row['difference'])} less ({plain(row, 'difference')}; Holm p {p_value(row['p_holm'])}; "
-        f"{count(row['documents'], 'document')})."
+        f"By {about}, rankings from two documents correlate at Spearman {decimal(row['same_depth'])} at the same "
+        f"depth. At two different ones, it is {decimal(row['other_depth'])}, which is {decimal(row['difference'])} "
+        f"less ({plain(row, 'difference')}; Holm p {p_value(row['p_holm'])}; {count(row['documents'], 'document')})."
     )
 
 
@@ -98,6 +103,13 @@ def _by_depth(tables: Tables, study: Study, column: str) -> dict[float, float]:
     return found
 
 
+def _told(found: dict[float, float], written: Callable[[float], str], study: Study) -> str:
+    """From the least to the most, and in brackets the value at each depth."""
+    ends = dict.fromkeys(written(value) for value in (min(found.values()), max(found.values()))) if found else {}
+    each = [f"{written(value)} at a depth of {study.label('depth', depth)}" for depth, value in found.items()]
+    return f"{' to '.join(ends)} ({', '.join(each)})"
+
+
 def _differ(
     tables: Tables,
     study: Study,
@@ -111,8 +123,9 @@ def _differ(
     if len(found) < 2:
         return []
     outcome, test = decide_all(of_tests(tables, subject, dimension="depth", k=level), study)
+    of = {} if level is None else {"k": level}
     if test is None:
-        return [Claim(rule, statement, outcome, f"{start}. There are too few documents for a test.")]
+        return [Claim(rule, statement, outcome, f"{start}. There are too few documents for a test.", of=of)]
     matters = f"{points(study.smallest_effect)} points"
     end = {
         Outcome.SUPPORTED: f"Depths differ ({in_words(test)})",
@@ -120,4 +133,4 @@ def _differ(
         Outcome.UNDECIDED: f"Depths are not shown to differ ({in_words(test)}), and a difference of {matters} is not "
         "ruled out",
     }[outcome]
-    return [Claim(rule, statement, outcome, f"{start}. {end}.")]
+    return [Claim(rule, statement, outcome, f"{start}. {end}.", of=of, effect=effect_of_all(test))]

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, POINTS, Claim, Family, Outcome, Tables, effect_of
+from retrieval_heads.findings.claims.rows import of_row
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import change, count, heads, interval, p_value, percent
@@ -17,14 +18,14 @@ TABLES: dict[str, dict[str, int]] = {"look_sets": {"looks": 1}}
 
 def hits_are_at_the_answer(tables: Tables, study: Study) -> list[Claim]:
     """A method's first heads look for the answer, not for the token that is copied wherever it stands."""
-    statement = "The hits of a method's first heads are at the answer, beyond what its tokens alone make of them"
-    return _of_methods(tables, study, "hits_are_at_the_answer", statement, _hits)
+    statement = "A method's first heads hit the answer, beyond what its tokens alone make of it"
+    return _of_methods(tables, study, "hits_are_at_the_answer", statement, BEYOND_SHARE, _hits)
 
 
 def first_heads_rest_less(tables: Tables, study: Study) -> list[Claim]:
     """A method's first heads rest on the first token less often than other heads."""
     statement = "A method's first heads rest on the first token less often than other heads"
-    return _of_methods(tables, study, "first_heads_rest_less", statement, _sinks)
+    return _of_methods(tables, study, "first_heads_rest_less", statement, MORE_SINK, _sinks)
 
 
 def _of_methods(
@@ -32,6 +33,7 @@ def _of_methods(
     study: Study,
     rule: str,
     statement: str,
+    measure: str,
     judge: Callable[[pd.Series, str, Study], tuple[Outcome, str]],
 ) -> list[Claim]:
     """A claim for each method in each setting."""
@@ -44,7 +46,11 @@ def _of_methods(
         method = study.label("method", row["method"])
         about = f"{method} {where}"
         outcome, sentence = judge(row, f"{where[:1].upper()}{where[1:]}, ", study)
-        found.append(Claim(rule, f"{statement}: {about}", outcome, sentence, family, about))
+        of, by = (
+            of_row(row, *OVER, "method"),
+            None if pd.isna(row[measure]) else effect_of(row, measure, POINTS, f"{measure}_p_family"),
+        )
+        found.append(Claim(rule, f"{statement}: {about}", outcome, sentence, family, about, of, by))
     return found
 
 
@@ -68,8 +74,8 @@ def _hits(row: pd.Series, where: str, study: Study) -> tuple[Outcome, str]:
         return Outcome.UNDECIDED, f"{where}{first} have no hit ({_asked(row)})."
     said = (
         f"{where}{first} have a hit in {percent(hits)} of the rows. Of these, {percent(row[ANSWER] / hits)} are at the "
-        f"answer, {percent(row[DISTRACTOR] / hits)} at distractors and {percent(row[ELSEWHERE] / hits)} elsewhere; "
-        f"as many at any place that holds the token would have {percent(row[ANSWER_CHANCE] / hits)} at the answer"
+        f"answer, {percent(row[DISTRACTOR] / hits)} at distractors and {percent(row[ELSEWHERE] / hits)} elsewhere. "
+        f"As many at any place that holds the token would have {percent(row[ANSWER_CHANCE] / hits)} at the answer"
     )
     return _decided(row, BEYOND_SHARE, 1, study), f"{said}, a difference of {_tested(row, BEYOND_SHARE)}."
 
@@ -78,9 +84,9 @@ def _sinks(row: pd.Series, where: str, study: Study) -> tuple[Outcome, str]:
     first = f"the first heads of {study.label('method', row['method'])} ({heads(row['size'])})"
     if pd.isna(row[MORE_SINK]):
         return Outcome.UNDECIDED, f"{where}{first} have no others beside them."
-    said = f"{where}{first} have their strongest key in the first token in {percent(row[SINK])} of the rows"
-    other = percent(row[SINK] - row[MORE_SINK])
-    return _decided(row, MORE_SINK, -1, study), f"{said}, other heads in {other}: {_tested(row, MORE_SINK)}."
+    said = f"{where}{first} rest on the first token in {percent(row[SINK])} of the rows"
+    other = f"Other heads do in {percent(row[SINK] - row[MORE_SINK])}, a difference of {_tested(row, MORE_SINK)}"
+    return _decided(row, MORE_SINK, -1, study), f"{said}. {other}."
 
 
 def _tested(row: pd.Series, name: str) -> str:

@@ -1,12 +1,13 @@
 """Claims about which method is right: whose first heads carry the answer, and whether what is needed is carried."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pandas as pd
 
 from retrieval_heads.analysis.needed_or_carrying import SMALL, carrying_mode
 from retrieval_heads.analysis.ranking_quality import Standing, against, standing
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Effect, Family, Outcome, Tables, effect_of
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import MANY, count, hundredths, interval, listed, p_value, percent, points
 from retrieval_heads.tables.heads import head_name
@@ -49,17 +50,17 @@ def missing(tables: Tables, study: Study) -> str:
     return NO_TWINS if carrying is None else NO_NEED
 
 
-Judge = Callable[[Tables, Study, pd.DataFrame, str], tuple[Outcome, str]]
-"""Gives the outcome and the sentence of a claim, from rows of a table and the words that say where they are from."""
+Judge = Callable[[Tables, Study, pd.DataFrame, str], tuple[Outcome, str, Effect | None]]
+"""Gives outcome, sentence and effect of a claim, from rows of a table and the words that say where they are from."""
 
 
 def _in_each_setting(tables: Tables, study: Study, rule: str, statement: str, table: str, judge: Judge) -> list[Claim]:
     """A claim for each model and length, from the rows of a table that are about them."""
     found, family = [], Family(statement, "settings")
     for (model, length), where in settings(tables, study):
-        outcome, sentence = judge(tables, study, of_setting(tables[table], model, length), where)
-        about = where.removeprefix("In ")
-        found.append(Claim(rule, f"{statement} {_at(where)}", outcome, sentence, family, about))
+        outcome, sentence, by = judge(tables, study, of_setting(tables[table], model, length), where)
+        about, of = where.removeprefix("In "), {"model": model, "context_length": int(length)}
+        found.append(Claim(rule, f"{statement} {_at(where)}", outcome, sentence, family, about, of, by))
     return found
 
 
@@ -69,7 +70,7 @@ def one_method_is_best(tables: Tables, study: Study) -> list[Claim]:
     return _in_each_setting(tables, study, "one_method_is_best", statement, "quality_tests", _best)
 
 
-def _best(tables: Tables, study: Study, tests: pd.DataFrame, where: str) -> tuple[Outcome, str]:
+def _best(tables: Tables, study: Study, tests: pd.DataFrame, where: str) -> tuple[Outcome, str, Effect | None]:
     needed, carrying = modes(tables, study)
     main, level = carrying or needed, study.quality_level
     captured = tests[tests["measure"] == CAPTURED]
@@ -78,7 +79,7 @@ def _best(tables: Tables, study: Study, tests: pd.DataFrame, where: str) -> tupl
         why = (
             NO_TWINS if carrying is None else "That takes two methods, and documents that agree on which heads matter."
         )
-        return Outcome.UNDECIDED, f"{where}, no method's first {level} heads can be set against another's. {why}"
+        return Outcome.UNDECIDED, f"{where}, no method's first {level} heads can be set against another's. {why}", None
     areas = {
         name: found
         for name in study.in_config_order("intervention", tests["intervention"])
@@ -89,10 +90,10 @@ def _best(tables: Tables, study: Study, tests: pd.DataFrame, where: str) -> tupl
         _ahead(study, first, where, "carry" if carrying else "are needed for"),
         _close(study, first),
         *([_beside(study, captured[captured["mode"] == needed])] if carrying and needed else []),
-        *(_by_area(study, name, found, len(areas) > 1) for name, found in areas.items()),
+        _by_area(study, areas),
         verdict,
     ]
-    return outcome, " ".join(filter(None, sentences))
+    return outcome, " ".join(filter(None, sentences)), replace(effect_of(first.smallest, p=None), p=first.p)
 
 
 def _verdict(
@@ -149,11 +150,23 @@ def _beside(study: Study, tests: pd.DataFrame) -> str:
     return f"Of what is needed for whatever reason, {name} captures most (largest p {p_value(first.p)})."
 
 
-def _by_area(study: Study, intervention: str, first: Standing, several: bool) -> str:
-    how = f" ({study.label('intervention', intervention)})" if several else ""
-    ahead = f"{hundredths(first.smallest['difference'])} ahead of {study.label('method', first.smallest['b'])}"
-    name = study.label("method", first.method)
-    return f"By ablation{how}, {name} has the largest area, {ahead} (largest p {p_value(first.p)})."
+def _by_area(study: Study, areas: dict[str, Standing]) -> str:
+    """Whose first heads cost most beyond others, by intervention, and under which of several that is sure."""
+    if not areas:
+        return ""
+    if len(areas) == 1:
+        (area,) = areas.values()
+        ahead = f"{hundredths(area.smallest['difference'])} ahead of {study.label('method', area.smallest['b'])}"
+        name = study.label("method", area.method)
+        return f"By ablation, {name} has the largest area, {ahead} (largest p {p_value(area.p)})."
+    leads: dict[str, list[str]] = {}
+    for name, area in areas.items():
+        lead = hundredths(area.smallest["difference"])
+        leads.setdefault(area.method, []).append(f"{lead} ahead under “{study.label('intervention', name)}”")
+    first = listed([f"{study.label('method', method)} ({'; '.join(of)})" for method, of in leads.items()])
+    sure = [f"“{study.label('intervention', name)}”" for name, area in areas.items() if area.p < study.alpha]
+    under = f"{len(sure)} of {len(areas)} ({'; '.join(sure)})" if sure else "none of them"
+    return f"By ablation, the largest area is that of {first}. The lead is significant under {under}."
 
 
 def some_heads_are_needed_and_carry_nothing(tables: Tables, study: Study) -> list[Claim]:
@@ -162,37 +175,40 @@ def some_heads_are_needed_and_carry_nothing(tables: Tables, study: Study) -> lis
     return _in_each_setting(tables, study, rule, statement, "needed_or_carrying", _needed_alone)
 
 
-def _needed_alone(tables: Tables, study: Study, pairs: pd.DataFrame, where: str) -> tuple[Outcome, str]:
+def _needed_alone(tables: Tables, study: Study, pairs: pd.DataFrame, where: str) -> tuple[Outcome, str, Effect | None]:
     if pairs.empty:
-        return Outcome.UNDECIDED, f"{where}, no head has both numbers. {missing(tables, study)}"
+        return Outcome.UNDECIDED, f"{where}, no head has both numbers. {missing(tables, study)}", None
     asked = f"{count(pairs['prompts'].iloc[0], 'prompt')} from {count(pairs['documents'].iloc[0], 'document')}"
     only = pairs[pairs["role"] == NEEDED_ONLY].sort_values("needed", ascending=False, kind="stable")
     backed = pairs[pairs["role"] == BACKED_UP].sort_values("carrying", ascending=False, kind="stable")
     needed = pairs[pairs["p_family"].notna() & (pairs["needed_low"] > 0)]
+    by = Effect(float(len(only)), None, None, "heads")
     sentence = (
-        f"{where}, over {asked}, of {count(len(pairs), 'head')} so many are needed and shown to carry nothing: "
-        f"{_named(only)}. So many carry more than is needed of them: {_named(backed)}."
+        f"{where}, {len(only) or 'none'} of {count(len(pairs), 'head')} {'is' if len(only) == 1 else 'are'} needed and "
+        f"shown to carry nothing ({'; '.join([*_named(only), asked])}). "
+        f"Shown to carry more than is needed of them: {len(backed) or 'none'}"
+        f"{''.join(f' ({named})' for named in _named(backed))}."
     )
     if pairs["documents"].iloc[0] < MIN_UNITS:
-        return Outcome.UNDECIDED, f"{sentence} So few documents do not tell."
+        return Outcome.UNDECIDED, f"{sentence} So few documents do not tell.", by
     if len(only):
-        return Outcome.SUPPORTED, sentence
+        return Outcome.SUPPORTED, sentence, by
     if len(needed) and (needed["carrying_low"] > SMALL * needed["needed"]).all():
         share = percent(SMALL)
         every = f"Each of the {count(len(needed), 'head')} that are needed carries at least {share} of its need."
-        return Outcome.CONTRADICTED, f"{sentence} {every}"
-    return Outcome.UNDECIDED, f"{sentence} That some head is needed alone is not ruled out."
+        return Outcome.CONTRADICTED, f"{sentence} {every}", by
+    return Outcome.UNDECIDED, f"{sentence} That some head is needed alone is not ruled out.", by
 
 
-def _named(heads: pd.DataFrame) -> str:
-    """How many heads these are, and the first of them with what is needed of each and what it carries."""
+def _named(heads: pd.DataFrame) -> list[str]:
+    """The first of these heads with what is needed of each and what it carries, in one piece or none."""
     if heads.empty:
-        return "none"
+        return []
     first = [
         f"{head_name(row.layer, row.head)} {hundredths(row.needed)} / {hundredths(row.carrying)}"
         for row in heads.head(_NAMED).itertuples()
     ]
-    return f"{len(heads)} ({'first ' if len(heads) > _NAMED else ''}{', '.join(first)}, in nats needed / carried)"
+    return [f"{'first ' if len(heads) > _NAMED else ''}{', '.join(first)}, in nats needed / carried"]
 
 
 def settings(tables: Tables, study: Study) -> Iterator[tuple[tuple, str]]:

@@ -5,17 +5,21 @@ from collections.abc import Iterator
 import pandas as pd
 
 from retrieval_heads.analysis.specificity import over_all_questions
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Effect, Family, Outcome, Tables, effect_of
+from retrieval_heads.findings.claims.rows import of_row
+from retrieval_heads.study.controls import ITEM_KINDS
+from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import (
     change,
     count,
     fewer_heads,
     interval,
+    layers_of,
+    listed,
     p_value,
     percent,
     points,
-    random_heads,
     setting,
 )
 from retrieval_heads.tables.specificity_summary import OK
@@ -31,11 +35,12 @@ def damage_is_specific_to_retrieval(tables: Tables, study: Study) -> list[Claim]
     for where, pairs in largest_sets(tables["specificity_summary"], study):
         for method, (top, random) in pairs.items():
             name, level = study.label("method", method), int(top["k"])
-            outcome, verdict = _decide(top, study)
+            outcome, verdict, by = _decide(top, study)
             statement = f"What ablating the top {level} heads of {name} costs is specific to retrieval {where}"
             sentence = f"{_what(top, random, name, where)} {verdict}"
             family = Family(f"What ablating a method's top {level} heads costs is specific to retrieval {where}")
-            found.append(Claim("damage_is_specific_to_retrieval", statement, outcome, sentence, family, name))
+            of = of_row(top, *CELL, "method", "k")
+            found.append(Claim("damage_is_specific_to_retrieval", statement, outcome, sentence, family, name, of, by))
     return found
 
 
@@ -61,49 +66,48 @@ def largest_sets(
                 yield setting(study, here.iloc[0]), pairs
 
 
-def _decide(top: pd.Series, study: Study) -> tuple[Outcome, str]:
+def _decide(top: pd.Series, study: Study) -> tuple[Outcome, str, Effect | None]:
+    """The outcome, what is said of it, and the difference from random heads where that decides."""
     matters = f"{points(study.smallest_effect)} points"
     if top["status"] != OK:
-        return Outcome.UNDECIDED, f"The specificity is not known: {top['status']}."
+        return Outcome.UNDECIDED, f"The specificity is not known: {top['status']}.", None
     found = f"The specificity is {change(top['specificity'])} points ({interval(top, 'specificity')})"
     if top["documents"] < MIN_UNITS:
-        return Outcome.UNDECIDED, f"{found}, from too few documents for a test."
+        return Outcome.UNDECIDED, f"{found}, from too few documents for a test.", None
     if top["retrieval_loss_high"] < study.smallest_effect and top["control_loss_low"] < study.smallest_effect:
-        return Outcome.UNDECIDED, (
-            f"That retrieval loses {matters} is ruled out, and that facts and sums do is not shown: there is no damage "
-            "to tell of."
-        )
+        verdict = f"That retrieval loses {matters} is ruled out, and that facts and sums do is not shown"
+        return Outcome.UNDECIDED, f"{verdict}: there is no damage to tell of.", None
     if pd.isna(top["p_holm"]):
-        return Outcome.UNDECIDED, f"{found}, and no random heads were ablated to hold it against."
+        return Outcome.UNDECIDED, f"{found}, and no random heads were ablated to hold it against.", None
     found += (
         f", and {change(top['difference'])} points against random heads ({interval(top, 'difference')}; Holm p "
         f"{p_value(top['p_holm'])})"
     )
-    significant = top["p_holm"] < study.alpha
+    significant, by = top["p_holm"] < study.alpha, effect_of(top)
     if significant and top["difference"] > 0 and top["specificity_low"] > 0:
-        return Outcome.SUPPORTED, f"{found}: it is retrieval that loses more."
+        return Outcome.SUPPORTED, f"{found}: it is retrieval that loses more.", by
     if (significant and top["difference"] < 0) or top["specificity_high"] < study.smallest_effect:
-        return Outcome.CONTRADICTED, f"{found}: that retrieval loses {matters} more is not so."
+        return Outcome.CONTRADICTED, f"{found}: that retrieval loses {matters} more is not so.", by
     if top["difference_high"] < study.smallest_effect:
-        return Outcome.CONTRADICTED, f"{found}: that it is {matters} above that with random heads is ruled out."
-    return Outcome.UNDECIDED, f"{found}, which does not tell."
+        return Outcome.CONTRADICTED, f"{found}: that it is {matters} above that with random heads is ruled out.", by
+    return Outcome.UNDECIDED, f"{found}, which does not tell.", by
 
 
 def _what(top: pd.Series, random: pd.Series | None, name: str, where: str) -> str:
     level = int(top["k"])
     rests_on = [count(top["prompts"], "prompt"), *(f"{top[kind]} {kind}" for kind in ("facts", "sums") if top[kind])]
     sentence = (
-        f"Ablating the top {level} heads{fewer_heads(top['size'], level)} of {name} {where} costs {losses(top)} "
-        f"(of {', '.join(rests_on)} that the whole model answers)"
+        f"{where[:1].upper()}{where[1:]}, ablating the top {level} heads{fewer_heads(top['size'], level)} of {name} "
+        f"costs {_losses(top, 'retrieval')} (of {', '.join(rests_on)} that the whole model answers). It costs "
+        f"{_losses(top, *ITEM_KINDS)}."
     )
-    return f"{sentence}." if random is None else f"{sentence}; ablating {random_heads(random)} costs {losses(random)}."
+    if random is None:
+        return sentence
+    drawn = layers_of(random["matching"], random["matched"])
+    return f"{sentence} Ablating as many random heads ({drawn}) costs {_losses(random, 'retrieval', *ITEM_KINDS)}."
 
 
-def losses(row: pd.Series) -> str:
+def _losses(row: pd.Series, *kinds: str) -> str:
     """What is lost, as far as it is known: 80.0% of retrieval, 5.0% of facts and 10.0% of sums."""
-    known = [
-        f"{percent(row[f'{name}_loss'])} of {name}"
-        for name in ("retrieval", "facts", "sums")
-        if pd.notna(row[f"{name}_loss"])
-    ]
-    return " and ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known) or "what is not known"
+    known = [f"{percent(row[f'{kind}_loss'])} of {kind}" for kind in kinds if pd.notna(row[f"{kind}_loss"])]
+    return listed(known) or "what is not known"

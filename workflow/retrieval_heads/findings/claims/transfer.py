@@ -2,9 +2,11 @@
 
 import pandas as pd
 
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables, decide
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables, decide, effect_of
+from retrieval_heads.findings.claims.rows import of_row
+from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import MANY, count, heads, hundredths, interval, listed, p_value, percent, points
+from retrieval_heads.study.wording import MANY, change, count, heads, hundredths, interval, p_value, percent, points
 
 TABLES: dict[str, dict[str, int]] = {"transfer_tests": {"transfer": 1}}
 
@@ -27,7 +29,8 @@ def own_heads_matter_more(tables: Tables, study: Study) -> list[Claim]:
         family = Family(_STATEMENT, "rankings" if several else "methods")
         about = f"{name} in {place}" if place else name
         sentence = " ".join(filter(None, sentences))
-        found.append(Claim("own_heads_matter_more", statement, outcome, sentence, family, about))
+        of, by = of_row(row, *DIMENSIONS), effect_of(row)
+        found.append(Claim("own_heads_matter_more", statement, outcome, sentence, family, about, of, by))
     return found
 
 
@@ -60,7 +63,7 @@ def _judged(row: pd.Series, study: Study) -> tuple[Outcome, str]:
         # A difference that could not show is not ruled out.
         return Outcome.UNDECIDED, (
             f"Without other questions' heads, answers are right about as often as by guessing "
-            f"({percent(row['guess'])}), so own heads could not cost more: a smaller `controls.transfer.level` tells."
+            f"({percent(row['guess'])}). So own heads could not cost more: a smaller `controls.transfer.level` tells."
         )
     if outcome is Outcome.CONTRADICTED and row["difference_low"] > -study.smallest_effect:
         return outcome, f"That own heads cost {matters} more is ruled out: questions use the same heads."
@@ -73,10 +76,10 @@ def _shown(row: pd.Series, study: Study, where: str, name: str) -> str:
     beside = [f"{percent(row['unablated'])} with all heads"]
     beside += [] if pd.isna(row["random"]) else [f"{percent(row['random'])} without as many random heads"]
     return (
-        f"{where}, without the top {heads(row['size'])} heads of {name}, {percent(row['own'])} of answers are right "
-        f"where these are the question's own, and {percent(row['others'])} where they are another question's "
-        f"({listed(beside)}). Own heads cost {points(row['difference'])} points more ({interval(row, 'difference')}; "
-        f"permutation test over {count(row['documents'], 'document')}, Holm p {p_value(row['p_holm'])})."
+        f"{where}, {percent(row['own'])} of answers are right without the question's own top {heads(row['size'])} "
+        f"heads by {name}. Without another question's, {percent(row['others'])} are ({', '.join(beside)}). Own heads "
+        f"cost {points(row['difference'])} points more ({interval(row, 'difference')}; permutation test over "
+        f"{count(row['documents'], 'document')}, Holm p {p_value(row['p_holm'])})."
     )
 
 
@@ -86,14 +89,10 @@ def _by_question(row: pd.Series, tests: pd.DataFrame, study: Study) -> str:
     apart = each[(each["p_holm"] < study.alpha) & (row["documents"] >= MIN_UNITS)]
     if apart.empty:
         return "No single question stands out."
-    named = [
-        f"{study.label('question', one['question'])} ({points(one['difference'])} points, Holm p "
-        f"{p_value(one['p_holm'])})"
-        for _, one in apart.iterrows()
-    ]
-    if len(named) > MANY:
-        return f"{len(named)} of {count(len(each), 'question')} stand out."
-    return f"By question, beyond what heads and questions lose throughout: {listed(named)}."
+    named = [f"{study.label('question', one['question'])} {change(one['difference'])}" for _, one in apart.iterrows()]
+    which = f" ({', '.join(named)} points)" if len(named) <= MANY else ""
+    stand = f"{len(named)} {'stands' if len(named) == 1 else 'stand'} out"
+    return f"Of {count(len(each), 'question')}, {stand} beyond what heads and questions lose throughout{which}."
 
 
 def _in_nats(row: pd.Series) -> str:

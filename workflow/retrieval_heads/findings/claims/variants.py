@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pandas as pd
 
 from retrieval_heads.analysis.same_heads import against_plain
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables, decide
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables, decide, effect_of
+from retrieval_heads.findings.claims.rows import of_row
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import (
@@ -39,21 +40,25 @@ def same_heads_serve_variant(tables: Tables, study: Study) -> list[Claim]:
             outcome = Outcome.UNDECIDED
         else:
             outcome = _OUTCOMES.get(row["verdict"], Outcome.UNDECIDED)
+        by = None
         if pd.isna(row["sameness_low"]):
-            what = (
-                "rankings from halves of the documents do not agree surely enough with each other in both variants "
-                "for this to be told"
+            sentence = (
+                f"By {method}, it is not told whether {where} and the plain one have the same heads. Rankings from "
+                "halves of the documents do not agree surely enough with each other in both."
             )
         else:
-            what = (
-                f"the top {row['k']} heads share {hundredths(row['sameness'])} (95% interval "
-                f"{hundredths(row['sameness_low'])} to {hundredths(row['sameness_high'])}) of what halves of the "
-                f"documents share within one variant; above {ALIKE:g} heads count as the same"
+            sentence = (
+                f"In {where}, the top {row['k']} heads of {method} share {hundredths(row['sameness'])} with those of "
+                f"the plain one (95% interval {hundredths(row['sameness_low'])} to "
+                f"{hundredths(row['sameness_high'])}). What halves of the documents share within one variant is 1, "
+                f"and above {ALIKE:g} heads count as the same."
             )
+            # Held against what counts as the same, not against what chance would share.
+            by = effect_of(row, "sameness", "sameness", None, ALIKE)
         statement = f"By {method}, the same heads serve {where}"
-        sentence = f"Between {where} and the plain one, by {method}, {what}."
         family = Family(f"The same heads serve {where}")
-        found.append(Claim("same_heads_serve_variant", statement, outcome, sentence, family, method))
+        of = of_row(row, "model", "variant", "method")
+        found.append(Claim("same_heads_serve_variant", statement, outcome, sentence, family, method, of, by))
     return found
 
 
@@ -109,22 +114,24 @@ def _of_sets(
                         rule,
                         f"{name}'s {what}",
                         decide(row, study, units="documents"),
-                        f"{_ablated(row, name, level, study)} {_cost(row)}.",
+                        f"{_ablated(row, name, level, study)} {_cost(row)}",
                         Family(f"A method's {what}"),
                         name,
+                        of_row(row, "model", "variant", "method", "k"),
+                        effect_of(row),
                     )
                 )
     return found
 
 
 def _ablated(row: pd.Series, name: str, level: int, study: Study) -> str:
-    """What was ablated where: the beginning of a sentence about what it takes."""
+    """What was ablated where, and the beginning of a sentence about what it takes."""
     where = _in_model(study, row["model"])
     if row["source"] == "plain":
         variant = study.label("variant", row["variant"])
-        return f"In the variant {variant}{where}, the top {level} heads of {name} as ranked in the plain variant take"
-    left = f"{heads(row['size'])} heads are left" if row["size"] != 1 else "1 head is left"
-    return f"Without induction heads, {left} of the top {level} heads of {name}{where}; ablated, these take"
+        return f"The plain variant's top {level} heads of {name} are ablated in the variant {variant}{where}. They take"
+    left = f"{heads(row['size'])} {'is' if row['size'] == 1 else 'are'} left"
+    return f"Without induction heads, {left} of the top {level} heads of {name}{where}. Ablated, these take"
 
 
 def _cost(row: pd.Series) -> str:
@@ -132,10 +139,10 @@ def _cost(row: pd.Series) -> str:
     p = f", Holm p {p_value(row['p_holm'])}" if pd.notna(row["p_holm"]) else ""
     own = "this variant's own top set" if row["source"] == "plain" else "all of them"
     return (
-        f"{points(row['drop'])} points of accuracy ({own}: {points(row['own_drop'])}), "
-        f"{points(row['difference'])} more than the random heads drawn for that set, "
-        f"{layers_of(row['matching'], row['matched'])} (95% interval {interval(row, 'difference')}{p}; "
-        f"{count(row['prompts'], 'prompt')} from {count(row['documents'], 'document')})"
+        f"{points(row['drop'])} points of accuracy ({own}: {points(row['own_drop'])}). That is "
+        f"{points(row['difference'])} more than the random heads take that were drawn for that set "
+        f"({layers_of(row['matching'], row['matched'])}; 95% interval {interval(row, 'difference')}{p}; "
+        f"{count(row['prompts'], 'prompt')} from {count(row['documents'], 'document')})."
     )
 
 

@@ -45,12 +45,12 @@ def compensation(study: Study, tables: Tables) -> Section:
     blocks: list[Block] = [
         Paragraph(
             "Heads were ablated in question and answer. What a head writes is the difference between its output and "
-            "what takes its place, followed straight to the answer's centred logit with all norms frozen; where less "
-            "than that is lost without the head, other parts of the model make up for the rest (self-repair). A set's "
-            "effect is what the answer's log-probability loses without all of its heads, held against the sum of what "
-            "it loses without each. Where outputs come from the twin, the other direction is tried too: the model "
-            "reads the twin's context, and the set's heads put out what they do in the prompt; enough heads restore "
-            "the log-odds of the answer against the twin's."
+            "what takes its place. It is followed straight to the answer's centred logit, with all norms frozen. Where "
+            "less than that is lost without the head, other parts of the model make up for the rest (self-repair). A "
+            "set's effect is what the answer's log-probability loses without all of its heads. It is held against the "
+            "sum of what is lost without each. Where outputs come from the twin, the other direction is tried too. The "
+            "model reads the twin's context, and the set's heads put out what they do in the prompt. Enough heads "
+            "restore the log-odds of the answer against the twin's."
         ),
         *claims_of("compensation", study, tables),
     ]

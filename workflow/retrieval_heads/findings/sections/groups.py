@@ -46,16 +46,16 @@ def groups(study: Study, tables: Tables) -> Section:
 
 
 def _touched(study: Study, model: str, rows: pd.DataFrame) -> str:
-    """How many groups the largest top sets of a model touch, two sentences."""
+    """How many groups the largest top sets of a model touch."""
     here = rows[rows["k"] == rows["k"].max()]
     means = {name: f"{here[name].mean():.1f}" for name in ("touched", "chance", "chance_in_layers")}
     few = int((here["p_in_layers_holm"] < study.alpha).sum())
     shared = count(rows["groups"].iloc[0], "group")
     return (
-        f"In {study.label('model', model)}, heads share keys and values in {shared}; the top {here['k'].iloc[0]} heads "
-        f"touch {means['touched']} of them, the mean over {count(len(here), 'ranking')}. As many heads of any layer "
-        f"would touch {means['chance']} by chance, and as many in each of the same layers {means['chance_in_layers']}: "
-        f"the top heads touch significantly fewer than these in {few or 'none'} of the rankings (Holm)."
+        f"In {study.label('model', model)}, heads share keys and values in {shared}. The top {here['k'].iloc[0]} heads "
+        f"touch {means['touched']} of them (mean over {count(len(here), 'ranking')}). As many heads of any layer "
+        f"would touch {means['chance']} by chance, and as many in each of the same layers {means['chance_in_layers']}. "
+        f"The top heads touch significantly fewer than these in {few or 'none'} of the rankings (Holm)."
     )
 
 

@@ -31,10 +31,10 @@ def looks(study: Study, tables: Tables) -> Section:
     blocks: list[Block] = [
         Paragraph(
             "In each row that produces a token of a right answer, a head has one strongest key. It may be the first "
-            "token, on which heads rest that have nothing to do (a sink); or a place that holds the very token which "
-            "is produced, a hit: at the answer, at a distractor, which is another value of the question's type, or "
-            "elsewhere. A head that looks for the token alone, wherever it stands, hits the answer too, as often as "
-            "the answer holds the token among all places that do: so much is chance."
+            "token, on which heads rest that have nothing to do (a sink). Or it is a place that holds the very token "
+            "which is produced (a hit): at the answer, at a distractor (another value of the question's type), or "
+            "elsewhere. A head that looks for the token alone, wherever it stands, hits the answer too. It does so as "
+            "often as the answer holds the token among all places that do: so much is chance."
         ),
         *(Paragraph(_sure(study, where, rows)) for where, rows in _settings(study, tables["look_summary"])),
         *claims_of("looks", study, tables),
@@ -65,11 +65,11 @@ def _sure(study: Study, where: str, rows: pd.DataFrame) -> str:
     named = [
         f"{head_name(row.layer, row.head)} {percent(getattr(row, ANSWER))}" for row in sure.head(_NAMED).itertuples()
     ]
-    said = f" ({'the first ' if len(sure) > _NAMED else ''}{listed(named)} of rows at the answer)" if named else ""
+    first = f"{'the first ' if len(sure) > _NAMED else ''}{listed(named)} of rows at the answer"
+    beside = "; ".join([asked, "p corrected over all heads", *([first] if named else [])])
     return (
-        f"{where}, over {asked}, {count(len(sure), 'head')} of {len(rows):,} look at the answer beyond chance, with p "
-        f"corrected over all heads{said}. {count(int((rows[SINK] > 0.5).sum()), 'head')} rest on the first token more "
-        "often than not."
+        f"{where}, {count(len(sure), 'head')} of {len(rows):,} look at the answer beyond chance ({beside}). On the "
+        f"first token, {count(int((rows[SINK] > 0.5).sum()), 'head')} rest more often than not."
     )
 
 

@@ -1,6 +1,7 @@
 """Which method is right: what heads are needed for and what they carry, and how well rankings tell it."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,17 @@ from retrieval_heads.findings.sections.blocks import Block, Paragraph, Section, 
 from retrieval_heads.findings.sections.parts import claims_of, mode_label, table
 from retrieval_heads.study.methods import CHANCE, LAYER, WRITE_NORM
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import MANY, count, decimal, hundredths, least_and_most, listed, p_cell, percent
+from retrieval_heads.study.wording import (
+    MANY,
+    count,
+    decimal,
+    hundredths,
+    least_and_most,
+    listed,
+    p_cell,
+    percent,
+    plain,
+)
 from retrieval_heads.tables.heads import head_name
 from retrieval_heads.tables.ranking_quality import (
     AREA,
@@ -80,15 +91,19 @@ def _orders(study: Study, tables: Tables) -> list[str]:
     pairs = tables["needed_or_carrying"]
     if pairs.empty:
         return []
-    agree, found = agreement(tables["head_effects"], study.seed, study.resamples), []
+    agree = agreement(tables["head_effects"], study.seed, study.resamples)
+    found: list[str] = []
     for (model, length), where in settings(tables, study):
         rows, told = of_setting(pairs, model, length), of_setting(agree, model, length)
         if rows.empty:
             continue
         row = told.iloc[0]
         asked = f"{count(row['prompts'], 'prompt')} about {count(row['documents'], 'document')}"
-        same = _plain(row, "spearman")
-        text = f"{where}, over {asked}, the orders of heads by the two numbers agree at Spearman {same}."
+        known = asked if pd.isna(row["spearman_low"]) else f"{plain(row, 'spearman')}; {asked}"
+        text = (
+            f"{where}, the orders of heads by the two numbers agree at Spearman {decimal(row['spearman'])} "
+            f"({known}){'' if found else ' ({figure:needed_and_carrying})'}."
+        )
         firsts = []
         for name, words in (("needed", "Needed most"), ("carrying", "Carrying most")):
             first = told_apart(rows[rows[name] > 0], [name], [False], _NAMED)
@@ -99,7 +114,7 @@ def _orders(study: Study, tables: Tables) -> list[str]:
                 ]
                 firsts.append(f"{words}, in nats needed / carried: {listed(heads)}.")
         found.append(" ".join([text, *firsts, *_log_odds(study, tables, model, length)]))
-    return [f"{found[0]} ({{figure:needed_and_carrying}})", *found[1:]] if found else []
+    return found
 
 
 def _log_odds(study: Study, tables: Tables, model: str, length: int) -> list[str]:
@@ -180,28 +195,29 @@ def _shares(study: Study, tables: Tables) -> list[str]:
     """What the first heads of each method hold of what is needed, and of what is carried."""
     level, found = study.quality_level, []
     for (model, length), where in settings(tables, study):
-        said = []
+        said: list[str] = []
+        start = f"{where}, the first {level} heads of a method"
         for mode, words in zip(modes(tables, study), ("needed", "carried"), strict=True):
             rows = _pooled(tables, model, length, measure=SHARE, mode=mode, k=level)
             methods = rows[rows["kind"] == METHOD].dropna(subset="value").set_index("ranking")["value"]
             if len(methods):
                 best, lot = (rows.loc[rows["ranking"] == name, "value"].iloc[0] for name in (CEILING, CHANCE))
-                said.append(
-                    f"{_some(study, methods)} of what is {words} (best possible {percent(best)}, by lot {percent(lot)})"
-                )
+                span, named = _some(study, methods)
+                beside = f"best possible {percent(best)}, by lot {percent(lot)}"
+                said.append(f"{'They' if said else start} hold {span} of what is {words} ({named}; {beside}).")
         if said:
-            found.append(f"{where}, the first {level} heads of a method hold {listed(said)} ({{table:shares_held}}).")
+            said[-1] = f"{said[-1].removesuffix('.')} ({{table:shares_held}})."
+            found.append(" ".join(said))
     return found
 
 
-def _some(study: Study, values: pd.Series) -> str:
-    """The value of each method, or the least and the most of many."""
+def _some(study: Study, values: pd.Series) -> tuple[str, str]:
+    """The least and the most of some methods' values, and which methods have what: all of few, or these two of many."""
+    least, most = least_and_most(values.to_dict())
+    ends = list(dict.fromkeys(percent(values[name]) for name in (least, most)))
     order = study.in_config_order("method", values.index)
-    if len(order) > MANY:
-        least, most = least_and_most(values.to_dict())
-        ends = [f"{percent(values[name])} ({study.label('method', name)})" for name in (least, most)]
-        return ends[0] if least == most else " to ".join(ends)
-    return listed([f"{percent(values[name])} ({study.label('method', name)})" for name in order])
+    shown = list(dict.fromkeys([least, most])) if len(order) > MANY else order
+    return " to ".join(ends), ", ".join(f"{study.label('method', name)} {percent(values[name])}" for name in shown)
 
 
 def _shares_held(study: Study, tables: Tables) -> list[TableBlock]:
@@ -270,9 +286,11 @@ def _first(study: Study, tables: Tables) -> list[str]:
         methods = captured[captured["kind"] == METHOD].dropna(subset="value").set_index("ranking")["value"]
         text = []
         if len(methods):
+            span, named = _some(study, methods)
             text.append(
-                f"{where}, of what is {what} beyond chance by the ceiling's first {level} heads, those of a method "
-                f"capture {_some(study, methods)} ({{figure:quality_and_cost}}, {{table:quality_of_rankings}})."
+                f"{where}, the first {level} heads of a method capture {span} of what the ceiling's do "
+                f"({named}) ({{figure:quality_and_cost}}, {{table:quality_of_rankings}}). What counts is what is "
+                f"{what} beyond chance."
             )
         else:
             text.append(f"{where}, the documents do not agree on which heads matter, so nothing can be captured.")
@@ -372,18 +390,32 @@ def _areas(study: Study, tables: Tables) -> list[TableBlock]:
         for length in study.in_config_order("context_length", rows.loc[rows["model"] == model, "context_length"]):
             here = of_setting(rows, model, length)
             cells = {name: here[here["intervention"] == name] for name in names}
+            behind = {name: _behind(study, tables, model, length, name) for name in names}
             for ranking in study.in_config_order("method", here.loc[here["kind"] == METHOD, "ranking"]):
-                values = [_cell(cells[name], ranking, hundredths) or "not told" for name in names]
+                values = [
+                    (_cell(cells[name], ranking, hundredths) or "not told", behind[name].get(ranking, ""))
+                    for name in names
+                ]
                 lines.append(
                     [
                         study.label("model", model),
                         study.label("context_length", length),
                         _named(study, ranking),
-                        *values,
+                        *chain.from_iterable(values),
                     ]
                 )
-    header = ["Model", "Context", "Ranking", *(f"Area: {study.label('intervention', name)}" for name in names)]
-    return table("areas", SHOWN["areas"]["title"], header, lines, len(names))
+    areas = ((f"Area: {study.label('intervention', name)}", "p") for name in names)
+    header = ["Model", "Context", "Ranking", *chain.from_iterable(areas)]
+    return table("areas", SHOWN["areas"]["title"], header, lines, 2 * len(names))
+
+
+def _behind(study: Study, tables: Tables, model: str, length: int, intervention: str) -> dict[str, str]:
+    """Of each method but that of the largest area, the p of the test that it is behind that one."""
+    tests = of_setting(tables["quality_tests"], model, length)
+    tests = tests[(tests["measure"] == AREA) & (tests["intervention"] == intervention)]
+    first = standing(tests, study.alpha)
+    beside = [] if first is None else against(tests, first.method).itertuples()
+    return {row.b: p_cell(row.p) for row in beside}
 
 
 def _plain(row: pd.Series, name: str) -> str:

@@ -37,8 +37,9 @@ def specificity(study: Study, tables: Tables) -> Section:
             "An answer may be lost because the model no longer finds the fact, or because it no longer does much at "
             "all. Facts that no context states and small sums take no retrieval. They were asked behind the same "
             "haystack, without a document, in the same form and with the same heads ablated. A loss is the share of "
-            "what the whole model answers; specificity is the loss of the study's prompts less that of facts and sums, "
-            "both of which count the same: 100 points where retrieval alone is lost, 0 where all is lost alike."
+            "what the whole model answers. Specificity is the loss of the study's prompts less that of facts and "
+            "sums, both of which count the same. It is 100 points where retrieval alone is lost, and 0 where all is "
+            "lost alike."
         ),
         *(Paragraph(text) for text in _answered(study, items)),
     ]

@@ -29,7 +29,7 @@ def transfer(study: Study, tables: Tables) -> Section:
     blocks: list[Block] = [
         Paragraph(
             "That rankings of questions differ does not show that questions depend on different heads. So the top "
-            "heads of each question were ablated while each other question was asked, as many of all, in "
+            "heads of each question were ablated while each other question was asked, as many of all. This was done in "
             f"{count(first['documents'], 'document')} that {'states' if first['documents'] == 1 else 'state'} all "
             f"facts ({how}). If a question has heads of its own, they cost it more than other questions' heads do "
             "({figure:transfer_matrix}, {table:transfer_by_question})."

@@ -62,11 +62,11 @@ def _accuracy(study: Study, accuracy: pd.DataFrame) -> list[Block]:
     for (model, variant), rows in in_order(study, pooled, ["model", "variant"]):
         row, name = rows.iloc[0], study.label("variant", variant)
         if variant != PLAIN and row["shared_prompts"]:
-            decoyed = f"; {percent(row['decoyed'])} of the answers are a decoy's" if row["decoyed"] else ""
+            decoyed = f" In all, {percent(row['decoyed'])} of the answers are a decoy's." if row["decoyed"] else ""
             p = f", Holm p {p_value(row['p_holm'])}" if pd.notna(row["p_holm"]) else ""
             texts.append(
                 f"In the variant {name}, {study.label('model', model)} answers {percent(row['accuracy'])} of the test "
-                f"prompts with all its heads{decoyed}. Of the same prompts, that is {_compared(row['difference'])} in "
+                f"prompts with all its heads.{decoyed} Of the same prompts, that is {_compared(row['difference'])} in "
                 f"the plain variant (difference {interval(row, 'difference')} points{p})."
             )
         lines.append(
@@ -93,9 +93,12 @@ def _accuracy(study: Study, accuracy: pd.DataFrame) -> list[Block]:
         "Prompts",
         "Documents",
     ]
+    others = [
+        study.label("variant", name) for name in study.in_config_order("variant", pooled["variant"]) if name != PLAIN
+    ]
     start = Paragraph(
-        "The same questions were asked about the same documents in other ways, called variants; all else in the "
-        f"findings is about the plain one. Others are {listed([study.label('variant', n) for n in _others(study)])}."
+        "The same questions were asked about the same documents in other ways, called variants "
+        f"({', '.join(others)}). All else in the findings is about the plain one."
     )
     title = "Accuracy of the whole model in each variant"
     return [start, *map(Paragraph, texts), *table("variant_accuracy", title, header, lines, 7)]
@@ -106,10 +109,6 @@ def _compared(difference: float) -> str:
     if round(100 * difference, 1) == 0:
         return "as many as"
     return f"{points(abs(difference))} points {'more' if difference > 0 else 'fewer'} than"
-
-
-def _others(study: Study) -> list[str]:
-    return [name for name in study.configured("variant") if name != PLAIN]
 
 
 def _same(study: Study, same: pd.DataFrame) -> list[Block]:
@@ -130,13 +129,14 @@ def _same(study: Study, same: pd.DataFrame) -> list[Block]:
     ]
     header = ["Model", "Method", "Variant", "Between", "Within plain", "Within variant", "Sameness", "Heads"]
     others = [
-        f"{counted} between two {DIMENSION[dimension].plural}"
+        f"Between two {DIMENSION[dimension].plural}, it says {counted}."
         for dimension in ("question", "context_length")
         if (counted := _verdicts(same[(same["dimension"] == dimension) & (same["variant"] == PLAIN)], dimension))
     ]
     blocks: list[Block] = [*table("same_heads", SHOWN["same_heads"]["title"], header, lines, 5)]
     if others:
-        blocks.append(Paragraph(f"The same measure, of each method in the plain variant, says {listed(others)}."))
+        start = "The same measure was taken of each method in the plain variant."
+        blocks.append(Paragraph(" ".join([start, *others])))
     return blocks
 
 

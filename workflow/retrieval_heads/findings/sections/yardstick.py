@@ -127,14 +127,14 @@ def _labels(study: Study, tables: Tables) -> list[Block]:
         named = "" if not first else f" ({'the first ' if len(induction) > _NAMED else ''}{listed(first)})"
         name = study.label("model", model)
         text = (
-            f"Of the {count(len(rows), 'head')} of {name}, {count(len(induction), 'head')}{named} give at least "
-            f"{INDUCTION:g} of their attention to what followed the same token before, in random tokens that are "
-            f"repeated: induction heads. {int((rows['sink_share'] > 0.5).sum()):,} of them all rest on the first token "
-            "more often than not."
+            f"Of the {count(len(rows), 'head')} of {name}, {len(induction)} are induction heads{named}. Such a head "
+            f"gives at least {INDUCTION:g} of its attention to what followed the same token before, in random tokens "
+            f"that are repeated. Of all heads, {int((rows['sink_share'] > 0.5).sum()):,} rest on the first token more "
+            "often than not."
         )
         if rows["write_norm"].isna().any():
             text += (
-                f" How much the heads of {name} write is not known: in this architecture attention is not linear in "
+                f" How much the heads of {name} write is not known. In this architecture, attention is not linear in "
                 "its heads' outputs, as where these are normalised together."
             )
         found.append(text)

@@ -1,0 +1,97 @@
+"""The command line: ``retrieval-heads``, or ``python -m retrieval_heads.cli`` where the package is not installed."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval_heads.atomic_write import atomic_file
+from retrieval_heads.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand.
+
+    Parameters
+    ----------
+    about : what it does, a sentence.
+    arguments : adds its arguments to its parser.
+    run : does it, given their values. It imports what it needs itself, so that the others begin at once.
+    """
+
+    about: str
+    arguments: Callable[[argparse.ArgumentParser], object]
+    run: Callable[[argparse.Namespace], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand, and return the exit status: 1 after an error that the user can put right, which is printed.
+
+    Parameters
+    ----------
+    arguments : those of this process, where none are given.
+    """
+    parser = argparse.ArgumentParser(prog="retrieval-heads", description="What to do with the results of studies.")
+    subparsers = parser.add_subparsers(required=True, metavar="command")
+    for name, command in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=command.about, description=command.about)
+        command.arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    given = parser.parse_args(arguments)
+    try:
+        given.run(given)
+        sys.stdout.flush()
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as head has; what is left to flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", metavar="A", help="the folder of a finished study, such as results/smollm2")
+    parser.add_argument("b", metavar="B", help="that of another")
+    parser.add_argument("--to", metavar="FOLDER", help="where to write; comparisons, beside A, where not given")
+
+
+def _compare(given: argparse.Namespace) -> None:
+    from retrieval_heads.comparison.comparing import as_json, compare
+    from retrieval_heads.comparison.markdown import markdown
+
+    found = compare(given.a, given.b)
+    a, b = (Path(folder).resolve() for folder in (given.a, given.b))
+    folder = Path(given.to) if given.to else Path(os.path.relpath(a.parent / "comparisons"))
+    text = markdown(found)
+    written = _write({folder / f"{a.name}-{b.name}.md": text, folder / f"{a.name}-{b.name}.json": as_json(found)})
+    print(text)
+    print(f"Written to {written}", file=sys.stderr)
+
+
+def _write(texts: dict[Path, str]) -> str:
+    """Write files whole or not at all, and tell where they are."""
+    for path, text in texts.items():
+        try:
+            with atomic_file(path) as file:
+                file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StudyError(f"{path}: cannot be written ({error.strerror}); give another folder by --to.") from error
+    return " and ".join(map(str, texts))
+
+
+COMMANDS = {
+    "compare": Command(
+        "Say what changed in claims and rankings between two studies: other seeds, models or versions.",
+        _compare_arguments,
+        _compare,
+    ),
+}
+"""Name → what it is."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
