@@ -157,4 +157,5 @@ document.documentElement.classList.add("scripted");
 themes();
 document.querySelectorAll("nav").forEach(contents);
 enlarging(document.querySelectorAll("figure > img"));
-document.querySelectorAll("table").forEach(sorting);
+// The claims stand by the question that they answer, and keep to it.
+document.querySelectorAll(".table:not(.every-claim) table").forEach(sorting);

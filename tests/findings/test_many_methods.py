@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from test_rendering import BROWSER
+from test_rendering import BROWSER, text_of
 
 from made_tables import (
     ELEVEN_METHODS,
@@ -135,7 +135,7 @@ def test_few_claims_stay_as_they_are_and_others_keep_their_places():
 
 def test_both_forms_tell_every_claim(built, tables, tmp_path):
     text = rendering.markdown(built).replace("\\", "")
-    page = html.unescape(re.sub(r"<[^>]+>", " ", rendering.html(built, tmp_path).split("<main>")[1]))
+    page = text_of(rendering.html(built, tmp_path))
     for claim in claims.every_claim(tables, STUDY):
         assert claim.sentence in text and claim.sentence in page
     assert text.count("<details>") == text.count("</details>") == page.count("Each of them") > 5

@@ -1,8 +1,10 @@
 """The findings as a document: put together once, written as Markdown and as a page that needs nothing else."""
 
+import math
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,17 +15,40 @@ from markupsafe import Markup, escape
 from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import Declaration, declarations
-from retrieval_heads.findings import head_map
-from retrieval_heads.findings.sections import SECTIONS, FigureBlock, MapBlock, Paragraph, Section, TableBlock, Tables
+from retrieval_heads.findings import bars, head_map
+from retrieval_heads.findings.claims import Claim
+from retrieval_heads.findings.claims.outcome import Effect
+from retrieval_heads.findings.glossary import Term, Words
+from retrieval_heads.findings.sections import (
+    PARTS,
+    SECTIONS,
+    TITLES,
+    Answer,
+    ClaimTable,
+    FigureBlock,
+    Glossary,
+    MapBlock,
+    Paragraph,
+    PreviewBlock,
+    Section,
+    Signs,
+    TableBlock,
+    Tables,
+)
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import listed
+from retrieval_heads.study.wording import listed, p_cell
 from retrieval_heads.tables.select import of_variant
 
 _REFERENCE = r"\{(?:figure|table):\w+\}"
 _ONLY_REFERENCES = re.compile(rf"( ?)\(({_REFERENCE}(?:(?:, | and ){_REFERENCE})*)\)")
 _LINK = re.compile(rf"({_REFERENCE}|arXiv[: ]\d{{4}}\.\d{{4,5}})")
-_KINDS = {TableBlock: "table", FigureBlock: "figure"}
+_TABLES = (ClaimTable, TableBlock)
+_KINDS: dict[str, tuple[type, ...]] = {"table": _TABLES, "figure": (FigureBlock,)}
+"""What texts refer to, by the word with which they do."""
+
+FIRST_FIGURE = "figure8_option_b_by_method"
+"""The figure that stands small on the first screen, where a study has it; else the first that it has."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +66,30 @@ class Findings:
     heads: Mapping[str, list]
     """What the map of all heads shows (see :func:`retrieval_heads.findings.head_map.data`)."""
 
+    words: Words
+    """What words mean."""
+
     templates: Path
-    """The folder with templates, style sheet, scripts and captions."""
+    """The folder with templates, style sheet, scripts, captions and glossary."""
+
+    @property
+    def parts(self) -> dict[str, list[Section]]:
+        """The sections by the question of a reader that they answer; those without one under none."""
+        part_of = {key: part for part, titles in PARTS.items() for key in titles}
+        found: dict[str, list[Section]] = {}
+        for section in self.sections:
+            found.setdefault(part_of.get(section.key, ""), []).append(section)
+        return found
+
+    @property
+    def answer(self) -> list[str]:
+        """What the findings come to, in three sentences."""
+        return [str(sentence) for block in _blocks(self.sections, Answer) for sentence in block.sentences]
+
+    @property
+    def signs(self) -> list[Claim]:
+        """The claims whose outcomes are signs of trouble."""
+        return [claim for block in _blocks(self.sections, Signs) for claim, _ in block.claims]
 
 
 def build(study: Study, tables: Tables, figures: Mapping[str, str | None], templates: str | Path) -> Findings:
@@ -54,9 +101,10 @@ def build(study: Study, tables: Tables, figures: Mapping[str, str | None], templ
     tables : those that sections and claims read, by name (see :mod:`retrieval_heads.findings.declarations`).
     figures : the figures that were drawn, by name; for one that has nothing to show the sentence that says why, which
         then stands in its place, else None.
-    templates : the folder with templates, style sheet, scripts and captions: the project's ``report``.
+    templates : the folder with templates, style sheet, scripts, captions and glossary: the project's ``report``.
     """
     templates = Path(templates)
+    words = Words.read(templates / "glossary.yaml", _names(study))
     tables = of_variant(tables, PLAIN)
     drawn = [figure for figure in declarations().values() if figure.name in figures]
     sections = [section(study, tables) for section in SECTIONS]
@@ -72,14 +120,16 @@ def build(study: Study, tables: Tables, figures: Mapping[str, str | None], templ
     ]
     # A study without imported lists has nothing to say about them.
     sections = [section for section in sections if section.blocks]
-    sections.append(_index(sections))
+    sections += [Section("glossary", [Glossary(words.groups)]), _index(sections)]
+    sections = sorted(sections, key=lambda section: list(TITLES).index(section.key))
+    sections = _with_preview(sections)
     captions, labels = {}, {}
-    for kind, word in _KINDS.items():
+    for word, kind in _KINDS.items():
         for number, block in enumerate(_blocks(sections, kind), start=1):
             captions[block.name] = caption(block.name, study.config, templates)
             labels[f"{word}:{block.name}"] = f"{word.capitalize()} {number}"
     heads = head_map.data(study, tables["rankings"], tables.get("labels"))
-    return Findings(f"Retrieval heads: {study.name}", sections, captions, labels, heads, templates)
+    return Findings(f"Retrieval heads: {study.name}", sections, captions, labels, heads, words, templates)
 
 
 def caption(name: str, config: Mapping, templates: Path) -> str:
@@ -145,12 +195,24 @@ def html(findings: Findings, figures: str | Path) -> str:
         when a figure's file is missing.
     """
 
-    def inline(text: str) -> Markup:
+    explained = any(_blocks(findings.sections, Glossary))
+    known: dict[str, set[str]] = defaultdict(set)
+
+    def inline(text: str, section: str = "") -> Markup:
+        """A text with its links; in a section, the first use of each word of the glossary leads there."""
+
+        def plain(piece: str) -> Markup:
+            if not (explained and section):
+                return escape(piece)
+            return Markup().join(_term(part, term) for part, term in findings.words.first_uses(piece, known[section]))
+
         link = Markup('<a href="{1}">{0}</a>').format
-        return Markup().join(_pieces(text, findings.labels, escape, link))
+        return Markup().join(_pieces(text, findings.labels, plain, link))
 
     environment = _environment(findings.templates, autoescape=True, inline=inline)
     environment.filters["number"] = _number
+    environment.filters["marked"] = _marked
+    environment.globals["scales"], environment.globals["bar"] = bars.scales, bars.bar
     environment.globals["image"] = lambda name: _image(Path(figures) / f"{name}.svg")
     style, script, map_script = (
         Markup((findings.templates / name).read_text(encoding="utf-8"))
@@ -159,17 +221,18 @@ def html(findings: Findings, figures: str | Path) -> str:
     has_map = any(_blocks(findings.sections, MapBlock))
     map_scripts = head_map.scripts(findings.heads, map_script) if has_map else ""
     template = environment.get_template("findings.html.j2")
-    return template.render(findings=findings, style=style, script=script, map_scripts=map_scripts)
+    sections = {section.key for section in findings.sections}
+    return template.render(findings=findings, sections=sections, style=style, script=script, map_scripts=map_scripts)
 
 
 def table_names(findings: Findings) -> list[str]:
     """The tables that the findings show."""
-    return [block.name for block in _blocks(findings.sections, TableBlock)]
+    return [block.name for block in _blocks(findings.sections, _TABLES)]
 
 
 def table_page(findings: Findings, name: str) -> str:
     """One of the findings' tables as a page of its own, for Snakemake's report."""
-    blocks = [block for block in _blocks(findings.sections, TableBlock) if block.name == name]
+    blocks = [block for block in _blocks(findings.sections, _TABLES) if block.name == name]
     title = blocks[0].title if blocks else name
     blocks = blocks or [Paragraph("This study has nothing to show in this table.")]
     return _page(findings, title, blocks)
@@ -177,7 +240,7 @@ def table_page(findings: Findings, name: str) -> str:
 
 def map_page(findings: Findings) -> str:
     """The map of all heads as a page of its own, for Snakemake's report."""
-    (section,) = (section for section in findings.sections if any(_blocks([section], MapBlock)))
+    (section,) = (section for section in findings.sections if section.key == "map")
     return _page(
         findings, section.title, [block for block in section.blocks if isinstance(block, Paragraph | MapBlock)]
     )
@@ -202,21 +265,38 @@ def _index(sections: Iterable[Section]) -> Section:
     return Section("figures", [TableBlock("figure_index", "All figures", header, rows)])
 
 
+def _names(study: Study) -> list[str]:
+    """What the study's values are called, in which words mean nothing else."""
+    named = ("model", "method", "question", "intervention", "import")
+    return [study.label(dimension, value) for dimension in named for value in study.configured(dimension)]
+
+
+def _with_preview(sections: list[Section]) -> list[Section]:
+    """The sections with a small figure behind the answer, where there is any figure."""
+    figures = sorted(_blocks(sections, FigureBlock), key=lambda block: block.name != FIRST_FIGURE)
+    first, *others = sections
+    if not figures:
+        return sections
+    answer, *blocks = first.blocks
+    return [replace(first, blocks=[answer, PreviewBlock(figures[0].name, figures[0].title), *blocks]), *others]
+
+
 def _shown(figure: Declaration, note: str | None) -> FigureBlock | Paragraph:
     if note is None:
         return FigureBlock(figure.name, figure.title)
     return Paragraph(f"{figure.title}: there is nothing to show. {note}")
 
 
-def _blocks(sections: Iterable[Section], kind: type) -> Iterator:
+def _blocks(sections: Iterable[Section], kind: type | tuple[type, ...]) -> Iterator:
     return (block for section in sections for block in section.blocks if isinstance(block, kind))
 
 
 def _page(findings: Findings, title: str, blocks: list) -> str:
     """A page with these blocks alone, which so refers to nothing else."""
-    shown = {f"{_KINDS[type(block)]}:{block.name}" for block in blocks if type(block) in _KINDS}
+    page = Section("page", blocks)
+    shown = {f"{word}:{block.name}" for word, kind in _KINDS.items() for block in _blocks([page], kind)}
     labels = {key: label for key, label in findings.labels.items() if key in shown}
-    return html(replace(findings, title=title, sections=[Section("page", blocks)], labels=labels), ".")
+    return html(replace(findings, title=title, sections=[page], labels=labels), ".")
 
 
 def _environment(templates: Path, autoescape: bool, inline: Callable[[str], str]) -> Environment:
@@ -229,6 +309,9 @@ def _environment(templates: Path, autoescape: bool, inline: Callable[[str], str]
         keep_trailing_newline=True,
     )
     environment.filters["inline"] = inline
+    environment.globals["titles"] = TITLES
+    environment.filters["effect"] = bars.text
+    environment.filters["p"] = _largest_p
     environment.filters["kind"] = lambda block: type(block).__name__
     return environment
 
@@ -245,6 +328,25 @@ def _pieces(
         else:
             number = piece.removeprefix("arXiv")[1:]
             yield link(f"arXiv {number}", f"https://arxiv.org/abs/{number}")
+
+
+def _term(text: str, term: Term | None) -> Markup:
+    """A piece of a text, which leads to the glossary where it is a word of it."""
+    if term is None:
+        return escape(text)
+    return Markup('<a class="term" href="#{}" title="{}">{}</a>').format(term.anchor, term.plain, text)
+
+
+def _marked(term: Term) -> Markup:
+    """What a word means, with its markup."""
+    tags = {"": Markup("{}"), "*": Markup("<em>{}</em>"), "**": Markup("<strong>{}</strong>")}
+    return Markup().join(tags[mark].format(text) for mark, text in term.parts())
+
+
+def _largest_p(effects: Sequence[Effect]) -> str:
+    """The p value of an effect, or the largest of several."""
+    known = [effect.p for effect in effects if effect.p is not None and math.isfinite(effect.p)]
+    return f"{'≤ ' if len(known) > 1 else ''}{p_cell(max(known))}".replace("≤ <", "all <") if known else ""
 
 
 def _markdown_text(text: str) -> str:

@@ -29,7 +29,6 @@ from retrieval_heads.study.study import Study
 
 __all__ = [
     "CAUTIONS",
-    "HEADLINES",
     "RULES",
     "Claim",
     "Outcome",
@@ -41,49 +40,6 @@ __all__ = [
 ]
 
 RULES: dict[str, tuple[Rule, ...]] = {
-    "data": (
-        baseline.baseline_is_usable,
-        baseline.every_question_is_answered,
-        baseline.baseline_is_above_guessing,
-        scores.top_sets_are_told_apart,
-        scores.top_heads_rest_on_enough_prompts,
-    ),
-    "q1": (ablation.questions_cost_differently,),
-    "q2": (categories.categories_share_heads,),
-    "q3": (ablation.categories_cost_differently,),
-    "q4": (categories.categories_share_layers,),
-    "consensus": (heads.all_methods_agree_on_heads,),
-    "specialists": (heads.questions_have_specialists,),
-    "model_differences": (heads.models_rank_heads_differently,),
-    "dominance": (heads.first_heads_stand_out_differently,),
-    "overlap": (overlap.top_heads_are_shared, overlap.rankings_break_between_lengths),
-    "agreement": (
-        agreement.methods_differ_beyond_noise,
-        agreement.methods_agree_differently_by_length,
-        calibration.rows_of_the_answer_prefix_matter,
-    ),
-    "imports": (overlap.imported_heads_are_top_heads,),
-    "carrying": (quality.some_heads_are_needed_and_carry_nothing,),
-    "quality": (quality.one_method_is_best,),
-    "transfer": (transfer.own_heads_matter_more,),
-    "specificity": (specificity.damage_is_specific_to_retrieval,),
-    "variants": (
-        variants.same_heads_serve_variant,
-        variants.plain_heads_are_needed_in_variants,
-        variants.damage_is_not_of_induction_heads_alone,
-    ),
-    "compensation": (
-        compensation.heads_are_backed_up,
-        compensation.top_heads_stand_in_for_each_other,
-        compensation.top_heads_suffice,
-        compensation.recoveries_are_made_up_for,
-    ),
-    "depths": (
-        depths.depths_are_answered_differently,
-        depths.depths_cost_differently,
-        depths.depths_rank_heads_differently,
-    ),
-    "looks": (looks.hits_are_at_the_answer, looks.first_heads_rest_less),
     "ablation": (
         ablation.top_heads_matter_more_than_random,
         language.ablation_takes_retrieval_alone,
@@ -93,23 +49,51 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "models": (ablation.models_cost_differently,),
     "lengths": (ablation.lengths_cost_differently,),
+    "carrying": (quality.some_heads_are_needed_and_carry_nothing,),
+    "compensation": (
+        compensation.heads_are_backed_up,
+        compensation.top_heads_stand_in_for_each_other,
+        compensation.top_heads_suffice,
+        compensation.recoveries_are_made_up_for,
+    ),
+    "specificity": (specificity.damage_is_specific_to_retrieval,),
+    "transfer": (transfer.own_heads_matter_more,),
+    "q1": (ablation.questions_cost_differently,),
+    "q2": (categories.categories_share_heads,),
+    "q3": (ablation.categories_cost_differently,),
+    "q4": (categories.categories_share_layers,),
+    "specialists": (heads.questions_have_specialists,),
+    "variants": (
+        variants.same_heads_serve_variant,
+        variants.plain_heads_are_needed_in_variants,
+        variants.damage_is_not_of_induction_heads_alone,
+    ),
+    "depths": (
+        depths.depths_are_answered_differently,
+        depths.depths_cost_differently,
+        depths.depths_rank_heads_differently,
+    ),
+    "looks": (looks.hits_are_at_the_answer, looks.first_heads_rest_less),
+    "quality": (quality.one_method_is_best,),
+    "dominance": (heads.first_heads_stand_out_differently,),
+    "agreement": (
+        agreement.methods_differ_beyond_noise,
+        agreement.methods_agree_differently_by_length,
+        calibration.rows_of_the_answer_prefix_matter,
+    ),
+    "consensus": (heads.all_methods_agree_on_heads,),
+    "overlap": (overlap.top_heads_are_shared, overlap.rankings_break_between_lengths),
+    "imports": (overlap.imported_heads_are_top_heads,),
+    "model_differences": (heads.models_rank_heads_differently,),
+    "data": (
+        baseline.baseline_is_usable,
+        baseline.every_question_is_answered,
+        baseline.baseline_is_above_guessing,
+        scores.top_sets_are_told_apart,
+        scores.top_heads_rest_on_enough_prompts,
+    ),
 }
-"""The rules by the section of the findings in which their claims stand."""
-
-HEADLINES: tuple[Rule, ...] = (
-    baseline.baseline_is_usable,
-    quality.some_heads_are_needed_and_carry_nothing,
-    quality.one_method_is_best,
-    ablation.top_heads_matter_more_than_random,
-    language.ablation_takes_retrieval_alone,
-    specificity.damage_is_specific_to_retrieval,
-    overlap.methods_agree,
-    heads.all_methods_agree_on_heads,
-    ablation.questions_cost_differently,
-    transfer.own_heads_matter_more,
-    categories.categories_share_heads,
-)
-"""What comes first in a summary."""
+"""The rules by the section of the findings in which their claims stand, in the order of these."""
 
 CAUTIONS: dict[Rule, Outcome] = {
     baseline.every_question_is_answered: Outcome.CONTRADICTED,

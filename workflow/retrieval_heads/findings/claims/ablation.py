@@ -77,7 +77,8 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
                     sentence = f"{sentence} {difference}"
             statement = f"The top {level} heads of {name} matter more than random ones in {where}"
             family = Family(f"The top {level} heads of a method matter more than random ones in {where}")
-            found.append(Claim("top_heads_matter_more_than_random", statement, outcome, sentence, family, name))
+            of = {"model": model, "method": method}
+            found.append(Claim("top_heads_matter_more_than_random", statement, outcome, sentence, family, name, of))
     return found
 
 

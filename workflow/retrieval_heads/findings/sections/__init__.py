@@ -1,8 +1,8 @@
 """The findings, section by section.
 
-A section function takes the study and its tables and returns a :class:`Section`. Figures come after a section's own
-blocks: those that declare its key. What a module reads and shows, it declares as ``TABLES`` and ``SHOWN`` (see
-:mod:`retrieval_heads.findings.declarations`).
+A section function takes the study and its tables and returns a :class:`Section`; its place is that of its key in
+:data:`PARTS`. Figures come after a section's own blocks: those that declare its key. What a module reads and shows, it
+declares as ``TABLES`` and ``SHOWN`` (see :mod:`retrieval_heads.findings.declarations`).
 """
 
 from collections.abc import Callable
@@ -25,64 +25,78 @@ from retrieval_heads.findings.sections import (
     yardstick,
 )
 from retrieval_heads.findings.sections.blocks import (
+    PARTS,
     TITLES,
+    Answer,
     Block,
     ClaimList,
+    ClaimRow,
+    ClaimTable,
     FigureBlock,
+    Glossary,
     Items,
     MapBlock,
     Paragraph,
+    PreviewBlock,
     Section,
+    Signs,
     TableBlock,
     Tables,
 )
 from retrieval_heads.study.study import Study
 
 __all__ = [
+    "PARTS",
     "SECTIONS",
     "TITLES",
+    "Answer",
     "Block",
     "ClaimList",
+    "ClaimRow",
+    "ClaimTable",
     "FigureBlock",
+    "Glossary",
     "Items",
     "MapBlock",
     "Paragraph",
+    "PreviewBlock",
     "Section",
+    "Signs",
     "TableBlock",
     "Tables",
 ]
 
 SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     overview.summary,
-    setup.setup,
-    setup.data,
+    ablation.ablation,
+    ablation.models,
+    ablation.lengths,
+    yardstick.every_head,
+    quality.carrying,
+    compensation.compensation,
+    specificity.specificity,
+    transfer.transfer,
     questions.q1,
     questions.q2,
     questions.q3,
     questions.q4,
-    heads.consensus,
-    heads.layers,
     heads.specialists,
-    heads.model_differences,
-    heads.volatility,
-    heads.dominance,
-    agreement.overlap,
-    agreement.agreement,
-    agreement.imports,
-    groups.groups,
-    yardstick.every_head,
-    quality.carrying,
-    quality.quality,
-    transfer.transfer,
-    specificity.specificity,
     variants.variants,
-    compensation.compensation,
     depths.depths,
     looks.looks,
+    quality.quality,
     heads.universal,
     heads.head_map,
-    ablation.ablation,
-    ablation.models,
-    ablation.lengths,
+    heads.layers,
+    groups.groups,
+    heads.dominance,
+    agreement.agreement,
+    heads.consensus,
+    agreement.overlap,
+    agreement.imports,
+    heads.model_differences,
+    setup.setup,
+    setup.data,
+    heads.volatility,
     overview.conclusions,
 )

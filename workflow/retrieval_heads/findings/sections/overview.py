@@ -1,20 +1,22 @@
 """What stands first and last: the executive summary, and the conclusions."""
 
-from retrieval_heads.findings.claims import (
-    HEADLINES,
-    RULES,
-    Outcome,
-    every_claim,
-    of_rules,
-    of_section,
-    together,
-    warnings,
+from retrieval_heads.findings.claims import RULES, Claim, of_section, together, warnings
+from retrieval_heads.findings.sections.answer import answer
+from retrieval_heads.findings.sections.blocks import (
+    PARTS,
+    Block,
+    ClaimRow,
+    ClaimTable,
+    Items,
+    MapBlock,
+    Paragraph,
+    Section,
+    Signs,
+    Tables,
 )
-from retrieval_heads.findings.sections.blocks import TITLES, ClaimList, Items, Paragraph, Section, Tables
-from retrieval_heads.findings.sections.parts import table
 from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import count, listed
+from retrieval_heads.study.wording import count
 from retrieval_heads.tables.select import of_intervention
 
 TABLES: dict[str, dict[str, int]] = {
@@ -28,45 +30,40 @@ SHOWN = {"conclusions": {"title": "Every claim and what the data say", "needs": 
 
 
 def summary(study: Study, tables: Tables) -> Section:
-    """The claims that matter most, what each outcome means, and what to know before believing them."""
-    every = every_claim(tables, study)
-    tally = [f"{sum(claim.outcome is outcome for claim in every)} {outcome}" for outcome in Outcome]
-    outcomes = (
-        "Each claim below is written by a rule from the results. It is supported if the result is significant after "
-        f"Holm's correction (at {study.alpha:g}), and contradicted if its interval rules out a difference of "
-        f"{100 * study.smallest_effect:g} points ({study.smallest_effect:g} for overlaps) or if the result is "
-        "significant the other way. Otherwise there is not enough data. The outcomes of all "
-        f"{count(len(every), 'claim')} of these findings are: {listed(tally)}."
-    )
-    signs = warnings(tables, study)
-    before = (
-        "What to know before believing the rest:"
-        if signs
-        else "The rules that look for signs of trouble in the data found none."
-    )
-    return Section(
-        "summary",
-        [
-            Paragraph(outcomes),
-            ClaimList(together(of_rules(HEADLINES, tables, study))),
-            Paragraph(before),
-            *([Items([claim.sentence for claim in signs])] if signs else []),
-        ],
-    )
+    """The answer, where the top heads are, signs of trouble, and every claim with its outcome and effect."""
+    by_section = {section: of_section(section, tables, study) for section in RULES}
+    every = [claim for claims in by_section.values() for claim in claims]
+    section_of = {claim.rule: section for section, claims in by_section.items() for claim in claims}
+    signs = [(claim, section_of[claim.rule]) for claim in warnings(tables, study)]
+    matters = f"{100 * study.smallest_effect:g} points ({study.smallest_effect:g} for overlaps)"
+    blocks: list[Block] = [
+        answer(study, tables, every, len(signs)),
+        MapBlock("head_map", "Map of all heads", small=True),
+        Signs(signs),
+        Paragraph(
+            "Each claim is written by a rule from the results. It is supported if the result is significant after "
+            f"Holm's correction (at {study.alpha:g}). It is contradicted if its interval rules out a difference of "
+            f"{matters}, or if the result is significant the other way. Otherwise there is not enough data."
+        ),
+    ]
+    return Section("summary", [*blocks, *_claim_table(by_section)])
+
+
+def _claim_table(by_section: dict[str, list[Claim]]) -> list[ClaimTable]:
+    parts = {
+        part: [ClaimRow(claim, key) for key in titles for claim in together(by_section.get(key, []))]
+        for part, titles in PARTS.items()
+    }
+    parts = {part: rows for part, rows in parts.items() if rows}
+    return [ClaimTable("conclusions", "Every claim and what the data say", parts)] if parts else []
 
 
 def conclusions(study: Study, tables: Tables) -> Section:
-    """Every claim with its outcome, and what limits them all."""
-    rows = [
-        [claim.statement, str(claim.outcome).capitalize(), TITLES[section]]
-        for section in RULES
-        for claim in together(of_section(section, tables, study))
-    ]
+    """What limits every claim."""
     return Section(
         "conclusions",
         [
-            Paragraph("Every claim, and what the data say about it. The numbers are in the section named."),
-            *table("conclusions", "Every claim and what the data say", ["Claim", "Outcome", "Section"], rows),
+            Paragraph("What the data say about every claim stands at the top of the findings ({table:conclusions})."),
             Paragraph("What limits all of this:"),
             Items(_limits(study, tables)),
         ],
@@ -78,9 +75,9 @@ def _limits(study: Study, tables: Tables) -> list[str]:
     effects, controls, found = tables["effects"], tables["against_random"], []
     if len(effects) and effects["documents"].isna().all():
         found.append(
-            "Outcomes of single prompts are not known. Intervals come from counts and take prompts as independent, "
-            "though prompts of one document, and the same prompt at several lengths, are not: intervals are too narrow "
-            "rather than too wide. The units of the tests are configurations, which share documents as well."
+            "Outcomes of single prompts are not known, so intervals come from counts and take prompts as independent. "
+            "Prompts of one document, or one prompt at several lengths, are not: intervals are too narrow rather than "
+            "too wide. The units of the tests are configurations, which share documents as well."
         )
     elif len(effects):
         found.append(f"Accuracy is measured on {count(effects['documents'].max(), 'test document')}.")
@@ -101,8 +98,8 @@ def _limits(study: Study, tables: Tables) -> list[str]:
     for matching, lacking in (("layer", "others"), ("group", "groups without any")):
         if (controls.loc[controls["matching"] == matching, "matched"] < 1).any():
             found.append(
-                f"Some random heads that were {MATCHINGS[matching].label} are from the nearest layers instead, as the "
-                f"layers of the top heads have too few {lacking}."
+                f"Some random heads that were {MATCHINGS[matching].label} are from the nearest layers instead: those "
+                f"of the top heads have too few {lacking}."
             )
     if len(controls) and (controls["matching"] == "none").all():
         found.append(
