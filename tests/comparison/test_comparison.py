@@ -74,7 +74,7 @@ def make(tmp_path):
                        "analysis": {"top_k": 5}},
             "models": {model: {"layers": grid[0], "heads": grid[1], "dtype": "float32", "device": "cpu"}},
             "labels": {"model": {model: model.title()}, "method": {"wu24": "Wu24 retrieval head"}},
-            "sections": [], "claims": list(claims), "signs": [], "figures": [], "tables": [],
+            "answer": [], "sections": [], "claims": list(claims), "signs": [], "figures": [], "tables": [],
         }  # fmt: skip
         folder.mkdir(parents=True)
         (folder / "findings.json").write_text(json.dumps(findings | changes))

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -41,9 +41,18 @@ def data(study: Study, tables: Tables, findings: Findings, code: str) -> dict[st
         "labels": {
             name: {str(value): study.label(name, value) for value in study.configured(name)} for name in DIMENSION
         },
-        "sections": [{"key": section.key, "title": section.title} for section in findings.sections],
-        "claims": [{"section": section, **_claim(claim)} for section, claim in _claims(tables, study)],
-        "signs": [_text(claim.sentence) for claim in claims.warnings(tables, study)],
+        "answer": [_text(sentence) for sentence in findings.answer],
+        "signs": [_text(claim.sentence) for claim in findings.signs],
+        "sections": [
+            {"key": section.key, "title": section.title, "part": part}
+            for part, sections in findings.parts.items()
+            for section in sections
+        ],
+        "claims": [
+            {"section": section, **_claim(claim)}
+            for section in claims.RULES
+            for claim in claims.of_section(section, tables, study)
+        ],
         "figures": _shown(findings, "figure"),
         "tables": _shown(findings, "table"),
     }
@@ -52,14 +61,6 @@ def data(study: Study, tables: Tables, findings: Findings, code: str) -> dict[st
 def as_json(found: Mapping[str, Any]) -> str:
     """What :func:`data` gives, as the text of a file."""
     return json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-
-
-def _claims(tables: Tables, study: Study) -> Iterator[tuple[str, Claim]]:
-    """Every claim with the key of its section, in the order of the findings; of the summary those of no other one."""
-    elsewhere = {rule for rules in claims.RULES.values() for rule in rules}
-    alone = tuple(rule for rule in claims.HEADLINES if rule not in elsewhere)
-    for section, rules in {"summary": alone, **claims.RULES}.items():
-        yield from ((section, claim) for claim in claims.of_rules(rules, tables, study))
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
