@@ -13,6 +13,9 @@ TABLES: dict[str, dict[str, int]] = {"tests": {}}
 
 Tables = Mapping[str, pd.DataFrame]
 
+POINTS, OVERLAP = "points", "overlap"
+"""What most effects are in: hundredths of a share, and how much of two top sets, or of their layers, is the same."""
+
 MIN_UNITS = 6
 """With fewer documents (or other units) than this, even a loss in every one has p > 0.05 in an exact paired test."""
 
@@ -105,9 +108,9 @@ def _summed_up(members: list[Claim], outcome: Outcome) -> Claim:
     if not others:
         whom = f"each of {len(members)} {family.plural}"
     elif len(parts) <= MANY:
-        whom = f"{number}: {listed([part.about for part in parts])}"
+        whom = f"{number} ({listed([part.about for part in parts])})"
     elif len(others) <= MANY:
-        whom = f"{number}, all but {listed([other.about for other in others])}"
+        whom = f"{number} (all but {listed([other.about for other in others])})"
     else:
         whom = number
     verdict = {
@@ -122,6 +125,42 @@ def _summed_up(members: list[Claim], outcome: Outcome) -> Claim:
         f"{family.statement}. {verdict} {whom}.",
         parts=tuple(parts),
     )
+
+
+def effect_of(
+    row: Mapping, name: str = "difference", unit: str = POINTS, p: str | None = "p_holm", none: float = 0.0
+) -> Effect:
+    """A number of a row with its interval, from the columns of its name, as an effect.
+
+    Parameters
+    ----------
+    name : the column; those of the interval's ends are name_low and name_high.
+    unit : what it is in; a share in points is given in hundredths.
+    p : the column of the corrected p value, if there is one.
+    none : what the effect would be if there were nothing to find, in the unit.
+    """
+    scale = 100 if unit == POINTS else 1
+    low, high = (_known(row[end], scale) for end in (f"{name}_low", f"{name}_high"))
+    return Effect(scale * float(row[name]), low, high, unit, _known(row[p]) if p else None, none)
+
+
+def effect_of_all(test: Mapping | None, unit: str = POINTS) -> Effect | None:
+    """The effect by which :func:`decide_all` decides: the difference of two values, or of more the effect size.
+
+    Parameters
+    ----------
+    test : the test that it is by.
+    unit : what a difference is in.
+    """
+    if test is None:
+        return None
+    if pd.notna(test["a"]) and pd.notna(test["difference"]):
+        return effect_of(test, unit=unit)
+    return Effect(float(test["effect_size"]), None, None, test["effect"], _known(test["p_holm"]))
+
+
+def _known(value: float | None, scale: int = 1) -> float | None:
+    return None if value is None or pd.isna(value) else scale * float(value)
 
 
 def decide(row: Mapping, study: Study, units: str = "units") -> Outcome:
