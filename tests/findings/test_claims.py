@@ -149,7 +149,7 @@ class TestAblation:
         found = one(rule, {"effects": weak}, BRIEF)
         assert found.outcome is CONTRADICTED
         assert "In 1 of 4 cells" in found.sentence
-        assert "Headquarters state at 1,024 tokens in small (20.0%)" in found.sentence
+        assert "The lowest accuracy is 20.0% (10.0 to 30.0%), for Headquarters state at 1,024 tokens" in found.sentence
         unsure = high.assign(baseline_low=0.4)
         assert one(rule, {"effects": unsure}, BRIEF).outcome is UNDECIDED
 
@@ -193,7 +193,7 @@ class TestAblation:
         claim = one(
             ablation_module.top_heads_matter_more_than_random, lacking, make_study(levels=(5, 10, 20), level=20)
         )
-        assert claim.outcome is UNDECIDED and "its top heads were not ablated" in claim.sentence
+        assert claim.outcome is UNDECIDED and "Its top heads were not ablated" in claim.sentence
 
     def test_a_level_of_some_configurations_is_no_other_for_that(self):
         """Six heads at one length and ten at the other: level 6 adds a head, though ten prompts lack it."""
@@ -210,7 +210,7 @@ class TestAblation:
         made = self.tables(top=0.2)
         assert "random heads from the same layers takes it to" in one(rule, made, BRIEF).sentence
         some = {**made, "against_random": made["against_random"].assign(matched=0.85, draws=1)}
-        assert "random heads, 85.0% of them from the same layers and the rest from the nearest, takes it to" in (
+        assert "random heads (85.0% of them from the same layers, the rest from the nearest) takes it to" in (
             one(rule, some, BRIEF).sentence
         )
         assert "(one draw)" in one(rule, some, BRIEF).sentence
@@ -222,7 +222,7 @@ class TestAblation:
         found = self.tables()
         found["against_random"] = found["against_random"].iloc[:0]
         made = one(ablation_module.top_heads_matter_more_than_random, found, BRIEF)
-        assert made.outcome is UNDECIDED and "no random heads beside its top ones were ablated" in made.sentence
+        assert made.outcome is UNDECIDED and "No random heads beside its top ones were ablated" in made.sentence
 
     def test_from_counts_the_test_is_over_configurations(self):
         rows = make_ablation(STUDY, top=0.2)
@@ -271,7 +271,7 @@ class TestAblation:
 
     def test_models_of_unequal_size_are_named_with_it(self, two_grids):
         claim = one(ablation_module.models_cost_differently, two_grids, TWO_MODELS)
-        assert "With equal shares of heads ablated" in claim.sentence
+        assert "On average, ablating equal shares of heads costs" in claim.sentence
         assert "for small (6 of its 24 heads)" in claim.sentence and "for large (20 of its 80 heads)" in claim.sentence
         assert claim.statement == "Ablating an equal share of heads costs more accuracy for some models than for others"
 
@@ -301,9 +301,13 @@ class TestAblation:
         )  # fmt: skip
         made = self.tables() | {"mean_drops": drops, "tests": pd.concat([every, pair])}
         found = one(ablation_module.methods_cost_differently, made, STUDY)
-        assert "of single pairs, Summed attention differs from QRHead (+20.0 points, 10.0 to 30.0; Holm p = 0.001)" in (
-            found.sentence
+        assert (
+            "Of 1 single pair, 1 differs, Summed attention from QRHead (+20.0 points, 10.0 to 30.0; Holm p = 0.001)."
+            in found.sentence
         )
+        alike = made | {"tests": pd.concat([every, pair.assign(p_holm=0.2)])}
+        found = one(ablation_module.methods_cost_differently, alike, STUDY)
+        assert found.sentence.endswith("No single pair differs after correction.")
 
     def test_recovery(self):
         rule, study = ablation_module.more_heads_cost_more, make_study(methods=("wu24",), questions=("hq_state",))
@@ -314,8 +318,9 @@ class TestAblation:
         risen.loc[here, ["change", "change_low", "change_high", "p_holm"]] = [0.5, 0.3, 0.7, 0.001]
         found = one(rule, {"steps": risen}, study)
         assert found.outcome is CONTRADICTED
-        assert "+50.0 points (30.0 to 70.0) from 10 to 20 heads of Wu24 for Headquarters state at 1,024 tokens" in (
-            found.sentence
+        assert (
+            "The largest rise is +50.0 points (30.0 to 70.0; Holm p = 0.001) from 10 to 20 heads of Wu24 (Headquarters "
+            "state at 1,024 tokens" in found.sentence
         )
         risen.loc[here, "p_holm"] = 0.5
         assert one(rule, {"steps": risen}, study).outcome is UNDECIDED
@@ -352,7 +357,7 @@ class TestLanguage:
         assert found.outcome is SUPPORTED and "Retrieval is lost, and language is not" in found.sentence
         assert "Ablating the top 20 heads of Summed attention in small takes accuracy from" in found.sentence
         assert "−0.04 nats per token (mean over 4 sets of heads; lowest −0.04)" in found.sentence
-        assert "ablating as many random heads from the same layers changes it by −0.01" in found.sentence
+        assert "Ablating as many random heads from the same layers changes it by −0.01" in found.sentence
         broken = one(rule, self.tables(prose=lambda *_: -4.3), BRIEF)
         assert broken.outcome is CONTRADICTED and "The model is broken" in broken.sentence
         kept = one(rule, self.tables(top=1.1, baseline=1.1, documents=40), BRIEF)
@@ -387,7 +392,7 @@ class TestLanguage:
         broken = self.tables(prose=lambda method, k, question: -4.3 if question == "hq_state" else -0.01)
         worst = one(rule, broken, BRIEF)
         assert worst.outcome is CONTRADICTED and "4 of 32 ablated sets of heads break the model" in worst.sentence
-        assert "the top 20 heads of Summed attention for Headquarters state at 512 tokens in small (−4.30 nats" in (
+        assert "the top 20 heads of Summed attention (Headquarters state at 512 tokens in small: −4.30 nats" in (
             worst.sentence
         )
         assert worst in claims.warnings({**brief, "guard": broken["guard"]}, BRIEF)
@@ -405,9 +410,13 @@ class TestRanking:
         return {"rankings": rankings, "overlap": overlap.pairwise(rankings)}
 
     def test_shared(self, alike, apart):
-        rule = overlap_claims.methods_agree
-        assert one(rule, self.overlaps(alike), STUDY).outcome is SUPPORTED
-        found = one(rule, self.overlaps(apart), STUDY)
+        def by_method(rankings):
+            found = overlap_claims.top_heads_are_shared(self.overlaps(rankings), STUDY)
+            (claim,) = [claim for claim in found if claim.of["dimension"] == "method"]
+            return claim
+
+        assert by_method(alike).outcome is SUPPORTED
+        found = by_method(apart)
         assert found.outcome is CONTRADICTED and "only in their method agree no more than chance" in found.sentence
         small = make_rankings(STUDY, 2, 2, shared=100.0)  # one head of four: nothing can be significant
         assert UNDECIDED in {
@@ -464,7 +473,7 @@ class TestRanking:
     def test_unions_are_told_with_their_chance(self, made):
         found = categories.categories_share_heads(made, STUDY)
         assert "Taken over all configurations, top sets hold more heads" in found[0].sentence
-        assert "between categorical and numerical" in found[0].sentence
+        assert "within a category and" in found[0].sentence and "between two (by chance" in found[0].sentence
 
     def test_consensus(self, alike, apart, made):
         rule = heads.all_methods_agree_on_heads
@@ -474,7 +483,7 @@ class TestRanking:
             return one(rule, {"profiles": head_profiles.profile_heads(rankings), "tests": row}, STUDY)
 
         same = outcome(alike)
-        assert same.outcome is SUPPORTED and "by chance, 0.50 heads would on average" in same.sentence
+        assert same.outcome is SUPPORTED and "By chance, 0.50 heads would on average" in same.sentence
         best = alike[alike["rank"] == 1].iloc[0]
         assert f"L{best['layer']}H{best['head']}" in same.sentence
         assert outcome(alike, p=0.3).outcome is UNDECIDED
@@ -493,8 +502,9 @@ class TestRanking:
             return one(heads.questions_have_specialists, made, study)
 
         found = outcome(turned)
-        assert found.outcome is SUPPORTED and "Wu24 gives 3 heads a mean rank below 4" in found.sentence
-        assert "beyond 16 for the others; with the questions exchanged at random it would give 1.5" in found.sentence
+        assert found.outcome is SUPPORTED and "Wu24 ranks 3 heads high for one question alone" in found.sentence
+        assert "(mean rank below 4 there, and beyond 16 for the others). With the questions exchanged" in found.sentence
+        assert "at random it would be 1.5 on average" in found.sentence
         assert outcome(same).outcome is CONTRADICTED
         assert outcome(turned, p=0.4).outcome is UNDECIDED
         made = {"profiles": head_profiles.profile_heads(turned), "tests": result("other", "question")}
@@ -553,14 +563,14 @@ class TestRanking:
         found = rule(made, STUDY)
         assert [claim.outcome for claim in found] == [SUPPORTED] * 3
         assert found[1].sentence == (
-            f"Scores by Wu24 in small tell the heads of every top set apart from the rest, at {top} and 20 heads."
+            f"Scores by Wu24 in small tell the heads of every top set apart from the rest ({top} and 20 heads)."
         )
         tied = {**made, "rankings": tied_behind(made["rankings"], "wu24", 7)}
         found = rule(tied, STUDY)
         assert [claim.outcome for claim in found] == [SUPPORTED, CONTRADICTED, SUPPORTED]
         assert found[1].sentence == (
-            "In 8 of 16 cases (a ranking at a level), Wu24 in small gives equal scores to heads that a top set would "
-            "have to choose between: of the top 20, 7 are told apart. Heads that are not told apart are in no top set."
+            "Wu24 in small gives equal scores to heads of which a top set would take some (8 of 16 cases, each a "
+            "ranking at a level). Told apart are 7 of the top 20. Heads that are not told apart are in no top set."
         )
         assert found[1] in claims.warnings(tied, STUDY)
 
@@ -570,10 +580,10 @@ class TestRanking:
         found = scores.top_sets_are_told_apart({**made, "rankings": equal}, STUDY)
         assert {claim.outcome for claim in found} == {CONTRADICTED}
         assert (
-            "In 8 of 16 cases" in found[0].sentence
-            and "of the top 4, 0 to 4 are told apart and of the top 20, 0 to 20" in found[0].sentence
+            "(8 of 16 cases, " in found[0].sentence
+            and "Told apart are 0 to 4 of the top 4 and 0 to 20 of the top 20." in found[0].sentence
         )
-        assert "; 8 top sets are empty. Heads that are not told apart" in found[0].sentence
+        assert " 8 top sets are empty. Heads that are not told apart" in found[0].sentence
 
     def test_lists_that_are_too_short_for_a_level(self, made):
         short = made["rankings"][made["rankings"]["rank"] <= 12]
@@ -699,7 +709,7 @@ class TestGrids:
         ):
             said = next(sentence for sentence in sentences if sentence.startswith(f"In {model}: "))
             union = rows["jaccard"].item()
-            assert f"{100 * union:.1f}% between categorical and numerical, where" in said
+            assert f"{100 * union:.1f}% between two" in said
         for rule in (heads.all_methods_agree_on_heads, heads.questions_have_specialists):
             made = rule(two_grids, TWO_MODELS)
             assert len({claim.statement for claim in made}) == len(made)

@@ -114,21 +114,20 @@ def test_every_kind_of_random_heads_has_its_rows(made):
 @pytest.mark.parametrize(
     ("difference", "p", "outcome", "verdict"),
     [
-        (0.5, 0.001, Outcome.SUPPORTED, "they cost more than these too"),
-        (0.01, 0.6, Outcome.UNDECIDED, "they do not cost more than these"),  # 5 points are ruled out
-        (0.1, 0.2, Outcome.UNDECIDED, "whether they cost more than these too is not known"),
+        (0.5, 0.001, Outcome.SUPPORTED, "The top heads cost more than these too"),
+        (0.01, 0.6, Outcome.UNDECIDED, "The top heads do not cost more than these"),  # 5 points are ruled out
+        (0.1, 0.2, Outcome.UNDECIDED, "Whether the top heads cost more than these too is not known"),
     ],
 )
 def test_top_heads_must_matter_more_than_random_ones_of_either_kind(made, difference, p, outcome, verdict):
     (claim,) = rule(against(made, difference, p), GROUPED)
     assert claim.outcome is outcome
     # The usual control comes first, and the other after it.
-    assert "ablating as many random heads from the same layers takes it to" in claim.sentence
-    assert (
-        "Ablating as many random heads, 75.0% of them from other key-value groups of the same layers and the rest "
-        in (claim.sentence)
+    assert "Ablating as many random heads from the same layers takes it to" in claim.sentence
+    assert "Ablating as many random heads (75.0% of them from other key-value groups of the same layers, the rest " in (
+        claim.sentence
     )
-    assert f"and {verdict}: the difference is {100 * difference:.1f} points (95% interval" in claim.sentence
+    assert f". {verdict}: the difference is {100 * difference:.1f} points (95% interval" in claim.sentence
 
 
 def test_random_heads_by_group_alone_are_the_control(made):

@@ -108,16 +108,16 @@ YES, NO, OPEN = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
         (
             [YES] * 6 + [NO],
             [
-                "A method works. This holds for 6 of 7 methods, all but Positional copy.",
-                "A method works. This is contradicted for 1 of 7 methods: Positional copy.",
+                "A method works. This holds for 6 of 7 methods (all but Positional copy).",
+                "A method works. This is contradicted for 1 of 7 methods (Positional copy).",
             ],
         ),
         (
             [OPEN, YES, OPEN, YES, NO, YES],
             [
-                "A method works. This holds for 3 of 6 methods: Wu24, Direct logit and Attention contrast.",
-                "A method works. This is contradicted for 1 of 6 methods: LOCOS.",
-                "A method works. There is not enough data on this for 2 of 6 methods: Summed attention and QRHead.",
+                "A method works. This holds for 3 of 6 methods (Wu24, Direct logit and Attention contrast).",
+                "A method works. This is contradicted for 1 of 6 methods (LOCOS).",
+                "A method works. There is not enough data on this for 2 of 6 methods (Summed attention and QRHead).",
             ],
         ),
     ],

@@ -1,7 +1,8 @@
 """How numbers are written in sentences and tables."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
 
 import pandas as pd
 
@@ -12,6 +13,9 @@ from retrieval_heads.study.study import Study
 MANY = 5
 """More values of a dimension than this are not told apart side by side, nor named in one sentence: figures then show
 matrices or break panels into more rows, and sentences give the range and what stands at its ends."""
+
+
+Value = TypeVar("Value", bound=Hashable)
 
 
 def percent(share: float) -> str:
@@ -79,11 +83,11 @@ def layers_of(matching: str, matched: float) -> str:
 
 
 def random_heads(row: Mapping) -> str:
-    """Random heads in a sentence, after a verb and before another: as many random heads from the same layers."""
+    """Random heads in a sentence: as many random heads from the same layers."""
     drawn = MATCHINGS[row["matching"]]
     if not drawn.otherwise or row["matched"] == 1:
         return f"as many random heads {drawn.where}"
-    return f"as many random heads, {percent(row['matched'])} of them {drawn.where} and {drawn.otherwise},"
+    return f"as many random heads ({percent(row['matched'])} of them {drawn.where}, {drawn.otherwise})"
 
 
 def setting(study: Study, row: Mapping) -> str:
@@ -121,9 +125,26 @@ def count(number: int, noun: str) -> str:
     return f"{int(number):,} {noun}{'' if number == 1 else 's'}"
 
 
-def least_and_most(values: Mapping[str, float]) -> tuple[str, str]:
+def least_and_most(values: Mapping[Value, float]) -> tuple[Value, Value]:
     """The names of the least and of the greatest value; of equal ones the first."""
     return min(values, key=values.__getitem__), max(values, key=values.__getitem__)
+
+
+def ends(named: Mapping[Value, str], values: Mapping[Value, float], plural: str, unit: str = "") -> str:
+    """What a sentence says of the values of a dimension: of two what each is, of more the least and the greatest.
+
+    Parameters
+    ----------
+    named : value of the dimension → what it is, in words.
+    values : value of the dimension → what it is.
+    plural : what the values of the dimension are called.
+    unit : what the numbers are in, for the brackets behind them.
+    """
+    if len(named) <= 2:
+        return f"{listed(list(named.values()))}{f' ({unit})' if unit else ''}"
+    least, most = least_and_most(values)
+    notes = "; ".join(filter(None, [unit, f"the least and the most of {len(named)} {plural}"]))
+    return f"{named[least]} to {named[most]} ({notes})"
 
 
 def listed(words: list[str]) -> str:

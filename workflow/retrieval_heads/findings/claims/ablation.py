@@ -10,11 +10,14 @@ from retrieval_heads.findings.claims.grids import for_each_grid
 from retrieval_heads.findings.claims.outcome import (
     MIN_UNITS,
     Claim,
+    Effect,
     Family,
     Outcome,
     Tables,
     decide,
     decide_all,
+    effect_of,
+    effect_of_all,
     in_words,
     of_tests,
     sample,
@@ -22,12 +25,11 @@ from retrieval_heads.findings.claims.outcome import (
 )
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import (
-    MANY,
     change,
     count,
+    ends,
     fewer_heads,
     interval,
-    least_and_most,
     listed,
     p_value,
     percent,
@@ -47,9 +49,6 @@ TABLES: dict[str, dict[str, int]] = {
     "tests": {},
 }
 
-_SHOWN = 3
-"""How many pairs of values, or steps, a sentence names."""
-
 
 def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Claim]:
     """Ablating a method's top heads costs more than ablating as many random ones (of the same layers, if drawn).
@@ -68,27 +67,29 @@ def top_heads_matter_more_than_random(tables: Tables, study: Study) -> list[Clai
             top = effects[(effects["model"] == model) & (effects["method"] == method)]
             random = controls[(controls["model"] == model) & (controls["method"] == method)]
             if top.empty or random.empty:
-                missing = "its top heads" if top.empty else "no random heads beside its top ones"
+                missing = "Its top heads" if top.empty else "No random heads beside its top ones"
                 was = "were not ablated" if top.empty else "were ablated"
-                sentence = f"Nothing can be said about the top {level} heads of {name} in {where}: {missing} {was}."
-                outcome = Outcome.UNDECIDED
+                sentence = f"Nothing can be said about the top {level} heads of {name} in {where}. {missing} {was}."
+                outcome, effect = Outcome.UNDECIDED, None
             else:
                 control = strictest_control(random, top.iloc[0])
-                outcome, sentence = _against_random(tables, top.iloc[0], control, name, level, study)
+                outcome, sentence, effect = _against_random(tables, top.iloc[0], control, name, level, study)
                 for _, grouped in random[(random["matching"] == "group") & (control["matching"] != "group")].iterrows():
                     also, difference = _also(tables, grouped, level, study)
                     outcome = outcome if also is outcome else Outcome.UNDECIDED
                     sentence = f"{sentence} {difference}"
             statement = f"The top {level} heads of {name} matter more than random ones in {where}"
             family = Family(f"The top {level} heads of a method matter more than random ones in {where}")
-            of = {"model": model, "method": method}
-            found.append(Claim("top_heads_matter_more_than_random", statement, outcome, sentence, family, name, of))
+            of = {"model": model, "method": method, "k": level}
+            found.append(
+                Claim("top_heads_matter_more_than_random", statement, outcome, sentence, family, name, of, effect)
+            )
     return found
 
 
 def _against_random(
     tables: Tables, top: pd.Series, random: pd.Series, name: str, level: int, study: Study
-) -> tuple[Outcome, str]:
+) -> tuple[Outcome, str, Effect]:
     limits = ["one draw"] if random["draws"] == 1 else []
     if random["prompts"] < top["prompts"]:
         limits.append(f"for {count(random['prompts'], 'prompt')} of {top['prompts']}")
@@ -96,38 +97,40 @@ def _against_random(
     what = (
         f"Ablating the top {level} heads{fewer_heads(top['size'], level)} of {name} in "
         f"{study.label('model', top['model'])} takes accuracy from {percent(top['baseline'])} to "
-        f"{percent(top['accuracy'])}; ablating {random_heads(random)} takes it to {percent(random['accuracy'])}{known}"
+        f"{percent(top['accuracy'])}. Ablating {random_heads(random)} takes it to {percent(random['accuracy'])}{known}."
     )
-    outcome, numbers, few = _decided(tables, random, level, study)
+    outcome, numbers, few, effect = _decided(tables, random, level, study)
     difference, matters = f"{points(random['difference'])} points", f"{points(study.smallest_effect)} points"
     if outcome is Outcome.UNDECIDED and (few or too_few(random)):
-        return outcome, f"{what}. The difference of {difference} {numbers} comes from too few documents for a test."
+        why = f"The difference of {difference} {numbers} comes from too few documents for a test."
+        return outcome, f"{what} {why}", effect
     verdict = {
         Outcome.SUPPORTED: f"The top heads cost {difference} more {numbers}",
         Outcome.CONTRADICTED: f"The top heads do not cost {matters} more: the difference is {difference} {numbers}",
         Outcome.UNDECIDED: f"The difference of {difference} {numbers} is not significant, and one of {matters} is not "
         "ruled out",
     }[outcome]
-    return outcome, f"{what}. {verdict}."
+    return outcome, f"{what} {verdict}.", effect
 
 
 def _also(tables: Tables, random: pd.Series, level: int, study: Study) -> tuple[Outcome, str]:
-    """The same against a further control, in one sentence."""
-    outcome, numbers, _ = _decided(tables, random, level, study)
+    """The same against a further control."""
+    outcome, numbers, *_ = _decided(tables, random, level, study)
     verdict = {
-        Outcome.SUPPORTED: "they cost more than these too",
-        Outcome.CONTRADICTED: "they do not cost more than these",
-        Outcome.UNDECIDED: "whether they cost more than these too is not known",
+        Outcome.SUPPORTED: "The top heads cost more than these too",
+        Outcome.CONTRADICTED: "The top heads do not cost more than these",
+        Outcome.UNDECIDED: "Whether the top heads cost more than these too is not known",
     }[outcome]
     sentence = (
-        f"Ablating {random_heads(random)} takes accuracy to {percent(random['accuracy'])}, and {verdict}: the "
-        f"difference is {points(random['difference'])} points {numbers}."
+        f"Ablating {random_heads(random)} takes accuracy to {percent(random['accuracy'])}. {verdict}: the difference "
+        f"is {points(random['difference'])} points {numbers}."
     )
     return outcome, sentence
 
 
-def _decided(tables: Tables, random: pd.Series, level: int, study: Study) -> tuple[Outcome, str, bool]:
-    """Whether top heads cost more than random ones, the numbers behind it, and whether they are of too few units."""
+def _decided(tables: Tables, random: pd.Series, level: int, study: Study) -> tuple[Outcome, str, bool, Effect]:
+    """Whether top heads cost more than random ones, the numbers behind it, whether they are of too few units, and the
+    difference."""
     if pd.isna(random["p_holm"]):  # counts alone: the test is over configurations
         same = {"a": random["matching"], "b": random["model"], "method": random["method"], "k": level}
         tests = of_tests(tables, AGAINST_RANDOM, **same)
@@ -135,9 +138,11 @@ def _decided(tables: Tables, random: pd.Series, level: int, study: Study) -> tup
         outcome = Outcome.UNDECIDED if test is None else decide(test, study)
         p = "" if test is None else f"{in_words(test)}; "
         few = test is None or test["units"] < MIN_UNITS
+        effect = effect_of({**random, "p_holm": None if test is None else test["p_holm"]})
     else:
         outcome, p, few = decide(random, study, units="documents"), f"Holm p {p_value(random['p_holm'])}; ", False
-    return outcome, f"(95% interval {interval(random, 'difference')}; {p}{sample(random)})", few
+        effect = effect_of(random)
+    return outcome, f"(95% interval {interval(random, 'difference')}; {p}{sample(random)})", few, effect
 
 
 @for_each_grid
@@ -191,13 +196,9 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, plura
         value: f"{points(row['drop'])} ({interval(row, 'drop')}) for {study.label(dimension, value)}{of.get(value, '')}"
         for value, row in means.iterrows()
     }
-    if len(named) > MANY:
-        ends = " to ".join(named[value] for value in least_and_most(means["drop"].to_dict()))
-        drops = f"{ends}, the least and the most of {len(named)} {plural}"
-    else:
-        drops = listed(list(named.values()))
+    drops = ends(named, means["drop"].to_dict(), plural, "points, 95% interval")
     ablated = "equal shares of heads" if total else f"the top {level} heads"
-    start = f"With {ablated} ablated, accuracy drops on average by {drops}, in points (95% interval)"
+    start = f"On average, ablating {ablated} costs {drops}"
     tests = of_tests(tables, DROP, dimension=dimension, k=level)
     outcome, test = decide_all(tests, study)
     if test is None:
@@ -213,9 +214,10 @@ def _costs_differ(tables: Tables, study: Study, rule: str, dimension: str, plura
             Outcome.UNDECIDED: f"{drops} are not shown to differ ({in_words(test)}), and a difference of {matters} is "
             "not ruled out",
         }[outcome]
+    sentence = f"{start}. {end}."
     if test is not None and outcome is Outcome.SUPPORTED and pd.isna(test["a"]):
-        end += f"; {_pairs_that_differ(tests, dimension, study)}"
-    return [Claim(rule, statement, outcome, f"{start}. {end}.")]
+        sentence += f" {_pairs_that_differ(tests, dimension, study)}"
+    return [Claim(rule, statement, outcome, sentence, of={"k": level}, effect=effect_of_all(test))]
 
 
 def _no_equal_share(rule: str, statement: str, level: int, total: Mapping[str, int], study: Study) -> Claim:
@@ -234,15 +236,15 @@ def _no_equal_share(rule: str, statement: str, level: int, total: Mapping[str, i
 def _pairs_that_differ(tests: pd.DataFrame, dimension: str, study: Study) -> str:
     pairs = tests[tests["a"].notna()]
     apart = pairs[(pairs["p_holm"] < study.alpha) & (pairs["units"] >= MIN_UNITS)]
-    many = len(pairs) > MANY * (MANY - 1) / 2
-    shown = apart.sort_values("difference", key=abs, ascending=False, kind="stable") if many else apart
-    number = f"{len(apart)} of {len(pairs)} differ, most of all " if many and len(apart) else ""
-    named = [
-        f"{study.label(dimension, row['a'])}{'' if many else ' differs'} from {study.label(dimension, row['b'])} "
-        f"({change(row['difference'])} points, {interval(row, 'difference')}; Holm p {p_value(row['p_holm'])})"
-        for _, row in shown.head(_SHOWN).iterrows()
-    ]
-    return f"of single pairs, {number}{listed(named)}" if named else "no single pair does after correction"
+    if apart.empty:
+        return "No single pair differs after correction."
+    most = apart.sort_values("difference", key=abs, ascending=False, kind="stable").iloc[0]
+    a, b = (study.label(dimension, most[end]) for end in ("a", "b"))
+    differ = "1 differs," if len(apart) == 1 else f"{len(apart)} differ, most of all"
+    return (
+        f"Of {count(len(pairs), 'single pair')}, {differ} {a} from {b} ({change(most['difference'])} points, "
+        f"{interval(most, 'difference')}; Holm p {p_value(most['p_holm'])})."
+    )
 
 
 def more_heads_cost_more(tables: Tables, study: Study) -> list[Claim]:
@@ -254,32 +256,31 @@ def more_heads_cost_more(tables: Tables, study: Study) -> list[Claim]:
     significant = rising[rising["p_holm"] < study.alpha]
     start = (
         f"Accuracy rises at {len(rising) or 'none'} of {count(len(steps), 'step')} from one number of ablated heads to "
-        "the next"
+        "the next."
     )
+    shown = steps.sort_values(["change", "k"], ascending=[False, True], kind="stable").iloc[0]
     if len(significant):
-        outcome = Outcome.CONTRADICTED
-        named = listed([_rise(study, row) for _, row in significant.head(_SHOWN).iterrows()])
-        end = f", at {len(significant)} of them significantly (Holm over all steps), most of all by {named}"
+        outcome, shown = Outcome.CONTRADICTED, significant.iloc[0]
+        end = f"At {len(significant)} of them it rises significantly (Holm over all steps)."
     elif (steps["change_high"] < study.smallest_effect).all():
         outcome = Outcome.SUPPORTED
-        end = f"; a rise of {points(study.smallest_effect)} points is ruled out at every step by its interval"
-    elif len(rising):
-        outcome = Outcome.UNDECIDED
-        end = (
-            f", at none significantly (Holm over all steps), but the intervals do not rule a recovery out. The largest "
-            f"rise is {_rise(study, rising.iloc[0])}"
-        )
+        end = f"A rise of {points(study.smallest_effect)} points is ruled out at every step by its interval."
     else:
         outcome = Outcome.UNDECIDED
-        end = ", but the intervals do not rule a recovery out"
+        none = "At none it rises significantly (Holm over all steps), but the" if len(rising) else "The"
+        end = f"{none} intervals do not rule a recovery out."
+    most = f"The largest {'rise' if shown['change'] > 0 else 'change'} is {_step(study, shown)}."
     statement = "Accuracy never recovers when more heads are ablated"
-    return [Claim("more_heads_cost_more", statement, outcome, f"{start}{end}.")]
+    return [
+        Claim("more_heads_cost_more", statement, outcome, f"{start} {end} {most}", effect=effect_of(shown, "change"))
+    ]
 
 
-def _rise(study: Study, row: pd.Series) -> str:
+def _step(study: Study, row: pd.Series) -> str:
+    p = f"; Holm p {p_value(row['p_holm'])}" if pd.notna(row["p_holm"]) else ""
     return (
-        f"{change(row['change'])} points ({interval(row, 'change')}) from {int(row['k_before'])} to {int(row['k'])} "
-        f"heads of {study.label('method', row['method'])} for {setting(study, row)}"
+        f"{change(row['change'])} points ({interval(row, 'change')}{p}) from {int(row['k_before'])} to {int(row['k'])} "
+        f"heads of {study.label('method', row['method'])} ({setting(study, row)})"
     )
 
 

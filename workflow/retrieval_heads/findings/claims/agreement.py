@@ -3,17 +3,20 @@
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.findings.claims.grids import by_grid, for_each_grid
 from retrieval_heads.findings.claims.outcome import (
+    OVERLAP,
     Claim,
     Family,
     Outcome,
     Tables,
     decide,
     decide_all,
+    effect_of,
+    effect_of_all,
     in_words,
     of_tests,
 )
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import decimal, listed, plain
+from retrieval_heads.study.wording import decimal, ends, plain
 from retrieval_heads.tables.tests import AGREEMENT_BY_LENGTH, NOISE
 
 TABLES: dict[str, dict[str, int]] = {"overlap": {}, "tests": {}}
@@ -26,18 +29,19 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
     family = Family("Two methods disagree beyond noise", "pairs of methods")
     for names, pairs in top_sets_along(tables["overlap"], "method").groupby(["a", "b"]):
         a, b = study.in_config_order("method", names)
-        jaccard = listed([f"{rows['jaccard'].mean():.3f}{where}" for where, rows in by_grid(pairs)])
+        jaccard, *others = (f"{rows['jaccard'].mean():.3f}{where}" for where, _, rows in by_grid(pairs))
         both = f"{study.label('method', a)} and {study.label('method', b)}"
         pair = f"{study.label('method', a)} – {study.label('method', b)}"
-        statement = f"{both} disagree beyond noise"
+        statement, of = f"{both} disagree beyond noise", {"a": a, "b": b}
+        mean = " ".join([f"have a mean Jaccard of {jaccard}.", *(f"It is {other}." for other in others)])
         rows = of_tests(tables, NOISE)
         rows = rows[rows["a"].isin([a, b]) & rows["b"].isin([a, b])]
         if rows.empty:
             sentence = (
-                f"How much of the disagreement of {both} (mean Jaccard {jaccard}) is noise is not known: there are no "
+                f"The top heads of {both} {mean} How much of their disagreement is noise is not known: there are no "
                 "rankings from halves of the documents."
             )
-            found.append(Claim("methods_differ_beyond_noise", statement, Outcome.UNDECIDED, sentence, family, pair))
+            found.append(Claim("methods_differ_beyond_noise", statement, Outcome.UNDECIDED, sentence, family, pair, of))
             continue
         row = rows.iloc[0]
         # The other way round: how much less than its own reliability a method agrees with another.
@@ -53,11 +57,12 @@ def methods_differ_beyond_noise(tables: Tables, study: Study) -> list[Claim]:
             Outcome.UNDECIDED: "This does not tell their disagreement from noise",
         }[outcome]
         sentence = (
-            f"The top heads of {both} have a mean Jaccard of {jaccard}. Beyond chance, that is "
+            f"The top heads of {both} {mean} Beyond chance, that is "
             f"{decimal(turned['difference'])} ({plain(turned, 'difference')}) below the Jaccard of one method's top "
             f"heads from two halves of the documents. {verdict} ({in_words(row)})."
         )
-        found.append(Claim("methods_differ_beyond_noise", statement, outcome, sentence, family, pair))
+        effect = effect_of(turned, unit=OVERLAP)
+        found.append(Claim("methods_differ_beyond_noise", statement, outcome, sentence, family, pair, of, effect))
     return found
 
 
@@ -67,13 +72,11 @@ def methods_agree_differently_by_length(tables: Tables, study: Study) -> list[Cl
     tests = of_tests(tables, AGREEMENT_BY_LENGTH)
     if tests.empty:
         return []
-    jaccards = listed(
-        [
-            f"{rows['jaccard'].mean():.3f} at {study.label('context_length', length)}{where}"
-            for where, pairs in by_grid(top_sets_along(tables["overlap"], "method"))
-            for length, rows in pairs.groupby("context_length")
-        ]
-    )
+    said = []
+    for where, _, pairs in by_grid(top_sets_along(tables["overlap"], "method")):
+        means = pairs.groupby("context_length")["jaccard"].mean().to_dict()
+        named = {length: f"{mean:.3f} at {study.label('context_length', length)}" for length, mean in means.items()}
+        said.append(f"Two methods' top heads have a mean Jaccard of {ends(named, means, 'context lengths')}{where}.")
     outcome, test = decide_all(tests, study)
     if test is None:
         end = "There are too few pairs of rankings for a test"
@@ -84,6 +87,7 @@ def methods_agree_differently_by_length(tables: Tables, study: Study) -> list[Cl
             Outcome.CONTRADICTED: f"It is the same at all lengths ({in_words(test)})",
             Outcome.UNDECIDED: f"No difference between lengths is found ({in_words(test)})",
         }[outcome]
-    sentence = f"The top heads of two methods have a mean Jaccard of {jaccards}. {end}."
+    sentence = f"{' '.join(said)} {end}."
     statement = "The methods agree more at some context lengths than at others"
-    return [Claim("methods_agree_differently_by_length", statement, outcome, sentence)]
+    effect = effect_of_all(test, OVERLAP)
+    return [Claim("methods_agree_differently_by_length", statement, outcome, sentence, effect=effect)]

@@ -10,10 +10,13 @@ from retrieval_heads.analysis.ranking_quality import against
 from retrieval_heads.findings.claims.grids import for_each_grid
 from retrieval_heads.findings.claims.outcome import (
     MIN_UNITS,
+    OVERLAP,
     Claim,
+    Effect,
     Outcome,
     Tables,
     decide,
+    effect_of,
     of_tests,
 )
 from retrieval_heads.findings.claims.quality import modes, of_setting, settings
@@ -54,7 +57,7 @@ def _pairs(study: Study) -> Iterator[tuple[str, str]]:
 def _compared(tables: Tables, study: Study, whole: str, question: str) -> Claim:
     names = study.label("method", whole), study.label("method", question)
     found = [_by_overlap(tables, study, whole, question), *_by_quality(tables, study, whole, question)]
-    outcomes = {outcome for outcome, _ in found}
+    outcomes = {outcome for outcome, *_ in found}
     if Outcome.SUPPORTED in outcomes:
         outcome, verdict = Outcome.SUPPORTED, "So it matters whose rows are read."
     elif outcomes == {Outcome.CONTRADICTED}:
@@ -62,27 +65,31 @@ def _compared(tables: Tables, study: Study, whole: str, question: str) -> Claim:
     else:
         outcome, verdict = Outcome.UNDECIDED, "Whether it matters whose rows are read is not told."
     statement = f"It matters whose rows QRHead reads: {names[0]} and {names[1]} differ"
-    sentence = " ".join([*(said for _, said in found), verdict])
-    return Claim("rows_of_the_answer_prefix_matter", statement, outcome, sentence)
+    sentence = " ".join([*(said for _, said, _ in found), verdict])
+    # Where several tests decide, no one number does.
+    effect = found[0][2] if len(found) == 1 else None
+    of = {"a": whole, "b": question}
+    return Claim("rows_of_the_answer_prefix_matter", statement, outcome, sentence, of=of, effect=effect)
 
 
-def _by_overlap(tables: Tables, study: Study, whole: str, question: str) -> tuple[Outcome, str]:
+def _by_overlap(tables: Tables, study: Study, whole: str, question: str) -> tuple[Outcome, str, Effect | None]:
     """Whether the two find the same heads, beside what another draw of documents changes."""
     both = {whole, question}
     names = f"{study.label('method', whole)} and {study.label('method', question)}"
     pairs = top_sets_along(tables["overlap"], "method")
     pairs = pairs[pairs["a"].isin(both) & pairs["b"].isin(both)]
     if pairs.empty:
-        return Outcome.UNDECIDED, f"The top heads of {names} cannot be compared."
+        return Outcome.UNDECIDED, f"The top heads of {names} cannot be compared.", None
     said = (
-        f"The top heads of {names} have a mean Jaccard of {decimal(pairs['jaccard'].mean())}, where chance gives "
-        f"{decimal(pairs['chance'].mean())}, and their rankings a rank-biased overlap of "
-        f"{decimal(pairs['rbo'].mean())}"
+        f"The top heads of {names} have a mean Jaccard of {decimal(pairs['jaccard'].mean())} (by chance "
+        f"{decimal(pairs['chance'].mean())}). Their rankings have a rank-biased overlap of "
+        f"{decimal(pairs['rbo'].mean())}."
     )
     noise = of_tests(tables, NOISE, variant=PLAIN)
     noise = noise[noise["a"].isin(both) & noise["b"].isin(both)]
     if noise.empty:
-        return Outcome.UNDECIDED, f"{said}; there are no rankings from halves of the documents to hold that against."
+        unknown = "There are no rankings from halves of the documents to hold that against."
+        return Outcome.UNDECIDED, f"{said} {unknown}", None
     row = noise.iloc[0].to_dict()
     row |= {
         "p_holm": min(1.0, _WAYS * row["p_holm"]),
@@ -90,13 +97,16 @@ def _by_overlap(tables: Tables, study: Study, whole: str, question: str) -> tupl
         "difference_low": -row["difference_high"],
         "difference_high": -row["difference_low"],
     }
-    return decide(row, study), (
-        f"{said}; beyond chance, the Jaccard is {decimal(row['difference'])} ({plain(row, 'difference')}) below that "
+    told = (
+        f"{said} Beyond chance, the Jaccard is {decimal(row['difference'])} ({plain(row, 'difference')}) below that "
         f"of one method's rankings from two halves of the documents (p {p_value(row['p_holm'])})."
     )
+    return decide(row, study), told, effect_of(row, unit=OVERLAP)
 
 
-def _by_quality(tables: Tables, study: Study, whole: str, question: str) -> Iterator[tuple[Outcome, str]]:
+def _by_quality(
+    tables: Tables, study: Study, whole: str, question: str
+) -> Iterator[tuple[Outcome, str, Effect | None]]:
     """Whether one of the two captures more of what heads carry, or of what is needed, in each setting."""
     held = list(settings(tables, study))
     if not held:
@@ -108,7 +118,7 @@ def _by_quality(tables: Tables, study: Study, whole: str, question: str) -> Iter
         tests = against(tests[tests["variant"] == PLAIN], question)
         tests = tests[tests["b"] == whole]
         if tests.empty:
-            yield Outcome.UNDECIDED, f"{where}, no documents tell which captures more."
+            yield Outcome.UNDECIDED, f"{where}, no documents tell which captures more.", None
             continue
         row = tests.iloc[0]
         p = min(1.0, _WAYS * len(held) * row["p_family"])
@@ -119,6 +129,7 @@ def _by_quality(tables: Tables, study: Study, whole: str, question: str) -> Iter
                 f"({interval(row, 'difference')}) more of what heads {'carry' if carrying else 'are needed for'} than "
                 f"{study.label('method', whole)} (p {p_value(p)}, {count(row['documents'], 'document')})."
             ),
+            effect_of({**row, "p_holm": p}),
         )
 
 

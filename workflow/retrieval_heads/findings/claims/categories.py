@@ -5,9 +5,18 @@ from dataclasses import replace
 import pandas as pd
 
 from retrieval_heads.findings.claims.grids import by_grid, for_each_grid
-from retrieval_heads.findings.claims.outcome import Claim, Outcome, Tables, decide, in_words, of_tests
+from retrieval_heads.findings.claims.outcome import (
+    OVERLAP,
+    Claim,
+    Outcome,
+    Tables,
+    decide,
+    effect_of,
+    in_words,
+    of_tests,
+)
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import decimal, listed, percent, plain
+from retrieval_heads.study.wording import decimal, percent, plain
 from retrieval_heads.tables.tests import HEAD_OVERLAP, LAYER_OVERLAP
 
 TABLES: dict[str, dict[str, int]] = {"tests": {}, "unions": {}}
@@ -44,35 +53,34 @@ def _within_and_between(tables: Tables, study: Study, subject: str, rule: str, d
         }[outcome]
         way = "higher" if row["difference"] >= 0 else "lower"
         numbers = (
-            f"the mean {measure} beyond chance is {decimal(abs(row['difference']))} {way} (95% interval of the "
+            f"The mean {measure} beyond chance is {decimal(abs(row['difference']))} {way} (95% interval of the "
             f"difference {plain(row, 'difference')}; {in_words(row)})"
         )
         statement = f"{_capitalized(who)} {does} than questions of different categories"
-        found.append(Claim(rule, statement, outcome, f"{verdict}: {numbers}."))
+        of = {} if row["a"] == "within" else {"category": row["a"]}
+        effect = effect_of(row, unit=OVERLAP)
+        found.append(Claim(rule, statement, outcome, f"{verdict}. {numbers}.", of=of, effect=effect))
     return found
 
 
 def _unions(unions: pd.DataFrame, study: Study) -> str:
-    """A sentence about the heads in the top set of any configuration; nothing where there are none to compare."""
+    """Sentences about the heads in the top set of any configuration; nothing where there are none to compare."""
     category = study.categories
     pairs = unions[unions["dimension"] == "question"]
     same = pairs[pairs["a"].map(category) == pairs["b"].map(category)]
     between = unions[unions["dimension"] == "category"]
     if same.empty or between.empty:
         return ""
-    parts = []
-    for where, rows in by_grid(pd.concat([same.sort_values("jaccard"), between])):
-        shares = [
-            f"{percent(row['jaccard'])} within {category[row['a']]}"
-            if row["dimension"] == "question"
-            else f"{percent(row['jaccard'])} between {row['a']} and {row['b']}"
-            for _, row in rows.iterrows()
-        ]
-        chance = f"{percent(rows['chance'].min())} to {percent(rows['chance'].max())}"
-        parts.append(f"{listed(shares)}{where}, where chance gives {chance}")
-    return (
-        f"Taken over all configurations, top sets hold more heads and share more by chance alone: {'; '.join(parts)}."
-    )
+    said = ["Taken over all configurations, top sets hold more heads and share more by chance alone."]
+    for where, _, rows in by_grid(pd.concat([same, between])):
+        within, across = (_range(rows.loc[rows["dimension"] == kind, "jaccard"]) for kind in ("question", "category"))
+        chance = _range(rows["chance"])
+        said.append(f"They share {within} within a category and {across} between two{where} (by chance {chance}).")
+    return " ".join(said)
+
+
+def _range(shares: pd.Series) -> str:
+    return " to ".join(dict.fromkeys(percent(share) for share in (shares.min(), shares.max())))
 
 
 def _capitalized(words: str) -> str:

@@ -15,10 +15,13 @@ from retrieval_heads.tables.heads import Grid
 TABLES: dict[str, dict[str, int]] = {"effects": {}, "rankings": {}}
 
 
-def by_grid(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Rows of each grid, with what a sentence adds to say which models they are about; with one grid, nothing."""
+def by_grid(rows: pd.DataFrame) -> list[tuple[str, dict[str, int], pd.DataFrame]]:
+    """Rows of each grid, with what a sentence and what ``Claim.of`` add to say which models they are about; with one
+    grid, nothing."""
     grids = list(heads.by_grid(rows))
-    return [(f" in models of {grid} heads" if len(grids) > 1 else "", of_grid) for grid, of_grid in grids]
+    if len(grids) == 1:
+        return [("", {}, of_grid) for _, of_grid in grids]
+    return [(f" in models of {grid} heads", grid._asdict(), of_grid) for grid, of_grid in grids]
 
 
 def for_each_grid(rule: Rule) -> Rule:

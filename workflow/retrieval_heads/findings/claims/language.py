@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables, decide
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Effect, Family, Outcome, Tables, decide
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import (
     count,
@@ -44,12 +44,21 @@ def ablation_takes_retrieval_alone(tables: Tables, study: Study) -> list[Claim]:
             name, where = study.label("method", method), study.label("model", model)
             statement = f"Ablating the top {level} heads of {name} removes retrieval and not the language of {where}"
             sentence = (
-                f"{_what(top.iloc[0], level, name, where)}. It changes the log-probability of prose by "
-                f"{_prose(own.iloc[0], random)}. {verdict}."
+                f"{_what(top.iloc[0], level, name, where)} It changes the log-probability of prose by "
+                f"{_prose(own.iloc[0], random)} {verdict}."
             )
             family = Family(f"Ablating a method's top {level} heads removes retrieval and not the language of {where}")
-            found.append(Claim("ablation_takes_retrieval_alone", statement, outcome, sentence, family, name))
+            of = {"model": model, "method": method, "k": level}
+            effect = _change(own.iloc[0])
+            found.append(
+                Claim("ablation_takes_retrieval_alone", statement, outcome, sentence, family, name, of, effect)
+            )
     return found
+
+
+def _change(prose: pd.Series) -> Effect:
+    """What tells lost retrieval from a broken model: how much less likely prose becomes."""
+    return Effect(float(prose["change"]), None, None, "nats")
 
 
 def _beside(random: pd.DataFrame, top: pd.Series, sets: pd.DataFrame) -> pd.Series | None:
@@ -85,21 +94,21 @@ def _decide(top: pd.Series, prose: pd.Series, random: pd.Series | None, study: S
 
 def _what(top: pd.Series, level: int, name: str, where: str) -> str:
     fewer = fewer_heads(top["size"], level)
-    p = f", Holm p {p_value(top['p_holm'])}" if pd.notna(top["p_holm"]) else ""
-    guess = f" (guessing gives {percent(top['guess'])})" if pd.notna(top["guess"]) else ""
+    p = f"; Holm p {p_value(top['p_holm'])}" if pd.notna(top["p_holm"]) else ""
+    guess = f"guessing gives {percent(top['guess'])}; " if pd.notna(top["guess"]) else ""
     return (
         f"Ablating the top {level} heads{fewer} of {name} in {where} takes accuracy from {percent(top['baseline'])} "
-        f"to {percent(top['accuracy'])}{guess}, a drop of {points(top['drop'])} points (95% interval "
-        f"{interval(top, 'drop')}{p})"
+        f"to {percent(top['accuracy'])} ({guess}a drop of {points(top['drop'])} points, 95% interval "
+        f"{interval(top, 'drop')}{p})."
     )
 
 
 def _prose(own: pd.Series, random: pd.Series | None) -> str:
     lowest = f"; lowest {nats(own['lowest'])}" if own["sets"] > 1 else ""
-    numbers = f"{nats(own['change'])} nats per token (mean over {count(own['sets'], 'set')} of heads{lowest})"
+    numbers = f"{nats(own['change'])} nats per token (mean over {count(own['sets'], 'set')} of heads{lowest})."
     if random is None:
         return numbers
-    return f"{numbers}; ablating {random_heads(random)} changes it by {nats(random['change'])}"
+    return f"{numbers} Ablating {random_heads(random)} changes it by {nats(random['change'])}."
 
 
 def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
@@ -117,7 +126,7 @@ def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
     if len(broken):
         outcome = Outcome.CONTRADICTED
         sentence = (
-            f"{len(broken)} of {every} break the model: to it, ordinary prose becomes at least "
+            f"{len(broken)} of {every} break the model. To it, ordinary prose becomes at least "
             f"{math.exp(LANGUAGE_BROKEN):.1f} times less likely, token by token. Answers lost with these sets say "
             f"nothing about retrieval. {most}."
         )
@@ -125,7 +134,7 @@ def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
         outcome = Outcome.UNDECIDED
         sentence = (
             f"{len(hurt)} of {every} lower the log-probability of prose by more than {LANGUAGE_WHOLE:g} nats per "
-            f"token, and none by {LANGUAGE_BROKEN:g}. {most}."
+            f"token. None lowers it by {LANGUAGE_BROKEN:g}. {most}."
         )
     else:
         outcome = Outcome.SUPPORTED
@@ -133,11 +142,11 @@ def ablation_breaks_no_model(tables: Tables, study: Study) -> list[Claim]:
             f"None of {every} lowers the log-probability of prose by more than {LANGUAGE_WHOLE:g} nats per token. "
             f"{most}."
         )
-    return [Claim("ablation_breaks_no_model", statement, outcome, sentence)]
+    return [Claim("ablation_breaks_no_model", statement, outcome, sentence, effect=_change(sets.iloc[0]))]
 
 
 def _set(study: Study, row: pd.Series) -> str:
     number = f"{row['size']} head" if row["size"] == 1 else f"{row['size']} heads"
     which = f"{number} drawn at random to match those of" if row["source"] == "random" else f"the top {number} of"
     change = f"{nats(row['change'])} nats per token"
-    return f"{which} {study.label('method', row['method'])} for {setting(study, row)} ({change})"
+    return f"{which} {study.label('method', row['method'])} ({setting(study, row)}: {change})"

@@ -108,9 +108,9 @@ def _summed_up(members: list[Claim], outcome: Outcome) -> Claim:
     if not others:
         whom = f"each of {len(members)} {family.plural}"
     elif len(parts) <= MANY:
-        whom = f"{number}: {listed([part.about for part in parts])}"
+        whom = f"{number} ({listed([part.about for part in parts])})"
     elif len(others) <= MANY:
-        whom = f"{number}, all but {listed([other.about for other in others])}"
+        whom = f"{number} (all but {listed([other.about for other in others])})"
     else:
         whom = number
     verdict = {

@@ -1,5 +1,6 @@
 """Claims about what rankings share: top heads beyond chance, and breaks between neighbouring lengths."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -8,10 +9,21 @@ from retrieval_heads.analysis.overlap import summarise
 from retrieval_heads.analysis.overlap_pairs import top_sets_along
 from retrieval_heads.analysis.statistics import holm
 from retrieval_heads.findings.claims.grids import by_grid, for_each_grid
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables, in_words, of_tests
+from retrieval_heads.findings.claims.outcome import (
+    MIN_UNITS,
+    OVERLAP,
+    Claim,
+    Effect,
+    Family,
+    Outcome,
+    Tables,
+    effect_of,
+    in_words,
+    of_tests,
+)
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import count, listed
+from retrieval_heads.study.wording import count
 from retrieval_heads.tables.tests import LENGTH_BREAK
 
 TABLES: dict[str, dict[str, int]] = {"imports": {"import": 1}, "overlap": {}, "tests": {}}
@@ -22,12 +34,17 @@ BREAK = 0.2
 
 def top_heads_are_shared(tables: Tables, study: Study) -> list[Claim]:
     """Rankings that differ in one dimension have more top heads in common than chance gives; a claim per dimension."""
-    return [claim for dimension in DIMENSIONS for claim in _shared(tables, study, dimension)]
-
-
-def methods_agree(tables: Tables, study: Study) -> list[Claim]:
-    """The methods have more top heads in common than chance gives."""
-    return _shared(tables, study, "method")
+    return [
+        _beyond_chance(
+            "top_heads_are_shared",
+            f"Rankings that differ only in their {dimension.replace('_', ' ')}{where}",
+            rows,
+            study,
+            {"dimension": dimension, **of},
+        )
+        for dimension in DIMENSIONS
+        for where, of, rows in by_grid(top_sets_along(tables["overlap"], dimension))
+    ]
 
 
 def imported_heads_are_top_heads(tables: Tables, study: Study) -> list[Claim]:
@@ -41,6 +58,7 @@ def imported_heads_are_top_heads(tables: Tables, study: Study) -> list[Claim]:
                 f"Rankings by {study.label('method', method)} and {study.label('import', name)}",
                 rows,
                 study,
+                {"import": name, "method": method},
             ),
             family=Family(f"Rankings by a method and {study.label('import', name)} agree more than chance"),
             about=study.label("method", method),
@@ -51,15 +69,7 @@ def imported_heads_are_top_heads(tables: Tables, study: Study) -> list[Claim]:
     ]
 
 
-def _shared(tables: Tables, study: Study, dimension: str) -> list[Claim]:
-    what = f"Rankings that differ only in their {dimension.replace('_', ' ')}"
-    return [
-        _beyond_chance("top_heads_are_shared", f"{what}{where}", rows, study)
-        for where, rows in by_grid(top_sets_along(tables["overlap"], dimension))
-    ]
-
-
-def _beyond_chance(rule: str, what: str, pairs: pd.DataFrame, study: Study) -> Claim:
+def _beyond_chance(rule: str, what: str, pairs: pd.DataFrame, study: Study, of: Mapping[str, str | int]) -> Claim:
     """Do pairs of rankings agree more than chance? The pairs are a family of Holm's correction."""
     significant = int((holm(pairs["p"]) < study.alpha).sum())
     row = summarise(pairs.assign(all=0), ["all"]).iloc[0]
@@ -75,7 +85,8 @@ def _beyond_chance(rule: str, what: str, pairs: pd.DataFrame, study: Study) -> C
         outcome, verdict = Outcome.SUPPORTED, "agree more than chance"
     else:
         outcome, verdict = Outcome.UNDECIDED, "are not shown to agree more than chance in most pairs"
-    return Claim(rule, f"{what} agree more than chance", outcome, f"{what} {verdict}. {numbers}.")
+    effect = Effect(float(row["jaccard"]), None, None, OVERLAP, none=float(row["chance"]))
+    return Claim(rule, f"{what} agree more than chance", outcome, f"{what} {verdict}. {numbers}.", of=of, effect=effect)
 
 
 @for_each_grid
@@ -91,41 +102,48 @@ def rankings_break_between_lengths(tables: Tables, study: Study) -> list[Claim]:
         worst = rows.sort_values("difference", kind="stable").iloc[0]
         step, steps = (worst["a"], worst["b"]), list(zip(rows["a"], rows["b"], strict=True))
         of_method = pairs[pairs["method"] == method]
-        numbers = "; ".join(_jaccard_by_step(of_grid, step, steps, where) for where, of_grid in by_grid(of_method))
-        name = study.label("method", method)
+        numbers = "".join(_jaccard_by_step(of_grid, step, steps, where) for where, _, of_grid in by_grid(of_method))
+        name, test = study.label("method", method), in_words(worst)
+        effect: Effect | None = effect_of(worst, unit=OVERLAP)
         if worst["units"] < MIN_UNITS:
-            outcome = Outcome.UNDECIDED
-            sentence = f"There are too few rankings to test {name} for a break between neighbouring lengths: {numbers}."
+            outcome, effect = Outcome.UNDECIDED, None
+            sentence = f"There are too few rankings to test {name} for a break between neighbouring lengths.{numbers}"
         elif differ and worst["p_holm"] < study.alpha and worst["difference"] <= -BREAK:
             outcome = Outcome.SUPPORTED
             sentence = (
                 f"The top heads of {name} change between {_span(step, ' and ')} tokens more than between other "
-                f"neighbouring lengths: {numbers} ({in_words(worst)}). Before such rankings are compared across this "
-                "step, look for what else than the length changed there."
+                f"neighbouring lengths ({test}).{numbers} Before such rankings are compared across this step, "
+                "look for what else than the length changed there."
             )
         elif (rows["difference_low"] > -BREAK).all():
             outcome = Outcome.CONTRADICTED
-            sentence = f"The top heads of {name} do not break between lengths: {numbers}."
+            sentence = f"The top heads of {name} do not break between lengths ({test}).{numbers}"
         else:
             outcome = Outcome.UNDECIDED
             sentence = (
-                f"The top heads of {name} are not shown to break between lengths, and a break is not ruled out: "
-                f"{numbers} ({in_words(worst)})."
+                f"The top heads of {name} are not shown to break between lengths, and a break is not ruled out "
+                f"({test}).{numbers}"
             )
         statement = f"The top heads of {name} break between two neighbouring lengths"
         family = Family("The top heads of a method break between two neighbouring lengths")
-        found.append(Claim("rankings_break_between_lengths", statement, outcome, sentence, family, name))
+        of = {"method": method}
+        found.append(Claim("rankings_break_between_lengths", statement, outcome, sentence, family, name, of, effect))
     return found
 
 
 def _jaccard_by_step(pairs: pd.DataFrame, worst: tuple[str, str], steps: list[tuple[str, str]], where: str) -> str:
-    """The mean Jaccard of the two neighbouring lengths that agree least, and those of the others."""
+    """A sentence about the mean Jaccard of the two neighbouring lengths that agree least, and of the others."""
     ends = [frozenset(pair) for pair in zip(pairs["a"], pairs["b"], strict=True)]
     mean = pairs["jaccard"].groupby(ends).mean()
     known = [step for step in steps if frozenset(step) in mean]
-    others = listed([f"{mean[frozenset(step)]:.2f} from {_span(step)}" for step in known if step != worst])
-    first = f"mean Jaccard {mean[frozenset(worst)]:.2f} from {_span(worst)} tokens" if worst in known else ""
-    return f"{first}{', but ' if first and others else ''}{others}{where}"
+    first = [f"{mean[frozenset(worst)]:.2f} from {_span(worst)} tokens"] if worst in known else []
+    others = {step: mean[frozenset(step)] for step in known if step != worst}
+    if len(others) == 1:
+        ((step, value),) = others.items()
+        first.append(f"{value:.2f} from {_span(step)}{'' if first else ' tokens'}")
+    elif others:
+        first.append(f"{min(others.values()):.2f} to {max(others.values()):.2f} between the other neighbours")
+    return f" Their mean Jaccard is {', but '.join(first)}{where}." if first else ""
 
 
 def _span(pair: tuple[str, str], between: str = " to ") -> str:

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from retrieval_heads.analysis.overlap import grids, top_heads
-from retrieval_heads.findings.claims.outcome import MIN_UNITS, Claim, Family, Outcome, Tables
+from retrieval_heads.findings.claims.outcome import MIN_UNITS, POINTS, Claim, Effect, Family, Outcome, Tables
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed, percent, setting
@@ -13,7 +13,7 @@ from retrieval_heads.tables.heads import head_name
 
 TABLES: dict[str, dict[str, int]] = {"effects": {}, "rankings": {}}
 
-_SHOWN = 4
+_SHOWN = 3
 """How many levels a sentence names."""
 
 
@@ -28,35 +28,38 @@ def top_sets_are_told_apart(tables: Tables, study: Study) -> list[Claim]:
             last = rows.groupby(["question", "context_length"])["last"]
             sizes = pd.DataFrame({k: last.apply(lambda ranks, k=k: int((ranks <= k).sum())) for k in levels})
             where = f"{study.label('method', method)} in {study.label('model', model)}"
-            if (sizes >= pd.Series(levels, index=levels)).all(axis=None):
+            short = int((sizes < pd.Series(levels, index=levels)).sum().sum())
+            if not short:
                 outcome = Outcome.SUPPORTED
                 heads = f"{listed([str(k) for k in levels])} heads"
-                sentence = f"Scores by {where} tell the heads of every top set apart from the rest, at {heads}."
+                sentence = f"Scores by {where} tell the heads of every top set apart from the rest ({heads})."
             else:
                 outcome = Outcome.CONTRADICTED
                 # Heads that a ranking leaves out tie behind those that it lists.
                 partial = not (last.size() == math.prod(grid)).all()
-                sentence = _ties(sizes, where, partial, study)
+                sentence = _ties(sizes, short, where, partial, study)
             statement = f"{where} tells the heads of every top set apart from the rest"
             family = Family(f"A method's scores in {study.label('model', model)} tell the heads of every top set apart")
             about = study.label("method", method)
-            found.append(Claim("top_sets_are_told_apart", statement, outcome, sentence, family, about))
+            of, effect = {"model": model, "method": method}, Effect(short, None, None, "cases")
+            found.append(Claim("top_sets_are_told_apart", statement, outcome, sentence, family, about, of, effect))
     return found
 
 
-def _ties(sizes: pd.DataFrame, where: str, partial: bool, study: Study) -> str:
+def _ties(sizes: pd.DataFrame, cases: int, where: str, partial: bool, study: Study) -> str:
     """Which top sets end early.
 
     Parameters
     ----------
     sizes : of the top sets, rankings × levels.
+    cases : how many of them end early.
     partial : whether some ranking leaves heads out.
     """
     short = [k for k in sizes if (sizes[k] < k).any()]
-    cases = int((sizes < pd.Series(sizes.columns, index=sizes.columns)).sum().sum())
     empty = int((sizes == 0).sum().sum())
-    examples = listed([_told_apart(k, sizes[k]) for k in short[:_SHOWN]])
-    none = f"; {count(empty, 'top set')} {'is' if empty == 1 else 'are'} empty" if empty else ""
+    shown = short if len(short) <= _SHOWN else [*short[: _SHOWN - 1], short[-1]]
+    examples = listed([_told_apart(k, sizes[k]) for k in shown])
+    none = f" {count(empty, 'top set')} {'is' if empty == 1 else 'are'} empty." if empty else ""
     scores = "equal scores, or none," if partial else "equal scores"
     fate = (
         "were ablated all the same in the published results, in an order that the scores do not give"
@@ -64,14 +67,14 @@ def _ties(sizes: pd.DataFrame, where: str, partial: bool, study: Study) -> str:
         else "are in no top set"
     )
     return (
-        f"In {cases} of {count(sizes.size, 'case')} (a ranking at a level), {where} gives {scores} to heads that a top "
-        f"set would have to choose between: {examples}{none}. Heads that are not told apart {fate}."
+        f"{where} gives {scores} to heads of which a top set would take some ({cases} of {count(sizes.size, 'case')}, "
+        f"each a ranking at a level). Told apart are {examples}.{none} Heads that are not told apart {fate}."
     )
 
 
 def _told_apart(k: int, sizes: pd.Series) -> str:
     least, most = sizes.min(), sizes.max()
-    return f"of the top {k}, {least if least == most else f'{least} to {most}'} are told apart"
+    return f"{least if least == most else f'{least} to {most}'} of the top {k}"
 
 
 def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim]:
@@ -87,15 +90,17 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
         if ours.empty:  # top_sets_are_told_apart says so
             continue
         samples = most[ours.index].max()
+        share = len(weak) / len(ours)
+        effect: Effect | None = Effect(100 * share, None, None, POINTS)
         if samples < MIN_UNITS:
-            outcome = Outcome.UNDECIDED
+            outcome, effect = Outcome.UNDECIDED, None
             sentence = f"Under {name} no head is scored on more than {count(samples, 'prompt')}, too few for a mean."
         elif len(weak):
             outcome = Outcome.CONTRADICTED
             least = weak.sort_values(["n_samples", "rank"], kind="stable").iloc[0]
             sentence = (
-                f"Under {name}, {percent(len(weak) / len(ours))} of the top heads are scored on fewer than half of the "
-                f"prompts that the best-covered head is scored on. One of them is "
+                f"Under {name}, {percent(share)} of the top heads are scored on fewer than half of the prompts of the "
+                f"best-covered head. One of them is "
                 f"{head_name(least['layer'], least['head'])}, at rank {least['rank']:g} with "
                 f"{count(least['n_samples'], 'prompt')} ({setting(study, least)}). Such ranks are noise as much as "
                 "signal."
@@ -105,5 +110,6 @@ def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim
             sentence = f"Under {name} every top head is scored on at least half of the (up to {samples:,}) prompts."
         statement = f"The top heads of {name} are scored on at least half of the prompts"
         family = Family("The top heads of a method are scored on at least half of the prompts")
-        found.append(Claim("top_heads_rest_on_enough_prompts", statement, outcome, sentence, family, name))
+        of = {"method": method}
+        found.append(Claim("top_heads_rest_on_enough_prompts", statement, outcome, sentence, family, name, of, effect))
     return found

@@ -138,8 +138,8 @@ def _nearest_and_farthest(study: Study, tables: Tables) -> list[Block]:
         where = f" in models of {grid} heads" if len(pairs[list(GRID)].drop_duplicates()) > 1 else ""
         sentences.append(
             f"Of {count(len(values), 'pair')} of methods{where}, {in_words(study, 'method', most)} share most of their "
-            f"top heads (mean Jaccard {decimal(values[most])}) and {in_words(study, 'method', least)} fewest "
-            f"({decimal(values[least])}), where chance gives {decimal(of_one['chance'].mean())} "
+            f"top heads (mean Jaccard {decimal(values[most])}). {in_words(study, 'method', least)} share fewest "
+            f"({decimal(values[least])}, where chance gives {decimal(of_one['chance'].mean())}) "
             "({figure:method_head_overlap})."
         )
         for method in study.in_config_order("method", [*of_one["a"], *of_one["b"]]):

@@ -14,7 +14,7 @@ from retrieval_heads.findings.sections.blocks import Block, MapBlock, Paragraph,
 from retrieval_heads.findings.sections.parts import claims_of, in_order, layers_with_shares, only_one, table
 from retrieval_heads.study.dimensions import DIMENSIONS
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import MANY, change, count, least_and_most, listed, percent
+from retrieval_heads.study.wording import MANY, change, count, ends, least_and_most, listed, percent
 from retrieval_heads.tables.heads import GRID, Grid, by_grid, head_name
 
 TABLES: dict[str, dict[str, int]] = {"profiles": {}, "rankings": {}}
@@ -77,13 +77,13 @@ def layers(study: Study, tables: Tables) -> Section:
         total = grid[model][0]
         name, where = study.label("method", method), study.label("model", model)
         rows.append([where, name, named, f"{low} to {high}", f"{group['layer'].mean():.1f}", f"{used} of {total}"])
-        halves.append((low + high, f"{low} to {high} of {total} for {name} in {where}"))
+        halves.append((low + high, f"{low} to {high} of {total} ({name} in {where})"))
     if not halves:
         text = "No ranking tells top heads apart from the rest, so that they lie in no layers."
-    elif len({row[1] for row in rows}) > MANY:
+    elif len(halves) > 2:
         (_, lowest), (_, highest) = min(halves), max(halves)
         text = (
-            f"The middle half of the top heads lies lowest, in layers {lowest}, and highest, in layers {highest}. "
+            f"The middle half of the top heads lies lowest in layers {lowest}. It lies highest in layers {highest}. "
             "Layers count from 0."
         )
     else:
@@ -175,15 +175,12 @@ def volatility(study: Study, tables: Tables) -> Section:
                 )  # fmt: skip
     if not rows:
         return Section("volatility", [Paragraph("Each method has a single ranking, so no head's rank can vary.")])
-    medians = {
-        f"{group['sd_rank'].median():.0f} under {study.label('method', method)}{_where(every, grid)}": group[
-            "sd_rank"
-        ].median()
-        for (grid, method), group in _grids_and_methods(study, every)
+    medians = {(grid, method): group["sd_rank"].median() for (grid, method), group in _grids_and_methods(study, every)}
+    named = {
+        (grid, method): f"{median:.0f} ({study.label('method', method)}{_where(every, grid)})"
+        for (grid, method), median in medians.items()
     }
-    spread = listed(list(medians))
-    if len(medians) > MANY:
-        spread = f"{' to '.join(least_and_most(medians))}, the least and the most of {len(medians)}"
+    spread = ends(named, medians, "medians")
     text = (
         f"The standard deviation of a head's rank over configurations has a median of {spread}. The mean ranks at each "
         "context length show whether a head's rank changes with the length. Where rankings break between lengths "
@@ -223,7 +220,8 @@ def universal(study: Study, tables: Tables) -> Section:
     sentences = list(always_on_top)
     if len(sentences) > MANY:
         least, most = least_and_most(always_on_top)
-        sentences = [f"Of {count(every['method'].nunique(), 'method')}, {most}, the most,", f"{least}, the fewest"]
+        of = count(every["method"].nunique(), "method")
+        sentences = [f"{most} (the most of {of})", f"{least} (the fewest)"]
     header = ["Grid", "Method", "Head", "Share of top sets", "Mean rank", "Chance"]
     leading = leading_heads(tables["rankings"], study.top_k)
     leading = leading[leading["last"] <= _SHOWN]
@@ -235,7 +233,7 @@ def universal(study: Study, tables: Tables) -> Section:
     return Section(
         "universal",
         [
-            Paragraph(f"{listed(sentences)}."),
+            Paragraph(" ".join(f"{sentence}." for sentence in sentences)),
             *table("universal_heads_table", "Heads in most top sets", header, rows, 3),
             *table(
                 "top_heads", "Top heads of each method", ["Model", "Context", "Method", f"First {_SHOWN} heads"], first
