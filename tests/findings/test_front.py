@@ -139,6 +139,17 @@ class TestWhichMethod:
         _, method, _ = said(study, without_yardstick(tables))
         assert method.startswith("By ablation alone, no method is shown to find better heads than another (")
 
+    def test_of_models_of_different_shape(self):
+        study = make_study(models=("small", "large"), methods=("wu24", "qrhead"), levels=(5,))
+        parts = [
+            make_rankings(make_study(models=(model,), methods=("wu24", "qrhead")), *grid)
+            for model, grid in (("small", (6, 4)), ("large", (10, 8)))
+        ]
+        study, tables = ablated(study, pd.concat(parts, ignore_index=True), documents=4, top=0.5)
+        _, method, _ = said(study, without_yardstick(tables))
+        assert method.startswith("By ablation alone, some methods find better heads in none of 2 groups of models with")
+        assert "(6 × 4: " in method and "; 10 × 8: " in method
+
     def test_of_several_settings(self):
         study, tables = ablated(documents=4)
         _, method, _ = said(study, tables)

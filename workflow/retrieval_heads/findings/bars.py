@@ -53,7 +53,8 @@ def bar(effects: Sequence[Effect], every: Mapping[str, Scale]) -> Markup:
         else "".join(f'<circle cx="{x}" cy="{middle}" r="3.2"/>' for x in values)
     )
     return Markup(
-        f'<svg class="bar{" several" if several else ""}" width="{_WIDTH}" height="{_HEIGHT}" aria-hidden="true">'
+        f'<svg class="bar{" several" if several else ""}" width="{_WIDTH}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        'aria-hidden="true">'
         f'<path class="none" d="{"".join(f"M{x} 0V{_HEIGHT}" for x in nones)}"/>{lines}{marks}</svg>'
     )
 

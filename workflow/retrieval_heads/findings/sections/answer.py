@@ -27,7 +27,7 @@ from retrieval_heads.study.wording import (
     percent,
     points,
 )
-from retrieval_heads.tables.heads import head_name
+from retrieval_heads.tables.heads import by_grid, head_name
 from retrieval_heads.tables.ranking_quality import AREA, CAPTURED
 from retrieval_heads.tables.select import at_level, controls_beside, of_intervention, select, strictest_control
 
@@ -235,20 +235,33 @@ def _by_cost(study: Study, headline: Tables, every: Sequence[Claim]) -> Said:
             "Which method finds them best is not known: neither heads' effects nor ablation were measured of two"
         )
     level, means = study.level(headline["effects"]), mean_drops(study, headline, "method")
-    means = means[(means["source"] == "method") & (means["k"] == level)].set_index("value")
-    least, most = least_and_most(means["drop"].to_dict())
+    means = means[(means["source"] == "method") & (means["k"] == level)]
+    # No mean is over models of different shape.
+    by_shape = {grid: rows.set_index("value") for grid, rows in by_grid(means) if len(rows) > 1}
+    ends = {grid: least_and_most(rows["drop"].to_dict()) for grid, rows in by_shape.items()}
+    told = {
+        grid: [f"{study.label('method', end)} {_dropped(by_shape[grid].loc[end])}" for end in ends[grid]]
+        for grid in ends
+    }
+    if len(claims) > 1:
+        apart = sum(claim.outcome is Outcome.SUPPORTED for claim in claims)
+        return Said(
+            f"By ablation alone, some methods find better heads in {apart or 'none'} of {len(claims)} groups of models "
+            "with equal grids",
+            "; ".join(f"{grid}: {' to '.join(cost)}" for grid, cost in told.items()),
+        )
+    ((least, most),), (cost,) = ends.values(), told.values()
     if claims[0].outcome is Outcome.SUPPORTED:
         return Said(
             f"By ablation alone, the top {level} heads of {study.label('method', most)} cost most, and those of "
             f"{study.label('method', least)} least",
-            f"{_dropped(means.loc[most])}, and {_dropped(means.loc[least])}",
+            "; ".join(cost),
         )
     verdict = {
         Outcome.CONTRADICTED: "no method finds better heads than another",
         Outcome.UNDECIDED: "no method is shown to find better heads than another",
     }[claims[0].outcome]
-    ends = (f"{study.label('method', method)} {_dropped(means.loc[method])}" for method in (least, most))
-    return Said(f"By ablation alone, {verdict}", "; ".join(ends))
+    return Said(f"By ablation alone, {verdict}", "; ".join(cost))
 
 
 def _dropped(row: pd.Series) -> str:
