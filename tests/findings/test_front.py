@@ -139,6 +139,18 @@ class TestWhichMethod:
         _, method, _ = said(study, without_yardstick(tables))
         assert method.startswith("By ablation alone, no method is shown to find better heads than another (")
 
+    def test_by_what_ablation_costs_in_models_of_unequal_shape(self):
+        """No mean is over both, so each has a method whose top heads cost most."""
+        study = make_study(models=("small", "large"), methods=("wu24", "qrhead"), levels=(6, 20))
+        small, large = (make_study(models=(model,), methods=("wu24", "qrhead")) for model in ("small", "large"))
+        rankings = pd.concat([make_rankings(small, 6, 4), make_rankings(large, 10, 8)], ignore_index=True)
+        made = ablated(study, rankings, documents=40, top=lambda method, k: 0.1 if method == "qrhead" else 0.7)
+        _, method, _ = said(study, without_yardstick(made[1]))
+        assert method.startswith(
+            "By ablation alone, the top 20 heads of some methods cost more than others' in 2 of 2 "
+        )
+        assert "(most costly: in small QRHead, " in method and "; in large QRHead, " in method
+
     def test_of_several_settings(self):
         study, tables = ablated(documents=4)
         _, method, _ = said(study, tables)

@@ -11,6 +11,7 @@ import pandas as pd
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.overlap import grids
 from retrieval_heads.analysis.ranking_quality import Standing, standing
+from retrieval_heads.analysis.shapes import results_by_grid
 from retrieval_heads.findings.claims import Claim, Outcome
 from retrieval_heads.findings.claims.quality import modes, of_setting, settings
 from retrieval_heads.findings.sections.blocks import Answer, Said, Tables
@@ -27,7 +28,7 @@ from retrieval_heads.study.wording import (
     percent,
     points,
 )
-from retrieval_heads.tables.heads import head_name
+from retrieval_heads.tables.heads import Grid, head_name
 from retrieval_heads.tables.ranking_quality import AREA, CAPTURED
 from retrieval_heads.tables.select import at_level, controls_beside, of_intervention, select, strictest_control
 
@@ -234,8 +235,10 @@ def _by_cost(study: Study, headline: Tables, every: Sequence[Claim]) -> Said:
         return Said(
             "Which method finds them best is not known: neither heads' effects nor ablation were measured of two"
         )
-    level, means = study.level(headline["effects"]), mean_drops(study, headline, "method")
-    means = means[(means["source"] == "method") & (means["k"] == level)].set_index("value")
+    level, by_grid = study.level(headline["effects"]), results_by_grid(headline, study.config["models"])
+    if len(by_grid) > 1:
+        return _by_cost_of_each(study, by_grid, level, claims)
+    means = _means_of_methods(study, headline, level)
     least, most = least_and_most(means["drop"].to_dict())
     if claims[0].outcome is Outcome.SUPPORTED:
         return Said(
@@ -249,6 +252,30 @@ def _by_cost(study: Study, headline: Tables, every: Sequence[Claim]) -> Said:
     }[claims[0].outcome]
     ends = (f"{study.label('method', method)} {_dropped(means.loc[method])}" for method in (least, most))
     return Said(f"By ablation alone, {verdict}", "; ".join(ends))
+
+
+def _means_of_methods(study: Study, tables: Tables, level: int) -> pd.DataFrame:
+    means = mean_drops(study, tables, "method")
+    return means[(means["source"] == "method") & means["k"].eq(level).fillna(False)].set_index("value")
+
+
+def _by_cost_of_each(
+    study: Study, by_grid: Sequence[tuple[Grid | None, list[str], Tables]], level: int, claims: Sequence[Claim]
+) -> Said:
+    """The same where models are of unequal shape, which no mean is over."""
+    told = []
+    for _, models, tables in by_grid:
+        means = _means_of_methods(study, tables, level)
+        if len(means):
+            most = means.loc[least_and_most(means["drop"].to_dict())[1]]
+            named = listed([study.label("model", model) for model in models])
+            told.append(f"in {named} {study.label('method', most.name)}, {_dropped(most)}")
+    number = sum(claim.outcome is Outcome.SUPPORTED for claim in claims)
+    return Said(
+        f"By ablation alone, the top {level} heads of some methods cost more than others' in {number or 'none'} of "
+        f"{count(len(by_grid), 'shape')} of models",
+        f"most costly: {'; '.join(told)}" if told else "",
+    )
 
 
 def _dropped(row: pd.Series) -> str:
