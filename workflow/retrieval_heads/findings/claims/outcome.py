@@ -55,7 +55,7 @@ class Effect:
     """Of its test, corrected."""
 
     none: float = 0.0
-    """What it would be if there were nothing to find."""
+    """What it would be if there were nothing to find; of heads that are held against what is enough, how much is."""
 
 
 @dataclass(frozen=True)
