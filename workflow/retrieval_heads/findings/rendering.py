@@ -198,13 +198,13 @@ def html(findings: Findings, figures: str | Path) -> str:
     explained = any(_blocks(findings.sections, Glossary))
     known: dict[str, set[str]] = defaultdict(set)
 
-    def inline(text: str, section: str = "") -> Markup:
-        """A text with its links; in a section, the first use of each word of the glossary leads there."""
+    def inline(text: str, within: str = "") -> Markup:
+        """A text with its links; within a section, the first use of each word of the glossary leads there."""
 
         def plain(piece: str) -> Markup:
-            if not (explained and section):
+            if not (explained and within):
                 return escape(piece)
-            return Markup().join(_term(part, term) for part, term in findings.words.first_uses(piece, known[section]))
+            return Markup().join(_term(part, term) for part, term in findings.words.first_uses(piece, known[within]))
 
         link = Markup('<a href="{1}">{0}</a>').format
         return Markup().join(_pieces(text, findings.labels, plain, link))
