@@ -1,12 +1,13 @@
+import html
 import json
 import re
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from test_rendering import BROWSER
 
 from made_tables import METHODS, QUESTIONS, TEMPLATES, make_labels, make_rankings, make_study
 from retrieval_heads.analysis.rankings import placed
@@ -47,8 +48,8 @@ def of(data, *labels):
 
 def test_choices_are_in_the_studys_order(data):
     assert data["models"] == [
-        {"label": "small", "layers": 6, "heads": 4},
-        {"label": "large", "layers": 8, "heads": 5},
+        {"label": "small", "layers": 6, "heads": 4, "top": STUDY.top_k_of(24)},
+        {"label": "large", "layers": 8, "heads": 5, "top": STUDY.top_k_of(40)},
     ]
     assert data["methods"] == [method["label"] for method in METHODS.values()]
     assert data["questions"] == [question["label"] for question in QUESTIONS.values()]
@@ -110,9 +111,11 @@ def test_text_from_config_never_ends_the_script():
     assert json.loads(carried.split(">", 1)[1])["models"][0]["label"] == name
 
 
-def test_plotly_is_no_cost_to_others():
-    check = "import sys, retrieval_heads.findings.rendering; assert not [n for n in sys.modules if 'plotly' in n]"
-    subprocess.run([sys.executable, "-c", check], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+def test_the_page_embeds_no_library(data):
+    """All that a map is drawn with is its own script."""
+    text = head_map.scripts(data, SCRIPT)
+    assert len(re.findall("<script", text)) == 2 and "import " not in SCRIPT
+    assert len(text) - len(json.dumps(data, separators=(",", ":"))) < 30_000
 
 
 @pytest.mark.skipif(NODE is None, reason="needs node")
@@ -167,14 +170,109 @@ class TestScript:
         assert [head["equal"] for head in found] == [0, 1, 1, *[20] * 21]
         assert {head["equal"] for head in self.run(tied, f"means(data, {choice % 'null'}, 0)")} == {0}
 
+    def test_over_all_methods_there_is_a_mean_rank_alone(self, data, rankings):
+        found = self.run(data, "means(data, { model: 0, question: null, length: null }, null)")
+        expected = rankings[rankings["model"] == "small"].groupby(["layer", "head"])["rank"].mean()
+        assert [head["rank"] for head in found] == pytest.approx(list(expected))
+        assert {head["score"] for head in found} == {None}
+
+    def test_the_top_heads_are_those_of_the_top_set(self, data):
+        """The set of a level holds the heads whose last place, as ties have it, is no later (docs/methods.md)."""
+        ranks = [1, 3, 3, 3, 5, None]
+        found = [None if rank is None else {"rank": rank} for rank in ranks]
+        tops = self.run(data, f"[0, 1, 2, 3, 4, 5].map((top) => topHeads({json.dumps(found)}, top))")
+        assert [sum(top) for top in tops] == [0, 1, 1, 1, 4, 5]
+        assert tops[4] == [True] * 4 + [False] * 2
+
+    def test_the_first_rank_and_the_largest_score_are_brightest(self, data):
+        found = [
+            {"rank": rank, "score": score, "rankings": 1}
+            for rank, score in zip((1, 2, 3, 4), (9, 4, 0, -1), strict=True)
+        ]
+        shown = json.dumps([*found, None])
+        by_rank, by_score = self.run(data, f'["rank", "score"].map((by) => shaded({shown}, by))')
+        assert by_rank["shares"][-1] is None and by_score["shares"] == [1, 0.5, 0.1, 0, None]
+        assert by_rank["shares"][0] == 1 and by_rank["shares"][:4] == sorted(by_rank["shares"][:4], reverse=True)
+        assert (by_rank["title"], by_score["title"]) == ("Rank", "Score")
+        assert [text for _, text in by_rank["ticks"]] == ["1", "3"]
+        assert by_score["ticks"][0] == [pytest.approx(0.1), "0"] and len(by_score["ticks"]) >= 3
+        equal = json.dumps([{"rank": 2, "score": 0, "rankings": 1}] * 3)
+        for shown in self.run(data, f'["rank", "score"].map((by) => shaded({equal}, by))'):
+            assert all(0 <= share <= 1 for share in shown["shares"])
+
     def test_words(self, data):
         one = {"rank": 3, "equal": 0, "score": -0.01234, "listed": 1, "rankings": 1}
         two, many = {**one, "rank": 3.5, "equal": 1}, {**one, "rank": 14, "equal": 20, "score": 0}
         some = {"rank": 3.25, "equal": 0, "score": 0.5, "listed": 1, "rankings": 4}
-        assert self.run(data, f"[null, ...{json.dumps([one, two, many, some])}].map(described)") == [
+        of_all = {**some, "score": None}
+        assert self.run(data, f"[null, ...{json.dumps([one, two, many, some, of_all])}].map(described)") == [
             "not listed",
             "rank 3, score −0.01234",
             "rank 3.5 (equal with 1 other), score −0.01234",
             "rank 14 (equal with 20 others), score 0",
             "mean rank 3.3, mean score 0.5, listed in 1 of 4",
+            "mean rank 3.3, listed in 1 of 4",
         ]
+
+
+TRY = """<script type="module">
+await new Promise((done) => setTimeout(done, 500));
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const [large, small] = all(".map");
+const cells = all(".cells", large);
+const drawn = (root) => all(".cell", root).flatMap((path) => path.getAttribute("d").match(/M/g)).length;
+const tip = large.querySelector(".tip");
+const said = () => (tip.hidden ? null : [...tip.children].map((line) => line.textContent));
+const frames = () => all(".frame", large).filter((frame) => frame.getAttribute("visibility") === "visible");
+const press = (key) => cells[0].dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+const seen = { cells: cells.map(drawn), small: all(".cells", small).map(drawn), tips: [], frames: [] };
+const note = () => { seen.tips.push(said()); seen.frames.push(frames().length); };
+
+note();
+const { left, top, width, height } = cells[0].getBoundingClientRect();
+cells[0].dispatchEvent(new PointerEvent("pointermove", { clientX: left + width * 0.9, clientY: top + height * 0.99 }));
+note();
+cells[0].dispatchEvent(new PointerEvent("pointerleave"));
+note();
+for (const key of ["Home", "ArrowUp", "ArrowRight", "ArrowDown", "ArrowDown", "End", "Escape"]) {
+  press(key);
+  note();
+}
+seen.told = large.querySelector(".told").textContent;
+seen.reachable = cells.every((each) => each.tabIndex === 0 && each.getAttribute("aria-label"));
+const select = all("select", large)[0];
+select.selectedIndex = 1;
+select.dispatchEvent(new Event("change"));
+seen.other = all(".cells", large).map(drawn);
+seen.dots = all(".cells", large).map((each) => each.querySelector(".dots").getAttribute("d").match(/M/g).length);
+document.title = JSON.stringify(seen);
+</script>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs a browser")
+def test_heads_are_pointed_at_and_reached_by_keys(data, rankings, tmp_path):
+    maps = '<div class="map" id="head-map"></div><div class="map small"></div>'
+    page = f"<!doctype html><title></title>{maps}{head_map.scripts(data, SCRIPT)}{TRY}"
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
+    done = subprocess.run(
+        [BROWSER, *options, (tmp_path / "page.html").as_uri()], capture_output=True, text=True, timeout=120
+    )
+    seen = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", done.stdout, flags=re.DOTALL)[1]))
+    assert seen["cells"] == [24] * len(METHODS) and seen["small"] == [24]
+    names = [tip and tip[0] for tip in seen["tips"]]
+    # Pointed at below and to the right, left, and then led about by keys, from the head that was pointed at.
+    assert names == [None, "L0H3", None, "L0H0", "L1H0", "L1H1", "L0H1", "L0H1", "L0H3", None]
+    assert seen["frames"] == [len(METHODS) if name else 0 for name in names]
+    ranks = rankings[(rankings["model"] == "small") & (rankings["layer"] == 0) & (rankings["head"] == 3)]
+    for (method, described), line in zip(METHODS.items(), seen["tips"][1][1:], strict=True):
+        rank = ranks.loc[ranks["method"] == method, "rank"].mean()
+        assert re.fullmatch(rf"{re.escape(described['label'])} mean rank ([\d.]+), mean score .*", line)
+        assert float(line.split("mean rank ")[1].split(",")[0]) == pytest.approx(rank, abs=0.051)
+    assert seen["told"].startswith("L0H3. ") and seen["reachable"]
+    partial = len(rankings[rankings["model"] == "large"].query("method == 'wu24'").drop_duplicates(["layer", "head"]))
+    assert seen["other"] == [40, partial, 40]
+    of_large = rankings[rankings["model"] == "large"].groupby(["method", "layer", "head"])["rank"].mean()
+    last = [of_large[method].rank(method="max") for method in ("summed_attention", "qrhead")]
+    assert [seen["dots"][0], seen["dots"][2]] == [int((places <= STUDY.top_k_of(40)).sum()) for places in last]

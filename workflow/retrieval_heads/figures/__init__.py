@@ -94,11 +94,16 @@ def save(figure: Figure, *paths: str | Path) -> None:
 
     The description in a file's metadata is the sentence of a note (see :func:`note_in`); other figures have none.
     """
+    # Imported here, as the rules ask for declarations and need none of this.
+    from retrieval_heads.figures import _svg
+
     description = {"Description": figure.get_label()} if figure.get_label() else {}
     for path in map(Path, paths):
         metadata = {**description, "Date": None} if path.suffix == ".svg" else description
         with atomic_file(path) as file:
             figure.savefig(file, format=path.suffix[1:], dpi=200, metadata=metadata)
+            if path.suffix == ".svg":
+                file.write_text(_svg.smaller(file.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def load(name: str) -> ModuleType:

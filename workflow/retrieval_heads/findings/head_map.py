@@ -30,7 +30,8 @@ def data(study: Study, rankings: pd.DataFrame, labels: pd.DataFrame | None = Non
 
     Returns
     -------
-    ``models`` (each with label, layers and heads, and where labels are known ``notes``: a line on each head),
+    ``models`` (each with label, layers and heads, how many of them are its ``top`` heads, and where labels are known
+    ``notes``: a line on each head),
     ``methods``, ``questions`` and ``lengths`` (labels), in the study's order, and ``rankings``: each with ``of``, its
     places in those four lists, and ``ranks`` and ``scores`` (four significant digits) of head ``layer × heads per layer
     + head``, None where the ranking does not list it.
@@ -51,7 +52,12 @@ def data(study: Study, rankings: pd.DataFrame, labels: pd.DataFrame | None = Non
             ranks[cell], scores[cell] = float(rank), float(f"{score:.{_DIGITS}g}")
         found.append({"of": _places(key, places), "ranks": ranks, "scores": scores})
     models = [
-        {"label": study.label("model", model), "layers": grid[model][0], "heads": grid[model][1]}
+        {
+            "label": study.label("model", model),
+            "layers": grid[model].layers,
+            "heads": grid[model].heads,
+            "top": study.top_k_of(grid[model].total),
+        }
         for model in orders["model"]
     ]
     if labels is not None:
@@ -63,21 +69,17 @@ def data(study: Study, rankings: pd.DataFrame, labels: pd.DataFrame | None = Non
 
 
 def scripts(heads: Mapping[str, list], script: str) -> Markup:
-    """The script elements of a page with a map: the data, the plotting library, and what draws the map.
+    """The script elements of a page with a map: the data, and what draws the map.
 
     Parameters
     ----------
     heads : what :func:`data` gives.
     script : what draws the map: the text of ``report/head_map.js``.
     """
-    # Here and not at the top: only the page needs plotly, and other jobs that import this may not have it.
-    from plotly.offline import get_plotlyjs
-
     # In a script, "<" could end the element or start a comment; in JSON it can be written another way.
     text = json.dumps(heads, separators=(",", ":")).replace("<", "\\u003c")
     return Markup(
         f'<script type="application/json" id="head-map-data">{text}</script>\n'
-        f'<script id="plotting-library">{get_plotlyjs()}</script>\n'
         f'<script type="module">\n{script}</script>\n'
     )
 
