@@ -51,7 +51,7 @@ rule answer_unablated:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=model_runtime("unablated"),
     params:
@@ -83,7 +83,7 @@ rule fit_replacement:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=model_runtime("replacements"),
     params:
@@ -114,7 +114,7 @@ rule ablate_heads:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=model_runtime("ablation"),
     params:
@@ -148,7 +148,7 @@ rule measure_guard:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=guard_runtime,
     params:

@@ -96,8 +96,6 @@ NOISE = ["reliability"] if not config["published"] and config["analysis"]["split
 FITTED = fitted_modes()
 # What takes them from the twin of each prompt.
 TWINNED = twin_modes()
-# Cores of a job that asks a model, where there are as many: more of them gain little on one prompt.
-MODEL_THREADS = 8
 ANSWER_TYPES = {key: question["type"] for key, question in config["questions"].items()}
 CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
 
@@ -377,11 +375,14 @@ def side_by_side():
 
 
 def model_threads(wildcards):
-    """Threads of a job that asks a model: its share of the cores."""
+    """Threads of a job that asks a model: all that gain something, or its share of the cores."""
     jobs = side_by_side()
-    return (
-        MODEL_THREADS if jobs == 1 else min(MODEL_THREADS, workflow.resource_settings.cores // jobs)
-    )
+    return 8 if jobs == 1 else workflow.resource_settings.cores // jobs
+
+
+def model_gpus(wildcards):
+    """The GPU of a job that asks a model. Those that are to run side by side claim none, as they share one if any."""
+    return int(side_by_side() == 1)
 
 
 def study_passes(wildcards, input):

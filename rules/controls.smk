@@ -18,7 +18,7 @@ rule transfer_heads:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=model_runtime("transfer"),
     params:
@@ -76,7 +76,7 @@ rule ask_items:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=model_runtime("specificity"),
     params:
@@ -148,7 +148,7 @@ rule measure_compensation:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=model_runtime("compensation"),
     params:
@@ -200,7 +200,7 @@ rule observe_looks:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=model_runtime("looks"),
     params:

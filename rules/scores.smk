@@ -14,7 +14,7 @@ rule score_heads:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=model_runtime("scores"),
         passes=study_passes,

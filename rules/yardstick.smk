@@ -17,7 +17,7 @@ rule measure_effects:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=model_runtime("head_effects"),
     params:
@@ -42,7 +42,7 @@ rule label_heads:
         "../envs/model.yaml"
     threads: model_threads
     resources:
-        gpu=1,
+        gpu=model_gpus,
         mem_mb=model_mem_mb,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:

@@ -35,7 +35,7 @@ SLURM = ["--workflow-profile", "profiles/slurm", *WITHOUT_ACCOUNTING, *HASTE, *T
 GENERIC = ["--workflow-profile", "profiles/generic", "--seconds-between-status-checks", "2", *HASTE, *TINY]
 
 _RULES = "".join(file.read_text() for file in sorted((ROOT / "rules").glob("*.smk"))).split("\nrule ")
-MODEL_RULES = {rule.partition(":")[0] for rule in _RULES if re.search("^ +gpu=1,$", rule, re.MULTILINE)}
+MODEL_RULES = {rule.partition(":")[0] for rule in _RULES if re.search("^ +gpu=model_gpus,$", rule, re.MULTILINE)}
 
 SCORES = [f"results/tiny/scores/planted/plain/{length}/1-of-1.parquet" for length in (512, 640)]
 

@@ -345,7 +345,7 @@ def test_the_default_study_is_what_runs_without_a_config(project):
 OF_MODELS = [path.name for path in sorted((ROOT / "config").glob("*.yaml")) if "\npublished:" not in path.read_text()]
 
 
-@pytest.mark.parametrize(("cores", "jobs", "threads"), [(8, 1, 8), (4, 1, 4), (4, 2, 2), (2, 3, 1), (32, 2, 8)])
+@pytest.mark.parametrize(("cores", "jobs", "threads"), [(8, 1, 8), (4, 1, 4), (4, 2, 2), (2, 3, 1), (32, 2, 16)])
 def test_jobs_that_ask_a_model_share_the_cores(project, cores, jobs, threads):
     config = yaml.safe_load(project.path("config", "tiny.yaml").read_text())
     config["compute"] = config.get("compute", {}) | {"side_by_side": jobs}
@@ -355,6 +355,8 @@ def test_jobs_that_ask_a_model_share_the_cores(project, cores, jobs, threads):
     assert of_rule, planned
     # One thread goes without saying.
     assert all(re.findall(r"threads: (\d+)", job) == [str(threads)] * (threads > 1) for job in of_rule)
+    # The default profile has one GPU to claim, so that jobs would wait for each other.
+    assert all((jobs == 1) == ("gpu=1" in job) for job in of_rule)
 
 
 @pytest.mark.parametrize("config", OF_MODELS)
