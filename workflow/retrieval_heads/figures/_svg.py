@@ -122,13 +122,14 @@ def _join_letters(marks: list[_Mark], defs: Element) -> None:
     for mark in marks:
         text = mark.element
         scale = _SCALE.fullmatch(text.get("transform", ""))
-        places = [_TRANSLATE.fullmatch(letter.get("transform", "translate(0 0)")) for letter in text]
-        if not scale or not all(places) or not all(letter.get(_HREF) in letters for letter in text):
+        found = [_TRANSLATE.fullmatch(letter.get("transform", "translate(0 0)")) for letter in text]
+        places = [place[1].split() for place in found if place]
+        names = [letter.get(_HREF, "") for letter in text]
+        if not scale or len(places) < len(names) or not letters.keys() >= {*names}:
             continue
         d = ""
-        for letter, place in zip(text, places, strict=True):
-            moved = [float(number) for number in place[1].split()]
-            d += _moved(letters[letter.get(_HREF)].get("d", ""), moved)
+        for name, place in zip(names, places, strict=True):
+            d += _moved(letters[name].get("d", ""), [float(number) for number in place])
         size = float(scale[2]) / _UNITS_KEPT
         mark.element = Element(_PATH, {"d": d, "transform": f"{scale[1]}scale({size:.6g} {-size:.6g})"})
 
