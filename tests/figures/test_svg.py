@@ -77,10 +77,11 @@ def test_a_mark_is_its_place_and_little_else(draw_marks, most):
 
 
 @pytest.mark.parametrize("name", DENSE)
-def test_figures_of_many_methods_are_less_than_half_of_what_matplotlib_writes(name, tmp_path):
+def test_figures_of_many_methods_are_a_quarter_smaller_at_least(name, tmp_path):
+    """Than matplotlib writes them, though texts are joined to paths, which takes bytes and spares a browser time."""
     figure = draw(name, "many methods")
     figures.save(figure, tmp_path / "figure.svg")
-    assert (tmp_path / "figure.svg").stat().st_size < 0.48 * len(written(figure).encode())
+    assert (tmp_path / "figure.svg").stat().st_size < 0.75 * len(written(figure).encode())
 
 
 @pytest.mark.parametrize("name", [*DENSE, None])
