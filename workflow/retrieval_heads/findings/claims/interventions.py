@@ -69,11 +69,12 @@ def judged(rule: Rule, tables: Tables, study: Study) -> list[Claim]:
         signs = [name for name, claim in each.items() if claim.outcome is Outcome.CONTRADICTED]
         if rule in _SIGNS and signs:
             shown, outcome = signs[0], Outcome.CONTRADICTED
-        by_intervention = _by_intervention(outcome, {name: claim.outcome for name, claim in each.items()}, study)
+        told = [f"Under “{study.label('intervention', shown)}”: {each[shown].sentence}"]
+        if len(each) > 1:
+            told.append(_by_intervention(outcome, {name: claim.outcome for name, claim in each.items()}, study))
         if without := [f"“{study.label('intervention', name)}”" for name in names if name not in each]:
-            by_intervention += f" Nothing is known of it under {'; '.join(without)}."
-        sentence = f"Under “{study.label('intervention', shown)}”: {each[shown].sentence} {by_intervention}"
-        found.append(replace(each[shown], outcome=outcome, sentence=sentence))
+            told.append(f"Nothing is known of it under {'; '.join(without)}.")
+        found.append(replace(each[shown], outcome=outcome, sentence=" ".join(told)))
     return found
 
 
@@ -82,7 +83,7 @@ def _by_statement(claims: list[Claim]) -> dict[str, Claim]:
 
 
 def _by_intervention(outcome: Outcome, outcomes: dict[str, Outcome], study: Study) -> str:
-    """What is found under which interventions, a sentence."""
+    """What is found under which of several interventions, a sentence."""
 
     def named(chosen: Outcome) -> str:
         # Labels have commas in them.
