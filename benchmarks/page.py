@@ -41,7 +41,8 @@ def opened(page: Path) -> list[float | None]:
         watched.write_text(page.read_text(encoding="utf-8").replace("<style>", f"{WATCH}<style>", 1), encoding="utf-8")
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
         options += [f"--user-data-dir={folder}/profile", "--window-size=1280,860", "--dump-dom"]
-        done = subprocess.run([BROWSER, *options, watched.as_uri()], capture_output=True, text=True, check=True)
+        command = [BROWSER, *options, watched.as_uri()]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     title = html.unescape(re.search(r"<title>(.*?)</title>", done.stdout, flags=re.DOTALL)[1])
     return [None if value is None else value / 1000 for value in json.loads(title)]
 

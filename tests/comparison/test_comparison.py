@@ -348,9 +348,8 @@ def test_a_folder_that_cannot_be_written_to_is_refused(make, tmp_path, capsys):
 
 
 def test_the_command_runs_by_itself_and_says_what_there_is():
-    run = subprocess.run(
-        [sys.executable, "-m", "retrieval_heads.cli", "--help"], capture_output=True, text=True, check=True
-    )
+    command, workflow = [sys.executable, "-m", "retrieval_heads.cli", "--help"], Path(cli.__file__).parents[1]
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=workflow)
     assert all(name in run.stdout and command.about.split()[0] in run.stdout for name, command in cli.COMMANDS.items())
 
 

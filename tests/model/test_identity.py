@@ -99,7 +99,7 @@ class TestContent:
     def test_a_gguf_file_and_one_of_a_package(self, content, tmp_path, monkeypatch):
         file = tmp_path / "model.gguf"
         file.write_bytes(b"GGUF and weights")
-        monkeypatch.setattr(package, "_find", lambda source, key: file)
+        monkeypatch.setattr(package, "_find", lambda source, key: [file])
         sources = [{"gguf": str(file)}, {"package": "some", "file": "model.gguf"}]
         before = [content(source) for source in sources]
         change_in_place(file)

@@ -48,7 +48,9 @@ def _draw(study: Study, pair: tuple[str, str], panels: list) -> Figure:
             of_model, label = rows[rows["value"] == model], study.label("model", model)
             _head_lists.draw_dots(ax, of_model, heads, _style.model_style(study, model), label=label)
         _head_lists.rank_axis(ax, grid.heads, [k])
-        _head_lists.number_column(ax, [f"{round(change):+,}".replace("-", "−") for change in found["difference"]], "diff.")
+        _head_lists.number_column(
+            ax, [f"{round(change):+,}".replace("-", "−") for change in found["difference"]], "diff."
+        )
     figure.supxlabel("Mean rank")
     _layout.legend(figure, **_head_lists.rare_key(figure))
     return figure
