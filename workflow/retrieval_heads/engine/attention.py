@@ -32,6 +32,9 @@ _MAX_WEIGHTS = 2**24
 _FAST_WEIGHTS = 2**20
 """The same where rows of a batch can be taken one after the other: about what a processor's cache holds."""
 
+_FUSED = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+"""Gives outputs (B, H, Q, D) and the logarithm of each softmax's sum (B, H, Q), which no public function does."""
+
 _QUERIES_IN_ORDER = 128
 """How many queries run at a time where a context is run on: the fewer, the fewer keys are computed that none sees."""
 
@@ -225,6 +228,8 @@ class AttentionCall:
     def output_in_order(self) -> Tensor:
         """The heads' outputs (B, Q, H, D) where no query sees a key behind its own: parts of Q queries in turn, each
         over the keys up to its last one, so that it costs what causal attention does, and no full matrix exists."""
+        if self._joins_softmaxes():
+            return self._joined_output()
         queries, keys, parts = self.query.shape[2], self.key.shape[2], []
         for start in range(0, queries, _QUERIES_IN_ORDER):
             stop = min(start + _QUERIES_IN_ORDER, queries)
@@ -247,6 +252,30 @@ class AttentionCall:
             else:
                 parts.append(part.output())  # fused attention knows neither
         return torch.cat(parts, 1)
+
+    def _joins_softmaxes(self) -> bool:
+        """Whether a fused kernel of this device also tells the sum of each softmax, by which two can be joined."""
+        plain = self.mask is None and self.softcap is None and self.sinks is None
+        return plain and self.query.device.type == "cpu" and self.query.shape[-1] == self.value.shape[-1]
+
+    def _joined_output(self) -> Tensor:
+        """The heads' outputs (B, Q, H, D) by a softmax over the keys before all queries and one over their own.
+
+        Neither needs a mask in memory, and the first lets all query heads of a group meet their keys in one product.
+        Joined by the share of the weights that lies in either, as Dao et al. 2022 join blocks ("FlashAttention",
+        arXiv 2205.14135, section 3.1).
+        """
+        batch, heads, queries, dim = self.query.shape
+        key_heads, before = self.key.shape[1], self.key.shape[2] - queries
+        folded = self.query.reshape(batch, key_heads, -1, dim)
+        earlier, sum_earlier = _FUSED(folded, self.key[:, :, :before], self.value[:, :, :before], scale=self.scaling)
+        own_key, own_value = (
+            part[:, :, before:].repeat_interleave(heads // key_heads, 1) for part in (self.key, self.value)
+        )
+        own, sum_own = _FUSED(self.query, own_key, own_value, is_causal=True, scale=self.scaling)
+        share = torch.sigmoid(sum_own - sum_earlier.reshape(sum_own.shape))[..., None]
+        joined = torch.lerp(earlier.reshape(own.shape).float(), own.float(), share)
+        return joined.to(self.value.dtype).transpose(1, 2).contiguous()
 
     def shared_output(self) -> Tensor:
         """The heads' outputs (B, Q, H, D) where a context is shared, from rows that are known afterwards."""
