@@ -11,7 +11,7 @@ BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report bundle compare test test-all test-slow lint format tiny bench graph lock clean
+.PHONY: report bundle compare test test-all test-slow lint format tiny bench graph lock audit clean
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Files as they were when they were pinned, whatever an index says now.
@@ -96,6 +96,12 @@ lock:
 	.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	PATH="$(CURDIR)/.venv/lock/bin:$$PATH" .venv/lock/bin/python envs/lock.py $(LOCK)
 	rm -rf .venv/lock
+
+# Which pinned packages have known vulnerabilities, as far as the network lets it ask.
+audit: .venv/installed
+	test -d .venv/audit || $(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	.venv/audit/bin/python envs/audit.py
 
 clean:
 	rm -rf .venv .cache .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis
