@@ -333,7 +333,7 @@ class TestEdgarCorpus:
         config = edgar(tmp_path)
         document_source(config).check(config, packages=False)  # jobs have an environment of their own
         with pytest.raises(
-            StudyError, match=r"datasets, which is not installed; run pip install -r requirements-edgar"
+            StudyError, match=r"datasets, which is not installed; run pip install --no-deps -r requirements-edgar"
         ):
             document_source(config).check(config, packages=True)
         assert (ROOT / "requirements-edgar.txt").is_file()

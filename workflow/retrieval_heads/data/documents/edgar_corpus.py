@@ -69,7 +69,7 @@ def check(config: dict, packages: bool) -> None:
     if packages and find_spec("datasets") is None:
         raise StudyError(
             "documents.source: edgar_corpus needs the package datasets, which is not installed; "
-            "run pip install -r requirements-edgar.txt."
+            "run pip install --no-deps -r requirements-edgar.txt."
         )
 
 
