@@ -11,7 +11,7 @@ BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report bundle compare test test-all test-slow lint format tiny bench graph lock audit clean
+.PHONY: report bundle compare test test-all test-slow lint format tiny bench graph lock audit coverage mutation clean
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Files as they were when they were pinned, whatever an index says now.
@@ -46,6 +46,14 @@ test-slow: .venv/installed-dev
 	$(PYTEST) -m slow $(SLOW)
 
 test-all: test test-slow
+
+# Which lines and branches the quick tests reach.
+coverage: .venv/installed-dev
+	$(PYTEST) -m "not slow" --cov=retrieval_heads --cov-branch --cov-report=term:skip-covered
+
+# Whether the tests notice a wrong line.
+mutation: .venv/installed-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_WAIT_POLICY=PASSIVE PYTHONPATH=. $(BIN)/python benchmarks/mutation.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
