@@ -6,7 +6,9 @@ rules alone.
 
 import json
 import os
+import re
 import shutil
+from functools import cache
 
 import pytest
 import yaml
@@ -19,7 +21,7 @@ from pathlib import Path
 for path in map(Path, snakemake.output):
     path.mkdir() if not path.suffix else path.touch()
 """
-MODEL_RULES = {
+MODEL_RULES = (
     "answer_unablated",
     "ask_items",
     "ablate_heads",
@@ -28,7 +30,7 @@ MODEL_RULES = {
     "measure_effects",
     "measure_guard",
     "score_heads",
-}
+)
 """The rules of the study below whose jobs ask its model, or its tokenizer."""
 
 
@@ -83,21 +85,42 @@ def everything(made_once, planted_folder):
     return Project(made_once("everything", build))
 
 
+@pytest.fixture(scope="module")
+def after(everything):
+    """What would be made again if these rules were stale, and nothing else."""
+    return cache(lambda *rules: stale(everything, forced=rules))
+
+
 @pytest.fixture
 def study(everything, tmp_path):
     return everything.copy(tmp_path / "study")
 
 
 GIVEN = {
-    "resources/documents/facts.yaml": {"write_documents"},
-    "resources/haystack/05_maps.txt": {"build_prompts"},
-    "resources/guard/prose.txt": {"measure_guard"},
-    "resources/controls/sums.yaml": {"ask_items"},
-    "lists/one.json": {"compare_imports"},
-    "report/glossary.yaml": {"write_findings"},
-    "report/captions/findings.rst": {"write_findings"},
+    "resources/documents/facts.yaml": "write_documents",
+    "resources/haystack/05_maps.txt": "build_prompts",
+    "resources/guard/prose.txt": "measure_guard",
+    "resources/controls/sums.yaml": "ask_items",
+    "lists/one.json": "compare_imports",
+    "report/captions/findings.rst": "write_findings",
 }
-"""A file that is given, and the rules that read it."""
+"""A file that is given, and the rule that reads it."""
+
+
+def test_every_rule_counts_the_files_and_versions_that_it_reads():
+    """Nothing else would tell of a new rule that forgets them: it would run once and never again."""
+    text = "\n".join(file.read_text() for file in (ROOT / "rules").glob("*.smk") if file.stem != "common")
+    rules = {rule.partition(":")[0]: rule for rule in re.split(r"^ *rule (?=\w+:)", text, flags=re.MULTILINE)[1:]}
+    of_model = {name for name, rule in rules.items() if "envs/model.yaml" in rule}
+    assert of_model >= set(MODEL_RULES) and "prepare_model" in of_model
+    assert {name for name, rule in rules.items() if "versions(PATHS." in rule} == of_model
+    reading = {name: rule for name, rule in rules.items() if "given(" in rule}
+    assert reading.keys() >= set(GIVEN.values())
+    for name, rule in reading.items():
+        (counted,) = re.findall(r"content_of\((.*?)\),\n {8}\w", rule, re.DOTALL)
+        script = ROOT / "workflow" / "scripts" / re.search(r"scripts/(\w+\.py)", rule)[1]
+        assert set(re.findall(r'given\("(\w+)"\)', rule)) == set(re.findall(r'"(\w+)"', counted)), name
+        assert "unchanged_files(snakemake)" in script.read_text(), name
 
 
 def test_what_only_looks_new_makes_nothing_anew(study):
@@ -109,12 +132,10 @@ def test_what_only_looks_new_makes_nothing_anew(study):
 
 
 @pytest.mark.parametrize("file", GIVEN)
-def test_what_is_changed_in_place_makes_anew_what_depends_on_it_and_nothing_else(study, file):
+def test_what_is_changed_in_place_makes_anew_what_depends_on_it_and_nothing_else(study, after, file):
     text = study.path(file).read_text()
     change_in_place(study.path(file), text.replace("5", "7") if file.endswith(".json") else f"{text}\n# Other.\n")
-    assert stale(study) == stale(study, forced=GIVEN[file])
-    change_in_place(study.path(file), text)
-    assert stale(study) == {}
+    assert stale(study) == after(GIVEN[file])
 
 
 @pytest.mark.parametrize(
@@ -125,12 +146,12 @@ def test_what_is_changed_in_place_makes_anew_what_depends_on_it_and_nothing_else
         ("resources/controls/facts.yaml", "resources/controls/sums.yaml", "ask_items"),
     ],
 )
-def test_two_files_that_swap_places_are_noticed(study, one, other, rule):
+def test_two_files_that_swap_places_are_noticed(study, after, one, other, rule):
     aside = study.path("aside")
     study.path(one).rename(aside)
     study.path(other).rename(study.path(one))
     aside.rename(study.path(other))
-    assert stale(study) == stale(study, forced={rule})
+    assert stale(study) == after(rule)
 
 
 def test_a_file_that_is_gone_is_named_before_any_work(study):
@@ -199,21 +220,21 @@ def accept_versions(project, accept):
 
 
 @pytest.mark.parametrize("library", ["torch", "tokenizers"])
-def test_another_version_of_a_library_makes_anew_what_asks_a_model_and_what_follows(study, library):
+def test_another_version_of_a_library_makes_anew_what_asks_a_model_and_what_follows(study, after, library):
     about = install(study, library, "99.1")
-    assert stale(study) == stale(study, forced=MODEL_RULES)
     said = study.plan("--configfile", "study.yaml", "--quiet", "host")
+    assert planned(said) == after(*MODEL_RULES)
     assert f"'{library}': '{library_versions()[library]}'" in said and f"'{library}': '99.1'" in said
     shutil.rmtree(about)
     assert stale(study) == {}
 
 
-def test_where_other_versions_are_accepted_nothing_is_made_anew(study):
+def test_where_other_versions_are_accepted_nothing_is_made_anew(study, after):
     install(study, "numpy", "99.1")
     accept_versions(study, True)
     assert stale(study) == {}
     accept_versions(study, False)
-    assert stale(study) == stale(study, forced=MODEL_RULES)
+    assert stale(study) == after(*MODEL_RULES)
 
 
 def test_what_is_lacking_is_made_with_other_versions_once_they_are_accepted(study):
