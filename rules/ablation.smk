@@ -57,6 +57,7 @@ rule answer_unablated:
     params:
         loading=loading,
         content=content,
+        versions=versions(PATHS.output("unablated")),
         answer_types=ANSWER_TYPES,
         documents=lambda wildcards: unablated_documents(config, int(wildcards.length)),
         twinned=lambda wildcards: twinned_documents(
@@ -89,6 +90,7 @@ rule fit_replacement:
     params:
         loading=loading,
         content=content,
+        versions=versions(PATHS.output("replacements")),
         code=lambda wildcards: code(
             "fit_replacement.py", plugins.files("ablation.replacements")[wildcards.replacement]
         ),
@@ -120,6 +122,7 @@ rule ablate_heads:
     params:
         loading=loading,
         content=content,
+        versions=versions(PATHS.output("ablation")),
         answer_types=ANSWER_TYPES,
         mode=intervention("mode"),
         scope=intervention("scope"),
@@ -138,7 +141,7 @@ rule measure_guard:
             for length in ablated_lengths(config, wildcards.intervention)
         ],
         states=lambda wildcards: states(wildcards, ablated_lengths(config, wildcards.intervention)),
-        prose="resources/guard/prose.txt",
+        prose=given("prose"),
         model=model_input,
     output:
         PATHS.output("guard"),
@@ -152,8 +155,10 @@ rule measure_guard:
         mem_mb=model_mem_mb,
         runtime=guard_runtime,
     params:
-        content=content,
         loading=loading,
+        content=content,
+        versions=versions(PATHS.output("guard")),
+        files=content_of("prose"),
         mode=intervention("mode"),
         scope=intervention("scope"),
         code=ablation_code("measure_guard.py"),

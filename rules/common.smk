@@ -7,9 +7,13 @@ import re
 
 import psutil
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 from snakemake.settings.types import DeploymentMethod
 
-from retrieval_heads import plugins
+from retrieval_heads import plugins, runs
+from retrieval_heads.data.documents import document_source
+from retrieval_heads.data.haystack import haystack_files
+from retrieval_heads.identity import files_content
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.controls import ITEM_KINDS, control, transferred_sets
@@ -58,6 +62,7 @@ from retrieval_heads.study.variants import (
     variants,
 )
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
+from retrieval_heads.versions import library_versions, pinned_versions, recorded_versions
 
 try:
     # As a module of another workflow, this one is given its config by that, and no file.
@@ -66,11 +71,6 @@ try:
     config = complete(config)
     in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
     check_surroundings(config, packages=not in_conda)
-    # Read again by each job of a cluster, so that a model that changes meanwhile is noticed.
-    CONTENT = {
-        name: model_content(entry["source"], config["results"], not in_conda)
-        for name, entry in ({} if config["published"] else config["models"]).items()
-    }
 except StudyError as error:
     raise WorkflowError(str(error))
 
@@ -83,6 +83,44 @@ def end_jobs():
 
 
 PATHS = Paths(config)
+# Relative, so that a project that is moved elsewhere stays as done as it is.
+TEMPLATES = os.path.relpath(Path(workflow.basedir, "report"))
+# The files that no job makes, by the name of the input that they are.
+GIVEN = {
+    "lists": [entry["file"] for entry in config["imports"].values()],
+    "templates": sorted(map(str, Path(TEMPLATES).rglob("*.*"))),
+}
+if config["published"]:
+    from retrieval_heads.exchange import published
+
+    GIVEN["published"] = published.files(config)
+else:
+    GIVEN |= {
+        "sources": document_source(config).files(config),
+        "haystack": haystack_files(config["prompts"]["haystack"]),
+        "prose": ["resources/guard/prose.txt"],
+        "asked": [f"resources/controls/{kind}.yaml" for kind in ITEM_KINDS],
+    }
+
+
+def find_content():
+    """What the study rests on that may change while it runs: files, models, and the versions of libraries."""
+    results, models = config["results"], {} if config["published"] else config["models"]
+    return {
+        "files": {name: files_content(files, results) for name, files in GIVEN.items()},
+        "models": {
+            name: model_content(model["source"], results, not in_conda)
+            for name, model in models.items()
+        },
+        "versions": models and (pinned_versions() if in_conda else library_versions()),
+    }
+
+
+try:
+    BEGAN_WITH = runs.as_it_began(PATHS.folder, find_content, not workflow.is_main_process)
+except StudyError as error:
+    raise WorkflowError(str(error))
+
 # Where analysis begins: answers to single prompts, or, in published results, counts of them.
 ABLATED = "ablation_summary" if config["published"] else "ablation"
 # The tables that are put together from the parts of several jobs.
@@ -138,7 +176,7 @@ def method_files():
 def folder_of(model):
     """Where a model lies, or will once it is prepared."""
     source = config["models"][model]["source"]
-    return str(model_folder(model, source, CONTENT[model], config["results"]))
+    return str(model_folder(model, source, BEGAN_WITH["models"][model], config["results"]))
 
 
 def model_input(wildcards):
@@ -149,7 +187,31 @@ def model_input(wildcards):
 
 def content(wildcards):
     """What a job's model is: a change of it makes the job's outputs stale."""
-    return CONTENT[wildcards.model]
+    return BEGAN_WITH["models"][wildcards.model]
+
+
+def given(name):
+    """Files that no job makes, as an input: they tell by their content when they are new, not by time."""
+    return ancient(GIVEN[name])
+
+
+def content_of(*names):
+    """What such inputs are: a change of it makes the job's outputs stale."""
+    return {name: BEGAN_WITH["files"][name] for name in names}
+
+
+def versions(output):
+    """The versions of libraries that a job runs with: others make its output stale, unless the config accepts them.
+    Then they are the ones that Snakemake has recorded of it."""
+
+    def of_job(wildcards):
+        recorded = None
+        if config["compute"]["accept_versions"]:
+            file = IOFile(output.format(**wildcards))
+            recorded = recorded_versions(workflow.persistence.params(file) or [])
+        return recorded or BEGAN_WITH["versions"]
+
+    return of_job
 
 
 def loading(wildcards):
@@ -309,6 +371,16 @@ def shown_config():
         )
     }
     return shown | {"ablation": shown_interventions()}
+
+
+def told_config():
+    """The config as the findings know it: the versions that were accepted are told by the tables."""
+    told = dict(config)
+    if not config["published"]:
+        told["compute"] = {
+            key: value for key, value in config["compute"].items() if key != "accept_versions"
+        }
+    return told
 
 
 def described_replacements():

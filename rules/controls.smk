@@ -24,6 +24,7 @@ rule transfer_heads:
     params:
         loading=loading,
         content=content,
+        versions=versions(PATHS.output("transfer")),
         answer_types=ANSWER_TYPES,
         mode=intervention("mode"),
         scope=intervention("scope"),
@@ -66,7 +67,7 @@ rule ask_items:
             "specificity", lambda wildcards: PATHS.output("head_sets", **wildcards)
         ),
         state=under_control("specificity", lambda wildcards: states(wildcards, [wildcards.length])),
-        asked=[f"resources/controls/{kind}.yaml" for kind in ITEM_KINDS],
+        asked=given("asked"),
         model=model_input,
     output:
         PATHS.output("specificity"),
@@ -82,6 +83,8 @@ rule ask_items:
     params:
         loading=loading,
         content=content,
+        files=content_of("asked"),
+        versions=versions(PATHS.output("specificity")),
         prompts=lambda wildcards: prompt_settings(config, wildcards.variant),
         # An item's answer is begun where those of the study's questions are.
         prefixed=lambda wildcards: any(
@@ -154,6 +157,7 @@ rule measure_compensation:
     params:
         loading=loading,
         content=content,
+        versions=versions(PATHS.output("compensation")),
         mode=intervention("mode"),
         documents=asked_by_control("compensation", "documents"),
         questions=asked_by_control("compensation", "questions"),
@@ -206,6 +210,7 @@ rule observe_looks:
     params:
         loading=loading,
         content=content,
+        versions=versions(PATHS.output("looks")),
         documents=asked_by_control("looks", "documents"),
         answer_types=ANSWER_TYPES,
         generation=config["generation"],

@@ -1,9 +1,6 @@
-from retrieval_heads.data.documents import document_source
-
-
 rule write_documents:
     input:
-        document_source(config).files(config),
+        sources=given("sources"),
     output:
         PATHS.output("documents"),
     log:
@@ -16,6 +13,7 @@ rule write_documents:
         documents=config["documents"],
         questions=asked_questions(config, PLAIN),
         seed=config["seed"],
+        files=content_of("sources"),
         code=code(
             "write_documents.py",
             plugins.files("data.documents")[config["documents"]["source"]],

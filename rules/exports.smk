@@ -27,7 +27,7 @@ rule export_rankings:
 rule compare_imports:
     input:
         rankings=PATHS.output("tables", table="rankings"),
-        lists=[entry["file"] for entry in config["imports"].values()],
+        lists=given("lists"),
     output:
         PATHS.output("tables", table="imports"),
     log:
@@ -39,6 +39,7 @@ rule compare_imports:
             name: {key: entry[key] for key in ("file", "model")}
             for name, entry in config["imports"].items()
         },
+        files=content_of("lists"),
         top_k=config["analysis"]["top_k"],
         code=code("compare_imports.py"),
     script:

@@ -2,7 +2,7 @@ from retrieval_heads.model.sources import source_module
 
 # Sources of the models that are not used where they lie.
 PREPARED = {
-    Path(folder_of(name)).name: {"source": entry["source"], "content": CONTENT[name]}
+    Path(folder_of(name)).name: {"source": entry["source"], "content": BEGAN_WITH["models"][name]}
     for name, entry in config["models"].items()
     if "path" not in entry["source"]
 }
@@ -22,6 +22,12 @@ rule prepare_model:
     params:
         source=lookup("{artifact}/source", within=PREPARED),
         content=lookup("{artifact}/content", within=PREPARED),
+        # A hub's model is linked, whatever the versions; it would be fetched anew, with another commit perhaps.
+        versions=lambda wildcards: (
+            None
+            if "hub" in PREPARED[wildcards.artifact]["source"]
+            else versions(PATHS.model())(wildcards)
+        ),
         code=lambda wildcards: code(
             "prepare_model.py", source_module(PREPARED[wildcards.artifact]["source"]).__file__
         ),

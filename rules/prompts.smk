@@ -1,14 +1,9 @@
-from retrieval_heads.data.haystack import haystack_files
-
-
 rule build_prompts:
     input:
         documents=rules.write_documents.output[0],
-        haystack=haystack_files(config["prompts"]["haystack"]),
+        haystack=given("haystack"),
         # Decoys are worded as documents are.
-        wordings=lambda wildcards: (
-            document_source(config).files(config) if decoyed(config, wildcards.variant) else []
-        ),
+        sources=lambda wildcards: (given("sources") if decoyed(config, wildcards.variant) else []),
         model=model_input,
     output:
         PATHS.output("prompts"),
@@ -25,6 +20,10 @@ rule build_prompts:
         ),
         seed=config["seed"],
         content=content,
+        files=lambda wildcards: content_of(
+            "haystack", *(["sources"] if decoyed(config, wildcards.variant) else [])
+        ),
+        versions=versions(PATHS.output("prompts")),
         trust_remote_code=lookup("{model}/trust_remote_code", within=config["models"]),
         code=lambda wildcards: code(
             "build_prompts.py",

@@ -1,7 +1,5 @@
 # In place of all stages from documents to ablation: results that others published.
 
-from retrieval_heads.exchange import published
-
 # All that is read of the config: a new label converts nothing anew.
 ASKED_OF_PUBLISHED = {
     "published": config["published"],
@@ -16,7 +14,7 @@ ASKED_OF_PUBLISHED = {
 
 rule convert_published:
     input:
-        published.files(ASKED_OF_PUBLISHED),
+        published=given("published"),
     output:
         rankings=PATHS.output("tables", table="rankings"),
         ablation_summary=PATHS.output("tables", table="ablation_summary"),
@@ -26,6 +24,7 @@ rule convert_published:
         "../envs/analysis.yaml"
     params:
         config=ASKED_OF_PUBLISHED,
+        files=content_of("published"),
         code=code("convert_published.py"),
     script:
         "../workflow/scripts/convert_published.py"

@@ -3,8 +3,6 @@ from retrieval_heads.findings.declarations import tables_read, tables_shown
 FINDINGS = PATHS.output("findings")
 TABLES_READ = tables_read(available(config))
 TABLES_SHOWN = tables_shown(available(config))
-# Relative, so that a project that is moved elsewhere stays as done as it is.
-TEMPLATES = os.path.relpath(Path(workflow.basedir, "report"))
 
 
 rule write_findings:
@@ -14,7 +12,7 @@ rule write_findings:
             table=TABLES_READ,
         ),
         figures=expand(PATHS.output("figures"), figure=FIGURES),
-        templates=sorted(map(str, Path(TEMPLATES).rglob("*.*"))),
+        templates=given("templates"),
     output:
         html=report(
             FINDINGS,
@@ -46,8 +44,9 @@ rule write_findings:
     conda:
         "../envs/report.yaml"
     params:
-        config=config,
+        config=told_config(),
         methods=described_methods(config),
+        files=content_of("templates"),
         templates=lambda wildcards, input: os.path.commonpath(input.templates),
         code=code(
             "write_findings.py", *plugins.files("figures").values(), *table_files(TABLES_READ)

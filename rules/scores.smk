@@ -21,6 +21,7 @@ rule score_heads:
     params:
         loading=loading,
         content=content,
+        versions=versions(PATHS.output("scores")),
         methods=lambda wildcards: methods_at(config, int(wildcards.length), wildcards.variant),
         answer_types={key: question["type"] for key, question in config["questions"].items()},
         generation=config["generation"],

@@ -23,6 +23,7 @@ rule measure_effects:
     params:
         loading=loading,
         content=content,
+        versions=versions(PATHS.output("head_effects")),
         documents=lambda _: yardstick(config)["documents"],
         questions=lambda _: yardstick(config)["questions"],
         code=ablation_code("measure_effects.py"),
@@ -48,6 +49,7 @@ rule label_heads:
     params:
         loading=loading,
         content=content,
+        versions=versions(PATHS.output("labels")),
         seed=config["seed"],
         code=code("label_heads.py"),
     script:

@@ -15,6 +15,7 @@ ROOT = Path(retrieval_heads.__file__).parent
 FLOORS = (
     ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance"),
     ("job",),
+    ("identity", "versions"),
     ("study",),
     ("tables",),
     ("data",),

@@ -24,6 +24,7 @@ WORKFLOW = Path(runs.__file__).parents[1]
 def no_run(monkeypatch):
     """Each test has the runs that it begins and no others."""
     monkeypatch.delenv("RETRIEVAL_HEADS_RUN", raising=False)
+    monkeypatch.setenv("RETRIEVAL_HEADS_BEGAN_WITH", "{}")
     yield
     runs.end()
 
@@ -210,9 +211,27 @@ class TestJob:
         assert not list(tmp_path.glob("made*"))
 
 
+class TestAsItBegan:
+    def test_a_job_is_told_what_its_run_began_with(self):
+        assert runs.as_it_began("results/one", lambda: {"haystack": "1"}, in_job=False) == {"haystack": "1"}
+        assert runs.as_it_began("results/one", lambda: {"haystack": "2"}, in_job=True) == {"haystack": "1"}
+
+    def test_another_run_finds_it_out_anew(self):
+        runs.as_it_began("results/one", lambda: {"haystack": "1"}, in_job=False)
+        assert runs.as_it_began("results/one", lambda: {"haystack": "2"}, in_job=False) == {"haystack": "2"}
+
+    def test_a_job_that_is_not_told_finds_it_out(self):
+        assert runs.as_it_began("results/one", lambda: {"haystack": "2"}, in_job=True) == {"haystack": "2"}
+
+    def test_studies_of_one_run_are_kept_apart(self):
+        for study, content in (("results/one", "1"), ("results/other", "2")):
+            runs.as_it_began(study, lambda content=content: {"haystack": content}, in_job=False)
+        assert runs.as_it_began("results/one", dict, in_job=True) == {"haystack": "1"}
+
+
 TARGET = "results/tiny/documents.parquet"
-SLEEP = """with job(snakemake):
-    import os, time
+BEGIN_WORK = "with job(snakemake), unchanged_files(snakemake):\n"
+SLEEP = f"""{BEGIN_WORK}    import os, time
     from pathlib import Path
     if not Path("go-on").exists():
         Path("begun").write_text(str(os.getpid()))
@@ -223,7 +242,7 @@ SLEEP = """with job(snakemake):
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda by: by.name)
 def test_jobs_end_with_a_workflow_that_alone_is_signalled_and_one_command_goes_on(project, by):
-    project.change("workflow/scripts/write_documents.py", "with job(snakemake):\n", SLEEP)
+    project.change("workflow/scripts/write_documents.py", BEGIN_WORK, SLEEP)
     command = [TARGET, "--cores", "1", *TINY]
     workflow = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *command],

@@ -4,16 +4,26 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrieval_heads import identity
 from retrieval_heads.errors import StudyError
-from retrieval_heads.model import identity
-from retrieval_heads.model.identity import model_artifact, model_content, model_folder, unchanged
+from retrieval_heads.model.identity import (
+    model_artifact,
+    model_content,
+    model_folder,
+    resolved_commit,
+    unchanged_model,
+    unchanged_source,
+)
 from retrieval_heads.model.sources import package
+from retrieval_heads.versions import library_versions
 
 FILES = {
     "config.json": '{"model_type": "llama"}',
@@ -44,8 +54,9 @@ def content(tmp_path):
 
 @pytest.fixture
 def read(monkeypatch):
-    """The files that were read, with all that is on disk taken to be settled."""
+    """The files that were read, with all that is on disk taken to be large and settled."""
     monkeypatch.setattr(identity, "_SETTLED_S", -3600)
+    monkeypatch.setattr(identity, "_SMALL", 0)
     files, digest = [], hashlib.file_digest
     monkeypatch.setattr(
         hashlib, "file_digest", lambda file, name: files.append(Path(file.name).name) or digest(file, name)
@@ -108,11 +119,22 @@ class TestContent:
     def test_a_revision_of_a_hub_stands_for_itself(self, content):
         assert content({"hub": "owner/name", "revision": "abc"}) is None
 
-    def test_a_package_that_only_jobs_see_is_known_by_their_environment(self, tmp_path):
-        assert model_content({"package": "no-such-package", "file": "a.gguf"}, tmp_path, packages=False) is None
+    def test_a_package_that_only_jobs_see_is_known_by_their_environment(self, tmp_path, monkeypatch):
+        files = (tmp_path / "model.yaml", tmp_path / "model.post-deploy.sh")
+        for file in files:
+            file.write_text("one")
+        monkeypatch.setattr("retrieval_heads.model.identity.MODEL_ENVIRONMENT", files)
+
+        def content():
+            return model_content({"package": "no-such-package", "file": "a.gguf"}, tmp_path, packages=False)
+
+        before = content()
+        assert before is not None and content() == before
+        files[1].write_text("two")
+        assert content() != before
 
     def test_a_file_that_is_gone(self, content, tmp_path):
-        with pytest.raises(StudyError, match=r"gone\.gguf: this file of a model is gone; check the model's source"):
+        with pytest.raises(StudyError, match=r"gone\.gguf: this file is gone; put it back, or change the config that"):
             content({"gguf": str(tmp_path / "gone.gguf")})
 
 
@@ -139,23 +161,23 @@ class TestReading:
             other.rename(file)
         assert content({"path": str(folder)}) != before
 
-    def test_one_that_was_changed_just_now_is_read_again(self, folder, content, monkeypatch):
+    @pytest.mark.parametrize("kept", ["_SMALL", "_SETTLED_S"])
+    def test_one_that_is_small_or_was_changed_just_now_is_read_again(self, folder, content, monkeypatch, kept):
         # A second change within the same tick of the clock would leave size and time stamps as they are.
+        monkeypatch.setattr(identity, kept, {"_SMALL": 0, "_SETTLED_S": -3600}[kept])
         content({"path": str(folder)})
         assert not list((folder.parent / "results").rglob("*.json"))
 
     def test_a_digest_that_cannot_be_read_is_made_again(self, folder, content, read):
         before = content({"path": str(folder)})
-        for record in (folder.parent / "results" / "models" / "digests").iterdir():
+        for record in (folder.parent / "results" / ".digests").iterdir():
             record.write_text("{")
         assert content({"path": str(folder)}) == before
         assert len(read) == 2 * len(FILES)
 
     def test_the_digest_of_a_file_is_the_one_that_others_tell(self, folder, content, read):
         content({"path": str(folder)})
-        records = [
-            json.loads(file.read_text()) for file in (folder.parent / "results" / "models" / "digests").iterdir()
-        ]
+        records = [json.loads(file.read_text()) for file in (folder.parent / "results" / ".digests").iterdir()]
         assert {Path(record["file"]).name: record["sha256"] for record in records}["model.safetensors"] == (
             hashlib.sha256(b"weights").hexdigest()
         )
@@ -194,10 +216,19 @@ class TestFolder:
         assert model_folder("m", {"path": "somewhere/model"}, "1", "results") == Path("somewhere/model")
 
 
+class TestCommit:
+    def test_a_prepared_model_of_the_hub_tells_its_commit(self, tmp_path):
+        (tmp_path / ".hub.json").write_text('{"commit": "0123abcd", "hub": "owner/name", "revision": "main"}')
+        assert resolved_commit(tmp_path) == "0123abcd"
+
+    def test_other_models_have_none(self, folder):
+        assert resolved_commit(folder) is None
+
+
 class TestUnchanged:
     def test_a_model_that_stays_as_it_is(self, folder, content):
         source = {"path": str(folder)}
-        with unchanged("models.m", source, content(source), folder.parent / "results"):
+        with unchanged_source("models.m", source, content(source), folder.parent / "results"):
             pass
 
     @pytest.mark.parametrize("before", [True, False])
@@ -208,7 +239,7 @@ class TestUnchanged:
             change_in_place(folder / "model.safetensors")
         with (
             pytest.raises(StudyError, match=r"^models\.m\.source: this model was changed while the study ran; type"),
-            unchanged("models.m", source, known, folder.parent / "results"),
+            unchanged_source("models.m", source, known, folder.parent / "results"),
         ):
             ran.append(True)
             change_in_place(folder / "model.safetensors")
@@ -218,11 +249,36 @@ class TestUnchanged:
         source = {"path": str(folder)}
         with (
             pytest.raises(ZeroDivisionError),
-            unchanged("models.m", source, content(source), folder.parent / "results"),
+            unchanged_source("models.m", source, content(source), folder.parent / "results"),
         ):
             change_in_place(folder / "model.safetensors")
             raise ZeroDivisionError
 
     def test_one_that_its_source_stands_for(self, tmp_path):
-        with unchanged("models.m", {"hub": "a/b", "revision": "main"}, None, tmp_path):
+        with unchanged_source("models.m", {"hub": "a/b", "revision": "main"}, None, tmp_path):
+            pass
+
+    def test_one_of_a_package_that_only_jobs_see_goes_by_their_environment(self, tmp_path):
+        source = {"package": "no-such-package", "file": "a.gguf"}
+        with unchanged_source("models.m", source, model_content(source, tmp_path, packages=False), tmp_path):
+            pass
+
+    @pytest.mark.parametrize("accepted", [True, False])
+    def test_a_job_is_held_against_model_and_versions(self, folder, content, accepted):
+        source = {"path": str(folder)}
+        job = SimpleNamespace(
+            wildcards=SimpleNamespace(model="m"),
+            config={
+                "models": {"m": {"source": source}},
+                "results": str(folder.parent / "results"),
+                "compute": {"accept_versions": accepted},
+            },
+            params=SimpleNamespace(content=content(source), versions=library_versions() | {"torch": "1.0"}),
+        )
+        refused = pytest.raises(StudyError, match=r"^compute\.accept_versions: this job")
+        with nullcontext() if accepted else refused, unchanged_model(job):
+            pass
+        job.params.versions = library_versions()
+        change_in_place(folder / "model.safetensors")
+        with pytest.raises(StudyError, match=r"^models\.m\.source: this model was changed"), unchanged_model(job):
             pass

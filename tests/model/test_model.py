@@ -25,6 +25,7 @@ from planted import planted_model
 from retrieval_heads.errors import StudyError
 from retrieval_heads.model import guards
 from retrieval_heads.model.guards import loaded_bytes, require_quantizer, require_trusted
+from retrieval_heads.model.identity import resolved_commit
 from retrieval_heads.model.loading import (
     choose_device,
     choose_dtype,
@@ -363,10 +364,18 @@ class TestHub:
         assert not (tmp_path / "prepared").exists()
 
     def test_one_that_is_fetched_is_linked(self, empty_model, tmp_path, monkeypatch):
-        fetch = Mock(return_value=str(empty_model))
+        # The hub's cache has a folder for each commit.
+        commit = "9c2d7f6b0d4e4b1a8f5e3c2a1b0d9e8f7a6b5c4d"
+        snapshot = empty_model.rename(tmp_path / commit)
+        fetch = Mock(return_value=str(snapshot))
         monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
         prepare_model(HUB, tmp_path / "prepared")
-        assert everything(tmp_path / "prepared") == ["config.json", "model.safetensors", "tokenizer.json"]
+        linked = ["config.json", "model.safetensors", "tokenizer.json"]
+        assert everything(tmp_path / "prepared") == [".hub.json", *linked]
+        assert all((tmp_path / "prepared" / name).readlink() == snapshot / name for name in linked)
+        assert resolved_commit(tmp_path / "prepared") == commit
+        told = json.loads((tmp_path / "prepared" / ".hub.json").read_text())
+        assert told == {"hub": "owner/name", "revision": "abc123", "commit": commit}
         fetch.assert_called_once()
         assert fetch.call_args.args == ("owner/name",)
         assert fetch.call_args.kwargs["revision"] == "abc123"

@@ -8,6 +8,7 @@ its run.
 
 import atexit
 import fcntl
+import json
 import os
 import platform
 import secrets
@@ -16,10 +17,13 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _FILE = "RETRIEVAL_HEADS_RUN"
 """The environment variable that tells a job the file of its run."""
+
+_BEGAN_WITH = "RETRIEVAL_HEADS_BEGAN_WITH"
+"""The environment variable that tells a job of a cluster what its run began with."""
 
 _held: IO[str] | None = None
 
@@ -84,6 +88,23 @@ def end_on_signals(end_jobs: Callable[[], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(ValueError):  # outside of the main thread, whose program sees to its signals
             signal.signal(number, interrupted)
+
+
+def as_it_began(study: str, find: Callable[[], dict[str, Any]], in_job: bool) -> dict[str, Any]:
+    """What a study rests on that may change while it runs, as it was when the run began.
+
+    Parameters
+    ----------
+    study : tells one study from another, should a run have several.
+    find : finds it out, as JSON can hold it.
+    in_job : whether this process is a job's, which reads the Snakefile again, as on a cluster: it is told by its
+        environment, or where that was not passed on, finds it out anew.
+    """
+    known = json.loads(os.environ.get(_BEGAN_WITH, "{}"))
+    if study not in known or not in_job:
+        known[study] = find()
+        os.environ[_BEGAN_WITH] = json.dumps(known)
+    return known[study]
 
 
 def is_over() -> bool:

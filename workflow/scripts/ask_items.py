@@ -8,6 +8,7 @@ from retrieval_heads.data.control_items import load_items
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.data.selection import usable
 from retrieval_heads.engine.runner import Budget, Decoding, Runner
+from retrieval_heads.identity import unchanged_files
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
@@ -18,7 +19,7 @@ from retrieval_heads.tables.specificity import SPECIFICITY
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job(snakemake), unchanged_model(snakemake):
+with job(snakemake), unchanged_model(snakemake), unchanged_files(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     name, variant, length = (snakemake.wildcards[key] for key in ("model", "variant", "length"))
     prompts = usable(tables.read(source.prompts, PROMPTS), "test", source.prompts)

@@ -4,6 +4,7 @@ from retrieval_heads import tables
 from retrieval_heads.data.documents import document_source
 from retrieval_heads.data.haystack import DOCUMENTS, load_haystack
 from retrieval_heads.data.prompts import Builder
+from retrieval_heads.identity import unchanged_files
 from retrieval_heads.job import job
 from retrieval_heads.model.guards import require_trusted
 from retrieval_heads.model.identity import unchanged_model
@@ -14,7 +15,7 @@ from retrieval_heads.tables.prompts import PROMPTS
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job(snakemake), unchanged_model(snakemake):
+with job(snakemake), unchanged_model(snakemake), unchanged_files(snakemake):
     params, model, length = snakemake.params, snakemake.wildcards.model, int(snakemake.wildcards.length)
     require_trusted(snakemake.input.model, f"models.{model}", trusted := params.trust_remote_code)
     require_context(snakemake.input.model, model, length, trusted)

@@ -8,6 +8,7 @@ from retrieval_heads.ablation.guard import measure_guard, prose_ids
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.states import load_state
 from retrieval_heads.engine.runner import Budget, Runner
+from retrieval_heads.identity import unchanged_files
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
 from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
@@ -17,10 +18,10 @@ from retrieval_heads.tables.head_sets import HEAD_SETS
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job(snakemake), unchanged_model(snakemake):
+with job(snakemake), unchanged_model(snakemake), unchanged_files(snakemake):
     params, source, compute = snakemake.params, snakemake.input, snakemake.config["compute"]
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
-    ids = prose_ids(tokenizer, Path(source.prose).read_text(encoding="utf-8"))
+    ids = prose_ids(tokenizer, Path(source.prose[0]).read_text(encoding="utf-8"))
     model = load_model(source.model, device=compute["device"], **params.loading)
     runner = Runner(model, tokenizer, Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"]))
     run = tables.made_with(source.head_sets, here={snakemake.wildcards.model: made_with(model)})

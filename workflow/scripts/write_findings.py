@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 from retrieval_heads import tables
 from retrieval_heads.figures import note_in
 from retrieval_heads.findings import for_programs, rendering
+from retrieval_heads.identity import unchanged_files
 from retrieval_heads.job import job
 from retrieval_heads.study.study import Study
 from retrieval_heads.tables import read_tables
@@ -11,7 +12,7 @@ from retrieval_heads.tables import read_tables
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job(snakemake):
+with job(snakemake), unchanged_files(snakemake):
     made_with = tables.made_with(snakemake.input.tables)
     params, output = snakemake.params, snakemake.output
     study = Study(params.config, params.methods, made_with, params.replacements)

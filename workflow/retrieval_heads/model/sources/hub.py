@@ -1,5 +1,6 @@
 """A model of the Hugging Face hub: ``{hub: owner/name, revision: commit or tag}``."""
 
+import json
 import re
 from pathlib import Path
 
@@ -15,12 +16,15 @@ KEYS = {
     },
 }
 
+RECORD = ".hub.json"
+"""The file in a prepared model's folder that tells its ``commit``, beside the source in the config."""
+
 # Code of a model comes along; it runs only where the config trusts it.
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
 
 
 def files(source: dict) -> list[Path]:
-    """None: a revision stands for them, and as it was when it was fetched where it moves, as main does."""
+    """None: the commit stands for them that the revision was when it was fetched, also where it moves, as main does."""
     return []
 
 
@@ -70,6 +74,9 @@ def prepare(source: dict, folder: Path) -> None:
         ) from error
     local.check({"path": fetched}, f"models of hub {name}")
     local.prepare({"path": fetched}, folder)
+    # The hub's cache has a folder for each commit, named after it.
+    record = source | {"commit": Path(fetched).name}
+    (folder / RECORD).write_text(json.dumps(record, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _status(error: BaseException) -> int | None:
