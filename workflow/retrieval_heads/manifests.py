@@ -212,6 +212,13 @@ class Content:
     files: dict[str, dict[str, Any]] | None
 
 
+def files_of(output: str | Path) -> list[Path]:
+    """The files that are an output: itself, or those in it."""
+    output = Path(output)
+    inside = output.rglob("*") if output.is_dir() else [output]
+    return sorted(file for file in inside if file.is_file() and file.name not in _NO_PART)
+
+
 def content(output: str | Path, kept: str | Path | None = None) -> Content:
     """What is in an output now.
 
@@ -222,7 +229,7 @@ def content(output: str | Path, kept: str | Path | None = None) -> Content:
     output = Path(output)
     if not output.is_dir():
         return Content(file_digest(output), output.stat().st_size, None)
-    files = sorted(file for file in output.rglob("*") if file.is_file() and file.name not in _NO_PART)
+    files = files_of(output)
     with ThreadPoolExecutor(8) as pool:
         digests = list(pool.map(lambda file: kept_digest(file, Path(kept)) if kept else file_digest(file), files))
     names = [file.relative_to(output).as_posix() for file in files]

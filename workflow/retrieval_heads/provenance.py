@@ -15,6 +15,7 @@ no longer do, as those without manifests (2), it grows, and all are made anew.""
 WITHOUT_INFLUENCE = {
     "job": "tells of work and ends it when it fails or its run is over",
     "manifests": "tells what a result is once it is made",
+    "digests": "tells one content from another, as parameters of rules have them",
     "runs": "tells when a run is over",
     "atomic_write": "tells where a file lies while it is written, not what is in it",
     "engine.pace": "tells how long a study takes",

@@ -34,9 +34,8 @@ def missing(made: Made) -> Iterator[Problem]:
 def broken(made: Made) -> Iterator[Problem]:
     """Every file is one whole file of its kind, down to its end."""
     for name in made.outputs:
-        path = made.path(name)
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and (wrong := incomplete(file)):
+        for file in manifests.files_of(made.path(name)):
+            if wrong := incomplete(file):
                 yield Problem(made.name(file), wrong, again(name))
 
 

@@ -63,6 +63,7 @@ def _sets(made: Made) -> Iterator[tuple[Path, pd.DataFrame]]:
 
 
 def set_name(row: Mapping) -> str:
+    """What a head set is called in a message."""
     return f"the one of {row['source']} by {row['method']} at {row['k']} for {row['question']}"
 
 
