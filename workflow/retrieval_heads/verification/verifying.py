@@ -148,7 +148,7 @@ def verify(folder: str | Path, config: Mapping | None = None) -> Verification:
     folder, start, began = Path(folder), time.monotonic(), datetime.now(UTC).astimezone()
     if not folder.is_dir():
         raise StudyError(f"{folder}: no such folder; give that of a finished study, such as results/smollm2.")
-    made = Made(folder, config if config is not None else _config_of(folder))
+    made = Made(folder, config) if config is not None else _made_by_findings(folder)
     outcomes = tuple(outcome(check, made) for check in CHECKS)
     results = digest({name: manifest.sha256 for name, manifest in made.manifests.items()})
     name = made.config["study"]
@@ -157,11 +157,17 @@ def verify(folder: str | Path, config: Mapping | None = None) -> Verification:
 
 def outcome(check: Check, made: Made) -> Outcome:
     """What comes of one check of a study's results."""
+    looked_at, problems = 0, list[Problem]()
     try:
-        looked_at = len(list(check.applies(made)))
-        return Outcome(check, looked_at, tuple(check.problems(made)) if looked_at else ())
+        if looked_at := len(list(check.applies(made))):
+            problems.extend(check.problems(made))
     except StudyError as error:
-        return Outcome(check, 0, (), str(error))
+        return Outcome(check, looked_at, tuple(problems), str(error))
+    except (LookupError, ValueError, TypeError) as error:
+        # One of its tables lacks what it looks up in another: that alone is what other checks are for.
+        reason = f"What it looks at does not go together ({type(error).__name__}: {error})."
+        return Outcome(check, looked_at, tuple(problems), reason)
+    return Outcome(check, looked_at, tuple(problems))
 
 
 def save(found: Verification, folder: str | Path) -> Path:
@@ -186,11 +192,13 @@ def report(found: Verification, folder: str | Path) -> None:
         raise StudyError(f"{folder}: {len(found.problems)} things are not as they should be; {path} has all of them.")
 
 
-def _config_of(folder: Path) -> Mapping:
+def _made_by_findings(folder: Path) -> Made:
+    """The results in a folder, with the config that its findings tell."""
     file = folder / "findings.json"
     if not file.is_file():
         raise StudyError(f"{file}: is missing, so nobody can tell what the study asks for; run the study again.")
+    findings = read_json(file, "run the study again")
     try:
-        return read_json(file, "run the study again")["config"]
-    except (KeyError, TypeError):
-        raise StudyError(f"{file}: has no config; run the study again.") from None
+        return Made(folder, findings["config"])
+    except (LookupError, TypeError, AttributeError):
+        raise StudyError(f"{file}: has no config of this version; run the study again.") from None
