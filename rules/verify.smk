@@ -10,7 +10,7 @@ rule verify:
     log:
         PATHS.log("verify"),
     conda:
-        "../envs/analysis.yaml"
+        "../envs/report.yaml"
     params:
         folder=PATHS.folder,
         code=code("verify.py"),

@@ -119,7 +119,7 @@ def _whole_grids(made: Made) -> list[Path]:
     if made.config["published"]:
         return []
     names = ("labels", "head_effect_summary", "look_summary")
-    return [*made.parts("rankings"), *(made.file_of(name) for name in names if made.has(name))]
+    return [*made.parts("rankings"), *made.parts("labels"), *(made.file_of(name) for name in names if made.has(name))]
 
 
 @check("whole grids", _whole_grids)
