@@ -53,6 +53,7 @@ include: "rules/analysis.smk"
 include: "rules/figures.smk"
 include: "rules/exports.smk"
 include: "rules/report.smk"
+include: "rules/verify.smk"
 
 
 onstart:
@@ -66,6 +67,6 @@ onsuccess:
 
 rule all:
     default_target: True
+    # Everything, so that what was deleted is made again, whether anything else reads it or not.
     input:
-        FINDINGS,
-        EXPORTS,
+        list(outputs(config).values()),

@@ -14,6 +14,8 @@ ROOT = Path(retrieval_heads.__file__).parent
 # From the ground up. A module or folder may import from those before it, and from itself.
 FLOORS = (
     ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance"),
+    ("digests",),
+    ("manifests",),
     ("job",),
     ("identity", "versions"),
     ("study",),
@@ -28,7 +30,8 @@ FLOORS = (
     ("exchange",),
     ("figures",),
     ("findings",),
-    ("comparison",),
+    ("outputs",),
+    ("comparison", "verification"),
     ("preflight", "api", "cli"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval_heads import identity
+from retrieval_heads import digests
 from retrieval_heads.errors import StudyError
 from retrieval_heads.model.identity import (
     model_artifact,
@@ -55,8 +55,8 @@ def content(tmp_path):
 @pytest.fixture
 def read(monkeypatch):
     """The files that were read, with all that is on disk taken to be large and settled."""
-    monkeypatch.setattr(identity, "_SETTLED_S", -3600)
-    monkeypatch.setattr(identity, "_SMALL", 0)
+    monkeypatch.setattr(digests, "_SETTLED_S", -3600)
+    monkeypatch.setattr(digests, "_SMALL", 0)
     files, digest = [], hashlib.file_digest
     monkeypatch.setattr(
         hashlib, "file_digest", lambda file, name: files.append(Path(file.name).name) or digest(file, name)
@@ -164,7 +164,7 @@ class TestReading:
     @pytest.mark.parametrize("kept", ["_SMALL", "_SETTLED_S"])
     def test_one_that_is_small_or_was_changed_just_now_is_read_again(self, folder, content, monkeypatch, kept):
         # A second change within the same tick of the clock would leave size and time stamps as they are.
-        monkeypatch.setattr(identity, kept, {"_SMALL": 0, "_SETTLED_S": -3600}[kept])
+        monkeypatch.setattr(digests, kept, {"_SMALL": 0, "_SETTLED_S": -3600}[kept])
         content({"path": str(folder)})
         assert not list((folder.parent / "results").rglob("*.json"))
 

@@ -4,37 +4,25 @@ What a user gives may be changed where it lies, with a time stamp that is put ba
 is made with it depends on the content of its files.
 """
 
-import hashlib
-import json
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from retrieval_heads.atomic_write import atomic_file
+from retrieval_heads.digests import digest, kept_digest
 from retrieval_heads.errors import StudyError
-from retrieval_heads.job import log
-
-# A file that was changed a moment ago may change again without a later time stamp, so its digest is not kept.
-_SETTLED_S = 3
-# Below this size, a file is read as quickly as what is known of it.
-_SMALL = 10**6
-# Beyond this size, reading takes long enough to be told.
-_LARGE = 2 * 10**9
 
 
 def files_content(files: Iterable[str | Path], results: str | Path) -> str:
     """A digest of what files hold, of their order, and of their names below the folder that they share.
 
-    Large files are read once. Their digests are kept with size, time stamps and inode, by which a change is noticed: no
-    program can change a file without a new time of change (ctime), as ``rsync -t`` and ``cp -p`` do with mtime.
+    Large files are read once (:func:`retrieval_heads.digests.kept_digest`).
 
     Parameters
     ----------
-    results : the config's ``results``, where the digests of large files are kept, in ``.digests``.
+    results : the config's ``results``, where the digests of large files are kept.
 
     Raises
     ------
@@ -44,13 +32,8 @@ def files_content(files: Iterable[str | Path], results: str | Path) -> str:
     paths = [Path(file).absolute() for file in files]
     shared = os.path.commonpath([path.parent for path in paths]) if paths else ""
     with ThreadPoolExecutor(8) as pool:
-        digests = list(pool.map(lambda file: _file_digest(file, Path(results, ".digests")), paths))
+        digests = list(pool.map(lambda file: kept_digest(file, results), paths))
     return digest([[path.relative_to(shared).as_posix(), one] for path, one in zip(paths, digests, strict=True)])
-
-
-def digest(value: object) -> str:
-    """A hash of what JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
@@ -92,43 +75,3 @@ def _told(files: list[str]) -> str:
         return f"{files[0]}: this file"
     shared = os.path.commonpath([Path(file).absolute().parent for file in files])
     return f"{os.path.relpath(shared)}: a file in this folder"
-
-
-def _file_digest(file: Path, kept: Path) -> str:
-    record = kept / f"{hashlib.sha256(str(file).encode()).hexdigest()[:16]}.json"
-    try:
-        state = _state(file)
-    except FileNotFoundError:
-        raise StudyError(f"{file}: this file is gone; put it back, or change the config that asks for it.") from None
-    if state["size"] < _SMALL:
-        return _read(file)
-    try:
-        known = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    if known.get("state") == state:
-        return known["sha256"]
-    if state["size"] > _LARGE:
-        log.warning("%s: reading %.1f GB once, to know the file by its content", file, state["size"] / 1e9)
-    found = _read(file)
-    changed = max(state["mtime_ns"], state["ctime_ns"])
-    if _state(file) == state and time.time_ns() - changed > _SETTLED_S * 10**9:
-        with atomic_file(record) as made:
-            made.write_text(json.dumps({"file": str(file), "state": state, "sha256": found}) + "\n", encoding="utf-8")
-    return found
-
-
-def _read(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _state(file: Path) -> dict[str, int]:
-    """What tells whether a file was changed; without the device, whose number differs between nodes of a cluster."""
-    stat = file.stat()
-    return {
-        "size": stat.st_size,
-        "mtime_ns": stat.st_mtime_ns,
-        "ctime_ns": stat.st_ctime_ns,
-        "inode": stat.st_ino,
-    }

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from retrieval_heads.identity import digest, files_content, unchanged
+from retrieval_heads.digests import digest
+from retrieval_heads.identity import files_content, unchanged
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.model.sources.hub import RECORD
 from retrieval_heads.versions import MODEL_ENVIRONMENT, require_versions
