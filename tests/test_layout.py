@@ -13,7 +13,7 @@ ROOT = Path(retrieval_heads.__file__).parent
 
 # From the ground up. A module or folder may import from those before it, and from itself.
 FLOORS = (
-    ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance"),
+    ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance", "making", "versions"),
     ("job",),
     ("study",),
     ("tables",),

@@ -6,6 +6,7 @@ downloaded anew under the same name. So what is made with it depends on the cont
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,13 @@ def model_artifact(name: str, source: dict, content: str | None) -> str:
 def model_folder(name: str, source: dict, content: str | None, results: str | Path) -> Path:
     """Where jobs find a model: a local folder where it lies, any other where it was prepared."""
     return Path(source["path"]) if "path" in source else Path(results, "models", model_artifact(name, source, content))
+
+
+def resolved_commit(folder: str | Path) -> str | None:
+    """The hub's commit of a prepared model, which is made of links into the hub's cache; None for other sources."""
+    config = Path(folder, "config.json")
+    found = re.search(r"/snapshots/([0-9a-f]{40})/", str(config.readlink())) if config.is_symlink() else None
+    return found and found[1]
 
 
 @contextmanager
