@@ -69,3 +69,6 @@ rule all:
     input:
         FINDINGS,
         EXPORTS,
+
+
+include: "rules/crate.smk"

@@ -18,7 +18,8 @@ import torch
 
 from retrieval_heads import job as job_module
 from retrieval_heads.errors import StudyError
-from retrieval_heads.job import finished_units, job, progress, record, report_share
+from retrieval_heads.job import finished_units, job, progress, report_share
+from retrieval_heads.logs import record
 
 MAKES = r"=== makes \[.*\]\n"
 ENDED = r"=== ended \S+, after [\d.]+ s, exit "

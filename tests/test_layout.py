@@ -13,7 +13,19 @@ ROOT = Path(retrieval_heads.__file__).parent
 
 # From the ground up. A module or folder may import from those before it, and from itself.
 FLOORS = (
-    ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance", "making", "versions"),
+    (
+        "errors",
+        "seeds",
+        "atomic_write",
+        "plugins",
+        "reading",
+        "runs",
+        "provenance",
+        "making",
+        "versions",
+        "release",
+        "logs",
+    ),
     ("job",),
     ("study",),
     ("tables",),
@@ -28,7 +40,7 @@ FLOORS = (
     ("figures",),
     ("findings",),
     ("comparison",),
-    ("preflight", "api", "cli"),
+    ("ro_crate", "preflight", "api", "cli"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 

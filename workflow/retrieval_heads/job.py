@@ -4,64 +4,24 @@ import json
 import logging
 import os
 import platform
-import re
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from retrieval_heads import making, runs
 from retrieval_heads.errors import StudyError, is_out_of_memory
+from retrieval_heads.logs import ATTEMPT, ENDED, MAKES
 
 log = logging.getLogger("retrieval_heads")
 
 _REPORT_EVERY_S = 10
-_ATTEMPT = "=== attempt "
-_MAKES = "=== makes "
-_ENDED = "=== ended "
 _CHECK_RUN_EVERY_S = 1
 _CLEAR_UP_WITHIN_S = 5  # once the run is over
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the log of a job that ended well tells of its last attempt.
-
-    Parameters
-    ----------
-    host : the machine's name.
-    begun, ended : in ISO 8601, with the distance to UTC.
-    seconds : from the one to the other.
-    outputs : what it made, by their paths in the folder from which Snakemake was started.
-    """
-
-    host: str
-    begun: str
-    ended: str
-    seconds: float
-    outputs: tuple[str, ...]
-
-
-_RECORD = re.compile(
-    rf"^{_ATTEMPT}\d+, process \d+ on (?P<host>.*), (?P<begun>\S+)\n{_MAKES}(?P<outputs>.*)\n(?:(?!{_ATTEMPT}).*\n)*?"
-    rf"{_ENDED}(?P<ended>\S+), after (?P<seconds>[\d.]+) s, exit 0\n\Z",
-    re.MULTILINE,
-)
-
-
-def record(log_file: str | Path) -> Record | None:
-    """What a job's log tells of the attempt that ended well; None where none did."""
-    found = _RECORD.search(Path(log_file).read_text(encoding="utf-8"))
-    if found is None:
-        return None
-    return Record(
-        found["host"], found["begun"], found["ended"], float(found["seconds"]), tuple(json.loads(found["outputs"]))
-    )
 
 
 @contextmanager
@@ -201,10 +161,10 @@ def _begin_logs(log_file: Path, attempts: Path, outputs: list[str]) -> None:
     """Start both logs with those of the attempts that failed before, and with lines that head this one."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
     former = attempts.read_text(encoding="utf-8") if attempts.exists() else ""
-    number = 1 + sum(line.startswith(_ATTEMPT) for line in former.splitlines())
-    begun = f"{_ATTEMPT}{number}, process {os.getpid()} on {platform.node()}, {_now()}\n"
+    number = 1 + sum(line.startswith(ATTEMPT) for line in former.splitlines())
+    begun = f"{ATTEMPT}{number}, process {os.getpid()} on {platform.node()}, {_now()}\n"
     for file in (log_file, attempts):
-        file.write_text(f"{former}{begun}{_MAKES}{json.dumps(outputs)}\n", encoding="utf-8")
+        file.write_text(f"{former}{begun}{MAKES}{json.dumps(outputs)}\n", encoding="utf-8")
 
 
 def _end_logs(log_file: Path, attempts: Path, seconds: float) -> None:
@@ -219,8 +179,9 @@ def _end_logs(log_file: Path, attempts: Path, seconds: float) -> None:
         case _:
             code = 1
     for file in (log_file, attempts):
-        with file.open("a", encoding="utf-8") as opened:
-            opened.write(f"{_ENDED}{_now()}, after {seconds:.1f} s, exit {code}\n")
+        # A disk that is full stops no job that has made its output.
+        with suppress(OSError), file.open("a", encoding="utf-8") as opened:
+            opened.write(f"{ENDED}{_now()}, after {seconds:.1f} s, exit {code}\n")
 
 
 def _now() -> str:

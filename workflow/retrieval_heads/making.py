@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_BESIDE_CONFIG = ("code", "content", "versions")
+_BESIDE_CONFIG = ("code", "content", "files", "versions")
 """Parameters of rules that are no part of the config, and are told by themselves."""
 
 _job: Any = None
