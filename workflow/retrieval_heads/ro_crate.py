@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -260,7 +261,8 @@ class _Crate:
                 )
             )  # fmt: skip
         results = [{"@id": quote(path)} for path in self._outputs if not path.startswith("../")]
-        begun, ended = min(job.ran.begun for job in self._jobs), max(job.ran.ended for job in self._jobs)
+        begun = min((job.ran.begun for job in self._jobs), key=datetime.fromisoformat)
+        ended = max((job.ran.ended for job in self._jobs), key=datetime.fromisoformat)
         run = self._action(
             "#run", f"The study {self._findings['study']}", self._workflow, [self._config, *given.values()], results,
             begun, ended,
@@ -321,7 +323,7 @@ def _jobs(results: Path, told_as: str) -> list[_Job]:
     for path in manifests:
         if path not in known and path not in _ABOUT_ALL and not path.startswith("../") and (results / path).exists():
             raise StudyError(f"{results / path}: no log tells when it was made; delete it and run again.")
-    return sorted(found, key=lambda job: (job.ran.begun, job.name))
+    return sorted(found, key=lambda job: (datetime.fromisoformat(job.ran.begun), job.name))
 
 
 def _manifests(results: Path) -> Iterator[dict[str, Any]]:
