@@ -184,8 +184,7 @@ def test_it_holds_the_workflow_and_the_config(made, crate):
 
 def test_licence_and_authors_are_those_of_the_citation(crate):
     assert crate.license["@id"] == "https://spdx.org/licenses/MIT"
-    (author,) = crate.root_dataset["author"]
-    assert author["name"] == "Contributors to retrieval-heads"
+    assert crate.root_dataset["author"]["name"] == "Contributors to retrieval-heads"
     profiles = {profile["@id"] for profile in crate.root_dataset["conformsTo"]}
     assert "https://w3id.org/ro/wfrun/provenance/0.5" in profiles
 

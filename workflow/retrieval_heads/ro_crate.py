@@ -46,14 +46,17 @@ _PROFILES = {
 _TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 _LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 _PYTHON = "https://www.python.org"
-_COMPLETED = {"@id": "http://schema.org/CompletedActionStatus"}
+_COMPLETED = "http://schema.org/CompletedActionStatus"
 _KINDS = {
+    "": "text/plain",
+    ".cff": "application/yaml",
     ".csv": "text/csv",
     ".html": "text/html",
     ".json": "application/json",
     ".md": "text/markdown",
     ".parquet": "application/vnd.apache.parquet",
     ".png": "image/png",
+    ".py": "text/x-python",
     ".safetensors": "application/octet-stream",
     ".svg": "image/svg+xml",
     ".txt": "text/plain",
@@ -145,14 +148,16 @@ class _Crate:
 
     def _add(self, id_: str, type_: str, /, **properties: Any) -> dict[str, str]:
         """An entity that is no file; how others refer to it."""
-        self.made.add(ContextEntity(self.made, id_, properties={"@type": type_, **properties}))
+        self.made.add(ContextEntity(self.made, id_, properties={"@type": type_, **_compact(properties)}))
         return {"@id": id_}
 
     def _add_file(self, path: str, type_: str | list[str] = "File", /, **properties: Any) -> dict[str, str]:
         """A file in the crate."""
         kind = _KINDS.get(Path(path).suffix)
         told = {"encodingFormat": kind} if kind else {}
-        self.made.add_file(self._results / path, path, properties={"@type": type_, "name": path, **told, **properties})
+        self.made.add_file(
+            self._results / path, path, properties={"@type": type_, "name": path, **told, **_compact(properties)}
+        )
         return {"@id": quote(path)}
 
     def _describe(self) -> None:
@@ -163,7 +168,7 @@ class _Crate:
         licence = self._citation["license"]
         root["license"] = self._add(f"https://spdx.org/licenses/{licence}", "CreativeWork", name=licence)
         self._authors = [self._author(number, one) for number, one in enumerate(self._citation["authors"], start=1)]
-        root["author"] = self._authors
+        root["author"] = _compact({"author": self._authors})["author"]
         root["conformsTo"] = [
             self._add(uri, "CreativeWork", name=name, version=uri.rpartition("/")[2]) for uri, name in _PROFILES.items()
         ]
@@ -260,17 +265,18 @@ class _Crate:
                     instrument=self._steps[job.rule], object=action, actionStatus=_COMPLETED,
                 )
             )  # fmt: skip
-        results = [{"@id": quote(path)} for path in self._outputs if not path.startswith("../")]
+        results = [self._read(path, one["sha256"]) for path, one in self._outputs.items() if not path.startswith("../")]
         begun = min((job.ran.begun for job in self._jobs), key=datetime.fromisoformat)
         ended = max((job.ran.ended for job in self._jobs), key=datetime.fromisoformat)
         run = self._action(
             "#run", f"The study {self._findings['study']}", self._workflow, [self._config, *given.values()], results,
             begun, ended,
         )  # fmt: skip
+        self.made.dereference(run["@id"])["description"] = "All jobs whose outputs are there, of one run or of several"
         engine = self._add("#snakemake", "SoftwareApplication", name="Snakemake", url="https://snakemake.github.io")
         organized = self._add(
             "#organized", "OrganizeAction", name="Snakemake has the jobs done", instrument=engine,
-            object=[self._config, *controls], result=run, startTime=begun, endTime=ended, actionStatus=_COMPLETED,
+            object=controls, result=run, startTime=begun, endTime=ended, actionStatus=_COMPLETED,
         )  # fmt: skip
         self.made.root_dataset["mentions"] = [run, organized, *actions]
 
@@ -290,6 +296,13 @@ class _Crate:
         if self.made.dereference(id_) is None:
             self._add(id_, "CreativeWork", name=path.removeprefix("../"), sha256=digest)
         return {"@id": id_}
+
+
+def _compact(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties as RO-Crate asks for them: a single value is no list."""
+    return {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in properties.items()
+    }
 
 
 def _script(rule: str) -> str:
