@@ -43,6 +43,11 @@ class Results:
         return self.findings["config"]
 
     @property
+    def made_with(self) -> Mapping[str, Any]:
+        """What made the results; empty in findings of an earlier version."""
+        return self.findings.get("made_with", {})
+
+    @property
     def models(self) -> list[str]:
         """The names of the models that have rankings."""
         return list(self.findings["models"])
@@ -63,8 +68,10 @@ class Results:
             {**claim, "of": {**claim["of"], "model": name}} if "model" in claim["of"] else claim
             for claim in self.findings["claims"]
         ]
+        runs = self.made_with.get("models", {})
         findings = {
             **self.findings,
+            **({"made_with": {**self.made_with, "models": {name: runs.get(model, {})}}} if self.made_with else {}),
             "claims": claims,
             "models": {name: self.findings["models"][model]},
             "labels": {**self.findings["labels"], "model": {name: self.label("model", model)}},
