@@ -169,7 +169,7 @@ class TestDocuments:
             ["Content", "f" * 12, "0123456789ab"],
             ["Commit", "c" * 12, ""],
             ["Precision", "float32", "bfloat16"],
-            ["Device", "", "cuda"],
+            ["Device", "cpu", "cuda"],
             ["Quantization", "", "4bit"],
             ["torch", "2.0, 2.1", ""],
         ]
