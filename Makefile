@@ -11,7 +11,7 @@ BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report bundle compare verify test test-all test-slow lint format tiny bench graph lock audit coverage mutation clean
+.PHONY: report bundle compare verify crate test test-all test-slow lint format tiny bench graph lock audit coverage mutation clean
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Files as they were when they were pinned, whatever an index says now.
@@ -39,6 +39,10 @@ $(if $(and $(A),$(B)),,$(error Name two folders of results, as in: make compare 
 endif
 compare: .venv/installed
 	@PYTHONPATH=workflow $(BIN)/python -m retrieval_heads.cli compare "$(A)" "$(B)"
+
+# What made the study, from what, when and where, for those who archive it.
+crate: .venv/installed $(NEEDS)
+	@$(SNAKEMAKE) crate --cores $(CORES) --configfile $(CONFIG)
 
 # A file of tests stays together, for what its tests share, and files come in their order.
 PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

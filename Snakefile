@@ -70,3 +70,6 @@ rule all:
     # Everything, so that what was deleted is made again, whether anything else reads it or not.
     input:
         list(outputs(config).values()),
+
+
+include: "rules/crate.smk"

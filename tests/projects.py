@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TINY = ["--configfile", "config/tiny.yaml"]
 FOLDERS = ["rules", "workflow", "config", "profiles", "envs", "resources", "report"]
+FILES = ["Snakefile", "LICENSE", "CITATION.cff"]
 
 
 class Project:
@@ -26,7 +27,8 @@ class Project:
     def new(cls, folder: Path, model: Path | None = None) -> "Project":
         """A copy in which nothing is made yet, in a folder that may be there; with the model of the tiny study."""
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "Snakefile", folder)
+        for name in FILES:
+            shutil.copy(ROOT / name, folder)
         for name in FOLDERS:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         if model is not None:

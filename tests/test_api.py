@@ -26,6 +26,7 @@ from retrieval_heads.api import (
     Runner,
     ablated,
     answer_logprob,
+    made_with,
     make_methods,
     read_documents,
     score_heads,
@@ -37,6 +38,18 @@ from retrieval_heads.tables.rankings import RANKINGS
 from tiny_models import MODELS, VOCABULARY, Numbers, llama, made, random_ids
 
 HEADS = [(0, 1), (1, 3), (1, 2), (2, 0)]
+
+
+# --- made_with -------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_tells_what_it_was_made_with(tmp_path):
+    told = {"rule": "rank_heads", "config": "d", "seed": 1, "models": {"small": {"dtype": "float32"}}}
+    for name, one in (("told", told), ("untold", {})):
+        tables.write(RANKINGS.empty(), tmp_path / f"{name}.parquet", RANKINGS, one)
+        assert made_with(tmp_path / f"{name}.parquet") == one
+    with pytest.raises(StudyError, match="no such file"):
+        made_with(tmp_path / "none.parquet")
 
 
 # --- top_heads -----------------------------------------------------------------------------------------------------

@@ -17,8 +17,11 @@ import yaml
 
 from retrieval_heads import plugins, tables
 from retrieval_heads.engine.extent import passes_by_stage
+from retrieval_heads.findings.json_schema import schema as findings_schema
+from retrieval_heads.findings.provenance import FACTS
 from retrieval_heads.methods import HeadScorer
 from retrieval_heads.reading import read_yaml
+from retrieval_heads.release import VERSION
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.paths import Paths
@@ -73,6 +76,17 @@ def test_the_least_snakemake_is_said_alike():
     assert f"oldest Snakemake that has been tried is {least}," in " ".join(read("docs/workflow.md").split())
     installed, needed = ([int(part) for part in text.split(".")[:2]] for text in (version("snakemake"), least))
     assert installed >= needed
+
+
+def test_the_release_is_said_alike():
+    assert read_yaml(ROOT / "CITATION.cff", "mend it")["version"] == VERSION
+
+
+def test_the_metadata_of_tables_and_what_findings_tell_of_models_are_documented():
+    documented = {name for row in rows(sections(read("docs/tables.md"))["Metadata"]) for name in row[0].split(", ")}
+    assert {unquoted(name) for name in documented} == {"rule", "code", "config", "seed", "models", *FACTS}
+    form = findings_schema()["properties"]["made_with"]["properties"]["models"]["additionalProperties"]
+    assert list(form["properties"]) == list(FACTS)
 
 
 # --- config/README.md ----------------------------------------------------------------------------------------------
@@ -212,7 +226,9 @@ def type_name(type_):
 
 
 def documented_tables():
-    return sections(read("docs/tables.md"))
+    found = sections(read("docs/tables.md"))
+    del found["Metadata"]
+    return found
 
 
 def test_every_table_is_documented():
@@ -282,7 +298,7 @@ def test_the_workflow_page_draws_the_rules_as_snakemake_does():
     # What the default study does not need is told beside it.
     drawn = set(re.findall(r"\w+_\w+", re.sub(r"\[.*?\]", "", shown))) | {"draw_{figure}"}
     beside = {"convert_published", "compare_imports", "fit_replacement", "compare_other_sets", "compare_depths"}
-    beside |= {"verify", "measure_compensation", "summarise_compensation", "observe_looks", "summarise_looks"}
+    beside |= {"verify", "crate", "measure_compensation", "summarise_compensation", "observe_looks", "summarise_looks"}
     assert {name for name in rule_texts() if name not in drawn} == beside
 
 

@@ -1,12 +1,14 @@
 import logging
 import multiprocessing
 import os
+import platform
 import re
 import signal
 import subprocess
 import sys
 import warnings
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +20,10 @@ from snakemake.iocontainers import Wildcards
 from retrieval_heads import job as job_module
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import finished_units, job, progress, report_share
+from retrieval_heads.logs import record
 
+MAKES = r"=== makes \[.*\]\n"
+ENDED = r"=== ended \S+, after [\d.]+ s, exit "
 HINT = "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config"
 
 
@@ -36,11 +41,15 @@ def own_logging():
 
 @pytest.fixture
 def rule(tmp_path):
+    made = [tmp_path / "tiny" / "scores" / name for name in ("one, two.parquet", "three.parquet")]
+    made[0].parent.mkdir(parents=True)
+    for file in made:
+        file.write_bytes(b"rows")
     return SimpleNamespace(
         rule="score_heads",
         wildcards=Wildcards(fromdict={"model": "small", "length": 512}),
         input=[],
-        output=[],
+        output=[str(file) for file in made],
         params={},
         log=[str(tmp_path / "logs" / "score_heads" / "small.log")],
         config={"results": str(tmp_path), "study": "tiny"},
@@ -70,7 +79,7 @@ def fail(error):
 class TestLog:
     def test_it_goes_to_the_file_and_the_screen(self, rule, capsys):
         assert run(rule, lambda: job_module.log.info("read %d prompts", 7)) == 0
-        assert log_of(rule).endswith(" INFO retrieval_heads: read 7 prompts\n")
+        assert " INFO retrieval_heads: read 7 prompts\n" in log_of(rule)
         assert capsys.readouterr().err == "score_heads small 512: read 7 prompts\n"
 
     def test_other_libraries_and_warnings_go_to_the_file_alone(self, rule, capsys):
@@ -127,7 +136,9 @@ class TestLog:
         process.join()
         Path(rule.log[0]).unlink()
         run(rule, lambda: job_module.log.info("done"))
-        assert re.search(r"attempt 1,.*\n.*: so far\n=== attempt 2,.*\n.*: done\n$", log_of(rule))
+        assert re.search(
+            rf"attempt 1,.*\n{MAKES}.*: so far\n=== attempt 2,.*\n{MAKES}.*: done\n{ENDED}0\n$", log_of(rule)
+        )
 
     def test_a_log_outlives_what_snakemake_does_before_a_retry(self, tmp_path):
         rule = 'config |= {"results": ".", "study": "tiny"}\n'
@@ -153,8 +164,46 @@ class TestLog:
         )
         assert run.returncode == 0, run.stderr
         written = (tmp_path / "logs" / "make.log").read_text()
-        assert re.search(r"attempt 1,.*\n.*: once wrong\.\n=== attempt 2,.*\n.*: then right\n$", written)
+        assert re.search(
+            rf"attempt 1,.*\n{MAKES}.*: once wrong\.\n{ENDED}1\n=== attempt 2,.*\n{MAKES}.*: then right\n{ENDED}0\n$",
+            written,
+        )
         assert [file.name for file in (tmp_path / "logs").iterdir()] == ["make.log"]
+
+
+class TestRecord:
+    def test_it_tells_where_and_when_a_job_made_what(self, rule):
+        before = datetime.now().astimezone().replace(microsecond=0)
+        run(rule, lambda: job_module.log.info("=== attempt of a text to look like one"))
+        log_of(rule)
+        told = record(rule.log[0])
+        assert told.host == platform.node() and told.outputs == tuple(rule.output)
+        begun, ended = datetime.fromisoformat(told.begun), datetime.fromisoformat(told.ended)
+        assert before <= begun <= ended <= datetime.now().astimezone() and 0 <= told.seconds < 60
+
+    def test_it_is_of_the_attempt_that_ended_well(self, rule):
+        run(rule, lambda: fail(StudyError("once wrong.")))
+        assert record(rule.log[0]) is None
+        Path(rule.log[0]).unlink()
+        rule.output = rule.output[1:]
+        run(rule, lambda: None)
+        assert record(rule.log[0]).outputs == tuple(rule.output)
+
+    @pytest.mark.parametrize(
+        ("end", "code"),
+        [
+            (None, 0),
+            (StudyError("no such file."), 1),
+            (ZeroDivisionError("by nought"), 1),
+            (SystemExit(3), 3),
+            (KeyboardInterrupt(), 130),
+        ],
+        ids=repr,
+    )
+    def test_the_log_tells_how_a_job_ended(self, rule, end, code):
+        with suppress(ZeroDivisionError, KeyboardInterrupt):
+            run(rule, lambda: None if end is None else fail(end))
+        assert re.search(rf"{ENDED}{code}\n$", log_of(rule))
 
 
 class TestFailure:

@@ -13,7 +13,7 @@ ROOT = Path(retrieval_heads.__file__).parent
 
 # From the ground up. A module or folder may import from those before it, and from itself.
 FLOORS = (
-    ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance"),
+    ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance", "making", "release", "logs"),
     ("digests",),
     ("manifests",),
     ("job",),
@@ -31,7 +31,7 @@ FLOORS = (
     ("figures",),
     ("findings",),
     ("outputs",),
-    ("comparison", "verification"),
+    ("comparison", "verification", "ro_crate"),
     ("preflight", "api", "cli"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

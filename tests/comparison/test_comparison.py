@@ -196,6 +196,28 @@ def test_how_models_ran_is_told(make):
 # --- settings ------------------------------------------------------------------------------------------------------
 
 
+def made_with(seed=1, model="small", rules=None, **run):
+    told = {"version": "1", "code": "c", "config": f"of seed {seed}", "seed": seed}
+    return told | {"rules": rules or {"rank_heads": "a"}, "models": {model: {"content": "x", "torch": "2.12.0", **run}}}
+
+
+def test_what_made_the_results_is_told_where_it_differs(make):
+    other = made_with(seed=2, model="large", rules={"rank_heads": "b"}, torch="2.13.0", commit="y")
+    found = compare(make("a", made_with=made_with()), make("b", model="large", made_with=other))
+    assert found.made_with == {
+        "rules.rank_heads": ("a", "b"),
+        "models.small.torch": ("2.12.0", "2.13.0"),
+        "models.small.commit": (None, "y"),
+    }
+    assert "| `models.small.torch` | `2.12.0` | `2.13.0` |" in markdown(found)
+    assert {"key": "models.small.commit", "a": None, "b": "y"} in json.loads(as_json(found))["made_with"]
+
+
+def test_nothing_is_told_of_what_made_results_that_do_not_tell(make):
+    found = compare(make("a", made_with=made_with()), make("b"))
+    assert found.made_with == {} and "Made with" not in markdown(found)
+
+
 def test_config_keys_that_differ_are_named(make):
     b = make("b", config={"study": "b", "seed": 2, "methods": {"locos": {}}, "analysis": {"top_k": 5}, "models": {}})
     found = compare(make("a"), b)

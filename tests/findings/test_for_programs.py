@@ -23,6 +23,8 @@ from retrieval_heads.findings import claims, for_programs, rendering
 from retrieval_heads.findings.claims import baseline
 from retrieval_heads.findings.claims.outcome import Effect
 from retrieval_heads.findings.json_schema import FORMAT, schema
+from retrieval_heads.making import digest
+from retrieval_heads.release import VERSION
 
 DRAWN = dict.fromkeys(figures.declarations())
 
@@ -91,13 +93,22 @@ def test_values_of_dimensions_have_their_labels_and_models_their_grids(small):
 
 def test_how_models_ran_is_told_of_models_of_unequal_grids():
     grids = {"small": (6, 4), "large": (10, 8)}
-    made_with = {"small": {"dtype": "float32", "device": "cpu"}}
+    run = {"content": "f" * 64, "dtype": "float32", "device": "cpu", "threads": "2", "torch": "2.0"}
+    made_with = {"rule": "write_findings", "code": {"rank_heads": "a"}, "models": {"small": run}}
     study = dataclasses.replace(make_study(models=tuple(grids), levels=(5,)), made_with=made_with)
     rankings = [make_rankings(make_study(models=(model,)), *grid) for model, grid in grids.items()]
     tables = analyse(study, pd.concat(rankings, ignore_index=True), make_ablation(study, 3))
     read = checked(told(study, tables)[0])
     assert read["models"]["small"] == {"layers": 6, "heads": 4, "dtype": "float32", "device": "cpu"}
     assert read["models"]["large"] == {"layers": 10, "heads": 8}
+    assert read["made_with"] == {
+        "version": VERSION,
+        "code": digest({"rank_heads": "a"}),
+        "rules": {"rank_heads": "a"},
+        "config": digest(study.config),
+        "seed": 7,
+        "models": {"small": run},
+    }
 
 
 def test_of_and_effect_are_written_with_null_for_what_is_not_known(small, monkeypatch):

@@ -25,13 +25,15 @@ from made_tables import (
     make_study,
     small_tables,
 )
-from retrieval_heads import figures, plugins
+from retrieval_heads import figures, making, plugins
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import _layout
 from retrieval_heads.findings import claims, rendering, sections
 from retrieval_heads.findings.declarations import tables_shown
+from retrieval_heads.findings.provenance import provenance
 from retrieval_heads.plugins import describe
+from retrieval_heads.release import VERSION
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.wording import decimal, estimate, listed, p_value, percent, points
 from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
@@ -148,21 +150,53 @@ class TestDocuments:
         for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.M):
             assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
-    @pytest.mark.parametrize(
-        ("ran", "told"),
-        [
-            ({}, None),
-            ({"small": ("float32", "cpu")}, "float32 on cpu"),
-            ({"small": ("float32", "cpu"), "large": ("float32", "cpu")}, "float32 on cpu"),
-            ({"large": ("bfloat16", "cuda"), "small": ("float32", "cpu")},
-             "small: float32 on cpu; large: bfloat16 on cuda"),
-        ],
-    )  # fmt: skip
-    def test_the_precision_that_models_ran_in_is_a_setting(self, tables, ran, told):
-        made_with = {model: {"dtype": dtype, "device": device} for model, (dtype, device) in ran.items()}
-        study = dataclasses.replace(make_study(models=("small", "large")), made_with=made_with)
-        (settings,) = (block for block in sections.setup.setup(study, tables).blocks if block_name(block) == "settings")
-        assert dict(settings.rows).get("Precision") == told
+    def test_how_models_ran_is_a_table_with_a_column_for_each(self, tables):
+        runs = {
+            "large": {"content": "0123456789abcdef", "dtype": "bfloat16", "device": "cuda", "quantization": "4bit"},
+            "small": {
+                "content": "f" * 64,
+                "commit": "c" * 40,
+                "dtype": "float32",
+                "device": "cpu",
+                "torch": "2.0, 2.1",
+            },
+        }
+        study = dataclasses.replace(make_study(models=("small", "large")), made_with={"models": runs})
+        section = sections.setup.made_with(study, tables)
+        (table,) = (block for block in section.blocks if block_name(block) == "made_with")
+        assert table.header == ["Of the model", "small", "large"]
+        assert table.rows == [
+            ["Content", "f" * 12, "0123456789ab"],
+            ["Commit", "c" * 12, ""],
+            ["Precision", "float32", "bfloat16"],
+            ["Device", "cpu", "cuda"],
+            ["Quantization", "", "4bit"],
+            ["torch", "2.0, 2.1", ""],
+        ]
+
+    def test_what_made_them_stands_at_their_head(self, tables):
+        made_with = {"code": {"rank_heads": "a"}, "models": {"small": {"dtype": "float32", "torch": "2.0"}}}
+        study = dataclasses.replace(STUDY, made_with=made_with)
+        made = rendering.build(study, tables, {}, TEMPLATES)
+        _, _, head, *_ = rendering.markdown(made).splitlines()
+        code, config = (making.digest(value) for value in ({"rank_heads": "a"}, STUDY.config))
+        assert f"version {VERSION} of this workflow (code {code}, config {config}), seed 7; " in head
+        assert head.endswith("small: dtype float32, torch 2.0.")
+        (section,) = (section for section in made.sections if section.key == "made_with")
+        assert section.blocks[0].text.startswith(f"Version {VERSION} of this workflow (code {code}, config {config}) ")
+
+    def test_published_results_are_not_said_to_be_made_by_any_model(self, tables):
+        study = dataclasses.replace(STUDY, config={**STUDY.config, "published": {"folder": "elsewhere"}})
+        first, second = sections.setup.made_with(study, tables).blocks
+        assert f"Version {VERSION}" in first.text and "with seed 7" in first.text
+        assert second.text.startswith("The rankings were made elsewhere. Which weights and versions")
+
+    def test_where_results_are_put_does_not_change_what_made_them(self):
+        moved, other = ({**STUDY.config, **change} for change in ({"results": "elsewhere"}, {"seed": 8}))
+        heads = [
+            provenance(dataclasses.replace(STUDY, config=config)).config for config in (STUDY.config, moved, other)
+        ]
+        assert heads[0] == heads[1] != heads[2]
 
     def test_text_from_config_is_never_markup(self, drawn):
         study = make_study(models=("<script>|a_b*",), methods=("wu24",), questions=("hq_state",), levels=(5,))

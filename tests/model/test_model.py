@@ -3,6 +3,7 @@ import logging
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import huggingface_hub
@@ -22,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BloomConfig
 
 from planted import planted_model
+from retrieval_heads import making
 from retrieval_heads.errors import StudyError
 from retrieval_heads.model import guards
 from retrieval_heads.model.guards import loaded_bytes, require_quantizer, require_trusted
@@ -31,13 +33,13 @@ from retrieval_heads.model.loading import (
     choose_dtype,
     load_model,
     load_tokenizer,
-    made_with,
     prepare_model,
     require_context,
 )
 from retrieval_heads.model.sources import gguf, hub, package, source_module
 from retrieval_heads.model.sources import path as local
 from retrieval_heads.plugins import names
+from retrieval_heads.versions import library_versions
 from tiny_models import TWO_EXPERTS, made
 
 FORBIDDEN = HfHubHTTPError("403", response=Mock(status_code=403))
@@ -166,7 +168,16 @@ class TestPrepare:
     def test_what_a_model_came_to_run_in_is_told(self, saved, caplog):
         caplog.set_level(logging.INFO, "retrieval_heads")
         for dtype, told in (("auto", "float32"), ("bfloat16", "bfloat16")):
-            assert made_with(load_model(saved, dtype, "cpu")) == {"dtype": told, "device": "cpu"}
+            job = SimpleNamespace(
+                rule="score_heads", params={"code": "b"}, input=[], wildcards=SimpleNamespace(model="m"),
+                config={"results": "results", "study": "tiny"},
+            )  # fmt: skip
+            with making.by(job):
+                load_model(saved, dtype, "cpu")
+                run = making.told()["models"]["m"]
+            threads = str(torch.get_num_threads())
+            run_as = {"dtype": told, "device": "cpu", "threads": threads, "quantization": "none"}
+            assert run == run_as | library_versions() and set(library_versions()) >= {"torch", "tokenizers"}
             assert caplog.messages[-1] == f"the model runs in {told} on cpu"
 
     @pytest.mark.parametrize(("stored", "asked", "times"), [
@@ -388,6 +399,7 @@ class TestRemoteCode:
 
     CODE = """
 from pathlib import Path
+from types import SimpleNamespace
 from transformers import LlamaConfig, LlamaForCausalLM
 Path(__file__).with_name("ran").touch()
 class OwnConfig(LlamaConfig):

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval_heads import tables
+from retrieval_heads import making, tables
 from retrieval_heads.errors import StudyError
 from retrieval_heads.tables.documents import documents_table
 from retrieval_heads.tables.guard import GUARD
@@ -307,7 +308,7 @@ class TestStream:
         for part in range(2):
             rows = {"name": [f"{part}-{row:03d}" for row in range(95)], "rows": 32, "columns": 32}
             frame = pd.DataFrame({**rows, "values": list(np.random.default_rng(part).random((95, 1024), np.float32))})
-            tables.write(frame, tmp_path / f"{part}.parquet", LISTS, {"m": CPU})
+            tables.write(frame, tmp_path / f"{part}.parquet", LISTS, {"models": {"m": CPU}})
         return [tmp_path / "0.parquet", tmp_path / "1.parquet"]
 
     def test_it_gives_what_is_read_in_the_order_of_rows_and_again(self, paths):
@@ -325,7 +326,7 @@ class TestStream:
         assert groups == 20
 
     def test_parts_of_one_model_in_two_dtypes_are_refused(self, paths):
-        tables.write(tables.read(paths[1], LISTS), paths[1], LISTS, {"m": HALF})
+        tables.write(tables.read(paths[1], LISTS), paths[1], LISTS, {"models": {"m": HALF}})
         with pytest.raises(StudyError, match="m ran in float32 for the one and in bfloat16 for the other"):
             next(iter(tables.Stream(paths, LISTS)))
 
@@ -344,37 +345,59 @@ CPU, GPU, HALF = (
 )
 
 
-def write_parts(folder, *runs):
-    """Parts of a table, each with what is told of how its models ran."""
-    paths = [folder / f"{part}.parquet" for part in range(len(runs))]
-    for part, (path, run) in enumerate(zip(paths, runs, strict=True)):
-        tables.write(GOOD[:1].assign(part=part), path, TABLE, run)
+def write_parts(folder, *told):
+    """Parts of a table, each with what it tells of how it was made."""
+    paths = [folder / f"{part}.parquet" for part in range(len(told))]
+    for part, (path, one) in enumerate(zip(paths, told, strict=True)):
+        tables.write(GOOD[:1].assign(part=part), path, TABLE, one)
     return paths
 
 
+def of_models(**models):
+    return {"models": models}
+
+
 @pytest.mark.parametrize(
-    ("runs", "told"),
+    ("parts", "together"),
     [
-        ([None, {}], {}),
-        ([{"a": CPU}, {"a": CPU}], {"a": CPU}),
-        ([{"a": HALF}, {"b": CPU}, None], {"a": HALF, "b": CPU}),
-        ([{"a": CPU}, {"a": GPU}], {"a": {"dtype": "float32", "device": "cpu, cuda"}}),
-        ([{"a": {"dtype": "float32", "device": "cpu, cuda"}}, {"a": CPU}], {"a": CPU | {"device": "cpu, cuda"}}),
+        ([{}, {}], {}),
+        ([of_models(a=CPU), of_models(a=CPU)], of_models(a=CPU)),
+        ([of_models(a=HALF), of_models(b=CPU), {}], of_models(a=HALF, b=CPU)),
+        ([of_models(a=CPU), of_models(a=GPU)], of_models(a={"dtype": "float32", "device": "cpu, cuda"})),
+        ([of_models(a=CPU | {"device": "cpu, cuda"}), of_models(a=CPU)], of_models(a=CPU | {"device": "cpu, cuda"})),
+        (
+            [of_models(a={"threads": "16", "torch": "2.12.0"}), of_models(a={"threads": "2", "torch": "2.13.0"})],
+            of_models(a={"threads": "2, 16", "torch": "2.12.0, 2.13.0"}),
+        ),
+        # What one does not tell is known by the other alone.
+        ([of_models(a={"content": "c"}), of_models(a=CPU)], of_models(a=CPU | {"content": "c"})),
+        (
+            [
+                {"rule": "one", "config": "p", "seed": 0, "code": {"first": "a", "one": "b"}},
+                {"rule": "other", "config": "q", "code": {"first": "c", "other": "d"}},
+            ],
+            {"seed": 0, "code": {"first": "a, c", "one": "b", "other": "d"}},
+        ),
     ],
 )
-def test_tables_tell_how_their_models_ran(tmp_path, runs, told):
-    paths = write_parts(tmp_path, *runs)
-    assert tables.made_with(paths) == told
-    assert len(tables.read_parts(paths, TABLE)) == len(runs)
+def test_tables_tell_together_what_they_were_made_with(tmp_path, parts, together):
+    paths = write_parts(tmp_path, *parts)
+    assert tables.made_with(paths) == together
+    assert len(tables.read_parts(paths, TABLE)) == len(parts)
     again = (tmp_path / "again").joinpath
     tables.write(GOOD, again("all.parquet"), TABLE, tables.made_with(paths))
-    assert tables.made_with([again("all.parquet")]) == told
+    assert tables.made_with([again("all.parquet")]) == together
     tables.write(GOOD, again("reversed.parquet"), TABLE, tables.made_with(paths[::-1]))
     assert again("reversed.parquet").read_bytes() == again("all.parquet").read_bytes()
 
 
+def test_a_table_by_itself_tells_its_rule_and_what_that_depends_on(tmp_path):
+    told = {"rule": "rank_heads", "config": "p", "seed": 3, "code": {"rank_heads": "a"}, **of_models(a=CPU)}
+    assert tables.made_with(write_parts(tmp_path, told)) == told
+
+
 def test_tables_of_one_model_in_two_dtypes_are_refused_together(tmp_path):
-    one, other, right = write_parts(tmp_path, {"a": CPU, "b": HALF}, {"b": HALF, "a": HALF}, {"a": CPU})
+    one, other, right = write_parts(tmp_path, of_models(a=CPU, b=HALF), of_models(b=HALF, a=HALF), of_models(a=CPU))
     message = (
         rf"^{one} and {other}: a ran in float32 for the one and in bfloat16 for the other, .*models\.a\.dtype: float32"
     )
@@ -382,17 +405,87 @@ def test_tables_of_one_model_in_two_dtypes_are_refused_together(tmp_path):
         with pytest.raises(StudyError, match=message):
             together([one, right, other])
     with pytest.raises(StudyError, match=rf"^this job and {one}: a ran in bfloat16 for the one and in float32"):
-        tables.made_with([one], here={"a": HALF})
-    assert tables.made_with([one], here={"a": GPU})["a"] == {"dtype": "float32", "device": "cpu, cuda"}
+        tables.made_with([one], here=of_models(a=HALF))
+    assert tables.made_with([one], here=of_models(a=GPU))["models"]["a"] == CPU | {"device": "cpu, cuda"}
+
+
+@pytest.mark.parametrize("fact", ["content", "commit", "quantization"])
+def test_tables_of_models_that_differ_are_refused_together(tmp_path, fact):
+    one, other = write_parts(tmp_path, of_models(a={fact: "x"}), of_models(a={fact: "y"}))
+    message = rf"^{one} and {other}: the {fact} of a was x for the one and y for the other, .* delete the older one"
+    with pytest.raises(StudyError, match=message):
+        tables.made_with([one, other])
+
+
+def test_tables_of_two_seeds_are_refused_together(tmp_path):
+    one, other = write_parts(tmp_path, {"seed": 1}, {"seed": 2})
+    with pytest.raises(StudyError, match=rf"^{one} and {other}: made with seed 1 and seed 2, "):
+        tables.made_with([one, other])
 
 
 def test_tables_of_the_analysis_go_together(tmp_path):
     paths = [tmp_path / f"{name}.parquet" for name in ("rankings", "guard")]
     for path, table, run in zip(paths, (RANKINGS, GUARD), (CPU, HALF), strict=True):
-        tables.write(table.empty(), path, table, {"a": run})
+        tables.write(table.empty(), path, table, of_models(a=run))
     with pytest.raises(StudyError, match=r"rankings\.parquet and .*guard\.parquet: a ran in float32"):
         tables.read_tables(paths)
     assert set(tables.read_tables(paths[:1])) == {"rankings"}
+
+
+@pytest.fixture
+def job_at_work(tmp_path):
+    """A job that reads a table of the study and one of somebody else, and asks a model."""
+    study = tmp_path / "results" / "tiny"
+    told = {"rule": "build_prompts", "code": {"build_prompts": "a"}, "config": "p", "seed": 1}
+    tables.write(GOOD, study / "prompts.parquet", TABLE, told | of_models(m={"content": "c", "numpy": "2.0"}))
+    tables.write(GOOD, tmp_path / "theirs.parquet", TABLE, {"seed": 7})
+    return SimpleNamespace(
+        rule="score_heads",
+        params={"code": "b", "content": "c", "versions": {"numpy": "2.1"}, "levels": [1, 2]},
+        input=[str(study / "prompts.parquet"), str(tmp_path / "theirs.parquet"), str(tmp_path / "model")],
+        wildcards=SimpleNamespace(model="m"),
+        config={"results": str(tmp_path / "results"), "study": "tiny"},
+    )
+
+
+class TestAJobAtWork:
+    def written(self, job, path, **runs):
+        with making.by(job):
+            making.model_runs(**runs)
+            tables.write(GOOD, path, TABLE)
+        return tables.made_with([path])
+
+    def test_its_tables_tell_what_it_is_and_what_it_was_given(self, job_at_work, tmp_path):
+        told = self.written(job_at_work, tmp_path / "scores.parquet", numpy="2.1", dtype="float32", commit=None)
+        assert told == {
+            "rule": "score_heads",
+            "code": {"build_prompts": "a", "score_heads": "b"},
+            "config": making.digest({"levels": [1, 2]}),
+            "seed": 1,
+            "models": {"m": {"content": "c", "dtype": "float32", "numpy": "2.0, 2.1"}},
+        }
+
+    def test_tables_written_outside_of_it_tell_nothing(self, job_at_work, tmp_path):
+        self.written(job_at_work, tmp_path / "inside.parquet", dtype="float32")
+        tables.write(GOOD, tmp_path / "outside.parquet", TABLE)
+        assert tables.made_with([tmp_path / "outside.parquet"]) == {}
+
+    def test_what_the_last_job_said_of_its_model_is_forgotten(self, job_at_work, tmp_path):
+        self.written(job_at_work, tmp_path / "one.parquet", dtype="bfloat16")
+        assert "dtype" not in self.written(job_at_work, tmp_path / "two.parquet")["models"]["m"]
+
+    def test_its_seed_stands_in_its_parameters_or_in_their_config(self, job_at_work, tmp_path):
+        job_at_work.input = []
+        for number, params in enumerate(({"seed": 5}, {"config": {"seed": 5, "study": "x"}}, {"config": {}})):
+            job_at_work.params = {"code": "b", **params}
+            told = self.written(job_at_work, tmp_path / f"{number}.parquet")
+            assert told.get("seed") == (None if params == {"config": {}} else 5)
+
+    def test_it_is_refused_a_table_that_another_model_made(self, job_at_work, tmp_path):
+        job_at_work.params["content"] = "d"
+        with pytest.raises(StudyError, match=r"this job and .*prompts\.parquet: the content of m was d .* and c "):
+            self.written(job_at_work, tmp_path / "scores.parquet")
+        assert not (tmp_path / "scores.parquet").exists()
 
 
 def rows_without(table, names):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,7 @@ __all__ = [
     "Trace",
     "ablated",
     "answer_logprob",
+    "made_with",
     "make_methods",
     "read_documents",
     "score_heads",
@@ -124,6 +126,25 @@ def top_heads(
         tie = "the next ones tie with some that would be left out"
         warnings.warn(f"{method} gives {len(top)} of {k} heads here: {tie}.", stacklevel=2)
     return [divmod(int(head), grid[1]) for head in top]
+
+
+def made_with(table: str | Path) -> dict[str, Any]:
+    """What a table was made with: rule, code, config, seed, and how each model ran.
+
+    Parameters
+    ----------
+    table : its Parquet file, such as ``results/smollm2/tables/rankings.parquet``.
+
+    Returns
+    -------
+    The fields that ``docs/tables.md`` lists; none where the table tells nothing.
+
+    Raises
+    ------
+    StudyError
+        when there is no such file, or no Parquet file.
+    """
+    return tables.made_with([table])
 
 
 _ablated: ContextVar[tuple[PreTrainedModel, str, frozenset[Head]] | None] = ContextVar("ablated heads", default=None)

@@ -91,6 +91,21 @@ def _verify(given: argparse.Namespace) -> None:
     print(f"Written to {written}", file=sys.stderr)
 
 
+def _crate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", metavar="RESULTS", help="the folder of a finished study, such as results/smollm2")
+
+
+def _crate(given: argparse.Namespace) -> None:
+    try:
+        from retrieval_heads.ro_crate import write_crate
+    except ModuleNotFoundError as error:
+        raise StudyError(
+            f"{error.name}: this package is not installed; run pip install -r requirements.txt."
+        ) from error
+
+    print(f"Written to {write_crate(given.results)}", file=sys.stderr)
+
+
 def _write(texts: dict[Path, str]) -> str:
     """Write files whole or not at all, and tell where they are."""
     for path, text in texts.items():
@@ -112,6 +127,11 @@ COMMANDS = {
         "Say whether a study's results are all there, whole, unaltered, in their places, and agree with each other.",
         _verify_arguments,
         _verify,
+    ),
+    "crate": Command(
+        "Tell what made a finished study, from what, when and where, as an RO-Crate, for those who archive it.",
+        _crate_arguments,
+        _crate,
     ),
 }
 """Name → what it is."""

@@ -1,5 +1,6 @@
 """What every job does around its work: a log, progress with an estimate, one clear sentence when it fails."""
 
+import json
 import logging
 import os
 import platform
@@ -8,16 +9,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
-from retrieval_heads import manifests, runs
+from retrieval_heads import making, manifests, runs
 from retrieval_heads.errors import StudyError, is_out_of_memory
+from retrieval_heads.logs import ATTEMPT, ENDED, MAKES
 
 log = logging.getLogger("retrieval_heads")
 
 _REPORT_EVERY_S = 10
-_ATTEMPT = "=== attempt "
 _CHECK_RUN_EVERY_S = 1
 _CLEAR_UP_WITHIN_S = 5  # once the run is over
 
@@ -31,11 +33,12 @@ def job(snakemake) -> Iterator[None]:
     A job ends with its run (:mod:`retrieval_heads.runs`), and on SIGTERM it clears up what it was writing.
 
     Before a job begins, Snakemake deletes the log of the attempt before. So attempts write a second file,
-    ``{log}.attempts``, which the next one puts at the head of its log, and which is deleted when one ends well.
+    ``{log}.attempts``, which the next one puts at the head of its log, and which is deleted when one ends well. Lines
+    that begin with ``===`` tell where and when each began, what it makes, and how it ended.
     """
-    log_file = Path(snakemake.log[0])
+    log_file, begun = Path(snakemake.log[0]), time.monotonic()
     attempts = log_file.with_name(f"{log_file.name}.attempts")
-    _begin_logs(log_file, attempts)
+    _begin_logs(log_file, attempts, list(snakemake.output))
     files = [logging.FileHandler(file, encoding="utf-8") for file in (log_file, attempts)]
     screen = logging.StreamHandler(sys.stderr)
     label = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
@@ -47,7 +50,7 @@ def job(snakemake) -> Iterator[None]:
     log.setLevel(logging.INFO)
     log.addHandler(screen)
     try:
-        with _ending_with_its_run():
+        with _ending_with_its_run(), making.by(snakemake):
             read = manifests.check_inputs(snakemake)
             yield
             manifests.write(snakemake, read)
@@ -63,6 +66,8 @@ def job(snakemake) -> Iterator[None]:
             "or give the job a larger machine."
         )
         sys.exit(1)
+    finally:
+        _end_logs(log_file, attempts, time.monotonic() - begun)
     attempts.unlink(missing_ok=True)
 
 
@@ -156,12 +161,32 @@ def report_share(share: float) -> None:
         _work.report()
 
 
-def _begin_logs(log_file: Path, attempts: Path) -> None:
-    """Start both logs with those of the attempts that failed before, and with a line that heads this one."""
+def _begin_logs(log_file: Path, attempts: Path, outputs: list[str]) -> None:
+    """Start both logs with those of the attempts that failed before, and with lines that head this one."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
     former = attempts.read_text(encoding="utf-8") if attempts.exists() else ""
-    number = 1 + sum(line.startswith(_ATTEMPT) for line in former.splitlines())
-    now = time.strftime("%Y-%m-%d %H:%M:%S")
-    begun = f"{former}{_ATTEMPT}{number}, process {os.getpid()} on {platform.node()}, {now}\n"
+    number = 1 + sum(line.startswith(ATTEMPT) for line in former.splitlines())
+    begun = f"{ATTEMPT}{number}, process {os.getpid()} on {platform.node()}, {_now()}\n"
     for file in (log_file, attempts):
-        file.write_text(begun, encoding="utf-8")
+        file.write_text(f"{former}{begun}{MAKES}{json.dumps(outputs)}\n", encoding="utf-8")
+
+
+def _end_logs(log_file: Path, attempts: Path, seconds: float) -> None:
+    """Say in both logs when and how this attempt ends, from the exception that is under way if there is one."""
+    match sys.exc_info()[1]:
+        case None:
+            code = 0
+        case SystemExit(code=int(code)):
+            pass
+        case KeyboardInterrupt():
+            code = 128 + signal.SIGINT
+        case _:
+            code = 1
+    for file in (log_file, attempts):
+        # A disk that is full stops no job that has made its output.
+        with suppress(OSError), file.open("a", encoding="utf-8") as opened:
+            opened.write(f"{ENDED}{_now()}, after {seconds:.1f} s, exit {code}\n")
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

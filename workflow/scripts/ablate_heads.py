@@ -10,7 +10,7 @@ from retrieval_heads.data.selection import first_documents, shard_of, shard_of_d
 from retrieval_heads.engine.runner import Budget, Decoding, Runner
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
-from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.model.loading import load_model, load_tokenizer
 from retrieval_heads.study.modes import twin_modes
 from retrieval_heads.tables.ablation import ABLATION_SHARD
 from retrieval_heads.tables.head_sets import HEAD_SETS
@@ -32,7 +32,6 @@ with job(snakemake), unchanged_model(snakemake):
         prompts = with_answered_twin(prompts, unablated, f"ablation.interventions.{name}.mode")
     prompts = shard_of_documents(prompts, *shard_of(snakemake.wildcards.shard))
     model = load_model(source.model, device=compute["device"], **params.loading)
-    run = tables.made_with([source.head_sets, *source.unablated], here={snakemake.wildcards.model: made_with(model)})
     intervention = Intervention(name, params.mode, params.scope, load_state(source.state, model.device))
     prompts = prompts[prompts["question"].isin(head_sets["question"])]
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
@@ -40,4 +39,4 @@ with job(snakemake), unchanged_model(snakemake):
     runner = Runner(model, tokenizer, budget, Decoding(**params.generation))
     ablated = ablate_split(runner, prompts, head_sets, intervention, params.answer_types)
     found = pd.concat([leave_open(prompts, head_sets, intervention), ablated], ignore_index=True)
-    tables.write(found, snakemake.output[0], ABLATION_SHARD, run)
+    tables.write(found, snakemake.output[0], ABLATION_SHARD)

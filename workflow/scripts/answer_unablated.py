@@ -6,7 +6,7 @@ from retrieval_heads.data.selection import first_documents, shard_of, shard_of_d
 from retrieval_heads.engine.runner import Budget, Decoding, Runner
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
-from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.model.loading import load_model, load_tokenizer
 from retrieval_heads.tables.prompts import PROMPTS
 from retrieval_heads.tables.unablated import UNABLATED
 
@@ -24,4 +24,4 @@ with job(snakemake), unchanged_model(snakemake):
     runner = Runner(model, tokenizer, budget, Decoding(**params.generation))
     prompts = shard_of_documents(prompts, *shard_of(snakemake.wildcards.shard))
     answers = answer_unablated(runner, prompts, params.answer_types, twinned)
-    tables.write(answers, snakemake.output[0], UNABLATED, {snakemake.wildcards.model: made_with(model)})
+    tables.write(answers, snakemake.output[0], UNABLATED)

@@ -11,7 +11,7 @@ from retrieval_heads.engine.runner import Budget, Decoding, Runner
 from retrieval_heads.identity import unchanged_files
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
-from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.model.loading import load_model, load_tokenizer
 from retrieval_heads.tables.head_sets import HEAD_SETS
 from retrieval_heads.tables.prompts import PROMPTS
 from retrieval_heads.tables.specificity import SPECIFICITY
@@ -24,7 +24,6 @@ with job(snakemake), unchanged_model(snakemake), unchanged_files(snakemake):
     name, variant, length = (snakemake.wildcards[key] for key in ("model", "variant", "length"))
     prompts = usable(tables.read(source.prompts, PROMPTS), "test", source.prompts)
     model = load_model(source.model, device=compute["device"], **params.loading)
-    run = tables.made_with([source.head_sets], here={name: made_with(model)})
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     # No documents are built into prompts here, so that no haystack is needed.
     builder = Builder(name, tokenizer, None, {}, params.prompts, int(length), params.seed, variant)
@@ -34,4 +33,4 @@ with job(snakemake), unchanged_model(snakemake), unchanged_files(snakemake):
     runner = Runner(model, tokenizer, budget, Decoding(**params.generation))
     head_sets = tables.read(source.head_sets, HEAD_SETS)
     found = ask_items(runner, asked, params.most, head_sets, params.methods, params.levels, intervention)
-    tables.write(found, snakemake.output[0], SPECIFICITY, run)
+    tables.write(found, snakemake.output[0], SPECIFICITY)

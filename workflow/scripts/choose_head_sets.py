@@ -20,4 +20,4 @@ with job(snakemake):
     sets = choose_head_sets(
         rankings, params.levels, params.random_draws, params.seed, labels, plain, params.without_induction
     )
-    tables.write(sets, snakemake.output[0], HEAD_SETS, tables.made_with(snakemake.input))
+    tables.write(sets, snakemake.output[0], HEAD_SETS)

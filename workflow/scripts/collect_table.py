@@ -32,4 +32,4 @@ with job(snakemake):
         whole = pd.concat([join_unablated(shard, unablated, table) for shard in shards], ignore_index=True)
     else:
         whole = tables.read_parts(source.parts, table)
-    tables.write(whole, snakemake.output[0], table, tables.made_with(source))
+    tables.write(whole, snakemake.output[0], table)

@@ -8,7 +8,7 @@ from retrieval_heads.data.selection import first_documents, shard_of, shard_of_d
 from retrieval_heads.engine.runner import Budget, Runner
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
-from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.model.loading import load_model, load_tokenizer
 from retrieval_heads.tables.compensation import COMPENSATION
 from retrieval_heads.tables.compensation_heads import COMPENSATION_HEADS
 from retrieval_heads.tables.head_sets import HEAD_SETS
@@ -28,10 +28,9 @@ with job(snakemake), unchanged_model(snakemake):
     prompts = shard_of_documents(prompts, *shard_of(snakemake.wildcards.shard))
     sets = compared_sets(tables.read(source.head_sets, HEAD_SETS), params.methods)
     model = load_model(source.model, device=compute["device"], **params.loading)
-    run = tables.made_with([source.head_sets, *source.unablated], here={snakemake.wildcards.model: made_with(model)})
     how = Intervention(snakemake.wildcards.intervention, params.mode, "suffix", load_state(source.state, model.device))
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     runner = Runner(model, tokenizer, Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"]))
     of_sets, of_heads = measure_compensation(runner, prompts, sets, how)
-    tables.write(of_sets, snakemake.output.sets, COMPENSATION, run)
-    tables.write(of_heads, snakemake.output.heads, COMPENSATION_HEADS, run)
+    tables.write(of_sets, snakemake.output.sets, COMPENSATION)
+    tables.write(of_heads, snakemake.output.heads, COMPENSATION_HEADS)

@@ -7,7 +7,7 @@ from retrieval_heads.data.selection import first_documents, shard_of, shard_of_d
 from retrieval_heads.engine.runner import Budget, Runner
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
-from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.model.loading import load_model, load_tokenizer
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.prompts import PROMPTS
 from retrieval_heads.tables.unablated import UNABLATED
@@ -27,4 +27,4 @@ with job(snakemake), unchanged_model(snakemake):
     tokenizer = load_tokenizer(source.model, params.loading["trust_remote_code"])
     runner = Runner(model, tokenizer, Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"]))
     effects = measure_effects(runner, prompts, snakemake.wildcards.mode, load_state(source.state, model.device))
-    tables.write(effects, snakemake.output[0], HEAD_EFFECTS, {snakemake.wildcards.model: made_with(model)})
+    tables.write(effects, snakemake.output[0], HEAD_EFFECTS)

@@ -11,7 +11,7 @@ from retrieval_heads.engine.runner import Budget, Runner
 from retrieval_heads.identity import unchanged_files
 from retrieval_heads.job import job
 from retrieval_heads.model.identity import unchanged_model
-from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.model.loading import load_model, load_tokenizer
 from retrieval_heads.tables.guard import GUARD
 from retrieval_heads.tables.head_sets import HEAD_SETS
 
@@ -24,7 +24,6 @@ with job(snakemake), unchanged_model(snakemake), unchanged_files(snakemake):
     ids = prose_ids(tokenizer, Path(source.prose[0]).read_text(encoding="utf-8"))
     model = load_model(source.model, device=compute["device"], **params.loading)
     runner = Runner(model, tokenizer, Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"]))
-    run = tables.made_with(source.head_sets, here={snakemake.wildcards.model: made_with(model)})
     # A replacement is fitted at each length anew; one that is not puts out the same for the sets of all lengths.
     files = list(zip(source.head_sets, source.states, strict=True)) if source.states else [(source.head_sets, None)]
     measured = []
@@ -32,4 +31,4 @@ with job(snakemake), unchanged_model(snakemake), unchanged_files(snakemake):
         sets = tables.read_parts([head_sets] if state else head_sets, HEAD_SETS)
         how = Intervention(snakemake.wildcards.intervention, params.mode, params.scope, load_state(state, model.device))
         measured.append(measure_guard(runner, ids, sets, how))
-    tables.write(pd.concat(measured, ignore_index=True), snakemake.output[0], GUARD, run)
+    tables.write(pd.concat(measured, ignore_index=True), snakemake.output[0], GUARD)

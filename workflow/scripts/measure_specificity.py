@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     params, (ablation, items) = snakemake.params, snakemake.input
-    tables.made_with(snakemake.input)
     held_against = beside_items(tables.read(ablation, ABLATION), params.methods, params.levels)
     found = measure_specificity(held_against, tables.read(items, SPECIFICITY), params.seed, params.resamples)
     tables.write(found, snakemake.output[0], SPECIFICITY_SUMMARY)

@@ -6,7 +6,7 @@ from retrieval_heads.engine.runner import Budget, Decoding, Runner
 from retrieval_heads.job import job
 from retrieval_heads.looks import observe_looks
 from retrieval_heads.model.identity import unchanged_model
-from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.model.loading import load_model, load_tokenizer
 from retrieval_heads.tables.looks import LOOKS
 from retrieval_heads.tables.prompts import PROMPTS
 
@@ -22,4 +22,4 @@ with job(snakemake), unchanged_model(snakemake):
     budget = Budget.for_model(model, compute["batch_tokens"], compute["cache_tokens"])
     runner = Runner(model, tokenizer, budget, Decoding(**params.generation))
     looks = observe_looks(runner, prompts, params.answer_types)
-    tables.write(looks, snakemake.output[0], LOOKS, {snakemake.wildcards.model: made_with(model)})
+    tables.write(looks, snakemake.output[0], LOOKS)

@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     rankings = rank_heads(tables.Stream(snakemake.input, SCORES))
-    tables.write(rankings, snakemake.output[0], RANKINGS, tables.made_with(snakemake.input))
+    tables.write(rankings, snakemake.output[0], RANKINGS)

@@ -11,7 +11,7 @@ from retrieval_heads.job import job
 from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import score_split
 from retrieval_heads.model.identity import unchanged_model
-from retrieval_heads.model.loading import load_model, load_tokenizer, made_with
+from retrieval_heads.model.loading import load_model, load_tokenizer
 from retrieval_heads.tables.generations import GENERATIONS
 from retrieval_heads.tables.prompts import PROMPTS
 from retrieval_heads.tables.scores import SCORES
@@ -33,6 +33,5 @@ with job(snakemake), unchanged_model(snakemake):
     scores, generations = score_split(
         runner, prompts, methods, params.answer_types, *shard_of(snakemake.wildcards.shard)
     )
-    run = {snakemake.wildcards.model: made_with(model)}
-    tables.write(scores, snakemake.output.scores, SCORES, run)
-    tables.write(generations, snakemake.output.generations, GENERATIONS, run)
+    tables.write(scores, snakemake.output.scores, SCORES)
+    tables.write(generations, snakemake.output.generations, GENERATIONS)

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrieval_heads import tables
+from retrieval_heads import making, tables
 from retrieval_heads.figures import note_in
 from retrieval_heads.findings import for_programs, rendering
 from retrieval_heads.identity import unchanged_files
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake), unchanged_files(snakemake):
-    made_with = tables.made_with(snakemake.input.tables)
+    made_with = tables.made_with(snakemake.input.tables, making.told())
     params, output = snakemake.params, snakemake.output
     study = Study(params.config, params.methods, made_with, params.replacements)
     figures = [Path(path) for path in snakemake.input.figures]

@@ -15,6 +15,9 @@ from retrieval_heads.comparison.results import Results, read
 _UNSAID = ("study", "results")
 """Keys of a config that tell where results go, and nothing of what they are."""
 
+_SAID = ("config", "seed")
+"""Keys of what made results that the config tells too."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -25,6 +28,7 @@ class Comparison:
     a, b : the studies. Where each has one model, B's has the name of A's here.
     renamed : the names of these models in A and in B, where they differ.
     settings : dotted key of the config → its values in A and in B, where these differ; None where a study lacks it.
+    made_with : the same of what made the results, such as ``models.small.torch``; nothing where a study does not tell.
     claims : from :func:`~retrieval_heads.comparison.claims.compare_claims`.
     rankings, depths, quality : from the functions of :mod:`~retrieval_heads.comparison.rankings`.
     """
@@ -33,6 +37,7 @@ class Comparison:
     b: Results
     renamed: tuple[str, str] | None
     settings: Mapping[str, tuple[Any, Any]]
+    made_with: Mapping[str, tuple[Any, Any]]
     claims: Mapping[str, Any]
     rankings: pd.DataFrame
     depths: pd.DataFrame
@@ -63,7 +68,8 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
         one,
         other,
         renamed,
-        _settings(one.config, other.config),
+        _differences(one.config, other.config, _UNSAID),
+        _differences(one.made_with, other.made_with, _SAID) if one.made_with and other.made_with else {},
         compare_claims(one.findings["claims"], other.findings["claims"]),
         compare_rankings(one, other),
         compare_depths(one, other),
@@ -87,7 +93,8 @@ def as_json(found: Comparison) -> str:
         "format": 1,
         **studies,
         "renamed": dict(zip("ab", found.renamed, strict=True)) if found.renamed else None,
-        "settings": [{"key": key, "a": a, "b": b} for key, (a, b) in found.settings.items()],
+        "settings": _rows(found.settings),
+        "made_with": _rows(found.made_with),
         "claims": found.claims,
         **tables,
     }
@@ -99,9 +106,14 @@ def _records(frame: pd.DataFrame) -> list[dict]:
     return json.loads(frame.to_json(orient="records", double_precision=15))
 
 
-def _settings(a: Mapping, b: Mapping) -> dict[str, tuple[Any, Any]]:
-    of_a, of_b = (dict(_flat(config)) for config in (a, b))
-    keys = [key for key in dict.fromkeys([*of_a, *of_b]) if key not in _UNSAID]
+def _rows(differences: Mapping[str, tuple[Any, Any]]) -> list[dict]:
+    return [{"key": key, "a": a, "b": b} for key, (a, b) in differences.items()]
+
+
+def _differences(a: Mapping, b: Mapping, but: tuple[str, ...]) -> dict[str, tuple[Any, Any]]:
+    """Dotted key → its values in the one and in the other, where these differ, but for some keys."""
+    of_a, of_b = (dict(_flat(one)) for one in (a, b))
+    keys = [key for key in dict.fromkeys([*of_a, *of_b]) if key not in but]
     return {key: (of_a.get(key), of_b.get(key)) for key in keys if of_a.get(key) != of_b.get(key)}
 
 

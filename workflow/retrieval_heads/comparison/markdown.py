@@ -81,6 +81,9 @@ def _studies(found: Comparison) -> Iterator[str]:
     yield _table(["Model", "A", "B"], rows)
     if a.findings["code"] != b.findings["code"]:
         yield "Different code wrote the findings, so a claim may have changed by its rule alone."
+    if found.made_with:
+        rows = [[_code(key), *map(_setting, values)] for key, values in found.made_with.items()]
+        yield _table(["Made with", "A", "B"], rows)
     if not found.settings:
         yield "The configs are the same."
         return

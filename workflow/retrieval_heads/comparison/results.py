@@ -6,17 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 
 from retrieval_heads import tables
 from retrieval_heads.analysis.overlap import grids
 from retrieval_heads.errors import StudyError
-from retrieval_heads.findings.json_schema import FORMAT, schema
-from retrieval_heads.reading import read_json
+from retrieval_heads.findings.reading import AGAIN, read_findings
 from retrieval_heads.tables.heads import Grid
-
-_AGAIN = "run the study again, as in make report CONFIG=config/config.yaml"
 
 
 @dataclass(frozen=True)
@@ -48,6 +43,11 @@ class Results:
         return self.findings["config"]
 
     @property
+    def made_with(self) -> Mapping[str, Any]:
+        """What made the results; empty in findings of an earlier version."""
+        return self.findings.get("made_with", {})
+
+    @property
     def models(self) -> list[str]:
         """The names of the models that have rankings."""
         return list(self.findings["models"])
@@ -68,8 +68,10 @@ class Results:
             {**claim, "of": {**claim["of"], "model": name}} if "model" in claim["of"] else claim
             for claim in self.findings["claims"]
         ]
+        runs = self.made_with.get("models", {})
         findings = {
             **self.findings,
+            **({"made_with": {**self.made_with, "models": {name: runs.get(model, {})}}} if self.made_with else {}),
             "claims": claims,
             "models": {name: self.findings["models"][model]},
             "labels": {**self.findings["labels"], "model": {name: self.label("model", model)}},
@@ -87,23 +89,10 @@ def read(folder: str | Path) -> Results:
     StudyError
         when the folder is missing, has no findings for programs, or has some of another version.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise StudyError(f"{folder}: no such folder; give that of a finished study, such as results/smollm2.")
-    file = folder / "findings.json"
-    if not file.is_file():
-        known = (folder / "findings.html").is_file()
-        why = "its findings are of an earlier version; " if known else "it is not that of a finished study; "
-        raise StudyError(f"{folder}: has no findings.json, as {why}{_AGAIN}.")
-    findings = read_json(file, _AGAIN)
-    form = findings.get("format") if isinstance(findings, dict) else None
-    if form != FORMAT:
-        raise StudyError(f"{file}: has the format {form}, where this version reads {FORMAT}; {_AGAIN}.")
-    if (error := best_match(Draft202012Validator(schema()).iter_errors(findings))) is not None:
-        raise StudyError(f"{file}: {error.json_path} is not as its schema asks; {_AGAIN}.")
+    folder, findings = Path(folder), read_findings(folder)
     rankings, quality, reliability = (_table(folder, name) for name in ("rankings", "ranking_quality", "reliability"))
     if rankings.empty:
-        raise StudyError(f"{folder}: has no rankings in tables/rankings.parquet; {_AGAIN}.")
+        raise StudyError(f"{folder}: has no rankings in tables/rankings.parquet; {AGAIN}.")
     return Results(folder, findings, rankings, quality, reliability)
 
 

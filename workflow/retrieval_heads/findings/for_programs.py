@@ -10,6 +10,7 @@ from retrieval_heads.analysis.overlap import grids
 from retrieval_heads.findings import claims
 from retrieval_heads.findings.claims.outcome import Claim, Effect
 from retrieval_heads.findings.json_schema import FORMAT
+from retrieval_heads.findings.provenance import provenance
 from retrieval_heads.findings.rendering import Findings, without_missing_references
 from retrieval_heads.findings.sections import Tables
 from retrieval_heads.study.dimensions import DIMENSION, PLAIN
@@ -34,8 +35,9 @@ def data(study: Study, tables: Tables, findings: Findings, code: str) -> dict[st
         "title": findings.title,
         "code": code,
         "config": _plain(study.config),
+        "made_with": provenance(study).data,
         "models": {
-            model: {"layers": grid.layers, "heads": grid.heads, **study.made_with.get(model, {})}
+            model: {"layers": grid.layers, "heads": grid.heads, **_precision(study.model_runs.get(model, {}))}
             for model, grid in grids(tables["rankings"]).items()
         },
         "labels": {
@@ -61,6 +63,10 @@ def data(study: Study, tables: Tables, findings: Findings, code: str) -> dict[st
 def as_json(found: Mapping[str, Any]) -> str:
     """What :func:`data` gives, as the text of a file."""
     return json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _precision(run: Mapping[str, str]) -> dict[str, str]:
+    return {name: run[name] for name in ("dtype", "device") if name in run}
 
 
 def _claim(claim: Claim) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from retrieval_heads.findings import bars, head_map
 from retrieval_heads.findings.claims import Claim
 from retrieval_heads.findings.claims.outcome import Effect
 from retrieval_heads.findings.glossary import Term, Words
+from retrieval_heads.findings.provenance import provenance
 from retrieval_heads.findings.sections import (
     PARTS,
     SECTIONS,
@@ -68,6 +69,9 @@ class Findings:
 
     words: Words
     """What words mean."""
+
+    made_with: str
+    """What made them, in a line."""
 
     templates: Path
     """The folder with templates, style sheet, scripts, captions and glossary."""
@@ -129,7 +133,9 @@ def build(study: Study, tables: Tables, figures: Mapping[str, str | None], templ
             captions[block.name] = caption(block.name, study.config, templates)
             labels[f"{word}:{block.name}"] = f"{word.capitalize()} {number}"
     heads = head_map.data(study, tables["rankings"], tables.get("labels"))
-    return Findings(f"Retrieval heads: {study.name}", sections, captions, labels, heads, words, templates)
+    return Findings(
+        f"Retrieval heads: {study.name}", sections, captions, labels, heads, words, provenance(study).head, templates
+    )
 
 
 def caption(name: str, config: Mapping, templates: Path) -> str:

@@ -12,11 +12,14 @@ import torch
 import transformers  # as a whole: it imports what models need, for seconds, when that is first used
 from transformers.utils import logging as transformers_logging
 
+from retrieval_heads import making, tables
 from retrieval_heads.atomic_write import atomic_folder
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
 from retrieval_heads.model.guards import read_weights, require_quantizer
+from retrieval_heads.model.identity import resolved_commit
 from retrieval_heads.model.sources import source_module
+from retrieval_heads.versions import library_versions
 
 # Bars of seconds would hide the workflow's own progress.
 transformers_logging.disable_progress_bar()
@@ -30,6 +33,7 @@ def prepare_model(source: dict, target: str | Path) -> None:
 
 def load_tokenizer(path: str | Path, trust_remote_code: bool = False) -> "transformers.PreTrainedTokenizerBase":
     """The tokenizer of a prepared model."""
+    making.model_runs(**_known_of(path))
     return transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
 
 
@@ -69,7 +73,15 @@ def load_model(
         model = read_weights(
             path, **wanted, quantization_config=transformers.BitsAndBytesConfig(**bits), device_map={"": chosen}
         )
-    log.info("the model runs in %(dtype)s on %(device)s", made_with(model))
+    run = {
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": model.device.type,
+        "threads": str(torch.get_num_threads()),
+        "quantization": quantization or "none",
+    }
+    log.info("the model runs in %(dtype)s on %(device)s", run)
+    making.model_runs(**run, **_known_of(path))
+    tables.made_with_here()  # refuses what does not go together before the model is asked anything
     return model.eval()
 
 
@@ -99,9 +111,9 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
 
 
-def made_with(model: "transformers.PreTrainedModel") -> dict[str, str]:
-    """How a loaded model runs: its ``dtype`` and the type of its ``device``, which tables tell (:mod:`tables`)."""
-    return {"dtype": str(model.dtype).removeprefix("torch."), "device": model.device.type}
+def _known_of(path: str | Path) -> dict[str, str | None]:
+    """What tables tell of a prepared model, and of the libraries that load it."""
+    return {"commit": resolved_commit(path), **library_versions()}
 
 
 def require_context(path: str | Path, model: str, context_length: int, trust_remote_code: bool = False) -> None:

@@ -41,6 +41,7 @@ _STAGES = {
     "findings": "findings.html",
     "markdown": "FINDINGS.md",
     "for_programs": "findings.json",
+    "crate": "ro-crate-metadata.json",
 }
 """What each stage writes, below the study's folder."""
 

@@ -20,13 +20,14 @@ class Study:
     ----------
     config : the study's config, with all defaults filled in.
     methods : name → ``label``, ``definition`` and ``paper`` (each optional), in the order in which to show them.
-    made_with : model → ``dtype`` and ``device`` that it ran with; without models whose results were made elsewhere.
+    made_with : what its tables were made with (:func:`retrieval_heads.tables.made_with`); models whose results were
+        made elsewhere are not in it.
     replacements : an intervention's mode → ``label`` and ``definition`` of what replaces the output of an ablated head.
     """
 
     config: Mapping
     methods: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    made_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    made_with: Mapping[str, Any] = field(default_factory=dict)
     replacements: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
@@ -38,6 +39,11 @@ class Study:
     def seed(self) -> int:
         """What every random choice derives from."""
         return self.config["seed"]
+
+    @property
+    def model_runs(self) -> Mapping[str, Mapping[str, str]]:
+        """Model → how it ran, such as its ``dtype``; without models whose results were made elsewhere."""
+        return self.made_with.get("models", {})
 
     @property
     def _analysis(self) -> Mapping:

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from retrieval_heads import plugins
+from retrieval_heads import making, plugins
 from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError
 
@@ -64,22 +65,27 @@ class Table:
         return self.typed(self.schema().empty_table().to_pandas())
 
 
-MadeWith = Mapping[str, Mapping[str, str]]
-"""For each model that a table rests on, the ``dtype`` and the ``device`` that it ran with."""
-
 _MADE_WITH = b"retrieval_heads.made_with"
-"""The key under which a Parquet file's metadata hold that, as JSON."""
+"""The key under which a Parquet file's metadata tell what it was made with, as JSON."""
+
+_ALIKE = {
+    "content": "delete {older} and run again",
+    "commit": "delete {older} and run again",
+    "dtype": "write models.{model}.dtype: {value} in the config, and run again",
+    "quantization": "delete {older} and run again",
+}
+"""What must be the same of a model for all tables that are used together, and what to do where it is not."""
 
 _ROW_GROUP_BYTES = 2**21
 """What a row group takes in memory, about: small beside a job's memory, large beside the cost of reading one."""
 
 
-def write(frame: pd.DataFrame, path: str | Path, table: Table, made_with: MadeWith | None = None) -> None:
+def write(frame: pd.DataFrame, path: str | Path, table: Table, told: Mapping[str, Any] | None = None) -> None:
     """Write a table whole or not at all.
 
     Parameters
     ----------
-    made_with : how the models were run that the table rests on; read again by :func:`made_with`.
+    told : what it was made with, read again by :func:`made_with`; where not given, what :func:`made_with_here` gives.
 
     Raises
     ------
@@ -99,8 +105,8 @@ def write(frame: pd.DataFrame, path: str | Path, table: Table, made_with: MadeWi
     _check_keys(data, path, table)
     # With what tells pandas which types its columns have, for those who read the file by pandas alone.
     metadata = dict(pa.Schema.from_pandas(table.empty(), preserve_index=False).metadata)
-    if made_with:
-        metadata[_MADE_WITH] = json.dumps(made_with, sort_keys=True).encode()
+    if told := made_with_here() if told is None else told:
+        metadata[_MADE_WITH] = json.dumps(told, sort_keys=True).encode()
     data = data.cast(table.schema()).replace_schema_metadata(metadata)
     rows = math.ceil(len(data) * min(1, _ROW_GROUP_BYTES / max(1, data.nbytes)))
     with atomic_file(path) as file:
@@ -181,39 +187,90 @@ def read_tables(paths: Iterable[str | Path]) -> dict[str, pd.DataFrame]:
     return {Path(path).stem: read(path, by_name(Path(path).stem)) for path in paths}
 
 
-def made_with(paths: Iterable[str | Path], here: MadeWith | None = None) -> dict[str, dict[str, str]]:
-    """How models were run for some tables that are used together; tables that rest on no model have none.
+def made_with(paths: Iterable[str | Path], here: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What some tables that are used together were made with.
 
     Parameters
     ----------
-    here : how they run in the job that uses the tables.
+    here : what the job tells of itself that uses them (:func:`retrieval_heads.making.told`).
 
     Returns
     -------
-    For each model its ``dtype``, and its ``device``: several with a comma where shards ran on different ones.
+    ``rule`` and ``config`` of the one table, or of the job that uses them all; ``code``, rule → digest of its code, of
+    all rules that they rest on; ``seed``; and ``models``, name → ``content``, ``commit``, ``dtype``, ``device``,
+    ``threads``, ``quantization`` and versions of libraries. What is not known is left out; of what may differ from one
+    to the other there are several with a comma.
 
     Raises
     ------
     StudyError
-        when one model ran in different dtypes: its results would depend on which part was made where.
+        when one model had other content, or ran in another dtype or quantization, for the one than for the other: its
+        results would depend on which part was made where. And when their seeds differ.
     """
-    runs: list[tuple[str, MadeWith]] = [("this job", here or {})]
-    for path in map(Path, paths):
-        with _opened(path) as file:
-            metadata = file.schema_arrow.metadata or {}
-        runs.append((str(path), json.loads(metadata.get(_MADE_WITH, b"{}"))))
-    dtypes: dict[str, tuple[str, str]] = {}
-    devices: dict[str, set[str]] = {}
-    for name, models in runs:
-        for model, run in models.items():
-            dtype, first = dtypes.setdefault(model, (run["dtype"], name))
-            if run["dtype"] != dtype:
+    paths = list(paths)
+    sources: list[tuple[str, Mapping[str, Any]]] = [("this job", here)] if here else []
+    sources += [(str(path), _told(Path(path))) for path in paths]
+    alone = sources[0][1] if len(sources) == 1 or here else {}
+    found: dict[str, Any] = {name: alone[name] for name in ("rule", "config") if name in alone}
+    if codes := _joined(told.get("code", {}) for _, told in sources):
+        found["code"] = codes
+    seeds = {told["seed"]: name for name, told in reversed(sources) if "seed" in told}
+    if len(seeds) > 1:
+        (seed, first), (other, name), *_ = reversed(seeds.items())
+        raise StudyError(
+            f"{first} and {name}: made with seed {seed} and seed {other}, so they do not go together; delete the older "
+            "one and run again."
+        )
+    if seeds:
+        (found["seed"],) = seeds
+    if models := sorted({model for _, told in sources for model in told.get("models", {})}):
+        found["models"] = {
+            model: _one_model(model, [(name, told.get("models", {}).get(model, {})) for name, told in sources])
+            for model in models
+        }
+    return found
+
+
+def made_with_here() -> dict[str, Any]:
+    """What a table is made with that the job at work writes: as it tells, and as the tables tell that it is given.
+
+    Raises
+    ------
+    StudyError
+        when these do not go together (:func:`made_with`).
+    """
+    return made_with(making.tables_read(), making.told())
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """What one table tells."""
+    with _opened(path) as file:
+        return json.loads((file.schema_arrow.metadata or {}).get(_MADE_WITH, b"{}"))
+
+
+def _one_model(model: str, runs: Sequence[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+    """How one model ran, as several sources tell, each with its name."""
+    for fact, fix in _ALIKE.items():
+        values = [(run[fact], name) for name, run in runs if fact in run]
+        for value, name in values:
+            if value != values[0][0]:
+                known, first = values[0]
+                what = f"{model} ran in {known}" if fact == "dtype" else f"the {fact} of {model} was {known}"
+                other = f"in {value}" if fact == "dtype" else value
                 raise StudyError(
-                    f"{first} and {name}: {model} ran in {dtype} for the one and in {run['dtype']} for the other, so "
-                    f"they do not go together; write models.{model}.dtype: {dtype} in the config, and run again."
+                    f"{first} and {name}: {what} for the one and {other} for the other, so they do not go together; "
+                    f"{fix.format(model=model, value=known, older='the older one')}."
                 )
-            devices.setdefault(model, set()).update(run["device"].split(", "))
-    return {model: {"dtype": dtypes[model][0], "device": ", ".join(sorted(devices[model]))} for model in sorted(dtypes)}
+    return _joined(run for _, run in runs)
+
+
+def _joined(every: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Mappings as one: of each key its value, or several, each once, with a comma."""
+    values: dict[str, set[str]] = {}
+    for one in every:
+        for key, value in one.items():
+            values.setdefault(key, set()).update(value.split(", "))
+    return {key: ", ".join(sorted(values[key], key=lambda value: (len(value), value))) for key in sorted(values)}
 
 
 def by_name(name: str) -> Table:

@@ -96,6 +96,7 @@ SECTIONS: tuple[Callable[[Study, Tables], Section], ...] = (
     agreement.imports,
     heads.model_differences,
     setup.setup,
+    setup.made_with,
     setup.data,
     heads.volatility,
     overview.conclusions,

@@ -53,6 +53,7 @@ PARTS: dict[str, dict[str, str]] = {
     },
     "Can it be trusted?": {
         "setup": "Set-up",
+        "made_with": "What made the results",
         "data": "Data and baseline",
         "volatility": "Volatility and stability",
         "conclusions": "Conclusions",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from retrieval_heads.analysis.coverage import gaps, twin_counts
 from retrieval_heads.analysis.overlap import grids
+from retrieval_heads.findings.provenance import FACTS, provenance, shown
 from retrieval_heads.findings.sections.blocks import Block, Items, Paragraph, Section, TableBlock, Tables
 from retrieval_heads.findings.sections.parts import claims_of, in_order, in_words, table
 from retrieval_heads.study.study import Study
@@ -28,6 +29,7 @@ SHOWN = {
     "methods": {"title": "Methods", "needs": {}},
     "questions": {"title": "Questions", "needs": {}},
     "settings": {"title": "Settings", "needs": {}},
+    "made_with": {"title": "Models, and how they ran", "needs": {"documents": 1}},
     "dataset_counts": {"title": "Prompts", "needs": {"documents": 1}},
     "baseline": {"title": "Accuracy with no head ablated", "needs": {}},
 }
@@ -71,6 +73,35 @@ def setup(study: Study, tables: Tables) -> Section:
         TableBlock("settings", "Settings", ["Setting", "Value"], settings),
     ]
     return Section("setup", blocks)
+
+
+def made_with(study: Study, tables: Tables) -> Section:
+    """Which weights, versions, code and config made the results."""
+    made = provenance(study)
+    blocks: list[Block] = [
+        Paragraph(
+            f"{made.workflow} made these results, with seed {study.seed}. "
+            "A study with the same code, config and seed asks the same things in the same way."
+        )
+    ]
+    if not study.model_runs:
+        blocks.append(
+            Paragraph(
+                "The rankings were made elsewhere. Which weights and versions they rest on is not known here."
+                if study.published
+                else "The tables do not tell which weights and versions they rest on."
+            )
+        )
+        return Section("made_with", blocks)
+    models = study.in_config_order("model", study.model_runs)
+    known = [name for name in FACTS if any(name in run for run in study.model_runs.values())]
+    rows = [[FACTS[name], *(shown(name, study.model_runs[model].get(name, "")) for model in models)] for name in known]
+    header = ["Of the model", *(study.label("model", model) for model in models)]
+    blocks += [
+        TableBlock("made_with", "Models, and how they ran", header, rows),
+        Paragraph("Whole digests, and one of the code of each rule, are in findings.json under made_with."),
+    ]
+    return Section("made_with", blocks)
 
 
 def data(study: Study, tables: Tables) -> Section:
@@ -141,7 +172,6 @@ def _settings(study: Study, tables: Tables) -> list[tuple[str, str]]:
         ("Study", study.name),
         ("Published results", str(study.published.get("folder", ""))),
         ("Seed", str(study.seed)),
-        ("Precision", _precision(study)),
         ("Documents", ", ".join(f"{key} {value}" for key, value in documents.items())),
         ("Context lengths", in_words(study, "context_length", rankings["context_length"])),
         ("Variants", _variants(study)),
@@ -164,16 +194,6 @@ def _variants(study: Study) -> str:
     """The variants of the prompts, where there are several."""
     shown, *others = (study.label("variant", name) for name in study.configured("variant"))
     return f"{shown} (in tables and figures), {', '.join(others)}" if others else ""
-
-
-def _precision(study: Study) -> str:
-    """In which dtype models ran, and on which device; each by its name where they differ."""
-    ran = {model: f"{run['dtype']} on {run['device']}" for model, run in study.made_with.items()}
-    if len(set(ran.values())) > 1:
-        return "; ".join(
-            f"{study.label('model', model)}: {ran[model]}" for model in study.in_config_order("model", ran)
-        )
-    return next(iter(ran.values()), "")
 
 
 def _intervention(study: Study, name: str) -> str:

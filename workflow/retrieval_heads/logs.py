@@ -1,0 +1,51 @@
+"""What the log of a job tells of the job itself, in lines that begin with ``===``; :mod:`job` writes them."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ATTEMPT = "=== attempt "
+"""Begins the first line of an attempt, which tells its number, its process, the machine and the time."""
+
+MAKES = "=== makes "
+"""Begins the second, which tells its outputs, as JSON."""
+
+ENDED = "=== ended "
+"""Begins its last, which tells the time, the seconds that it took and its exit status."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the log of a job that ended well tells of its last attempt.
+
+    Parameters
+    ----------
+    host : the machine's name.
+    begun, ended : in ISO 8601, with the distance to UTC.
+    seconds : from the one to the other.
+    outputs : what it made, by their paths in the folder from which Snakemake was started.
+    """
+
+    host: str
+    begun: str
+    ended: str
+    seconds: float
+    outputs: tuple[str, ...]
+
+
+_RECORD = re.compile(
+    rf"^{ATTEMPT}\d+, process \d+ on (?P<host>.*), (?P<begun>\S+)\n{MAKES}(?P<outputs>.*)\n(?:(?!{ATTEMPT}).*\n)*?"
+    rf"{ENDED}(?P<ended>\S+), after (?P<seconds>[\d.]+) s, exit 0\n\Z",
+    re.MULTILINE,
+)
+
+
+def record(log_file: str | Path) -> Record | None:
+    """What a job's log tells of the attempt that ended well; None where none did."""
+    found = _RECORD.search(Path(log_file).read_text(encoding="utf-8"))
+    if found is None:
+        return None
+    return Record(
+        found["host"], found["begun"], found["ended"], float(found["seconds"]), tuple(json.loads(found["outputs"]))
+    )
