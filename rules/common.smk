@@ -25,6 +25,7 @@ from retrieval_heads.study.interventions import (
     interventions,
 )
 from retrieval_heads.study.dimensions import PLAIN
+from retrieval_heads.sealed import Sealed
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.plugins import describe

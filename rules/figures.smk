@@ -28,9 +28,9 @@ for figure in FIGURES.values():
             "../envs/report.yaml"
         params:
             figure=figure.name,
-            config=shown_config(),
-            methods=described_methods(config),
-            replacements=described_replacements(),
+            config=Sealed(shown_config()),
+            methods=Sealed(described_methods(config)),
+            replacements=Sealed(described_replacements()),
             code=code(
                 "draw_figure.py",
                 plugins.files("figures")[figure.name],

@@ -44,13 +44,13 @@ rule write_findings:
     conda:
         "../envs/report.yaml"
     params:
-        config=told_config(),
-        methods=described_methods(config),
+        config=Sealed(told_config()),
+        methods=Sealed(described_methods(config)),
         files=content_of("templates"),
         templates=lambda wildcards, input: os.path.commonpath(input.templates),
         code=code(
             "write_findings.py", *plugins.files("figures").values(), *table_files(TABLES_READ)
         ),
-        replacements=described_replacements(),
+        replacements=Sealed(described_replacements()),
     script:
         "../workflow/scripts/write_findings.py"

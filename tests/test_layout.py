@@ -15,7 +15,7 @@ ROOT = Path(retrieval_heads.__file__).parent
 FLOORS = (
     ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance", "making", "release", "logs"),
     ("digests",),
-    ("manifests",),
+    ("manifests", "sealed"),
     ("job",),
     ("identity", "versions"),
     ("study",),

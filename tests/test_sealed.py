@@ -1,0 +1,31 @@
+import json
+import pickle
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval_heads.sealed import Sealed
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inside: st.lists(inside) | st.dictionaries(st.text(), inside),
+)
+SETTINGS = st.dictionaries(st.text(), VALUES)
+
+
+@given(SETTINGS)
+def test_they_show_nothing_of_their_text(settings):
+    shown = str(Sealed(settings))
+    assert shown == repr(Sealed(settings)) == f"{Sealed(settings)}"
+    assert shown.startswith("sealed ") and len(shown) == 23 and shown.isascii() and "<" not in shown
+
+
+@given(SETTINGS, SETTINGS)
+def test_they_are_shown_alike_only_where_they_are_alike(one, other):
+    alike = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert (repr(Sealed(one)) == repr(Sealed(other))) == alike
+
+
+def test_jobs_are_given_what_they_hold():
+    settings = {"label": "</script><script>alert(1)</script>", "levels": [1, 2]}
+    assert pickle.loads(pickle.dumps(Sealed(settings))) == settings
