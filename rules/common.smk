@@ -371,8 +371,9 @@ def shown_config():
 
 
 def told_config():
-    """The config as the findings know it: the versions that were accepted are told by the tables."""
-    told = dict(config)
+    """The config as the findings know it, whatever the order of its sections: which versions were accepted is told by
+    the tables."""
+    told = {section: config[section] for section in sorted(config)}
     if not config["published"]:
         told["compute"] = {
             key: value for key, value in config["compute"].items() if key != "accept_versions"
