@@ -172,16 +172,23 @@ class TestLog:
 
 
 class TestRecord:
-    def test_it_tells_where_and_when_a_job_made_what(self, rule):
+    def test_it_tells_where_and_when_a_job_made_what(self, rule, tmp_path):
+        rule.output = [str(tmp_path / name) for name in ("one, two.parquet", "three.parquet")]
         before = datetime.now().astimezone().replace(microsecond=0)
-        run(rule, lambda: job_module.log.info("=== attempt of a text to look like one"))
+
+        def work():
+            job_module.log.info("=== attempt of a text to look like one")
+            for path in rule.output:
+                Path(path).touch()
+
+        assert run(rule, work) == 0
         log_of(rule)
         told = record(rule.log[0])
         assert told.host == platform.node() and told.outputs == tuple(rule.output)
         begun, ended = datetime.fromisoformat(told.begun), datetime.fromisoformat(told.ended)
         assert before <= begun <= ended <= datetime.now().astimezone() and 0 <= told.seconds < 60
 
-    def test_it_is_of_the_attempt_that_ended_well(self, rule):
+    def test_it_is_of_the_attempt_that_ended_well(self, rule, tmp_path):
         run(rule, lambda: fail(StudyError("once wrong.")))
         assert record(rule.log[0]) is None
         Path(rule.log[0]).unlink()

@@ -169,7 +169,8 @@ from types import SimpleNamespace
 from retrieval_heads import job
 from retrieval_heads.atomic_write import atomic_file
 job._CHECK_RUN_EVERY_S, job._CLEAR_UP_WITHIN_S = 0.05, 0.2
-with job.job(SimpleNamespace(rule="make", wildcards=[], log=["job.log"])), atomic_file("made") as made:
+rule = SimpleNamespace(rule="make", wildcards=[], log=["job.log"], output=["made"])
+with job.job(rule), atomic_file("made") as made:
     print("begun", flush=True)
     while True:
         try:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_BESIDE_CONFIG = ("code", "content", "files", "versions")
-"""Parameters of rules that are no part of the config, and are told by themselves."""
+_BESIDE_CONFIG = ("code", "content", "files", "scores", "versions")
+"""Parameters of rules that are no part of the config: what is told by itself, and paths of what is read."""
 
 _job: Any = None
 _model_runs: dict[str, str] = {}
