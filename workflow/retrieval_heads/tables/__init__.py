@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from retrieval_heads import plugins
 from retrieval_heads.atomic_write import atomic_file
-from retrieval_heads.errors import StudyError
+from retrieval_heads.errors import StudyError, disk_trouble, is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,10 @@ def _opened(path: Path, table: Table | None = None) -> Iterator[pq.ParquetFile]:
                 raise _outdated(path, table, f"lacks the columns {', '.join(missing)}")
             yield file
     except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(f"{path}: not a readable Parquet file; delete it and run again.") from error
+        if is_out_of_memory(error):
+            raise
+        damaged = f"{path}: not a readable Parquet file; delete it and run again."
+        raise StudyError(disk_trouble(error, path) or damaged) from error
 
 
 def _outdated(path: Path, table: Table, why: str) -> StudyError:

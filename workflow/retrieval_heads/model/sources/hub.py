@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from retrieval_heads.errors import StudyError
+from retrieval_heads.errors import StudyError, disk_trouble
 from retrieval_heads.model.sources import path as local
 
 KEYS = {
@@ -60,6 +60,8 @@ def prepare(source: dict, folder: Path) -> None:
     except RevisionNotFoundError as error:
         raise StudyError(f"{name}: it has no revision {revision}; check source.revision.") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if (trouble := disk_trouble(error, folder)) is not None:
+            raise StudyError(trouble) from error
         if _status(error) in (401, 403):
             raise StudyError(
                 f"{name}: the hub refuses access to it; run hf auth login with a token that may read this model."
