@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import resource
 from pathlib import Path
 
 _MEMORY = (
@@ -70,12 +71,14 @@ def disk_trouble(error: BaseException, path: Path | None = None, work: Path | No
 
 def machine_trouble(error: BaseException) -> str | None:
     """What is wrong with the machine, in one sentence with what to do, if that is what an error says."""
-    if is_out_of_memory(error):
-        return (
-            "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config, "
-            "or give the job a larger machine."
-        )
-    return disk_trouble(error)
+    if not is_out_of_memory(error):
+        return disk_trouble(error)
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    limited = "" if limit == resource.RLIM_INFINITY else f", or raise its limit of {limit // 2**20} MB (ulimit -v)"
+    return (
+        "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config, "
+        f"or give the job a larger machine{limited}."
+    )
 
 
 def _number(error: BaseException) -> int | None:

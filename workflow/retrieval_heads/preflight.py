@@ -5,6 +5,7 @@ The only module that may import from every part of the package.
 
 import errno
 import os
+import resource
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,6 +22,9 @@ from retrieval_heads.study.variants import decoyed, variants
 
 _LEAST_ROOM = 2**20
 """Bytes of a disk without which nothing can be done."""
+
+_LEAST_MEMORY = 2**30
+"""Bytes of a process's memory that torch and transformers take; 928 MB were measured, of a build for CPUs."""
 
 
 def check_surroundings(config: dict, packages: bool = True) -> None:
@@ -48,6 +52,7 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
             config, {name: tuple(model["grid"]) for name, model in config["models"].items() if "grid" in model}
         )
         return
+    _require_memory()
     if (haystack := config["prompts"]["haystack"]) != DOCUMENTS and not Path(haystack).is_dir():
         raise StudyError(f"prompts.haystack: there is no folder {haystack}; check the path.")
     documents = document_source(config)
@@ -89,6 +94,16 @@ def _require_room(folder: Path) -> None:
         reason = errno.ENOSPC
     if reason is not None:
         raise StudyError(disk_trouble(OSError(reason, "", str(existing))))
+
+
+def _require_memory() -> None:
+    """Refuse a limit of a process's memory in which the libraries of models cannot even be loaded."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY:
+        raise StudyError(
+            f"ulimit -v: it gives each process {limit // 2**20} MB of memory, and what asks a model needs "
+            f"{_LEAST_MEMORY // 2**20} MB before it loads one; raise it by ulimit -v unlimited."
+        )
 
 
 def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | None:
