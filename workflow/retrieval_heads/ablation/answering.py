@@ -60,7 +60,7 @@ class Questions:
         ids = prompts["input_ids" if needle else "no_needle_ids"]
         context, twin = list(ids.iloc[0][: int(end)]), prompts["twin_ids"].iloc[0]
         return cls(
-            prompts["prompt_id"].tolist(),
+            [prompt if needle else f"{prompt} without needle" for prompt in prompts["prompt_id"]],
             context,
             int(opening),
             list(twin) if needle and twin is not None else None,

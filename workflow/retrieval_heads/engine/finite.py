@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from retrieval_heads.engine.architecture import decoder_layers
 from retrieval_heads.engine.attention import AttentionCall, watched
 from retrieval_heads.errors import StudyError
+from retrieval_heads.model.guards import all_finite
 
 T = TypeVar("T")
 
@@ -66,8 +67,9 @@ def require_finite(values: Tensor, what: str, real: Tensor | None = None) -> Non
     NotFiniteError
         which knows the first such row.
     """
-    if (fine := values.isfinite()).all():
+    if all_finite(values):
         return
+    fine = values.isfinite()
     if real is not None:
         fine |= ~real.to(fine.device).reshape(*real.shape, *[1] * (fine.dim() - real.dim()))
     if not (of_row := fine.flatten(1).all(1)).all():
@@ -91,7 +93,8 @@ def require_finite_heads(layers: Sequence[Tensor], what: str, row: int) -> None:
         which names the last such layer and its heads.
     """
     for layer, values in reversed(list(enumerate(layers))):
-        if not (fine := values.isfinite().all(-1).all(0)).all():
+        if not all_finite(values):
+            fine = values.isfinite().all(-1).all(0)
             raise NotFiniteError(f"{what} in layer {layer}{_heads(fine)}", row, _OTHER_METHODS)
 
 

@@ -24,6 +24,7 @@ from retrieval_heads.engine.finite import NotFiniteError
 from retrieval_heads.engine.forks import Forks, split_hidden
 from retrieval_heads.engine.one_pass import read_once
 from retrieval_heads.job import report_share
+from retrieval_heads.model.guards import all_finite
 
 HeadSet = Sequence[tuple[int, int]]
 
@@ -139,9 +140,8 @@ def without_each(
             head_mask=lambda layer: forks.head_mask[layer][:, None],
             **fields,
         )
-        fine = logits.isfinite().flatten(1).all(1)
-        if not fine.all():
-            _refuse(fine[forks.row_of[-1]], part)
+        if not all_finite(logits):
+            _refuse(logits[forks.row_of[-1]], part)
         found, start = [], 1
         for one in tokens:
             # All answers' first tokens are produced where the suffix ends.
@@ -162,9 +162,9 @@ def without_each(
     return found
 
 
-def _refuse(fine: Tensor, head_sets: Sequence[HeadSet]) -> NoReturn:
+def _refuse(logits: Tensor, head_sets: Sequence[HeadSet]) -> NoReturn:
     """Say under which set logits are not finite: none, or the first of those that are ablated."""
-    number = int(fine.logical_not().nonzero()[0])
+    number = int(logits.isfinite().flatten(1).all(1).logical_not().nonzero()[0])
     without = ", ".join(f"L{layer}H{head}" for layer, head in sorted(head_sets[number - 1])) if number else ""
     raise NotFiniteError(f"the logits without {without}" if without else "the logits")
 

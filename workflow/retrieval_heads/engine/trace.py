@@ -14,6 +14,7 @@ from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.engine.direct_path import constant_weights, direct_path
 from retrieval_heads.engine.finite import NotFiniteError, require_finite_heads
 from retrieval_heads.engine.one_pass import read_once
+from retrieval_heads.model.guards import all_finite
 
 _MAX_WEIGHTS = 3 * 2**25
 """The most attention weights, of all layers, that are held at a time for several prompts: 400 MB in float32. They are
@@ -200,7 +201,7 @@ def _trace_together(
         read = read_once(model, prefix, prompts, max(tokens) - first, observe=record)
         logits = [own[row.start - first : row.stop + 1 - first] for own, row in zip(read, rows, strict=True)]
         for number, of_prompt in enumerate(logits):
-            if not of_prompt.isfinite().all():
+            if not all_finite(of_prompt):
                 raise NotFiniteError("the logits", number)
         gradients = None
         if objective is not None:

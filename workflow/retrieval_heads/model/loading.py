@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 from retrieval_heads.atomic_write import atomic_folder
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
-from retrieval_heads.model.guards import read_weights, require_quantizer
+from retrieval_heads.model.guards import read_weights, require_finite_weights, require_quantizer
 from retrieval_heads.model.sources import source_module
 
 # Bars of seconds would hide the workflow's own progress.
@@ -52,7 +52,7 @@ def load_model(
     Raises
     ------
     StudyError
-        when the device or the quantisation cannot be had, or the weights are not those of the model.
+        when the device or the quantisation cannot be had, or the weights are not those of the model, NaN or infinite.
     """
     chosen = choose_device(device)  # before weights are read
     require_quantizer("models.*", quantization, chosen.type)
@@ -69,6 +69,7 @@ def load_model(
         model = read_weights(
             path, **wanted, quantization_config=transformers.BitsAndBytesConfig(**bits), device_map={"": chosen}
         )
+    require_finite_weights(model, path)
     log.info("the model runs in %(dtype)s on %(device)s", made_with(model))
     return model.eval()
 
