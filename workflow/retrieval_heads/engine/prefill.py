@@ -108,7 +108,8 @@ def _prefix(caches: Sequence[PrefillCache], length: int, contexts: int, first_fo
     keys, values = [cache.keys for cache in caches], [cache.values for cache in caches]
     for layer, pair in enumerate(zip(keys, values, strict=True)):
         for kept in pair:
-            require_finite(kept[:, :, :length], f"the keys or values of layer {layer}")
+            if kept is not None:  # as in a layer that has another's, of a model that is refused
+                require_finite(kept[:, :, :length], f"the keys or values of layer {layer}")
     return Prefix(keys, values, length, contexts, first_fork)
 
 
