@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ import pytest
 
 from projects import TINY
 from retrieval_heads import errors
+from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError, disk_trouble, is_out_of_memory, machine_trouble
 from retrieval_heads.job import KILLED, job, killed_jobs
 
@@ -72,6 +74,10 @@ def python(code, *arguments, within=(), before=""):
         (
             PermissionError(errno.EACCES, "", "a"),
             "a: permission is denied; have it granted, or choose another folder, ",
+        ),
+        (
+            FileNotFoundError(errno.ENOENT, "", "a/b"),
+            "a/b: there is no such file or folder, or no longer; check the path",
         ),
         (OSError(errno.EDQUOT, "", b"a"), "a: your quota of this disk is used up; free some space, "),
         (OSError(errno.EMFILE, "", "a"), "a: too many files are open; raise the limit (ulimit -n), "),
@@ -194,6 +200,31 @@ def test_all_that_is_written_names_its_target_and_leaves_what_was_there(tmp_path
     for name, said in found["said"].items():
         assert re.fullmatch(rf"{root}/{name}(/\w+\.json)?: {re.escape(sentence)}", said), said
     assert found["same"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
+def test_a_folder_of_somebody_else_is_told_with_its_path():
+    """For real: as nobody, in a folder of root's."""
+    said, told = os.pipe()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        targets = [Path(folder, "file"), Path(folder, "deeper", "file")]
+        if (child := os.fork()) == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+            for target in targets:
+                try:
+                    with atomic_file(target):
+                        os.write(told, b"it can be written")
+                except StudyError as error:
+                    os.write(told, f"{error}\n".encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        os.close(told)
+        with os.fdopen(said) as read:
+            lines = read.read().splitlines()
+    denied = f"permission is denied; have it granted, or choose another folder, {AGAIN}"
+    assert lines == [f"{place}: {denied}" for place in (targets[0], targets[1].parent)]
 
 
 # Where the disk is, what is done before, and what is said of it.

@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 import math
@@ -12,6 +13,7 @@ import pytest
 import torch
 import transformers
 from gguf import GGUFWriter, RopeScalingType
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -359,6 +361,7 @@ class TestHub:
             (LocalEntryNotFoundError("offline"), r"owner/name at abc123: .*\(offline\) and is not in the local cache"),
             (caused(LocalEntryNotFoundError("not here"), FORBIDDEN), "owner/name: the hub refuses access to it"),
             (ConnectionError("offline"), "owner/name at abc123: cannot be fetched from the hub"),
+            (OSError(errno.ENOSPC, "No space left on device"), f"{HF_HUB_CACHE}: no space is left on this disk; free"),
         ],
         ids=str,
     )

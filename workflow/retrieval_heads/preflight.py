@@ -84,7 +84,8 @@ def _require_room(folder: Path) -> None:
 
     Snakemake too writes there, and would end with a traceback.
     """
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    # Not Path.exists, which ends with an error behind a folder that may not be looked into.
+    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
     reason = None
     if not existing.is_dir():
         reason = errno.ENOTDIR

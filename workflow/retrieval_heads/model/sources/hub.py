@@ -36,6 +36,7 @@ def prepare(source: dict, folder: Path) -> None:
     """Fetch config, safetensors and tokenizer, or take them from the local hub cache, and link them."""
     # Imported here, for a check at the start of the workflow should take no time.
     from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -60,7 +61,7 @@ def prepare(source: dict, folder: Path) -> None:
     except RevisionNotFoundError as error:
         raise StudyError(f"{name}: it has no revision {revision}; check source.revision.") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        if (trouble := disk_trouble(error, folder)) is not None:
+        if (trouble := disk_trouble(error, Path(HF_HUB_CACHE))) is not None:
             raise StudyError(trouble) from error
         if _status(error) in (401, 403):
             raise StudyError(
