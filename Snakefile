@@ -1,10 +1,13 @@
 # Which attention heads of a language model fetch a fact from a long context?
 # One file in rules/ for each stage, in the order of the workflow; every output goes to results/{study}.
 
+import logging
 import os
 import sys
+import time
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.19")
@@ -13,9 +16,18 @@ min_version("9.19")
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
 from retrieval_heads import runs
+from retrieval_heads.errors import StudyError
+from retrieval_heads.job import KILLED, killed_jobs
 
+# What Snakemake's own log has no room for is on the screen all the same, without a traceback for each line.
+logging.raiseExceptions = False
+
+BEGUN = time.time()
 # Jobs end with this process, however it ends; what one that was killed has left locked is free again.
-runs.begin()
+try:
+    runs.begin()
+except StudyError as error:
+    raise WorkflowError(str(error))
 
 # Threads that wait give their core to others: spinning makes everything several times slower on a machine that is shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -63,6 +75,11 @@ onstart:
 onsuccess:
     if Path(FINDINGS).is_file():
         print(f"\nThe findings are in {Path(FINDINGS).resolve()}")
+
+
+onerror:
+    for killed in killed_jobs([f"{PATHS.folder}/logs", f"{PATHS.models}/logs"], BEGUN):
+        print(f"\n{killed}: {KILLED}", file=sys.stderr)
 
 
 rule all:

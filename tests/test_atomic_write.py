@@ -11,6 +11,7 @@ import pytest
 
 from retrieval_heads import atomic_write as module
 from retrieval_heads.atomic_write import atomic_file, atomic_folder
+from retrieval_heads.errors import StudyError
 
 BOTH = pytest.mark.parametrize("whole", [atomic_file, atomic_folder])
 processes = multiprocessing.get_context("fork")
@@ -105,7 +106,7 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_former_one(tmp_path, mon
             raise OSError(errno.EIO, "broken")
         return rename(self, other)
 
-    with pytest.raises(OSError, match="broken"), atomic_folder(target) as path:
+    with pytest.raises(StudyError, match=f"^{target}: the disk does not work"), atomic_folder(target) as path:
         fill(path, "new")
         monkeypatch.setattr(Path, "rename", fail)
     assert text_of(target) == "old"

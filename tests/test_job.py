@@ -19,7 +19,7 @@ from snakemake.iocontainers import Wildcards
 
 from retrieval_heads import job as job_module
 from retrieval_heads.errors import StudyError
-from retrieval_heads.job import finished_units, job, progress, report_share
+from retrieval_heads.job import finished_units, job, killed_jobs, progress, report_share
 from retrieval_heads.logs import record
 
 MAKES = r"=== makes \[.*\]\n"
@@ -53,6 +53,7 @@ def rule(tmp_path):
         params={},
         log=[str(tmp_path / "logs" / "score_heads" / "small.log")],
         config={"results": str(tmp_path), "study": "tiny"},
+        folder=tmp_path / "logs",
     )
 
 
@@ -125,7 +126,7 @@ class TestLog:
         run(rule, lambda: work("fourth"))
         assert "third" not in log_of(rule)
 
-    def test_the_log_of_an_attempt_that_was_killed_is_kept(self, rule):
+    def test_the_log_of_an_attempt_that_was_killed_is_kept_and_the_next_one_says_so(self, rule, capsys):
         def killed():
             with job(rule):
                 job_module.log.info("so far")
@@ -134,11 +135,27 @@ class TestLog:
         process = multiprocessing.get_context("fork").Process(target=killed)
         process.start()
         process.join()
+        began = Path(rule.log[0]).stat().st_mtime
+        assert killed_jobs([rule.folder], began) == [Path(rule.log[0])]
+        assert killed_jobs([rule.folder], began + 1) == []  # another run's
         Path(rule.log[0]).unlink()
         run(rule, lambda: job_module.log.info("done"))
-        assert re.search(
-            rf"attempt 1,.*\n{MAKES}.*: so far\n=== attempt 2,.*\n{MAKES}.*: done\n{ENDED}0\n$", log_of(rule)
-        )
+        said = "the attempt before: it was killed, for it ended without a word; if nobody did that, memory was full: "
+        assert f"score_heads small 512: {said}lower compute.cache_tokens" in capsys.readouterr().err
+        first = rf"attempt 1,.*\n{MAKES}.*: so far\n"
+        pattern = rf"{first}=== attempt 2,.*\n{MAKES}.*: {re.escape(said)}.*\n.*: done\n{ENDED}0\n$"
+        assert re.search(pattern, log_of(rule))
+        assert killed_jobs([rule.folder], 0) == []
+
+    @pytest.mark.parametrize(
+        "end", [StudyError("no such file."), ZeroDivisionError(), KeyboardInterrupt(), SystemExit(3)], ids=repr
+    )
+    def test_an_attempt_that_could_say_how_it_ended_was_not_killed(self, rule, capsys, end):
+        with suppress(ZeroDivisionError, KeyboardInterrupt):
+            run(rule, lambda: fail(end))
+        assert killed_jobs([rule.folder], 0) == []
+        run(rule, lambda: None)
+        assert "killed" not in capsys.readouterr().err
 
     def test_a_log_outlives_what_snakemake_does_before_a_retry(self, tmp_path):
         rule = 'config |= {"results": ".", "study": "tiny"}\n'

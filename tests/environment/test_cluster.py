@@ -105,6 +105,23 @@ def test_the_profiles_for_clusters_differ_in_their_scheduler_alone():
     assert slurm == generic
 
 
+@pytest.mark.parametrize("profile", CLUSTERS)
+def test_every_job_that_comes_again_has_twice_the_memory(profile):
+    settings = yaml.safe_load((ROOT / "profiles" / profile / "profile.yaml").read_text())
+    assert settings["retries"] > 0
+    asked = [
+        jobs["mem_mb"]
+        for jobs in (settings["default-resources"], *settings["set-resources"].values())
+        if "mem_mb" in jobs
+    ]
+    # What rules ask for goes before the default: those of models, by a function that doubles it too.
+    of_rules = set(re.findall(r"^ +mem_mb=(.*),$", "\n".join(_RULES), re.MULTILINE))
+    assert len(asked) == 2 and of_rules == {"model_mem_mb"}
+    for expression in asked:
+        first, second, third = (eval(expression, {"attempt": attempt}) for attempt in (1, 2, 3))
+        assert (second, third) == (2 * first, 4 * first)
+
+
 def test_what_runs_a_model_goes_where_the_gpus_are():
     profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "profile.yaml").read_text())
     sent = {rule for rule, asked in profile["set-resources"].items() if asked.get("slurm_partition") == "gpu"}

@@ -1,5 +1,6 @@
 """The three methods on a shared prefill give what full eager matrices give, step by step."""
 
+import math
 from functools import cache
 
 import pandas as pd
@@ -9,6 +10,7 @@ import torch
 import oracle
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.runner import Decoding, Runner
+from retrieval_heads.errors import StudyError
 from retrieval_heads.methods import Prompt, Reading, _scoring, make_methods
 from retrieval_heads.methods._scoring import score_split
 from retrieval_heads.methods.qrhead import QRHead
@@ -291,3 +293,41 @@ def test_heads_are_scored_where_nothing_is_generated():
     assert generations["generated"].eq("").all()
     found = scores[scores["method"] == "summed_attention"]
     assert found["scores"].map(list).tolist() == asked["scores"].map(list).tolist()
+
+
+@pytest.mark.parametrize("what", ["context", "suffix"])
+@pytest.mark.parametrize("methods", [{"summed_attention": {}}, {"value_flow": {}}, {"single_head_effect": {}}], ids=str)
+def test_a_prompt_in_which_the_model_fails_is_named(what, methods):
+    table = prompts()
+    last = table.iloc[-1]
+    wanted = last["input_ids"][:CONTEXT] if what == "context" else last["input_ids"][CONTEXT:]
+    model = MODELS["llama"]()
+
+    def spoil(_module, args, hidden):
+        found = [wanted == ids[at : at + len(wanted)] for ids in args[0].tolist() for at in range(len(ids))]
+        return hidden * math.nan if any(found) else hidden
+
+    model.model.embed_tokens.register_forward_hook(spoil)
+    with pytest.raises(
+        StudyError, match=r"^[01]/[0-2]: the .* not finite, as model\.embed_tokens gives NaN"
+    ) as refusal:
+        score(model, table, make_methods(methods))
+    # All questions are asked of every document; the context is that of the last one alone.
+    assert what == "suffix" or str(refusal.value).startswith("1/0: ")
+
+
+def test_a_score_that_is_not_finite_is_told_by_method_head_and_prompt(monkeypatch):
+    def combine(self, readings, generated, prompt):
+        scores = whole(self, readings, generated, prompt)
+        if prompt.name == "1/2":
+            scores[2, 3] = math.inf
+        return scores
+
+    whole = SummedAttention.combine
+    monkeypatch.setattr(SummedAttention, "combine", combine)
+    with pytest.raises(StudyError) as refusal:
+        score(MODELS["llama"](), prompts(), make_methods({"summed_attention": {}}))
+    assert str(refusal.value) == (
+        "1/2: the scores by Summed Attention in layer 2, head 3 are not finite; leave out the methods that need them, "
+        "or choose another model."
+    )

@@ -1,5 +1,7 @@
+import errno
 import json
 import logging
+import math
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 import torch
 import transformers
 from gguf import GGUFWriter, RopeScalingType
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -26,7 +29,13 @@ from planted import planted_model
 from retrieval_heads import making
 from retrieval_heads.errors import StudyError
 from retrieval_heads.model import guards
-from retrieval_heads.model.guards import loaded_bytes, require_quantizer, require_trusted
+from retrieval_heads.model.guards import (
+    all_finite,
+    loaded_bytes,
+    require_finite_weights,
+    require_quantizer,
+    require_trusted,
+)
 from retrieval_heads.model.identity import resolved_commit
 from retrieval_heads.model.loading import (
     choose_device,
@@ -364,6 +373,7 @@ class TestHub:
             (LocalEntryNotFoundError("offline"), r"owner/name at abc123: .*\(offline\) and is not in the local cache"),
             (caused(LocalEntryNotFoundError("not here"), FORBIDDEN), "owner/name: the hub refuses access to it"),
             (ConnectionError("offline"), "owner/name at abc123: cannot be fetched from the hub"),
+            (OSError(errno.ENOSPC, "No space left on device"), f"{HF_HUB_CACHE}: no space is left on this disk; free"),
         ],
         ids=str,
     )
@@ -634,6 +644,66 @@ def tiny_gguf(file, *, lacking=(), more=(), scaling=None, weight=1):
         write()
     writer.close()
     return {"gguf": str(file)}
+
+
+class TestFiniteWeights:
+    """A weight that is NaN or infinite is found when a model is loaded."""
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "model.embed_tokens",
+            *(f"model.layers.1.self_attn.{part}_proj" for part in "qkvo"),
+            *("model.layers.2.mlp.down_proj", "model.layers.0.input_layernorm", "model.norm", "lm_head"),
+        ],
+    )
+    def test_it_is_named(self, tmp_path, name, value):
+        def spoil(weights):
+            weights[f"{name}.weight"].view(-1)[-1] = value
+            return weights
+
+        folder = checkpoint(tmp_path, made("llama"), spoil)
+        with pytest.raises(StudyError) as caught:
+            load_model(folder, "float32", "cpu")
+        assert str(caught.value) == (
+            f"{folder}: {name}.weight has NaN or infinity in it; get the model again, or choose another."
+        )
+
+    def test_the_first_few_of_many_are_named(self, tmp_path):
+        folder = checkpoint(tmp_path, made("llama"), lambda weights: {n: w * math.nan for n, w in weights.items()})
+        with pytest.raises(StudyError, match=r"^.*: [\w.]+, [\w.]+, [\w.]+ and 27 more has NaN or infinity"):
+            load_model(folder, "float32", "cpu")
+
+    def test_one_that_float16_cannot_hold_is_told_as_that(self, tmp_path):
+        def enlarge(weights):
+            weights["lm_head.weight"][3, 5] = 1e5
+            return weights
+
+        folder = checkpoint(tmp_path, made("llama"), enlarge)
+        with pytest.raises(StudyError) as caught:
+            load_model(folder, "float16", "cpu")
+        assert str(caught.value) == (
+            f"{folder}: lm_head.weight cannot be held in float16, which ends at 65504; set models.*.dtype to bfloat16 "
+            "or float32, and if the same is said of these, get the model again."
+        )
+        for enough in ("float32", "bfloat16"):
+            load_model(folder, enough, "cpu")
+
+    def test_a_buffer_that_is_computed_may_hold_an_infinity(self):
+        model = made("llama")
+        model.register_buffer("mask", torch.tensor([-math.inf]), persistent=False)
+        require_finite_weights(model, "a model")
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+    @pytest.mark.parametrize("values", [[], [0.0], [-6e4, 6e4], [math.nan], [1.0, math.inf], [-math.inf, math.nan]])
+    def test_the_least_and_the_largest_number_tell(self, dtype, values):
+        assert all_finite(torch.tensor(values, dtype=dtype)) == all(map(math.isfinite, values))
+
+    def test_a_gguf_files_is_found_when_it_is_prepared(self, tmp_path):
+        with pytest.raises(StudyError, match=rf"^{tmp_path}/tiny\.gguf: .* has NaN or infinity in it"):
+            prepare_model(tiny_gguf(tmp_path / "tiny.gguf", weight=math.nan), tmp_path / "prepared")
+        assert not (tmp_path / "prepared").exists()
 
 
 class TestWeightsOfGguf:

@@ -1034,16 +1034,16 @@ class TestSurroundings:
     @pytest.mark.parametrize("results", ["taken", "taken/results", "taken/more/results"])
     def test_results_where_a_file_is_in_the_way(self, config, results):
         Path("taken").touch()
-        with pytest.raises(StudyError, match=f"results: cannot write to {results}; choose another folder"):
+        with pytest.raises(StudyError, match=r"^taken: a file stands where a folder should be; move it away"):
             check_surroundings(config | {"results": results})
 
-    def test_results_where_nothing_may_be_written(self, config, monkeypatch):
-        asked = []
-        monkeypatch.setattr(os, "access", lambda path, mode: asked.append((path, mode)))
-        Path("results").mkdir()
-        with pytest.raises(StudyError, match="results: cannot write to results"):
-            check_surroundings(config)
-        assert asked == [(Path("results"), os.W_OK)]
+    @pytest.mark.parametrize("folder", ["results", "results/tried", "results/tried/logs", "results/models"])
+    def test_a_folder_in_which_nothing_may_be_written(self, config, folder, monkeypatch):
+        refused, access = Path(folder), os.access
+        refused.mkdir(parents=True)
+        monkeypatch.setattr(os, "access", lambda path, mode: path != refused and access(path, mode))
+        with pytest.raises(StudyError, match=f"^{folder}: permission is denied; have it granted, or choose another"):
+            check_surroundings(config | {"study": "tried"})
 
     def test_a_model_that_cannot_be_prepared_is_named(self, config):
         Path("somewhere/model.safetensors").unlink()

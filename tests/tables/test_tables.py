@@ -122,6 +122,14 @@ def test_an_empty_table_keeps_its_types(tmp_path):
     assert read.empty and read["draw"].dtype == "Int32" and read["value"].dtype == "float64"
 
 
+def test_a_number_in_a_list_is_told_by_its_place(tmp_path):
+    frame = pd.DataFrame({"name": ["a", "b"], "rows": [1, 2], "columns": [2, 3], "values": [[0.0, 1.0], [0.0] * 6]})
+    frame.loc[1, "values"][4] = math.inf
+    with pytest.raises(StudyError, match=r"not finite, first for name = b, row = 1, column = 1\.$"):
+        tables.write(frame, tmp_path / "lists.parquet", LISTS)
+    assert list(tmp_path.iterdir()) == []
+
+
 BAD = [  # what is changed, and what the message says of it
     pytest.param({"draw": [0.5, 1]}, r"samples table does not fit its schema.*column draw", id="a fraction as integer"),
     pytest.param({"part": ["one", "two"]}, r"does not fit its schema.*column part", id="words as integers"),
@@ -139,7 +147,9 @@ BAD = [  # what is changed, and what the message says of it
     pytest.param({"part": [None, None]}, r"part.* 2 (empty|null) value", id="integers that are null"),
     pytest.param({"right": [None, True]}, r"right.* 1 (empty|null) value", id="truth that is null"),
     pytest.param({"value": [0.5, math.nan]}, r"value.* 1 (empty|null) value", id="NaN where null is not allowed"),
-    pytest.param({"value": [0.5, math.inf]}, "column value of the samples table.*not finite", id="infinity"),
+    pytest.param(
+        {"value": [0.5, math.inf]}, "column value .* not finite, first for name = b, part = 2, draw = ", id="infinity"
+    ),
     pytest.param(
         {"spread": [-math.inf, None]}, "column spread of the samples table.*not finite", id="nullable infinity"
     ),

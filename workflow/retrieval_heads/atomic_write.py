@@ -2,6 +2,7 @@
 
 What is being written lies in a work folder beside its target, ``{target}.{random}.partial``, which no other writer has.
 A writer holds a lock in it as long as it lives, so that the next one can tell what a killed one left, and removes it.
+What a disk refuses while a target is written is told as a :class:`~retrieval_heads.errors.StudyError` with its path.
 A job whose run is over (:mod:`retrieval_heads.runs`) writes nothing.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from retrieval_heads import runs
-from retrieval_heads.errors import StudyError
+from retrieval_heads.errors import StudyError, disk_trouble
 
 _LOCK = "lock"
 
@@ -61,16 +62,20 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def _work_folder(target: Path) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(target)
     work = target.with_name(f"{target.name}.{secrets.token_hex(6)}.partial")
-    work.mkdir()
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(target)
+        work.mkdir()
         with (work / _LOCK).open("w", encoding="utf-8") as lock:
             if _take(lock):
                 lock.write("held, or abandoned\n")
                 lock.flush()
             yield work
+    except Exception as error:
+        if isinstance(error, StudyError) or (trouble := disk_trouble(error, target, work)) is None:
+            raise
+        raise StudyError(trouble) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -109,11 +109,8 @@ def _crate(given: argparse.Namespace) -> None:
 def _write(texts: dict[Path, str]) -> str:
     """Write files whole or not at all, and tell where they are."""
     for path, text in texts.items():
-        try:
-            with atomic_file(path) as file:
-                file.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StudyError(f"{path}: cannot be written ({error.strerror}); give another folder by --to.") from error
+        with atomic_file(path) as file:
+            file.write_text(text, encoding="utf-8")
     return " and ".join(map(str, texts))
 
 

@@ -1,11 +1,89 @@
-"""Errors that mean something to the user or to a job."""
+"""Errors that mean something to the user or to a job, and what those of the system mean."""
+
+import errno
+import os
+import re
+import resource
+from pathlib import Path
+
+_MEMORY = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc"),
+    *("cublas_status_alloc_failed", "cudnn_status_alloc_failed", "unable to allocate"),
+)
+"""How torch's allocators, numpy, the loaders of weights and the system say that there is no more memory."""
+
+_NUMBER = re.compile(r"\b(?:os error|errno) (\d+)\b", re.IGNORECASE)
+"""How libraries that raise errors of their own quote the system's."""
+
+_DISK = {
+    errno.ENOSPC: "no space is left on this disk; free some",
+    errno.EDQUOT: "your quota of this disk is used up; free some space",
+    errno.EFBIG: "a file may not become as large as this one would; raise the limit (ulimit -f)",
+    errno.EROFS: "this file system is read-only; have it mounted for writing, or choose another folder",
+    errno.EACCES: "permission is denied; have it granted, or choose another folder",
+    errno.EPERM: "permission is denied; have it granted, or choose another folder",
+    errno.ENOENT: "there is no such file or folder, or no longer; check the path",
+    errno.ENOTDIR: "a file stands where a folder should be; move it away",
+    errno.EEXIST: "a file stands where a folder should be; move it away",
+    errno.EISDIR: "a folder stands where a file should be; move it away",
+    errno.ENOTEMPTY: "a folder stands where a file should be; move it away",
+    errno.ENAMETOOLONG: "the file system takes no names that are so long; choose shorter ones, or another folder",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
+    errno.ENFILE: "too many files are open on this machine; end what else runs there",
+    errno.EIO: "the disk does not work (input/output error); check it, or choose another folder",
+    errno.ESTALE: "the network's file system was lost meanwhile (stale file handle); have it mounted anew",
+}
+"""What the system's errors of files mean, each with what to do about it."""
 
 
 class StudyError(Exception):
     """Something the user can fix. The message is one sentence that names the file or key and says what to do."""
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the memory of the machine or of its GPU is used up."""
-    signs = ("out of memory", "can't allocate memory")
-    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs)
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or _number(error) == errno.ENOMEM or any(sign in said for sign in _MEMORY)
+
+
+def disk_trouble(error: BaseException, path: Path | None = None, work: Path | None = None) -> str | None:
+    """What is wrong with a file or its disk, if an error of the system or of a library says that.
+
+    Parameters
+    ----------
+    path : of what is written, for an error that names no file, or one in the folder ``work``.
+
+    Returns
+    -------
+    One sentence with the path, as far as it is known, and what to do; None for an error of another kind.
+    """
+    number = _number(error)
+    if number not in _DISK:
+        return None
+    names = (getattr(error, "filename2", None), getattr(error, "filename", None), path)
+    named = next((Path(os.fsdecode(name)) for name in names if isinstance(name, (str, bytes, Path))), None)
+    if named is not None and work is not None and work in (named, *named.parents):
+        named = path
+    if named is not None and number in (errno.ENOTDIR, errno.EEXIST):
+        named = next((place for place in (named, *named.parents) if place.is_file()), named)
+    return f"{named or 'a file that is not told'}: {_DISK[number]}, and type the same command again."
+
+
+def machine_trouble(error: BaseException) -> str | None:
+    """What is wrong with the machine, in one sentence with what to do, if that is what an error says."""
+    if not is_out_of_memory(error):
+        return disk_trouble(error)
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    limited = "" if limit == resource.RLIM_INFINITY else f", or raise its limit of {limit // 2**20} MB (ulimit -v)"
+    return (
+        "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config, "
+        f"or give the job a larger machine{limited}."
+    )
+
+
+def _number(error: BaseException) -> int | None:
+    """The system's number of an error."""
+    if (number := getattr(error, "errno", None)) is not None:
+        return number
+    found = _NUMBER.search(str(error))
+    return int(found[1]) if found and not isinstance(error, StudyError) else None

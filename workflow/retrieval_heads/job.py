@@ -8,18 +8,23 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from retrieval_heads import making, manifests, runs
-from retrieval_heads.errors import StudyError, is_out_of_memory
+from retrieval_heads.errors import StudyError, disk_trouble, machine_trouble
 from retrieval_heads.logs import ATTEMPT, ENDED, MAKES
 
 log = logging.getLogger("retrieval_heads")
 
 _REPORT_EVERY_S = 10
+KILLED = (
+    "it was killed, for it ended without a word; if nobody did that, memory was full: lower compute.cache_tokens and "
+    "compute.batch_tokens in the config, or give the job a larger machine."
+)
+"""What is said of an attempt that failed and could not say so."""
 _CHECK_RUN_EVERY_S = 1
 _CLEAR_UP_WITHIN_S = 5  # once the run is over
 
@@ -36,19 +41,28 @@ def job(snakemake) -> Iterator[None]:
     ``{log}.attempts``, which the next one puts at the head of its log, and which is deleted when one ends well. Lines
     that begin with ``===`` tell where and when each began, what it makes, and how it ended.
     """
-    log_file, begun = Path(snakemake.log[0]), time.monotonic()
-    attempts = log_file.with_name(f"{log_file.name}.attempts")
-    _begin_logs(log_file, attempts, list(snakemake.output))
-    files = [logging.FileHandler(file, encoding="utf-8") for file in (log_file, attempts)]
+    begun = time.monotonic()
     screen = logging.StreamHandler(sys.stderr)
     label = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
     screen.setFormatter(logging.Formatter(f"{label}: %(message)s"))
+    log_file = Path(snakemake.log[0])
+    attempts = log_file.with_name(f"{log_file.name}.attempts")
+    try:
+        said_before = _begin_logs(log_file, attempts, list(snakemake.output))
+        files = [_LogFile(file, encoding="utf-8") for file in (log_file, attempts)]
+    except OSError as error:
+        if (trouble := disk_trouble(error, log_file)) is None:
+            raise
+        print(f"{label}: {trouble}", file=sys.stderr)
+        sys.exit(1)
     for file in files:
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=files, force=True)
     logging.captureWarnings(True)
     log.setLevel(logging.INFO)
     log.addHandler(screen)
+    if said_before and _was_killed(said_before):
+        log.warning("the attempt before: %s", KILLED)
     try:
         with _ending_with_its_run(), making.by(snakemake):
             read = manifests.check_inputs(snakemake)
@@ -59,12 +73,9 @@ def job(snakemake) -> Iterator[None]:
         sys.exit(1)
     except Exception as error:
         logging.getLogger().exception("failed")
-        if not is_out_of_memory(error):
+        if (trouble := machine_trouble(error)) is None:
             raise
-        log.error(
-            "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config, "
-            "or give the job a larger machine."
-        )
+        log.error("%s", trouble)
         sys.exit(1)
     finally:
         _end_logs(log_file, attempts, time.monotonic() - begun)
@@ -161,14 +172,49 @@ def report_share(share: float) -> None:
         _work.report()
 
 
-def _begin_logs(log_file: Path, attempts: Path, outputs: list[str]) -> None:
-    """Start both logs with those of the attempts that failed before, and with lines that head this one."""
+class _LogFile(logging.FileHandler):
+    """A log that says once, on the screen, that it cannot be written. The job goes on, as it is for its output."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # its name in the standard library
+        """Say what is wrong, in place of a traceback for each line."""
+        error = sys.exc_info()[1]
+        if error is None or (trouble := disk_trouble(error, Path(self.baseFilename))) is None:
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            print(trouble, file=sys.stderr)
+
+
+def killed_jobs(folders: Iterable[str | Path], since: float) -> list[Path]:
+    """The logs of jobs whose latest attempt failed and could not say so, since something killed them.
+
+    Parameters
+    ----------
+    folders : with logs, of which no job is running.
+    since : when the run began, in seconds since 1970.
+    """
+    every = sorted(file for folder in folders for file in Path(folder).rglob("*.attempts"))
+    recent = [file for file in every if file.stat().st_mtime >= since]
+    return [file.with_suffix("") for file in recent if _was_killed(file.read_text("utf-8"))]
+
+
+def _was_killed(said: str) -> bool:
+    """Whether the last of the attempts that failed did not say how it ended."""
+    return f"\n{ENDED}" not in said[said.rfind(ATTEMPT) :]
+
+
+def _begin_logs(log_file: Path, attempts: Path, outputs: list[str]) -> str:
+    """Start both logs with those of the attempts that failed before, which are returned, and with the lines that head
+    this one."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
     former = attempts.read_text(encoding="utf-8") if attempts.exists() else ""
     number = 1 + sum(line.startswith(ATTEMPT) for line in former.splitlines())
     begun = f"{ATTEMPT}{number}, process {os.getpid()} on {platform.node()}, {_now()}\n"
     for file in (log_file, attempts):
         file.write_text(f"{former}{begun}{MAKES}{json.dumps(outputs)}\n", encoding="utf-8")
+    return former
 
 
 def _end_logs(log_file: Path, attempts: Path, seconds: float) -> None:

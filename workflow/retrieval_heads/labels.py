@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from retrieval_heads.data.encoding import control_tokens
-from retrieval_heads.engine.runner import Runner
+from retrieval_heads.engine.runner import Runner, naming
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import finished_units, progress
 from retrieval_heads.seeds import generator
@@ -63,7 +63,7 @@ def label_heads(runner: Runner, model: str, sequences: Sequence[Sequence[int]]) 
     grams = runner.output_grams()
     with progress(len(sequences), "repetitions to label heads by"):
         for ids in sequences:
-            with finished_units(1):
+            with finished_units(1), naming(["random tokens that are repeated"]):
                 run = len(ids) // 2
                 trace = runner.trace(ids[:1], ids[1:])
                 second = torch.arange(len(ids) - run, len(ids))

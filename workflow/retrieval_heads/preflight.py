@@ -3,18 +3,28 @@
 The only module that may import from every part of the package.
 """
 
+import errno
 import os
+import resource
+import shutil
+import tempfile
 from pathlib import Path
 
 from retrieval_heads.data.documents import document_source
 from retrieval_heads.data.haystack import DOCUMENTS
-from retrieval_heads.errors import StudyError
+from retrieval_heads.errors import StudyError, disk_trouble
 from retrieval_heads.model.guards import require_quantizer, require_trusted
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.reading import read_json
 from retrieval_heads.study.interventions import interventions, key_path
 from retrieval_heads.study.variants import decoyed, variants
+
+_LEAST_ROOM = 2**20
+"""Bytes of a disk without which nothing can be done."""
+
+_LEAST_MEMORY = 2**30
+"""Bytes of a process's memory that torch and transformers take; 928 MB were measured, of a build for CPUs."""
 
 
 def check_surroundings(config: dict, packages: bool = True) -> None:
@@ -30,9 +40,9 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         with the key that names what is missing or does not fit.
     """
     results = Path(config["results"])
-    existing = next(path for path in (results, *results.resolve().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise StudyError(f"results: cannot write to {results}; choose another folder.")
+    for folder in (results, results / config["study"], results / config["study"] / "logs", results / "models"):
+        _require_room(folder)
+    _require_room(Path(os.environ.get("TMPDIR", tempfile.gettempdir())))
     if config["published"]:
         # Imported here, as it imports pandas, which no other study needs outside its jobs.
         from retrieval_heads.exchange import published
@@ -42,6 +52,7 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
             config, {name: tuple(model["grid"]) for name, model in config["models"].items() if "grid" in model}
         )
         return
+    _require_memory()
     if (haystack := config["prompts"]["haystack"]) != DOCUMENTS and not Path(haystack).is_dir():
         raise StudyError(f"prompts.haystack: there is no folder {haystack}; check the path.")
     documents = document_source(config)
@@ -66,6 +77,34 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         if packages and (folder / "config.json").is_file():
             require_trusted(folder, f"models.{name}", model["trust_remote_code"])
     _check_imports(config, grids)
+
+
+def _require_room(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, by what is wrong with it or the first folder above it.
+
+    Snakemake too writes there, and would end with a traceback.
+    """
+    # Not Path.exists, which ends with an error behind a folder that may not be looked into.
+    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
+    reason = None
+    if not existing.is_dir():
+        reason = errno.ENOTDIR
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        reason = errno.EROFS if os.statvfs(existing).f_flag & os.ST_RDONLY else errno.EACCES
+    elif shutil.disk_usage(existing).free < _LEAST_ROOM:
+        reason = errno.ENOSPC
+    if reason is not None:
+        raise StudyError(disk_trouble(OSError(reason, "", str(existing))))
+
+
+def _require_memory() -> None:
+    """Refuse a limit of a process's memory in which the libraries of models cannot even be loaded."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY:
+        raise StudyError(
+            f"ulimit -v: it gives each process {limit // 2**20} MB of memory, and what asks a model needs "
+            f"{_LEAST_MEMORY // 2**20} MB before it loads one; raise it by ulimit -v unlimited."
+        )
 
 
 def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | None:

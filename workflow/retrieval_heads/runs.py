@@ -19,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from retrieval_heads.errors import StudyError, disk_trouble
+
 _FILE = "RETRIEVAL_HEADS_RUN"
 """The environment variable that tells a job the file of its run."""
 
@@ -38,12 +40,28 @@ def begin(folder: Path = Path(".snakemake")) -> None:
     Parameters
     ----------
     folder : where Snakemake keeps its records of the working directory.
+
+    Raises
+    ------
+    StudyError
+        when nothing can be written there.
     """
+    runs = folder.absolute() / "runs"
+    file = runs / f"{platform.node()}.{secrets.token_hex(6)}"
+    try:
+        _begin(folder, runs, file)
+    except OSError as error:
+        if (trouble := disk_trouble(error, file)) is None:
+            raise
+        with suppress(OSError):
+            file.unlink()
+        raise StudyError(trouble) from error
+
+
+def _begin(folder: Path, runs: Path, file: Path) -> None:
     global _held
     end()
-    runs = folder.absolute() / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    file = runs / f"{platform.node()}.{secrets.token_hex(6)}"
     held = file.open("w", encoding="utf-8")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,7 +12,7 @@ from retrieval_heads.data.answers import is_settled, judge
 from retrieval_heads.data.encoding import decode
 from retrieval_heads.data.selection import expected_answer
 from retrieval_heads.engine.budget import Limit
-from retrieval_heads.engine.runner import Answered, Prefix, Runner, reserved_tokens
+from retrieval_heads.engine.runner import Answered, Prefix, Runner, naming, reserved_tokens
 from retrieval_heads.tables.heads import parse_head
 
 
@@ -22,6 +22,7 @@ class Questions:
 
     Parameters
     ----------
+    names : the key of each, for messages.
     context : its token ids, of which the first ``opening`` are the opening.
     twin : token ids of the context's twin; None where there is none.
     document : the text of the document in it, "" where there is none.
@@ -31,6 +32,7 @@ class Questions:
     decoys : what the haystack states of somebody else in place of each answer; None where it states nothing.
     """
 
+    names: list[str]
     context: list[int]
     opening: int
     twin: list[int] | None
@@ -58,6 +60,7 @@ class Questions:
         ids = prompts["input_ids" if needle else "no_needle_ids"]
         context, twin = list(ids.iloc[0][: int(end)]), prompts["twin_ids"].iloc[0]
         return cls(
+            [prompt if needle else f"{prompt} without needle" for prompt in prompts["prompt_id"]],
             context,
             int(opening),
             list(twin) if needle and twin is not None else None,
@@ -103,11 +106,14 @@ def answer(
         order = in_sharing_order(head_mask)
         # In a context that all have read alike, a question's sets share what comes behind it.
         order = order if in_context else sorted(order, key=lambda number: suffixes[number])
-    whole_context = None if in_context else prefix or runner.prefill([questions.context])
+    names = questions.names if head_sets is None else [f"{name} with heads ablated" for name in questions.names]
+    with naming(questions.names):
+        whole_context = None if in_context else prefix or runner.prefill([questions.context])
     twin = None
     if intervention is not None and intervention.needs_twin:
         assert questions.twin is not None  # prompts without one are left out
-        twin = runner.twin(questions.twin, outputs=in_context)
+        with naming([f"the twin of {name}" for name in questions.names]):
+            twin = runner.twin(questions.twin, outputs=in_context)
 
     def work(batch: Sequence[int]) -> tuple[Sequence[int], Answered]:
         asked = [suffixes[number] for number in batch]
@@ -115,18 +121,18 @@ def answer(
         if head_mask is not None and intervention is not None:
             lengths = list(map(len, asked))
             ablation = intervention.ablation(head_mask[list(batch)], lengths, questions.opening, twin)
-        return batch, runner.answer(
-            whole_context or runner.prefill([questions.context], ablation, reserved=reserved),
-            asked,
-            replace(
-                runner.decoding,
-                stop_when=lambda row, text: is_settled(
-                    text, questions.answers[batch[row]], questions.types[batch[row]]
-                ),
-            ),
-            answers=[expected[number] for number in batch],
-            ablation=ablation,
+        decoding = replace(
+            runner.decoding,
+            stop_when=lambda row, text: is_settled(text, questions.answers[batch[row]], questions.types[batch[row]]),
         )
+        with naming([names[number] for number in batch]):
+            return batch, runner.answer(
+                whole_context or runner.prefill([questions.context], ablation, reserved=reserved),
+                asked,
+                decoding,
+                answers=[expected[number] for number in batch],
+                ablation=ablation,
+            )
 
     tokens = reserved + (len(questions.context) if in_context else 0)
     limit: Limit = "cache_tokens" if in_context else "batch_tokens"

@@ -11,7 +11,7 @@ from torch import Tensor
 from retrieval_heads.ablation.distinct_sets import in_sharing_order
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.data.selection import expected_answer, group_by_context, lengths, twin_of
-from retrieval_heads.engine.runner import Runner
+from retrieval_heads.engine.runner import Runner, naming
 from retrieval_heads.job import finished_units, progress
 from retrieval_heads.study.dimensions import CELL, PROMPT
 from retrieval_heads.tables.columns import HEAD_SET
@@ -57,7 +57,7 @@ def measure_compensation(
     with progress(len(asked), "prompts to answer without heads"):
         for group in group_by_context(asked):
             for prompt in group.itertuples():
-                with finished_units(1):
+                with finished_units(1), naming([prompt.prompt_id]):
                     sets = head_sets[head_sets["question"] == prompt.question]
                     more_sets, more_heads = _measure(runner, prompt, sets, intervention)
                 of_sets += more_sets

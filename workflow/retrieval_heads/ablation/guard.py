@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from retrieval_heads.ablation.distinct_sets import in_sharing_order, number_distinct
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.engine.budget import Limit
-from retrieval_heads.engine.runner import Ablation, Decoding, Runner, reserved_tokens
+from retrieval_heads.engine.runner import Ablation, Decoding, Runner, naming, reserved_tokens
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import progress
 from retrieval_heads.tables.guard import GUARD
@@ -21,6 +21,9 @@ from retrieval_heads.tables.heads import parse_head
 
 READ, SCORED = 128, 128
 """How many tokens of the prose are read first, and how many behind them are scored."""
+
+_PROSE = "resources/guard/prose.txt"
+"""What is read."""
 
 _LOGITS = 2**26
 """How many logits are held at a time, for every scored token and word of the vocabulary: 256 MB in float32."""
@@ -37,7 +40,7 @@ def prose_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if len(ids) < READ + SCORED:
         raise StudyError(
-            f"resources/guard/prose.txt: this model's tokenizer makes {len(ids)} tokens of it, and the guard needs "
+            f"{_PROSE}: this model's tokenizer makes {len(ids)} tokens of it, and the guard needs "
             f"{READ + SCORED}; add prose to the end of the file."
         )
     bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
@@ -74,19 +77,21 @@ def measure_guard(
     context, suffix, scored = list(ids[:before]), [ids[before]], list(ids[before + 1 :])
     in_context = intervention.in_context
     reserved = reserved_tokens([suffix], [scored], 0)
-    whole_context = None if in_context else runner.prefill([context])
+    with naming([_PROSE]):
+        whole_context = None if in_context else runner.prefill([context])
 
     def read(batch: Sequence[int]) -> tuple[Sequence[int], list[float]]:
         start = None if in_context else [len(suffix)] * len(batch)
         ablation = Ablation(head_mask[list(batch)], start, intervention.replacement, opening=len(ids) - READ - SCORED)
-        read = runner.answer(
-            whole_context or runner.prefill([context], ablation, reserved=reserved),
-            [suffix] * len(batch),
-            Decoding(0, []),
-            answers=[scored] * len(batch),
-            generate=[False] * len(batch),
-            ablation=ablation,
-        )
+        with naming([f"{_PROSE} with {int((mask == 0).sum())} heads ablated" for mask in head_mask[list(batch)]]):
+            read = runner.answer(
+                whole_context or runner.prefill([context], ablation, reserved=reserved),
+                [suffix] * len(batch),
+                Decoding(0, []),
+                answers=[scored] * len(batch),
+                generate=[False] * len(batch),
+                ablation=ablation,
+            )
         assert read.answer_logprob is not None  # answers were given
         return batch, read.answer_logprob
 

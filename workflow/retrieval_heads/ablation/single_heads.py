@@ -5,7 +5,7 @@ import pandas as pd
 from retrieval_heads.ablation.intervention import Intervention
 from retrieval_heads.ablation.replacements import State
 from retrieval_heads.data.selection import expected_answer, group_by_context, lengths, twin_of
-from retrieval_heads.engine.runner import Runner
+from retrieval_heads.engine.runner import Runner, naming
 from retrieval_heads.job import finished_units, progress
 from retrieval_heads.tables.head_effects import HEAD_EFFECTS, effects_row
 
@@ -33,7 +33,7 @@ def measure_effects(runner: Runner, prompts: pd.DataFrame, mode: str, state: Sta
         for group in group_by_context(prompts):
             for prompt in group.itertuples():
                 ids = list(prompt.input_ids)
-                with finished_units(1):
+                with finished_units(1), naming([prompt.prompt_id]):
                     found = runner.single_head_effects(
                         ids[: prompt.suffix_start],
                         ids[prompt.suffix_start :],

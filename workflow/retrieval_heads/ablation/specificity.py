@@ -76,6 +76,7 @@ class AskedItems:
         """
         items = [self.items[number] for number in numbers]
         questions = Questions(
+            [item.text for item in items],
             self.context,
             self.opening,
             None,

@@ -6,12 +6,13 @@ of each (:mod:`retrieval_heads.ablation.joining`).
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
 from retrieval_heads.ablation.answering import Questions, answer
 from retrieval_heads.data.selection import as_prompts, group_by_context, lengths
-from retrieval_heads.engine.runner import Runner
+from retrieval_heads.engine.runner import Runner, naming
 from retrieval_heads.job import progress
 from retrieval_heads.tables.unablated import UNABLATED
 
@@ -42,9 +43,12 @@ def answer_unablated(
     documents = [rows for _, rows in prompts.groupby("doc_id", sort=False)]
 
     def ask(rows: pd.DataFrame, *, needle: bool = True, twin: bool = False) -> pd.DataFrame:
-        questions = Questions.from_prompts(runner.tokenizer, rows, answer_types, needle=needle)
-        # Behind the context that was asked about last, a twin is run from the first other token on.
-        prefix = runner.twin(questions.context) if twin else None
+        questions, prefix = Questions.from_prompts(runner.tokenizer, rows, answer_types, needle=needle), None
+        if twin:
+            questions = replace(questions, names=[f"the twin of {name}" for name in questions.names])
+            # Behind the context that was asked about last, a twin is run from the first other token on.
+            with naming(questions.names):
+                prefix = runner.twin(questions.context)
         return answer(runner, questions, prefix=prefix).assign(question=rows["question"].tolist())
 
     found = [pd.DataFrame(columns=UNABLATED.columns)]

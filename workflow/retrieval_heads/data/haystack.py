@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from retrieval_heads.errors import StudyError
+from retrieval_heads.errors import StudyError, disk_trouble
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,7 +167,8 @@ def _read(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read as UTF-8 text; save it as such or remove it.") from error
+        no_text = f"{path}: cannot be read as UTF-8 text; save it as such or remove it."
+        raise StudyError(disk_trouble(error, path) or no_text) from error
     if not text:
         raise StudyError(f"{path}: this file is empty; write prose into it or remove it.")
     return text

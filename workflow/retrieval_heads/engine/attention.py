@@ -406,6 +406,22 @@ class Hook:
     run_on: bool = False
 
 
+_watch: ContextVar[Callable[[AttentionCall, Tensor], None] | None] = ContextVar("attention is watched", default=None)
+
+
+@contextmanager
+def watched(look: Callable[[AttentionCall, Tensor], None]) -> Iterator[None]:
+    """Show every attention call of hooked models, and its outputs before heads are ablated, while the context is open.
+
+    Beside what else happens there: to find what is wrong in a pass.
+    """
+    token = _watch.set(look)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
+
+
 _active: ContextVar[Hook | None] = ContextVar("active attention hook", default=None)
 
 
@@ -502,6 +518,8 @@ def _attention(
         output = _grouped(query, key, value, attention_mask, scaling)
     else:
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    if (look := _watch.get()) is not None:
+        look(call, output)
     if hook.compare is not None:
         hook.compare(call, _eager_rows(module, call, scaling=scaling, softcap=softcap, s_aux=s_aux))
     if hook.head_mask is not None:

@@ -11,6 +11,7 @@ from transformers import Cache, PreTrainedModel
 from retrieval_heads.engine.architecture import require_same_rotation
 from retrieval_heads.engine.attention import AttentionCall, Hook, Region
 from retrieval_heads.engine.caches import Layout, Prefix, SuffixCache
+from retrieval_heads.engine.finite import NotFiniteError, require_finite
 from retrieval_heads.engine.forks import Forks, hidden_of, hooked_layers, split_hidden, with_hidden
 
 
@@ -55,7 +56,13 @@ class Batch:
         real : (B, T), which of the ids are tokens; the others are padding.
         forks : how rows share layers. Rows that start as one must have the same tokens behind the same context.
         """
-        return self._run(self._model, hook, ids, real, forks, logits_to_keep=last).logits.float()
+        logits = self._run(self._model, hook, ids, real, forks, logits_to_keep=last).logits.float()
+        try:
+            require_finite(logits, "the logits", real[:, -last:])
+        except NotFiniteError as error:
+            error.row = self.rows[error.row]
+            raise
+        return logits
 
     def read(self, hook: Hook, ids: Tensor, real: Tensor, forks: Forks | None = None) -> None:
         """The same for what happens in attention alone, without logits."""

@@ -8,7 +8,7 @@ neighbours.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,11 @@ from retrieval_heads.engine.attention import Replacement
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.engine.direct_path import final_softcap, without_softcap
+from retrieval_heads.engine.finite import NotFiniteError
 from retrieval_heads.engine.forks import Forks, split_hidden
 from retrieval_heads.engine.one_pass import read_once
 from retrieval_heads.job import report_share
+from retrieval_heads.model.guards import all_finite
 
 HeadSet = Sequence[tuple[int, int]]
 
@@ -138,6 +140,8 @@ def without_each(
             head_mask=lambda layer: forks.head_mask[layer][:, None],
             **fields,
         )
+        if not all_finite(logits):
+            _refuse(logits[forks.row_of[-1]], part)
         found, start = [], 1
         for one in tokens:
             # All answers' first tokens are produced where the suffix ends.
@@ -156,6 +160,13 @@ def without_each(
         done = sum(len(one) - 1 for one in found)
         report_share(sum(costs[:done]) / max(1, sum(costs)))
     return found
+
+
+def _refuse(logits: Tensor, head_sets: Sequence[HeadSet]) -> NoReturn:
+    """Say under which set logits are not finite: none, or the first of those that are ablated."""
+    number = int(logits.isfinite().flatten(1).all(1).logical_not().nonzero()[0])
+    without = ", ".join(f"L{layer}H{head}" for layer, head in sorted(head_sets[number - 1])) if number else ""
+    raise NotFiniteError(f"the logits without {without}" if without else "the logits")
 
 
 class _Forking:

@@ -17,6 +17,7 @@ from retrieval_heads.engine.ablation import Ablation
 from retrieval_heads.engine.architecture import head_grid
 from retrieval_heads.engine.attention import AttentionCall, KeysKnown, Region, hooked
 from retrieval_heads.engine.caches import PrefillCache, Prefix
+from retrieval_heads.engine.finite import require_finite
 from retrieval_heads.engine.forks import Forks, hidden_of, hooked_layers, split_hidden, with_hidden
 from retrieval_heads.engine.pace import SUFFIX_WORTH
 from retrieval_heads.job import report_share
@@ -75,8 +76,7 @@ def prefill(
             past_key_values=Cache(layers=[*caches]),
             use_cache=True,
         )
-    keys, values = [cache.keys for cache in caches], [cache.values for cache in caches]
-    return Prefix(keys, values, length, len(contexts), first_fork)
+    return _prefix(caches, length, len(contexts), first_fork)
 
 
 @torch.inference_mode(False)
@@ -100,8 +100,17 @@ def run_on(model: PreTrainedModel, prefix: Prefix, context: Sequence[int], share
             past_key_values=Cache(layers=[*caches]),
             use_cache=True,
         )
+    return _prefix(caches, len(context), 1, len(caches))
+
+
+def _prefix(caches: Sequence[PrefillCache], length: int, contexts: int, first_fork: int) -> Prefix:
+    """What was kept of contexts, if all of it is finite: what continues them meets it in every layer."""
     keys, values = [cache.keys for cache in caches], [cache.values for cache in caches]
-    return Prefix(keys, values, len(context), 1, len(keys))
+    for layer, pair in enumerate(zip(keys, values, strict=True)):
+        for kept in pair:
+            if kept is not None:  # as in a layer that has another's, of a model that is refused
+                require_finite(kept[:, :, :length], f"the keys or values of layer {layer}")
+    return Prefix(keys, values, length, contexts, first_fork)
 
 
 class _RowChunks:

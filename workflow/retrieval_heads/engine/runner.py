@@ -1,7 +1,9 @@
 """What a method or an ablation is given of a model: contexts run once, answers, and what heads do meanwhile."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,6 +22,7 @@ from retrieval_heads.engine.decoding import (
     reserved_tokens,
 )
 from retrieval_heads.engine.direct_path import require_direct_path
+from retrieval_heads.engine.finite import NotFiniteError, locate, locating, naming, require_finite, require_finite_heads
 from retrieval_heads.engine.head_sets import AnswerLosses, HeadSet, answer_losses
 from retrieval_heads.engine.output_projection import output_grams
 from retrieval_heads.engine.prefill import prefill, run_on
@@ -47,6 +50,7 @@ __all__ = [
     "every_call_ablated",
     "head_grid",
     "make_head_mask",
+    "naming",
     "reserved_tokens",
 ]
 
@@ -119,8 +123,11 @@ class Runner:
         """
         self._kept = []  # so that two prefixes are never held at the same time, but for a twin's
         if ablation is not None:
-            return prefill(self.model, contexts, ablation, reserved=reserved, batch_tokens=self.budget.batch_tokens)
-        return self._keep(contexts, prefill(self.model, contexts))
+            tokens = self.budget.batch_tokens
+            return locating(
+                self.model, lambda: prefill(self.model, contexts, ablation, reserved=reserved, batch_tokens=tokens)
+            )
+        return self._keep(contexts, locating(self.model, lambda: prefill(self.model, contexts)))
 
     def twin(self, context: Sequence[int], *, outputs: bool = False) -> Prefix:
         """A context's twin, run by the whole model: for an :class:`Ablation` that needs it, and for what follows it.
@@ -136,7 +143,9 @@ class Runner:
         """
         if outputs:
             every: list[Tensor] = []
-            prefix = prefill(self.model, [context], observe=lambda _call, z: every.append(z))
+            prefix = locating(
+                self.model, lambda: prefill(self.model, [context], observe=lambda _call, z: every.append(z))
+            )
             return replace(prefix, outputs=every)
         if (found := self._find(context)) is not None:
             return found[0].only(found[1])
@@ -147,8 +156,9 @@ class Runner:
             default=(0, 0),
         )
         if shared == 0:
-            return self._keep([context], prefill(self.model, [context]))
-        return self._keep([context], run_on(self.model, beside[0][1].only(number), context, shared))
+            return self._keep([context], locating(self.model, lambda: prefill(self.model, [context])))
+        begun = beside[0][1].only(number)
+        return self._keep([context], locating(self.model, lambda: run_on(self.model, begun, context, shared)))
 
     def answer(
         self,
@@ -184,16 +194,19 @@ class Runner:
         StudyError
             when the model's rotary embedding changes between the context's length and the longest that may come.
         """
-        return answer_suffixes(
+        return locating(
             self.model,
-            self.tokenizer,
-            prefix,
-            suffixes,
-            self.decoding if decoding is None else decoding,
-            answers=answers,
-            generate=generate,
-            ablation=ablation,
-            observe=observe,
+            lambda: answer_suffixes(
+                self.model,
+                self.tokenizer,
+                prefix,
+                suffixes,
+                self.decoding if decoding is None else decoding,
+                answers=answers,
+                generate=generate,
+                ablation=ablation,
+                observe=observe,
+            ),
         )
 
     def trace(
@@ -245,7 +258,16 @@ class Runner:
             before the next is asked for.
         """
         prefix, number = self._prefix_of(context)
-        return trace_prompts(self.model, prefix.only(number), prompts, objective, direct, keep_rows)
+        begin = partial(trace_prompts, self.model, prefix.only(number), prompts, objective, direct, keep_rows)
+
+        def located() -> Iterator[Trace]:
+            try:
+                yield from begin()
+            except NotFiniteError as error:
+                locate(self.model, error, lambda: deque(begin(), maxlen=0))
+                raise
+
+        return located()
 
     def single_head_effects(
         self,
@@ -274,7 +296,10 @@ class Runner:
             when the model's rotary embedding changes between the context's length and the prompt's.
         """
         prefix, given = self._with_twin(context, twin)
-        return single_head_effects(self.model, prefix, suffix, answer, replacement, self.budget, given)
+        return locating(
+            self.model,
+            lambda: single_head_effects(self.model, prefix, suffix, answer, replacement, self.budget, given),
+        )
 
     def answer_losses(
         self,
@@ -300,7 +325,10 @@ class Runner:
             when the model's rotary embedding changes between the context's length and the prompt's.
         """
         prefix, given = self._with_twin(context, twin)
-        return answer_losses(self.model, prefix, suffix, answer, head_sets, replacement, self.budget, given)
+        return locating(
+            self.model,
+            lambda: answer_losses(self.model, prefix, suffix, answer, head_sets, replacement, self.budget, given),
+        )
 
     def _with_twin(
         self, context: Sequence[int], twin: tuple[Sequence[int], Sequence[int]] | None
@@ -330,8 +358,31 @@ class Runner:
         observe : called with each layer and the outputs z of its heads before the output projection, (T, H, D). They
             are not held after the call.
         """
+
+        def look(call: AttentionCall, z: Tensor) -> None:
+            require_finite(z, f"the heads' outputs in layer {call.layer}")
+            observe(call.layer, z[0])
+
         self._kept = []
-        self._keep([ids], prefill(self.model, [ids], observe=lambda call, z: observe(call.layer, z[0])))
+        self._keep([ids], locating(self.model, lambda: prefill(self.model, [ids], observe=look)))
+
+    def require_finite_heads(self, values: Tensor, what: str) -> None:
+        """Refuse numbers (L, H) of heads in a prompt of which one is NaN or infinite.
+
+        Parameters
+        ----------
+        what : they are, such as ``the scores by QRHead``.
+
+        Raises
+        ------
+        StudyError
+            which names layer and heads, and what to do; by :func:`naming` also the prompt.
+        """
+        try:
+            require_finite_heads([of_layer[None, :, None] for of_layer in values], what, 0)
+        except NotFiniteError as error:
+            error.dtype = self.model.dtype
+            raise
 
     def output_grams(self) -> list[Tensor] | None:
         """How long what each head writes is: W_O^hᵀ W_O^h of every layer's heads, (H, D, D) in float32.

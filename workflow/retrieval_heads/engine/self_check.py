@@ -22,6 +22,7 @@ from retrieval_heads.engine.architecture import head_grid, length_switches, rand
 from retrieval_heads.engine.attention import AttentionCall, hooked
 from retrieval_heads.engine.batch import Batch
 from retrieval_heads.engine.caches import Prefix
+from retrieval_heads.engine.finite import locating, naming, require_finite
 from retrieval_heads.engine.prefill import prefill
 from retrieval_heads.errors import StudyError, is_out_of_memory
 
@@ -67,7 +68,8 @@ def require_measurable(model: PreTrainedModel, shortest: int | None = None, long
     far = sorted((what, value) for what, value in thresholds if longest is None or value < longest)
     # Where a rotary embedding switches within this short prompt, any real prompt lies beyond, and so must the check.
     switches = any(length < _LONGEST for length in length_switches(model))
-    try:
+
+    def check() -> None:
         if not switches:
             _check(model, name)
         if switches or any(value >= _LONGEST for _, value in far):
@@ -77,6 +79,10 @@ def require_measurable(model: PreTrainedModel, shortest: int | None = None, long
         own_code = not type(model).__module__.startswith("transformers.")
         if own_code and longest is not None and longest > 2 * _LONGEST:
             _check_at(model, f"{name} at {longest} tokens", longest - _LONGEST + _CONTEXT)
+
+    try:
+        with naming([f"{name}, tried on random tokens"] * len(_SUFFIXES)):
+            locating(model, check)
     except StudyError:
         raise
     except Exception as error:
@@ -183,7 +189,9 @@ def _prompts(model: PreTrainedModel, context: int) -> list[Tensor]:
 def _logits(model: PreTrainedModel, prompt: Tensor, last: int = 0) -> Tensor:
     """Logits of a prompt as transformers runs it, (T, V), or of its last tokens."""
     ids = prompt.to(model.device)[None]
-    return model(input_ids=ids, use_cache=False, **({"logits_to_keep": last} if last else {})).logits[0].float()
+    logits = model(input_ids=ids, use_cache=False, **({"logits_to_keep": last} if last else {})).logits.float()
+    require_finite(logits, "the logits")  # which is no fault of the architecture
+    return logits[0]
 
 
 def _compare_logits(

@@ -12,7 +12,9 @@ from retrieval_heads.engine.architecture import head_grid
 from retrieval_heads.engine.attention import AttentionCall, Replacement
 from retrieval_heads.engine.caches import Prefix
 from retrieval_heads.engine.direct_path import constant_weights, direct_path
+from retrieval_heads.engine.finite import NotFiniteError, require_finite_heads
 from retrieval_heads.engine.one_pass import read_once
+from retrieval_heads.model.guards import all_finite
 
 _MAX_WEIGHTS = 3 * 2**25
 """The most attention weights, of all layers, that are held at a time for several prompts: 400 MB in float32. They are
@@ -198,10 +200,15 @@ def _trace_together(
     ):
         read = read_once(model, prefix, prompts, max(tokens) - first, observe=record)
         logits = [own[row.start - first : row.stop + 1 - first] for own, row in zip(read, rows, strict=True)]
+        for number, of_prompt in enumerate(logits):
+            if not all_finite(of_prompt):
+                raise NotFiniteError("the logits", number)
         gradients = None
         if objective is not None:
             total = torch.stack([objective(*of_row) for of_row in zip(logits, targets, strict=True)]).sum()
             gradients = list(torch.autograd.grad(total, outputs))
+            for number, count in enumerate(tokens):
+                require_finite_heads([of_layer[number, :count] for of_layer in gradients], "the gradients", number)
     outputs, calls = [z.detach() for z in outputs], [call.detached() if keep_rows else call for call in calls]
     directly: list[list[Tensor] | None] = [None] * len(prompts)
     if direct:
@@ -216,6 +223,8 @@ def _trace_together(
         )
         parts = zip(*(of_layer.split([len(at) for at in places]) for of_layer in path.gradients), strict=True)
         directly = [list(part) for part in parts]
+        for number, of_prompt in enumerate(directly):
+            require_finite_heads(of_prompt or [], "the gradients of the direct path", number)
     return [
         Trace(
             logits[number].detach(), rows[number], calls, outputs, gradients, directly[number], number, tokens[number]

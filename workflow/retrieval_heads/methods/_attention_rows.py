@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from retrieval_heads.engine.runner import Answered, Decoding, RowsRead, Runner
+from retrieval_heads.engine.runner import Answered, Decoding, RowsRead, Runner, naming
 from retrieval_heads.methods._base import Document, HeadScorer, Prompt
 
 
@@ -89,14 +89,17 @@ def score_rows(
         readings = [Reading.NULL, *[None] * (repeats - 1)]
         rows += [_Row(document.null, document.null_suffix, [], reading, null) for reading in readings]
     routing = _Routing(methods, rows)
-    answered = runner.answer(
-        runner.prefill([document.context for document in documents]),
-        [row.suffix for row in rows],
-        decoding,
-        answers=[row.answer for row in rows],
-        generate=[row.reading is Reading.QUESTION for row in rows],
-        observe=routing.observe,
-    )
+    with naming([document.prompts[0].name for document in documents]):
+        prefix = runner.prefill([document.context for document in documents])
+    with naming([row.prompt.name for row in rows]):
+        answered = runner.answer(
+            prefix,
+            [row.suffix for row in rows],
+            decoding,
+            answers=[row.answer for row in rows],
+            generate=[row.reading is Reading.QUESTION for row in rows],
+            observe=routing.observe,
+        )
     asked = [number for number, row in enumerate(rows) if row.reading is Reading.QUESTION]
     scores = {
         method.name: torch.stack(

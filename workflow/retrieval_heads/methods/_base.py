@@ -27,7 +27,7 @@ class Prompt:
     state the whole answer; where none are given, that place alone. documents: of the whole documents of the haystack;
     none where it is prose. twin: the twin's context, as long as this one, and twin_answer the tokens of its answer as
     they would follow the same suffix; None where the prompt has no twin, or none that it may be compared with.
-    question_end: of the suffix's tokens that ask, before those that begin the answer.
+    question_end: of the suffix's tokens that ask, before those that begin the answer. name: its key, for messages.
     """
 
     input_ids: list[int]
@@ -44,6 +44,7 @@ class Prompt:
     twin: list[int] | None = None
     twin_answer: list[int] | None = None
     question_end: int | None = None
+    name: str = ""
 
     @property
     def needle(self) -> slice:

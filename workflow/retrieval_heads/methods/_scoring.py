@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from retrieval_heads.data.answers import is_settled, judge
 from retrieval_heads.data.selection import OK, expected_answer, group_by_context, lengths, twin_of
 from retrieval_heads.engine.budget import shard_slice
-from retrieval_heads.engine.runner import Answered, Runner
+from retrieval_heads.engine.runner import Answered, Runner, naming
 from retrieval_heads.job import finished_units, progress
 from retrieval_heads.methods import AttentionRowScorer, Document, HeadScorer, Prompt, TraceScorer
 from retrieval_heads.methods._attention_rows import score_rows
@@ -85,9 +85,17 @@ def score_one_by_one(
                 with finished_units(1):
                     if method.needs_success and row.prompt_id not in answered:
                         continue
-                    scores = method.score(runner, [replace(document, prompts=[prompt])])[0]
+                    with naming([prompt.name]):
+                        scores = method.score(runner, [replace(document, prompts=[prompt])])[0]
+                        _require_finite(runner, method, scores)
                     rows += [] if scores.isnan().all() else [score_row(row, method.name, scores.numpy(force=True))]
     return rows
+
+
+def _require_finite(runner: Runner, method: HeadScorer, scores: Tensor) -> None:
+    """Refuse scores (L, H) of a prompt that are not finite, unless all are missing, as it is none for the method."""
+    if not scores.isnan().all():
+        runner.require_finite_heads(scores, f"the scores by {method.label}")
 
 
 def score_groups(
@@ -126,6 +134,9 @@ def score_groups(
         prompt = {key: getattr(row, key) for key in (*CELL, "prompt_id")}
         success = judge(generated, row.answer, answer_types[row.question]).correct
         made_generations.append(pd.DataFrame([{**prompt, "generated": generated, "success": success}]))
+        for method in methods:
+            with naming([row.prompt_id]):
+                _require_finite(runner, method, scores[method.name][number])
         made_scores += [
             score_row(row, method.name, scores[method.name][number].numpy(force=True))
             for method in methods
@@ -188,12 +199,13 @@ def with_answered_twins(
     right: set[str] = set()
     if asked:
         wanted = [(row.twin_answer, answer_types[row.question]) for row, _ in asked]
-        texts = runner.answer(
-            runner.twin(asked[0][1].twin or []),  # that of all prompts about the document
-            [prompt.suffix for _, prompt in asked],
-            replace(runner.decoding, stop_when=lambda row, text: is_settled(text, *wanted[row])),
-            answers=[prompt.twin_answer or [] for _, prompt in asked],
-        ).text
+        with naming([f"the twin of {row.prompt_id}" for row, _ in asked]):
+            texts = runner.answer(
+                runner.twin(asked[0][1].twin or []),  # that of all prompts about the document
+                [prompt.suffix for _, prompt in asked],
+                replace(runner.decoding, stop_when=lambda row, text: is_settled(text, *wanted[row])),
+                answers=[prompt.twin_answer or [] for _, prompt in asked],
+            ).text
         right = {
             row.prompt_id
             for (row, _), text, want in zip(asked, texts, wanted, strict=True)
@@ -225,6 +237,7 @@ def make_document(tokenizer: PreTrainedTokenizerBase, group: pd.DataFrame) -> Do
             twin=twin,
             twin_answer=twin_answer,
             question_end=row.question_end,
+            name=row.prompt_id,
         )
         for row, (twin, twin_answer) in zip(rows, twins, strict=True)
     ]

@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from retrieval_heads.engine.runner import Runner, Trace, answer_logprob
+from retrieval_heads.engine.runner import Runner, Trace, answer_logprob, naming
 from retrieval_heads.methods._base import Document, HeadScorer, Prompt
 
 
@@ -56,14 +56,17 @@ def score_traces(runner: Runner, documents: Sequence[Document], methods: Sequenc
     missing = torch.full((runner.layers, runner.heads), math.nan)
     for document in documents if methods else ():
         twins = _twins(runner, document) if any(method.needs_twin for method in methods) else None
-        traces = runner.traces(
-            document.context,
-            [(prompt.suffix, prompt.answer) for prompt in document.prompts],
-            objective=answer_logprob if any(method.gradients for method in methods) else None,
-            direct=any(method.direct for method in methods),
-        )
+        names = [prompt.name for prompt in document.prompts]
+        with naming(names):
+            traces = runner.traces(
+                document.context,
+                [(prompt.suffix, prompt.answer) for prompt in document.prompts],
+                objective=answer_logprob if any(method.gradients for method in methods) else None,
+                direct=any(method.direct for method in methods),
+            )
         for prompt in document.prompts:
-            trace = next(traces)
+            with naming(names):
+                trace = next(traces)
             if prompt.twin is not None and twins is not None:
                 trace = replace(trace, twin=next(twins))
             for method in methods:
@@ -80,7 +83,8 @@ def _twins(runner: Runner, document: Document) -> Iterator[Trace]:
     if not paired:
         return iter(())
     context = paired[0].twin or []  # that of all prompts about the document
-    runner.twin(context)
     # All are read before the first prompt's tape begins: what is kept of them is little.
     pairs = [(prompt.suffix, prompt.answer) for prompt in paired]
-    return iter(list(runner.traces(context, pairs, keep_rows=False)))
+    with naming([f"the twin of {prompt.name}" for prompt in paired]):
+        runner.twin(context)
+        return iter(list(runner.traces(context, pairs, keep_rows=False)))

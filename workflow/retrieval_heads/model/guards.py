@@ -1,4 +1,6 @@
-"""What loading a model asks of its config, before any weights are read, and of its weights: that all are there."""
+"""What loading a model asks of its config, before any weights are read, and of its weights: that all are there, and
+finite.
+"""
 
 import json
 import re
@@ -113,6 +115,49 @@ def read_weights(path: str | Path, name: str | Path | None = None, **wanted) -> 
         shapes = [f"{key} ({_shape(found)} instead of {_shape(expected)})" for key, found, expected in other]
         raise _not_whole(called, "has in other shapes than its config says:", shapes)
     return model
+
+
+def require_finite_weights(model: Any, called: str | Path) -> None:
+    """Refuse a model of whose weights one is NaN or infinite, or is out of the range of the precision they are held in.
+
+    Weights are read once for that; quantised ones, which are whole numbers, are not.
+
+    Parameters
+    ----------
+    model : of transformers.
+    called : what to call it in a message.
+
+    Raises
+    ------
+    StudyError
+        which names the first few such tensors.
+    """
+    weights = [*model.named_parameters(), *model.named_buffers()]
+    known = model.state_dict().keys()  # other buffers are computed, and may hold an infinity as a mask does
+    wrong = [
+        name
+        for name, values in weights
+        if name in known and values.is_floating_point() and values.itemsize > 1 and not all_finite(values)
+    ]
+    if not wrong:
+        return
+    named = ", ".join(wrong[:_NAMED]) + (f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else "")
+    if str(model.dtype) == "torch.float16":
+        raise StudyError(
+            f"{called}: {named} cannot be held in float16, which ends at 65504; set models.*.dtype to bfloat16 or "
+            "float32, and if the same is said of these, get the model again."
+        )
+    raise StudyError(f"{called}: {named} has NaN or infinity in it; get the model again, or choose another.")
+
+
+def all_finite(values: Any) -> bool:
+    """Whether no number of a tensor is NaN or infinite.
+
+    Its least and its largest number tell: a NaN is both. On a CPU that takes a tenth of the time of asking each number.
+    """
+    if values.numel() == 0 or values.device.type == "mps":  # where a NaN may get lost
+        return bool(values.isfinite().all())
+    return all(bool(one.isfinite()) for one in values.aminmax())
 
 
 def _not_whole(called: str | Path, what: str, tensors: list[str]) -> StudyError:

@@ -16,7 +16,7 @@ from retrieval_heads import making, tables
 from retrieval_heads.atomic_write import atomic_folder
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
-from retrieval_heads.model.guards import read_weights, require_quantizer
+from retrieval_heads.model.guards import read_weights, require_finite_weights, require_quantizer
 from retrieval_heads.model.identity import resolved_commit
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.versions import library_versions
@@ -56,7 +56,7 @@ def load_model(
     Raises
     ------
     StudyError
-        when the device or the quantisation cannot be had, or the weights are not those of the model.
+        when the device or the quantisation cannot be had, or the weights are not those of the model, NaN or infinite.
     """
     chosen = choose_device(device)  # before weights are read
     require_quantizer("models.*", quantization, chosen.type)
@@ -73,6 +73,7 @@ def load_model(
         model = read_weights(
             path, **wanted, quantization_config=transformers.BitsAndBytesConfig(**bits), device_map={"": chosen}
         )
+    require_finite_weights(model, path)
     run = {
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": model.device.type,

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from retrieval_heads import making, plugins
 from retrieval_heads.atomic_write import atomic_file
-from retrieval_heads.errors import StudyError
+from retrieval_heads.errors import StudyError, disk_trouble, is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -298,7 +298,10 @@ def _opened(path: Path, table: Table | None = None) -> Iterator[pq.ParquetFile]:
                 raise _outdated(path, table, f"lacks the columns {', '.join(missing)}")
             yield file
     except (pa.ArrowInvalid, OSError) as error:
-        raise StudyError(f"{path}: not a readable Parquet file; delete it and run again.") from error
+        if is_out_of_memory(error):
+            raise
+        damaged = f"{path}: not a readable Parquet file; delete it and run again."
+        raise StudyError(disk_trouble(error, path) or damaged) from error
 
 
 def _outdated(path: Path, table: Table, why: str) -> StudyError:
@@ -333,8 +336,32 @@ def _check_values(data: pa.Table, path: Path, table: Table) -> None:
             column = pc.list_flatten(column)
             if column.null_count:
                 raise StudyError(f"{of_table} has {column.null_count} empty values in its lists.")
-        if pa.types.is_floating(column.type) and not pc.all(pc.is_finite(column), min_count=0).as_py():
-            raise StudyError(f"{of_table} has values that are not finite.")
+        if pa.types.is_floating(column.type) and not pc.all(fine := pc.is_finite(column), min_count=0).as_py():
+            raise StudyError(f"{of_table} has values that are not finite, first {_place(data, table, name, fine)}.")
+
+
+def _place(data: pa.Table, table: Table, name: str, fine: pa.ChunkedArray) -> str:
+    """Where the first value of a column is that is not fine: the key of its row, and its place in a list.
+
+    Parameters
+    ----------
+    fine : whether each value of the column is, of lists one behind the other.
+    """
+    place, row, within = pc.index(pc.fill_null(fine, True), False).as_py(), 0, None
+    if pa.types.is_list(data[name].type):
+        lengths = pc.fill_null(pc.list_value_length(data[name]), 0).to_pylist()
+        row, within = 0, place
+        while within >= lengths[row]:
+            within, row = within - lengths[row], row + 1
+    else:
+        row = place
+    known = [key for key in table.key if key in data.column_names]
+    where = [f"{key} = {data[key][row].as_py()}" for key in known]
+    shape = table.lengths.get(name, ())
+    if within is not None and len(shape) == 2:
+        of_layer = data[shape[1]][row].as_py()
+        where += [f"{name.removesuffix('s')} = {at}" for name, at in zip(shape, divmod(within, of_layer), strict=True)]
+    return f"for {', '.join(where)}"
 
 
 def _check_keys(data: pa.Table, path: Path, table: Table) -> None:

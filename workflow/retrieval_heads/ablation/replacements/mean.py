@@ -8,7 +8,7 @@ from torch import Tensor
 
 from retrieval_heads.ablation.replacements import Replacement, State
 from retrieval_heads.data.selection import expected_answer, group_by_context
-from retrieval_heads.engine.runner import AttentionCall, Region, Runner
+from retrieval_heads.engine.runner import AttentionCall, Region, Runner, naming
 from retrieval_heads.job import finished_units, progress
 
 
@@ -46,9 +46,10 @@ class Mean(Replacement):
                     add(layer, Region.OPENING, z[:opening], whole)
                     add(layer, Region.CONTEXT, z[opening:], whole)
 
-                runner.observe_outputs(context, add_context)
+                with naming(group["prompt_id"].tolist()):
+                    runner.observe_outputs(context, add_context)
                 for prompt, weight in zip(group.itertuples(), weights[group.index], strict=True):
-                    with finished_units(1):
+                    with finished_units(1), naming([prompt.prompt_id]):
                         suffix = list(prompt.input_ids[end:])
                         trace = runner.trace(context, suffix, expected_answer(runner.tokenizer, prompt))
                         for layer in trace.layers:

@@ -43,7 +43,7 @@ def dequantize(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from retrieval_heads.model.guards import read_weights
+    from retrieval_heads.model.guards import read_weights, require_finite_weights
 
     try:
         # In a folder of its own, for transformers would also read a tokenizer or settings that lie beside the file.
@@ -51,6 +51,7 @@ def dequantize(file: Path, folder: Path) -> None:
             Path(alone, "model.gguf").symlink_to(file.resolve())
             _require_plain_positions(file, str(Path(alone, "model.gguf")))
             loaded = read_weights(alone, file, gguf_file="model.gguf", dtype=torch.float32)
+            require_finite_weights(loaded, file)
             tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file="model.gguf")
     except (ValueError, IndexError) as error:  # an IndexError where the file ends early
         reason = str(error).partition("\n")[0]

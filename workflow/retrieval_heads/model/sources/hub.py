@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from retrieval_heads.errors import StudyError
+from retrieval_heads.errors import StudyError, disk_trouble
 from retrieval_heads.model.sources import path as local
 
 KEYS = {
@@ -40,6 +40,7 @@ def prepare(source: dict, folder: Path) -> None:
     """Fetch config, safetensors and tokenizer, or take them from the local hub cache, and link them."""
     # Imported here, for a check at the start of the workflow should take no time.
     from huggingface_hub import snapshot_download
+    from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -64,6 +65,8 @@ def prepare(source: dict, folder: Path) -> None:
     except RevisionNotFoundError as error:
         raise StudyError(f"{name}: it has no revision {revision}; check source.revision.") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if (trouble := disk_trouble(error, Path(HF_HUB_CACHE))) is not None:
+            raise StudyError(trouble) from error
         if _status(error) in (401, 403):
             raise StudyError(
                 f"{name}: the hub refuses access to it; run hf auth login with a token that may read this model."

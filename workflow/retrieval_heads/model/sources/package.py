@@ -43,7 +43,8 @@ def prepare(source: dict, folder: Path) -> None:
     if len(parts) == 1:
         gguf.dequantize(parts[0], folder)
         return
-    with TemporaryDirectory() as aside:
+    # Beside the folder, where there must be room for the model anyway.
+    with TemporaryDirectory(dir=folder.parent) as aside:
         whole = Path(aside, source["file"])
         with whole.open("wb") as written:
             for part in parts:
