@@ -8,6 +8,7 @@ from torch import Tensor
 
 from retrieval_heads.engine.runner import Trace
 from retrieval_heads.methods import Prompt, TraceScorer
+from retrieval_heads.methods._strongest import hits, margin, positions, two_strongest
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,21 @@ class PositionalCopy(TraceScorer):
 
     def score_trace(self, trace: Trace, prompt: Prompt) -> Tensor:
         """(L, H), shares of the answer's tokens."""
-        strongest = torch.stack([trace.attention(layer)[:, trace.answer_rows].argmax(-1) for layer in trace.layers])
-        hits = torch.zeros_like(strongest, dtype=torch.bool)
-        for token, places in enumerate(_places(prompt)):
-            hits[..., token] = torch.isin(strongest[..., token], torch.tensor(places, device=strongest.device))
-        return hits.float().mean(-1)
+        return hits(*_looks(trace, prompt)).float().mean(-1)
+
+    def margin(self, trace: Trace, prompt: Prompt) -> float:
+        """By how much the closest hit or miss is decided, in ln of attention."""
+        return margin(*_looks(trace, prompt))
+
+
+def _looks(trace: Trace, prompt: Prompt) -> tuple[Tensor, Tensor]:
+    """The two strongest keys (L, H, T, 4) in the row of each token of the answer, and which of them is its place."""
+    strongest = torch.stack([two_strongest(trace.attention(layer)[:, trace.answer_rows]) for layer in trace.layers])
+    at = positions(strongest)
+    hit = torch.zeros_like(at, dtype=torch.bool)
+    for token, places in enumerate(_places(prompt)):
+        hit[:, :, token] = torch.isin(at[:, :, token], torch.tensor(places, device=at.device))
+    return strongest, hit
 
 
 def _places(prompt: Prompt) -> list[list[int]]:

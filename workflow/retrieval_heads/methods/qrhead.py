@@ -1,5 +1,6 @@
 """Query-focused retrieval heads."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -42,5 +43,16 @@ class QRHead(AttentionRowScorer):
     def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:
         """The calibrated attention, summed over the tokens kept."""
         gain = readings[Reading.QUESTION][0] - readings[Reading.NULL][0]  # (L, H, needle tokens)
-        floor = gain.mean(-1, keepdim=True) - self.outlier_sd * gain.std(-1, keepdim=True)
-        return gain.masked_fill(gain <= floor, 0).sum(-1)
+        return gain.masked_fill(gain <= self._floor(gain), 0).sum(-1)
+
+    def margin(self, readings: Readings, generated: list[int], prompt: Prompt) -> float:
+        """By how much it is decided which tokens are dropped: the smallest distance of one from its head's floor, as a
+        share of the most attention, of both questions, that the head pays to a token."""
+        question, null = readings[Reading.QUESTION][0], readings[Reading.NULL][0]
+        gain, most = question - null, (question + null).amax(-1, keepdim=True)
+        # A head that looks at none of them has nothing to drop.
+        return ((gain - self._floor(gain)).abs() / most).where(most > 0, math.inf).min().item()
+
+    def _floor(self, gain: Tensor) -> Tensor:
+        """(L, H, 1), at or below which a token is dropped."""
+        return gain.mean(-1, keepdim=True) - self.outlier_sd * gain.std(-1, keepdim=True)

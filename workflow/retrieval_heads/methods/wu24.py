@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from retrieval_heads.methods import AttentionRowScorer, Prompt, Reading, Readings
+from retrieval_heads.methods._strongest import hits, margin, positions, two_strongest
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,22 @@ class RetrievalHead(AttentionRowScorer):
     needs_success: ClassVar = True
 
     def reduce(self, rows: Tensor, prompt: Prompt) -> Tensor:
-        """(H, 1, K) → (H,), the position of the strongest key."""
-        return rows[:, -1].argmax(-1)
+        """(H, 1, K) → (H, 4), the two strongest keys."""
+        return two_strongest(rows[:, -1])
 
     def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:
         """Hits over the generated tokens, divided by the span's length."""
-        strongest = torch.stack(readings[Reading.QUESTION] + readings[Reading.DECODE])[: len(generated)]  # (T, L, H)
         span = prompt.span(self.span)
-        inside = (strongest >= span.start) & (strongest < span.stop)
-        looked_at = torch.tensor(prompt.input_ids, device=strongest.device)[strongest.clamp(max=span.stop - 1)]
-        produced = torch.tensor(generated, dtype=torch.long, device=strongest.device)[:, None, None]
-        return (inside & (looked_at == produced)).sum(0) / (span.stop - span.start)
+        return hits(*self._looks(readings, generated, prompt)).sum(0) / (span.stop - span.start)
+
+    def margin(self, readings: Readings, generated: list[int], prompt: Prompt) -> float:
+        """By how much the closest hit or miss is decided, in ln of attention."""
+        return margin(*self._looks(readings, generated, prompt))
+
+    def _looks(self, readings: Readings, generated: list[int], prompt: Prompt) -> tuple[Tensor, Tensor]:
+        """The two strongest keys (T, L, H, 4) of each row that generates a token, and which of them is that token."""
+        strongest = torch.stack(readings[Reading.QUESTION] + readings[Reading.DECODE])[: len(generated)]
+        at, span = positions(strongest), prompt.span(self.span)
+        looked_at = torch.tensor(prompt.input_ids, device=at.device)[at.clamp(max=span.stop - 1)]
+        produced = torch.tensor(generated, dtype=torch.long, device=at.device)[:, None, None, None]
+        return strongest, (at >= span.start) & (at < span.stop) & (looked_at == produced)

@@ -1,9 +1,10 @@
-"""Claims about whether scores can carry a ranking: are heads told apart, and scored on enough prompts?"""
+"""Claims about whether scores can carry a ranking: are heads told apart, by more than noise, and on enough prompts?"""
 
 import math
 
 import pandas as pd
 
+from retrieval_heads.analysis.noise import within_rounding, within_sampling
 from retrieval_heads.analysis.overlap import grids, top_heads
 from retrieval_heads.findings.claims.outcome import MIN_UNITS, POINTS, Claim, Effect, Family, Outcome, Tables
 from retrieval_heads.study.dimensions import DIMENSIONS
@@ -11,7 +12,7 @@ from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed, percent, setting
 from retrieval_heads.tables.heads import head_name
 
-TABLES: dict[str, dict[str, int]] = {"effects": {}, "rankings": {}}
+TABLES: dict[str, dict[str, int]] = {"cuts": {"documents": 1}, "effects": {}, "rankings": {}}
 
 _SHOWN = 3
 """How many levels a sentence names."""
@@ -75,6 +76,46 @@ def _ties(sizes: pd.DataFrame, cases: int, where: str, partial: bool, study: Stu
 def _told_apart(k: int, sizes: pd.Series) -> str:
     least, most = sizes.min(), sizes.max()
     return f"{least if least == most else f'{least} to {most}'} of the top {k}"
+
+
+def cuts_are_beyond_rounding(tables: Tables, study: Study) -> list[Claim]:
+    """No top set ends between two heads that rounding alone may exchange; a claim per method and model.
+
+    Published results have no scores of prompts, and no claim.
+    """
+    found: list[Claim] = []
+    if (cuts := tables.get("cuts")) is None:
+        return found
+    for model in study.in_config_order("model", cuts["model"]):
+        for method in study.in_config_order("method", cuts.loc[cuts["model"] == model, "method"]):
+            rows = cuts[(cuts["model"] == model) & (cuts["method"] == method)]
+            close, where = within_rounding(rows), f"{study.label('method', method)} in {study.label('model', model)}"
+            number = int(close.sum())
+            if number:
+                outcome = Outcome.CONTRADICTED
+                nearest = rows[close].sort_values("gap", kind="stable").iloc[0]
+                sentence = (
+                    f"{where} ends {count(number, 'top set')} within numerical noise ({number} of {len(rows)}, each a "
+                    f"ranking at a level). On another machine, the next head may stand in the last one's place. One is "
+                    f"the top {nearest['size']:g} ({setting(study, nearest)}; the next head's score is lower by "
+                    f"{nearest['gap']:.1e})."
+                )
+            else:
+                outcome = Outcome.SUPPORTED
+                sentence = (
+                    f"{where} ends every top set beyond numerical noise ({count(len(rows), 'top set')}, each a ranking "
+                    "at a level)."
+                )
+            sampled = int(within_sampling(rows).sum())
+            sentence += f" Other documents may change the last head of {sampled} of {count(len(rows), 'top set')}."
+            statement = f"{where} ends every top set beyond numerical noise"
+            family = Family(
+                f"A method's scores in {study.label('model', model)} end every top set beyond numerical noise"
+            )
+            about, of = study.label("method", method), {"model": model, "method": method}
+            effect = Effect(number, None, None, "top sets")
+            found.append(Claim("cuts_are_beyond_rounding", statement, outcome, sentence, family, about, of, effect))
+    return found
 
 
 def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim]:
