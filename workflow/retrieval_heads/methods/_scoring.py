@@ -165,10 +165,9 @@ def score_documents(
             # Before the document's traces, which read behind the same twin.
             documents[number] = compare(number, told)
         found.append(score_traces(runner, [documents[number]], traced))
-    for method in traced:
-        parts = [one[method.name] for one in found]
-        margins = [margin for part in parts for margin in part.margins]
-        scored[method.name] = Scored(torch.cat([part.scores for part in parts]), margins)
+    for name in [method.name for method in traced]:
+        parts = [one[name] for one in found]
+        scored[name] = Scored(torch.cat([part.scores for part in parts]), [m for part in parts for m in part.margins])
     for method in methods:
         if method.name not in scored:
             scores = method.score(runner, documents)

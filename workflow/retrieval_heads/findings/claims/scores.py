@@ -87,35 +87,39 @@ def cuts_are_beyond_rounding(tables: Tables, study: Study) -> list[Claim]:
     if (cuts := tables.get("cuts")) is None:
         return found
     for model in study.in_config_order("model", cuts["model"]):
-        for method in study.in_config_order("method", cuts.loc[cuts["model"] == model, "method"]):
-            rows = cuts[(cuts["model"] == model) & (cuts["method"] == method)]
+        of_model = cuts[cuts["model"] == model]
+        for method in study.in_config_order("method", of_model["method"]):
+            rows = of_model[of_model["method"] == method]
             close, where = within_rounding(rows), f"{study.label('method', method)} in {study.label('model', model)}"
-            number = int(close.sum())
+            number, sets = int(close.sum()), f"{count(len(rows), 'top set')}, each a ranking at a level"
             if number:
                 outcome = Outcome.CONTRADICTED
                 nearest = rows[close].sort_values("gap", kind="stable").iloc[0]
                 sentence = (
-                    f"{where} ends {count(number, 'top set')} within numerical noise ({number} of {len(rows)}, each a "
-                    f"ranking at a level). On another machine, the next head may stand in the last one's place. One is "
-                    f"the top {nearest['size']:g} ({setting(study, nearest)}; the next head's score is lower by "
-                    f"{nearest['gap']:.1e})."
+                    f"{where} ends {count(number, 'top set')} within numerical noise (of {sets}). On another machine, "
+                    f"the next head may stand in the last one's place. It may so behind the top {nearest['size']:g} "
+                    f"({setting(study, nearest)}; scores {nearest['gap']:.1e} apart)."
                 )
-            else:
+            elif len(rows) == _asked(tables["rankings"], of_model, method) and (rows["size"] == rows["k"]).all():
                 outcome = Outcome.SUPPORTED
-                sentence = (
-                    f"{where} ends every top set beyond numerical noise ({count(len(rows), 'top set')}, each a ranking "
-                    "at a level)."
-                )
+                sentence = f"{where} ends every top set beyond numerical noise ({sets})."
+            else:
+                outcome = Outcome.UNDECIDED
+                sentence = f"{where} ends no top set within numerical noise ({sets}), but ties end some early."
             sampled = int(within_sampling(rows).sum())
-            sentence += f" Other documents may change the last head of {sampled} of {count(len(rows), 'top set')}."
-            statement = f"{where} ends every top set beyond numerical noise"
-            family = Family(
-                f"A method's scores in {study.label('model', model)} end every top set beyond numerical noise"
-            )
-            about, of = study.label("method", method), {"model": model, "method": method}
-            effect = Effect(number, None, None, "top sets")
+            sentence += f" With other documents, {sampled} of {len(rows)} may end in another head."
+            end = "every top set beyond numerical noise"
+            statement, about = f"{where} ends {end}", study.label("method", method)
+            family = Family(f"A method's scores in {study.label('model', model)} end {end}")
+            of, effect = {"model": model, "method": method}, Effect(number, None, None, "top sets")
             found.append(Claim("cuts_are_beyond_rounding", statement, outcome, sentence, family, about, of, effect))
     return found
+
+
+def _asked(rankings: pd.DataFrame, cuts: pd.DataFrame, method: str) -> int:
+    """How many top sets a method should have in the model of some cuts: one for each ranking and level."""
+    rows = rankings[rankings["model"].isin(cuts["model"]) & (rankings["method"] == method)]
+    return int(rows.groupby(list(DIMENSIONS)).ngroups * cuts["k"].nunique())
 
 
 def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim]:
