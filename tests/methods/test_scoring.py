@@ -290,7 +290,7 @@ def test_wu24_tells_how_close_a_hit_was(keys, hits, margin):
     method = RetrievalHead()
     read = {Reading.QUESTION: [method.reduce(looks_at(keys), PROMPT)[None]], Reading.DECODE: []}
     assert method.combine(read, [6], PROMPT).tolist() == [pytest.approx([hits / 3])]
-    assert method.margin(read, [6], PROMPT) == pytest.approx(margin, abs=1e-6)
+    assert method.decide(read, [6], PROMPT)[1] == pytest.approx(margin, abs=1e-6)
 
 
 def test_two_equally_strong_keys_that_are_hits_are_one():
@@ -298,7 +298,7 @@ def test_two_equally_strong_keys_that_are_hits_are_one():
     method = RetrievalHead()
     read = {Reading.QUESTION: [method.reduce(looks_at({1: 0.4, 4: 0.4}), prompt)[None]], Reading.DECODE: []}
     assert method.combine(read, [6], prompt).tolist() == [pytest.approx([1 / 4])]
-    assert method.margin(read, [6], prompt) == math.inf
+    assert method.decide(read, [6], prompt)[1] == math.inf
 
 
 def test_qrhead_tells_how_close_a_token_was_to_be_dropped():
@@ -307,12 +307,12 @@ def test_qrhead_tells_how_close_a_token_was_to_be_dropped():
     read = [QRHead().reduce(torch.tensor(values)[None, None], prompt)[None] for values in (question, null)]
     readings = {Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}
     gain = pd.Series(question) - pd.Series(null)
-    assert QRHead().margin(readings, [], prompt) == pytest.approx(
+    assert QRHead().decide(readings, [], prompt)[1] == pytest.approx(
         (gain - (gain.mean() - 2 * gain.std())).abs().min() / 0.9, abs=1e-5
     )
     # A floor at the very gain of the last token.
     at = QRHead(outlier_sd=((gain.mean() - gain.iloc[-1]) / gain.std()))
-    assert at.margin(readings, [], prompt) == pytest.approx(0, abs=1e-6)
+    assert at.decide(readings, [], prompt)[1] == pytest.approx(0, abs=1e-6)
 
 
 def test_qrhead_by_hand():

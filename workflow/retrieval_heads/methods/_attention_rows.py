@@ -56,11 +56,9 @@ class AttentionRowScorer(HeadScorer):
         generated: the tokens of the model's answer, without what ended it.
         """
 
-    def margin(self, readings: Readings, generated: list[int], prompt: Prompt) -> float:
-        """By how much the closest of the choices in the scores of a prompt is decided: the smallest change, as a share
-        of attention, by which one would have turned out otherwise. Infinite for a method that makes none.
-        """
-        return math.inf
+    def decide(self, readings: Readings, generated: list[int], prompt: Prompt) -> tuple[Tensor, float]:
+        """The same, and the margin of a method that makes choices (:class:`~retrieval_heads.methods.Scored`)."""
+        return self.combine(readings, generated, prompt), math.inf
 
     def score(self, runner: Runner, documents: Sequence[Document]) -> Tensor:
         """Scores (P, L, H) from a pass of its own; see :func:`score_rows` for several methods in one pass."""
@@ -107,11 +105,11 @@ def score_rows(
     asked = [number for number, row in enumerate(rows) if row.reading is Reading.QUESTION]
     scored = {}
     for method in methods:
-        given = [(routing.readings(method, number), answered.tokens[number], rows[number].prompt) for number in asked]
-        scored[method.name] = Scored(
-            torch.stack([method.combine(*of_prompt) for of_prompt in given]),
-            [method.margin(*of_prompt) for of_prompt in given],
-        )
+        decided = [
+            method.decide(routing.readings(method, number), answered.tokens[number], rows[number].prompt)
+            for number in asked
+        ]
+        scored[method.name] = Scored(torch.stack([of_heads for of_heads, _ in decided]), [m for _, m in decided])
     logprobs = answered.answer_logprob or []
     of_prompts = Answered(
         [answered.tokens[number] for number in asked],

@@ -1,4 +1,4 @@
-"""Methods that ask where a row's strongest key is: what they keep of a row, and how close it was."""
+"""Methods that ask where a row's strongest key is: what they keep of a row, and by how much it is decided."""
 
 import math
 
@@ -20,8 +20,8 @@ def positions(strongest: Tensor) -> Tensor:
     return strongest[..., :2].long()
 
 
-def hits(strongest: Tensor, hit: Tensor) -> Tensor:
-    """Whether the strongest key of each row is a hit, (…) boolean.
+def hits(strongest: Tensor, hit: Tensor) -> tuple[Tensor, float]:
+    """Whether the strongest key of each row is a hit, and by how much the closest of these choices is decided.
 
     Of two equally strong keys both must be hits: which of them comes first is their place, and no look of the head's.
 
@@ -29,26 +29,17 @@ def hits(strongest: Tensor, hit: Tensor) -> Tensor:
     ----------
     strongest : from :func:`two_strongest`, shape (…, 4).
     hit : whether each of the two keys is a hit, shape (…, 2).
-    """
-    return hit[..., 0] & (hit[..., 1] | (lead(strongest) > 0))
-
-
-def margin(strongest: Tensor, hit: Tensor) -> float:
-    """By how much the closest hit or miss is decided: the smallest lead where one of the two keys alone is a hit.
-
-    Parameters
-    ----------
-    strongest, hit : as of :func:`hits`.
 
     Returns
     -------
-    In ln of attention. Infinite if no row has such keys.
+    Booleans (…). And the smallest lead, in ln of attention, of a strongest key over the next where one of the two alone
+    is a hit; infinite if there is no such row.
     """
-    contested = lead(strongest)[hit[..., 0] != hit[..., 1]]
-    return contested.min().item() if contested.numel() else math.inf
-
-
-def lead(strongest: Tensor) -> Tensor:
-    """How far the strongest key leads the next, in ln of attention, (…): infinite if that has no attention at all."""
     first, second = strongest[..., 2:].unbind(-1)
-    return (first.log() - second.log()).where(first > second, 0)
+    one, other = hit.unbind(-1)
+    found = one & (other | (first > second))
+    contested = one != other
+    if not contested.any():
+        return found, math.inf
+    nearest = (second[contested] / first[contested]).nan_to_num(1.0).max().item()
+    return found, -math.log(nearest) if nearest > 0 else math.inf

@@ -35,11 +35,9 @@ class TraceScorer(HeadScorer):
         method that needs it, ``trace.twin`` is that of the same tokens behind the twin's context.
         """
 
-    def margin(self, trace: Trace, prompt: Prompt) -> float:
-        """By how much the closest of the choices in the scores of a prompt is decided: the smallest change, as a share
-        of attention, by which one would have turned out otherwise. Infinite for a method that makes none.
-        """
-        return math.inf
+    def decide(self, trace: Trace, prompt: Prompt) -> tuple[Tensor | None, float]:
+        """The same, and the margin of a method that makes choices (:class:`~retrieval_heads.methods.Scored`)."""
+        return self.score_trace(trace, prompt), math.inf
 
     def require(self, runner: Runner) -> None:
         """Refuse a model whose direct path is not known to a method that needs it."""
@@ -75,9 +73,9 @@ def score_traces(runner: Runner, documents: Sequence[Document], methods: Sequenc
                 trace = replace(trace, twin=next(twins))
             for method in methods:
                 without = method.needs_twin and trace.twin is None
-                score = None if without else method.score_trace(trace, prompt)
+                score, margin = (None, math.inf) if without else method.decide(trace, prompt)
                 scores[method.name].append(missing if score is None else score.float().cpu())
-                margins[method.name].append(math.inf if score is None else method.margin(trace, prompt))
+                margins[method.name].append(margin)
             del trace  # before the next tape begins
     return {name: Scored(torch.stack(found), margins[name]) for name, found in scores.items()}
 

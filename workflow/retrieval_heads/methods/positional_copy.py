@@ -8,7 +8,7 @@ from torch import Tensor
 
 from retrieval_heads.engine.runner import Trace
 from retrieval_heads.methods import Prompt, TraceScorer
-from retrieval_heads.methods._strongest import hits, margin, positions, two_strongest
+from retrieval_heads.methods._strongest import hits, positions, two_strongest
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,17 @@ class PositionalCopy(TraceScorer):
 
     def score_trace(self, trace: Trace, prompt: Prompt) -> Tensor:
         """(L, H), shares of the answer's tokens."""
-        return hits(*_looks(trace, prompt)).float().mean(-1)
+        return self.decide(trace, prompt)[0]
 
-    def margin(self, trace: Trace, prompt: Prompt) -> float:
-        """By how much the closest hit or miss is decided, in ln of attention."""
-        return margin(*_looks(trace, prompt))
-
-
-def _looks(trace: Trace, prompt: Prompt) -> tuple[Tensor, Tensor]:
-    """The two strongest keys (L, H, T, 4) in the row of each token of the answer, and which of them is its place."""
-    strongest = torch.stack([two_strongest(trace.attention(layer)[:, trace.answer_rows]) for layer in trace.layers])
-    at = positions(strongest)
-    hit = torch.zeros_like(at, dtype=torch.bool)
-    for token, places in enumerate(_places(prompt)):
-        hit[:, :, token] = torch.isin(at[:, :, token], torch.tensor(places, device=at.device))
-    return strongest, hit
+    def decide(self, trace: Trace, prompt: Prompt) -> tuple[Tensor, float]:
+        """The same, and by how much the closest hit or miss is decided, in ln of attention."""
+        strongest = torch.stack([two_strongest(trace.attention(layer)[:, trace.answer_rows]) for layer in trace.layers])
+        at = positions(strongest)  # (L, H, T, 2)
+        hit = torch.zeros_like(at, dtype=torch.bool)
+        for token, places in enumerate(_places(prompt)):
+            hit[:, :, token] = torch.isin(at[:, :, token], torch.tensor(places, device=at.device))
+        found, margin = hits(strongest, hit)
+        return found.float().mean(-1), margin
 
 
 def _places(prompt: Prompt) -> list[list[int]]:

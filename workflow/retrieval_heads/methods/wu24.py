@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from retrieval_heads.methods import AttentionRowScorer, Prompt, Reading, Readings
-from retrieval_heads.methods._strongest import hits, margin, positions, two_strongest
+from retrieval_heads.methods._strongest import hits, positions, two_strongest
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,13 @@ class RetrievalHead(AttentionRowScorer):
 
     def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:
         """Hits over the generated tokens, divided by the span's length."""
-        span = prompt.span(self.span)
-        return hits(*self._looks(readings, generated, prompt)).sum(0) / (span.stop - span.start)
+        return self.decide(readings, generated, prompt)[0]
 
-    def margin(self, readings: Readings, generated: list[int], prompt: Prompt) -> float:
-        """By how much the closest hit or miss is decided, in ln of attention."""
-        return margin(*self._looks(readings, generated, prompt))
-
-    def _looks(self, readings: Readings, generated: list[int], prompt: Prompt) -> tuple[Tensor, Tensor]:
-        """The two strongest keys (T, L, H, 4) of each row that generates a token, and which of them is that token."""
-        strongest = torch.stack(readings[Reading.QUESTION] + readings[Reading.DECODE])[: len(generated)]
+    def decide(self, readings: Readings, generated: list[int], prompt: Prompt) -> tuple[Tensor, float]:
+        """The same, and by how much the closest hit or miss is decided, in ln of attention."""
+        strongest = torch.stack(readings[Reading.QUESTION] + readings[Reading.DECODE])[: len(generated)]  # (T, L, H, 4)
         at, span = positions(strongest), prompt.span(self.span)
         looked_at = torch.tensor(prompt.input_ids, device=at.device)[at.clamp(max=span.stop - 1)]
         produced = torch.tensor(generated, dtype=torch.long, device=at.device)[:, None, None, None]
-        return strongest, (at >= span.start) & (at < span.stop) & (looked_at == produced)
+        found, margin = hits(strongest, (at >= span.start) & (at < span.stop) & (looked_at == produced))
+        return found.sum(0) / (span.stop - span.start), margin
