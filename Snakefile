@@ -59,6 +59,7 @@ else:
     include: "rules/yardstick.smk"
     include: "rules/controls.smk"
     include: "rules/collect.smk"
+    include: "rules/noise.smk"
 
 
 include: "rules/analysis.smk"

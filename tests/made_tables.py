@@ -26,12 +26,14 @@ from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.specificity import measure_specificity
 from retrieval_heads.analysis.transfer import measure_transfer
 from retrieval_heads.study.controls import CONTROLS, control
-from retrieval_heads.study.dimensions import CELL
+from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.study.forms import schema
 from retrieval_heads.study.matchings import MATCHINGS
 from retrieval_heads.study.study import Study
+from retrieval_heads.tables.close_calls import CLOSE_CALLS
 from retrieval_heads.tables.compensation import COMPENSATION
 from retrieval_heads.tables.compensation_heads import COMPENSATION_HEADS
+from retrieval_heads.tables.cuts import CUTS
 from retrieval_heads.tables.dataset_counts import DATASET_COUNTS
 from retrieval_heads.tables.depth_rankings import DEPTH_RANKINGS
 from retrieval_heads.tables.guard import GUARD
@@ -232,6 +234,7 @@ def make_ablation(
                         "contains": correct,
                         "outcome": "correct" if correct else "other",
                         "answer_logprob": -1.0,
+                        "margin": 1.0,
                     }
                 )
     return pd.DataFrame(rows).astype({"matched": float})
@@ -333,6 +336,7 @@ def make_items(study, top=0.1, random=0.1, facts=24, sums=24, seed=0, draws=2):
             contains=found["right"].astype(bool),
             outcome=np.where(found["right"], "correct", "other"),
             answer_logprob=-1.0,
+            margin=1.0,
         ).reindex(columns=SPECIFICITY.columns)
     )
 
@@ -452,6 +456,32 @@ def make_reliability(study, seed=0, splits=3):
             }
             rows.append({**names, "split": split, "documents": 12, "k": 4, **agreement})
     return pd.DataFrame(rows)
+
+
+def make_cuts(study, rankings, gap=0.5, low=0.4, noise=1e-5):
+    """The cuts table: each ranking is cut at every level of the study, with this gap in shares of its range."""
+    rows = []
+    for key, heads in rankings.groupby(list(DIMENSIONS)):
+        for k in sorted({study.top_k_of(len(heads)), *study.levels}):
+            if 0 < (size := int((heads["last"] <= k).sum())) < len(heads):
+                named = dict(zip(DIMENSIONS, key, strict=True)) | {"k": k, "size": size}
+                width = np.ptp(heads["score"])
+                values = {"gap": gap, "gap_low": low, "gap_high": 2 * gap - low, "noise": noise}
+                scaled = {name: width * value for name, value in values.items()}
+                rows.append(named | scaled | {"prompts": 12, "documents": 12})
+    return pd.DataFrame(rows, columns=CUTS.columns)
+
+
+def make_close_calls(study, close=0):
+    """The close_calls table: so many in each row of 100 choices."""
+    rows = []
+    for model, length in product(study.config["models"], study.config["prompts"]["context_lengths"]):
+        named = {"model": model, "context_length": length, "variant": "plain", "method": None, "intervention": None}
+        sources = [("generations", {}), ("unablated", {}), *(("scores", {"method": name}) for name in study.methods)]
+        sources += [("ablation", {"intervention": name}) for name in study.interventions]
+        counts = {"choices": 100, "close": close, "smallest": 1e-6 if close else 0.1, "noise": 1e-4}
+        rows += [named | told | counts | {"source": source} for source, told in sources]
+    return pd.DataFrame(rows, columns=CLOSE_CALLS.columns)
 
 
 VARIANTS = ("plain", "no_prefix", "decoy")
@@ -575,6 +605,7 @@ def analyse(study, rankings, results, reliability=None):
         # The guard reads prose with the heads that are ablated.
         levels = None if (results["source"] == "method").any() else ()
         tables["labels"] = make_labels(rankings)
+        tables |= {"cuts": make_cuts(study, rankings), "close_calls": make_close_calls(study)}
         tables["key_value_groups"] = touched_groups(rankings, tables["labels"], study.levels, study.top_k)
         tables["group_overlap"] = group_overlap(rankings, tables["labels"], study.top_k)
         if study.config["yardstick"] is not None:

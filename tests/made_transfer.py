@@ -39,7 +39,13 @@ def transfer_rows(correct, *, method="wu24", unablated=None, random=None, guesse
         } | values  # fmt: skip
         prompt = {"prompt_id": f"d{document}/{target}/{known['context_length']}", "doc_id": f"d{document}"}
         told = {"correct": bool(right), "contains": bool(right), "outcome": "correct" if right else "other"}
-        rows.append(known | prompt | told | {"question": target, "source": source, "answer_logprob": nats} | names)
+        rows.append(
+            known
+            | prompt
+            | told
+            | {"question": target, "source": source, "answer_logprob": nats, "margin": 1.0}
+            | names
+        )
 
     for d, (t, target) in product(range(documents), enumerate(questions)):
         add(d, target, "baseline", unablated[d, t])

@@ -33,6 +33,7 @@ def answers(right, lengths=(512,), questions=("hq_state", "inc_year")):
             "generated": "",
             "contains": False,
             "answer_logprob": -1.0,
+            "margin": 1.0,
         }
         rows.append(known | {"source": "baseline", "correct": outcome == "correct", "outcome": outcome})
         rows.append(known | {"source": "no_needle", "correct": document == 0, "outcome": "other"})

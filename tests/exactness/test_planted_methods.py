@@ -50,7 +50,7 @@ def scores(planted, model, document):
     """The mean scores (L, H) of each method over the prompts."""
     runner = Runner(model, planted.tokenizer, Budget(8192, 16384), Decoding(8, ["."]))
     found = score_documents(runner, [document], make_methods({name: {} for name in METHODS}))[1]
-    return {name: made.mean(0) for name, made in found.items()}
+    return {name: made.scores.mean(0) for name, made in found.items()}
 
 
 @pytest.fixture(scope="module")

@@ -132,7 +132,7 @@ def test_its_heads_write_and_carry_what_eager_passes_and_autograd_say(folder, mo
         "value_flow": oracle.value_flow(attention, values, slopes, one.suffix_start, needle),
     }
     for name, wanted in expected.items():
-        assert found[name][0].sub(wanted).abs().max() < 1e-4 * (wanted.max() - wanted.min()), name
+        assert found[name].scores[0].sub(wanted).abs().max() < 1e-4 * (wanted.max() - wanted.min()), name
 
 
 def test_ablated_it_says_what_it_says_with_zeroed_weights(folder, model, prompts):

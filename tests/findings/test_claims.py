@@ -10,6 +10,7 @@ from made_tables import (
     METHODS,
     analyse,
     make_ablation,
+    make_cuts,
     make_guard,
     make_rankings,
     make_reliability,
@@ -598,6 +599,35 @@ class TestRanking:
         assert found[1].outcome is CONTRADICTED and found[1].sentence.endswith(
             "were ablated all the same in the published results, in an order that the scores do not give."
         )
+
+    def test_cuts_beyond_rounding(self, made):
+        rule, rankings = scores.cuts_are_beyond_rounding, made["rankings"]
+        found = one(rule, made, STUDY)
+        assert found.outcome is SUPPORTED
+        assert found.sentence == (
+            "Summed attention in small ends every top set beyond numerical noise (16 top sets, each a ranking at a "
+            "level). With other documents, 0 of 16 may end in another head."
+        )
+        # One cut of wu24 is within noise.
+        cuts = make_cuts(STUDY, rankings)
+        first = cuts.index[cuts["method"] == "wu24"][0]
+        cuts.loc[first, "gap"] = 0.5 * cuts.loc[first, "noise"]
+        found = rule({**made, "cuts": cuts}, STUDY)
+        assert [claim.outcome for claim in found] == [SUPPORTED, CONTRADICTED, SUPPORTED]
+        assert found[1].sentence.startswith("Wu24 in small ends 1 top set within numerical noise (of 16 top sets, ")
+        assert found[1].effect.value == 1 and found[1] in claims.warnings({**made, "cuts": cuts}, STUDY)
+        # Beyond rounding, though not beyond what other documents may change.
+        found = one(rule, {**made, "cuts": make_cuts(STUDY, rankings, low=-0.1)}, STUDY)
+        assert found.outcome is SUPPORTED and found.sentence.endswith("16 of 16 may end in another head.")
+
+    def test_where_ties_end_top_sets_early_it_is_open_where_they_would_end(self, made):
+        tied = tied_behind(made["rankings"], "wu24", 7)
+        found = scores.cuts_are_beyond_rounding({**made, "rankings": tied, "cuts": make_cuts(STUDY, tied)}, STUDY)
+        assert [claim.outcome for claim in found] == [SUPPORTED, UNDECIDED, SUPPORTED]
+        assert "ties end some early" in found[1].sentence
+
+    def test_published_scores_say_nothing_of_rounding(self, made):
+        assert scores.cuts_are_beyond_rounding({"rankings": made["rankings"]}, STUDY) == []
 
     def test_enough_prompts(self, made):
         rule, rankings = scores.top_heads_rest_on_enough_prompts, made["rankings"]

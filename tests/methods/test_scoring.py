@@ -1,6 +1,7 @@
 """The three methods on a shared prefill give what full eager matrices give, step by step."""
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import pandas as pd
@@ -238,6 +239,19 @@ def test_summed_attention_by_hand():
     assert method.combine({Reading.QUESTION: [read[None]]}, [], PROMPT).tolist() == [pytest.approx([0.55])]
 
 
+def one_hot(position):
+    """A head's one row over 10 keys, of which one has all attention; (1, 1, 10)."""
+    return torch.nn.functional.one_hot(torch.tensor([[position]]), 10).float()
+
+
+def looks_at(keys):
+    """A head's one row over 10 keys, with the attention of some of them."""
+    row = torch.full((1, 1, 10), 0.001)
+    for key, attention in keys.items():
+        row[..., key] = attention
+    return row
+
+
 @pytest.mark.parametrize(
     ("generated", "strongest", "hits"),
     [
@@ -251,9 +265,6 @@ def test_summed_attention_by_hand():
     ],
 )
 def test_wu24_by_hand(generated, strongest, hits):
-    def one_hot(position):
-        return torch.nn.functional.one_hot(torch.tensor([[position]]), 10).float()
-
     method = RetrievalHead()
     first, *rest = [method.reduce(one_hot(position), PROMPT)[None] for position in strongest]
     score = method.combine({Reading.QUESTION: [first], Reading.DECODE: rest}, generated, PROMPT)
@@ -262,9 +273,47 @@ def test_wu24_by_hand(generated, strongest, hits):
 
 def test_wu24_on_the_answer_alone():
     method = RetrievalHead(span="answer")
-    first, second = (torch.tensor([[position]]) for position in (1, 2))
+    first, second = (method.reduce(one_hot(position), PROMPT)[None] for position in (1, 2))
     score = method.combine({Reading.QUESTION: [first], Reading.DECODE: [second]}, [6, 7], PROMPT)
     assert score.tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "hits", "margin"),
+    [
+        ({1: 0.4, 4: 0.3}, 1, math.log(4 / 3)),  # token 6 in the needle, and outside of it
+        ({4: 0.4, 1: 0.3}, 0, math.log(4 / 3)),
+        ({1: 0.4, 4: 0.4}, 0, 0.0),  # which of them comes first is no look of the head's
+        ({4: 0.4, 5: 0.4}, 0, math.inf),  # two misses: a miss whichever it is
+    ],
+)
+def test_wu24_tells_how_close_a_hit_was(keys, hits, margin):
+    method = RetrievalHead()
+    read = {Reading.QUESTION: [method.reduce(looks_at(keys), PROMPT)[None]], Reading.DECODE: []}
+    assert method.combine(read, [6], PROMPT).tolist() == [pytest.approx([hits / 3])]
+    assert method.decide(read, [6], PROMPT)[1] == pytest.approx(margin, abs=1e-6)
+
+
+def test_two_equally_strong_keys_that_are_hits_are_one():
+    prompt = replace(PROMPT, needle_end=5)
+    method = RetrievalHead()
+    read = {Reading.QUESTION: [method.reduce(looks_at({1: 0.4, 4: 0.4}), prompt)[None]], Reading.DECODE: []}
+    assert method.combine(read, [6], prompt).tolist() == [pytest.approx([1 / 4])]
+    assert method.decide(read, [6], prompt)[1] == math.inf
+
+
+def test_qrhead_tells_how_close_a_token_was_to_be_dropped():
+    question, null = [0.5] * 9 + [-0.3], [0.4] * 9 + [0.3]
+    prompt = Prompt(list(range(10)), 0, 10, 0, 1, 10, [0])
+    read = [QRHead().reduce(torch.tensor(values)[None, None], prompt)[None] for values in (question, null)]
+    readings = {Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}
+    gain = pd.Series(question) - pd.Series(null)
+    assert QRHead().decide(readings, [], prompt)[1] == pytest.approx(
+        (gain - (gain.mean() - 2 * gain.std())).abs().min() / 0.9, abs=1e-5
+    )
+    # A floor at the very gain of the last token.
+    at = QRHead(outlier_sd=((gain.mean() - gain.iloc[-1]) / gain.std()))
+    assert at.decide(readings, [], prompt)[1] == pytest.approx(0, abs=1e-6)
 
 
 def test_qrhead_by_hand():
@@ -291,6 +340,7 @@ def test_heads_are_scored_where_nothing_is_generated():
     scores, generations = score(model, table, make_methods({"summed_attention": {}, "wu24": {}}), max_new_tokens=0)
     asked, _ = score(model, table, make_methods({"summed_attention": {}}), max_new_tokens=2)
     assert generations["generated"].eq("").all()
+    assert generations["margin"].isna().all()
     found = scores[scores["method"] == "summed_attention"]
     assert found["scores"].map(list).tolist() == asked["scores"].map(list).tolist()
 

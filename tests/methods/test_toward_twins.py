@@ -44,7 +44,8 @@ def runner_of(model):
 def score(model, settings, made, states=None):
     """The scores (P, L, H) of each method, all in one go: two documents of two prompts each."""
     documents = [Document(made[at : at + 2], random_ids(3, seed=99)) for at in range(0, len(made), 2)]
-    return score_documents(runner_of(model), documents, make_methods(settings, states))[1]
+    scored = score_documents(runner_of(model), documents, make_methods(settings, states))[1]
+    return {name: of_method.scores for name, of_method in scored.items()}
 
 
 @cache

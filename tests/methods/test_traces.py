@@ -60,7 +60,8 @@ def score(model, settings, made=PROMPTS):
     """The scores (P, L, H) of each method, all in one go."""
     documents = [Document([one], random_ids(3, seed=99)) for one in made]
     runner = Runner(model, Numbers(), Budget(10_000, 10_000), Decoding(4, []))
-    return score_documents(runner, documents, make_methods(settings))[1]
+    scored = score_documents(runner, documents, make_methods(settings))[1]
+    return {name: of_method.scores for name, of_method in scored.items()}
 
 
 @cache

@@ -91,13 +91,13 @@ def _looks(runner: Runner, groups: Sequence[pd.DataFrame], answer_types: Mapping
     """Rows of the table, of the prompts of some documents with contexts of equal length."""
     documents = [make_document(runner.tokenizer, group) for group in groups]
     method = _StrongestKey(runner.decoding.max_new_tokens)
-    answered, scores = score_rows(runner, documents, [method])
+    answered, scored = score_rows(runner, documents, [method])
     number = 0
     for group, document in zip(groups, documents, strict=True):
         for row, prompt in zip(group.itertuples(), document.prompts, strict=True):
             generated, type = answered.tokens[number], answer_types[row.question]
             places = _Places(runner.tokenizer, prompt, row.answer, type)
-            shares = places.shares(scores[method.name][number][: len(generated)].numpy(), generated)
+            shares = places.shares(scored[method.name].scores[number][: len(generated)].numpy(), generated)
             correct = judge(answered.text[number], row.answer, type).correct
             yield looks_row(row, correct, len(generated), shares)
             number += 1

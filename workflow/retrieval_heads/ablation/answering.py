@@ -13,6 +13,7 @@ from retrieval_heads.data.encoding import decode
 from retrieval_heads.data.selection import expected_answer
 from retrieval_heads.engine.budget import Limit
 from retrieval_heads.engine.runner import Answered, Prefix, Runner, naming, reserved_tokens
+from retrieval_heads.tables.columns import known_margin
 from retrieval_heads.tables.heads import parse_head
 
 
@@ -94,7 +95,8 @@ def answer(
     Returns
     -------
     A row for each question: what is ``generated``, the verdicts ``correct``, ``contains`` and ``outcome`` on it, and
-    ``answer_logprob``, the log-probability of the expected answer.
+    ``answer_logprob``, the log-probability of the expected answer; and ``margin``, by how much the closest choice of a
+    generated token was decided, None where none was.
     """
     suffixes, expected = questions.suffixes, questions.expected
     in_context = intervention is not None and intervention.in_context
@@ -137,14 +139,18 @@ def answer(
     tokens = reserved + (len(questions.context) if in_context else 0)
     limit: Limit = "cache_tokens" if in_context else "batch_tokens"
     generated, logprob = [""] * len(suffixes), [0.0] * len(suffixes)
+    margin: list[float | None] = [None] * len(suffixes)
     for batch, answered in runner.budget.batches(order, tokens, limit, work):
         assert answered.answer_logprob is not None  # answers were given
-        for number, text, probability in zip(batch, answered.text, answered.answer_logprob, strict=True):
-            generated[number], logprob[number] = text, probability
+        told = zip(batch, answered.text, answered.answer_logprob, answered.margin, strict=True)
+        for number, text, probability, lead in told:
+            generated[number], logprob[number], margin[number] = text, probability, known_margin(lead)
     verdicts = [
         judge(text, wanted, type, questions.document, decoy)._asdict()
         for text, wanted, type, decoy in zip(
             generated, questions.answers, questions.types, questions.decoys, strict=True
         )
     ]
-    return pd.DataFrame(verdicts).assign(generated=generated, answer_logprob=logprob)
+    return pd.DataFrame(verdicts).assign(
+        generated=generated, answer_logprob=logprob, margin=pd.Series(margin, dtype=float)
+    )

@@ -101,6 +101,7 @@ class AskedItems:
                 "contains": [verdict.contains for verdict in verdicts],
                 "outcome": [verdict.outcome for verdict in verdicts],
                 "answer_logprob": found["answer_logprob"].tolist(),
+                "margin": found["margin"].tolist(),
             }
         )
 

@@ -1,5 +1,6 @@
 """Suffixes are read behind their contexts, and answered by greedy decoding, many rows at a time."""
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,12 +40,15 @@ class Answered:
     """What comes of reading and answering B suffixes, one entry for each.
 
     tokens: the generated token ids, without the one or the string that ended them; text: the same decoded, cut at the
-    stop string; answer_logprob: Σ ln p over the tokens of the expected answer, or None where none was given.
+    stop string; answer_logprob: Σ ln p over the tokens of the expected answer, or None where none was given; margin:
+    by how much the closest choice of a token was decided, what ended a generation among them, in log-probability over
+    the next; infinite where none was chosen.
     """
 
     tokens: list[list[int]]
     text: list[str]
     answer_logprob: list[float] | None
+    margin: list[float]
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,10 @@ def answer_suffixes(
             logprobs = (logprob * real_draft).numpy(force=True).sum(-1, dtype=np.float64).tolist()
 
         generations = _Generations(tokenizer, end_tokens(model), decoding, generate or [True] * count)
+        likely, leads = (chosen.tolist() for chosen in _first_and_lead(logits))
         accepted = [
-            generations.take_draft(row, tokens, draft) if row in generations.active else 0
-            for row, (tokens, draft) in enumerate(zip(logits.argmax(-1).tolist(), drafts, strict=True))
+            generations.take_draft(row, likely[row], leads[row], draft) if row in generations.active else 0
+            for row, draft in enumerate(drafts)
         ]
         not_taken = [len(draft) - taken for draft, taken in zip(drafts, accepted, strict=True)]
         batch.take_back(not_taken)
@@ -159,10 +164,11 @@ def answer_suffixes(
                 if twin is not None:
                     twin.read(last_ids, active, same)
             logits = batch.forward(hook, last_ids, active, 1, forks)
-            for row, token in zip(batch.rows, logits[:, 0].argmax(-1).tolist(), strict=True):
+            likely, leads = (chosen.tolist() for chosen in _first_and_lead(logits[:, 0]))
+            for row, token, lead in zip(batch.rows, likely, leads, strict=True):
                 if row in generations.active:
-                    generations.take(row, token)
-    return Answered(generations.tokens, generations.text, logprobs)
+                    generations.take(row, token, lead)
+    return Answered(generations.tokens, generations.text, logprobs, generations.margin)
 
 
 class _Masked:
@@ -259,10 +265,12 @@ class _Generations:
         self._tokenizer, self._ends, self._decoding = tokenizer, ends, decoding
         self.tokens: list[list[int]] = [[] for _ in generate]
         self.text = [""] * len(generate)
+        self.margin = [math.inf] * len(generate)
         self.active = {row for row, wanted in enumerate(generate) if wanted and decoding.max_new_tokens > 0}
 
-    def take(self, row: int, token: int) -> None:
-        """Take up the next token of a row, which may be its end."""
+    def take(self, row: int, token: int, lead: float) -> None:
+        """Take up the next token of a row, which may be its end, and leads all others by so much."""
+        self.margin[row] = min(self.margin[row], lead)
         if token in self._ends:
             self.active.remove(row)
             return
@@ -276,20 +284,30 @@ class _Generations:
         if end is not None or settled or len(tokens) == decoding.max_new_tokens:
             self.active.remove(row)
 
-    def take_draft(self, row: int, likely: Sequence[int], draft: Sequence[int]) -> int:
+    def take_draft(self, row: int, likely: Sequence[int], leads: Sequence[float], draft: Sequence[int]) -> int:
         """Take up what a row has generated while it read a draft; returns how many tokens of the draft that is.
 
         Parameters
         ----------
-        likely : the most likely token in the place of each one of the draft, and behind them all.
+        likely, leads : the most likely token in the place of each one of the draft, and behind them all, and by how
+            much it leads.
         """
         accepted = 0
-        for token, drafted in zip(likely, [*draft, None], strict=False):
-            self.take(row, token)
+        for token, lead, drafted in zip(likely, leads, [*draft, None], strict=False):
+            self.take(row, token, lead)
             if row not in self.active or token != drafted:
                 break
             accepted += 1
         return accepted
+
+
+def _first_and_lead(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The most likely token, the first of equal ones, and its lead over the next, from logits (…, V); each (…).
+
+    Logits differ as log-probabilities do.
+    """
+    two = logits.topk(2).values
+    return logits.max(-1).indices, two[..., 0] - two[..., 1]
 
 
 def _rows_to_keep(rows: Sequence[int], active: set[int], contexts: int) -> list[int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from retrieval_heads import plugins
 from retrieval_heads.methods._attention_rows import AttentionRowScorer, Reading, Readings
-from retrieval_heads.methods._base import Document, HeadScorer, Prompt
+from retrieval_heads.methods._base import Document, HeadScorer, Prompt, Scored
 from retrieval_heads.methods._traces import TraceScorer
 from retrieval_heads.study.method_entries import file_of, replacement_of
 
@@ -23,6 +23,7 @@ __all__ = [
     "Prompt",
     "Reading",
     "Readings",
+    "Scored",
     "TraceScorer",
     "make_methods",
 ]

@@ -4,6 +4,7 @@ A context is run once. All its questions and the null question are then read beh
 layer's attention rows are handed to every method as they come, and each keeps only what it needs of them.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from retrieval_heads.engine.runner import Answered, Decoding, RowsRead, Runner, naming
-from retrieval_heads.methods._base import Document, HeadScorer, Prompt
+from retrieval_heads.methods._base import Document, HeadScorer, Prompt, Scored
 
 
 class Reading(StrEnum):
@@ -55,10 +56,14 @@ class AttentionRowScorer(HeadScorer):
         generated: the tokens of the model's answer, without what ended it.
         """
 
+    def decide(self, readings: Readings, generated: list[int], prompt: Prompt) -> tuple[Tensor, float]:
+        """The same, and the margin of a method that makes choices (:class:`~retrieval_heads.methods.Scored`)."""
+        return self.combine(readings, generated, prompt), math.inf
+
     def score(self, runner: Runner, documents: Sequence[Document]) -> Tensor:
         """Scores (P, L, H) from a pass of its own; see :func:`score_rows` for several methods in one pass."""
-        _, scores = score_rows(runner, documents, [self])
-        return scores[self.name]
+        _, scored = score_rows(runner, documents, [self])
+        return scored[self.name].scores
 
 
 def score_rows(
@@ -66,7 +71,7 @@ def score_rows(
     documents: Sequence[Document],
     methods: Sequence[AttentionRowScorer],
     decoding: Decoding | None = None,
-) -> tuple[Answered, dict[str, Tensor]]:
+) -> tuple[Answered, dict[str, Scored]]:
     """Answer all P prompts of some documents, and score them by the attention rows of that one pass.
 
     Parameters
@@ -76,7 +81,7 @@ def score_rows(
 
     Returns
     -------
-    The answers to the prompts, in order; and the scores (P, L, H) of each method by its name.
+    The answers to the prompts, in order; and what each method gives them, by its name.
     """
     # Every context is continued by equally many rows: its questions, then the null question, which is repeated where a
     # document has fewer questions than others.
@@ -101,22 +106,21 @@ def score_rows(
             observe=routing.observe,
         )
     asked = [number for number, row in enumerate(rows) if row.reading is Reading.QUESTION]
-    scores = {
-        method.name: torch.stack(
-            [
-                method.combine(routing.readings(method, number), answered.tokens[number], rows[number].prompt)
-                for number in asked
-            ]
-        )
-        for method in methods
-    }
+    scored = {}
+    for method in methods:
+        decided = [
+            method.decide(routing.readings(method, number), answered.tokens[number], rows[number].prompt)
+            for number in asked
+        ]
+        scored[method.name] = Scored(torch.stack([of_heads for of_heads, _ in decided]), [m for _, m in decided])
     logprobs = answered.answer_logprob or []
     of_prompts = Answered(
         [answered.tokens[number] for number in asked],
         [answered.text[number] for number in asked],
         [logprobs[number] for number in asked],
+        [answered.margin[number] for number in asked],
     )
-    return of_prompts, scores
+    return of_prompts, scored
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
@@ -109,6 +109,19 @@ class Document:
         """What asks nothing, as a prompt about the same needle."""
         ids = [*self.context, *self.null_suffix]
         return replace(self.prompts[0], input_ids=ids, answer=[], question_end=self.null_question_end)
+
+
+class Scored(NamedTuple):
+    """What a method gives P prompts.
+
+    scores: (P, L, H) for L layers of H heads, NaN throughout for a prompt that the method does not apply to. margins:
+    for each prompt, by how much the closest of the choices in its scores is decided, such as which key is the
+    strongest: the smallest change, as a share of attention, by which one would have turned out otherwise. Infinite
+    where none is made.
+    """
+
+    scores: Tensor
+    margins: list[float]
 
 
 class HeadScorer(ABC):

@@ -1,5 +1,6 @@
 """Scoring every head on every prompt by methods of any kind, and the tables that come of it."""
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -16,8 +17,10 @@ from retrieval_heads.engine.runner import Answered, Runner, naming
 from retrieval_heads.job import finished_units, progress
 from retrieval_heads.methods import AttentionRowScorer, Document, HeadScorer, Prompt, TraceScorer
 from retrieval_heads.methods._attention_rows import score_rows
+from retrieval_heads.methods._base import Scored
 from retrieval_heads.methods._traces import score_traces
 from retrieval_heads.study.dimensions import CELL
+from retrieval_heads.tables.columns import known_margin
 from retrieval_heads.tables.generations import GENERATIONS
 from retrieval_heads.tables.scores import SCORES, score_row
 
@@ -127,21 +130,20 @@ def score_groups(
         }
         return with_answered_twins(runner, documents[number], groups[number], right, answer_types)
 
-    answered, scores = score_documents(runner, documents, methods, compare)
+    answered, scored = score_documents(runner, documents, methods, compare)
     made_scores, made_generations = [], []
     rows = chain.from_iterable(group.itertuples() for group in groups)
     for number, (row, generated) in enumerate(zip(rows, answered.text, strict=True)):
         prompt = {key: getattr(row, key) for key in (*CELL, "prompt_id")}
         success = judge(generated, row.answer, answer_types[row.question]).correct
-        made_generations.append(pd.DataFrame([{**prompt, "generated": generated, "success": success}]))
+        told = {"generated": generated, "success": success, "margin": known_margin(answered.margin[number])}
+        made_generations.append(pd.DataFrame([prompt | told]))
         for method in methods:
+            scores, margins = scored[method.name]
             with naming([row.prompt_id]):
-                _require_finite(runner, method, scores[method.name][number])
-        made_scores += [
-            score_row(row, method.name, scores[method.name][number].numpy(force=True))
-            for method in methods
-            if (success or not method.needs_success) and not scores[method.name][number].isnan().all()
-        ]
+                _require_finite(runner, method, scores[number])
+            if (success or not method.needs_success) and not scores[number].isnan().all():
+                made_scores.append(score_row(row, method.name, scores[number].numpy(force=True), margins[number]))
     return made_scores, made_generations
 
 
@@ -150,7 +152,7 @@ def score_documents(
     documents: Sequence[Document],
     methods: Sequence[HeadScorer],
     compare: Callable[[int, Sequence[str]], Document] | None = None,
-) -> tuple[Answered, dict[str, Tensor]]:
+) -> tuple[Answered, dict[str, Scored]]:
     """Run methods of any kind: those that read attention rows in one pass for all, those that read traces in another
     that goes on from the same contexts, then each other one by itself.
 
@@ -161,9 +163,9 @@ def score_documents(
 
     Returns
     -------
-    The model's answers to all P prompts, in order; and the scores (P, L, H) of each method by its name.
+    The model's answers to all P prompts, in order; and what each method gives them, by its name.
     """
-    answered, scores = score_rows(
+    answered, scored = score_rows(
         runner, documents, [method for method in methods if isinstance(method, AttentionRowScorer)]
     )
     traced = [method for method in methods if isinstance(method, TraceScorer)]
@@ -174,9 +176,14 @@ def score_documents(
             # Before the document's traces, which read behind the same twin.
             documents[number] = compare(number, told)
         found.append(score_traces(runner, [documents[number]], traced))
-    scores |= {method.name: torch.cat([one[method.name] for one in found]) for method in traced}
-    scores |= {method.name: method.score(runner, documents) for method in methods if method.name not in scores}
-    return answered, scores
+    for name in [method.name for method in traced]:
+        parts = [one[name] for one in found]
+        scored[name] = Scored(torch.cat([part.scores for part in parts]), [m for part in parts for m in part.margins])
+    for method in methods:
+        if method.name not in scored:
+            scores = method.score(runner, documents)
+            scored[method.name] = Scored(scores, [math.inf] * len(scores))
+    return answered, scored
 
 
 def with_answered_twins(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from retrieval_heads.engine.runner import Runner, Trace, answer_logprob, naming
-from retrieval_heads.methods._base import Document, HeadScorer, Prompt
+from retrieval_heads.methods._base import Document, HeadScorer, Prompt, Scored
 
 
 class TraceScorer(HeadScorer):
@@ -35,6 +35,10 @@ class TraceScorer(HeadScorer):
         method that needs it, ``trace.twin`` is that of the same tokens behind the twin's context.
         """
 
+    def decide(self, trace: Trace, prompt: Prompt) -> tuple[Tensor | None, float]:
+        """The same, and the margin of a method that makes choices (:class:`~retrieval_heads.methods.Scored`)."""
+        return self.score_trace(trace, prompt), math.inf
+
     def require(self, runner: Runner) -> None:
         """Refuse a model whose direct path is not known to a method that needs it."""
         if self.direct:
@@ -42,17 +46,18 @@ class TraceScorer(HeadScorer):
 
     def score(self, runner: Runner, documents: Sequence[Document]) -> Tensor:
         """Scores (P, L, H) from traces of its own; see :func:`score_traces` for several methods in one."""
-        return score_traces(runner, documents, [self])[self.name]
+        return score_traces(runner, documents, [self])[self.name].scores
 
 
-def score_traces(runner: Runner, documents: Sequence[Document], methods: Sequence[TraceScorer]) -> dict[str, Tensor]:
+def score_traces(runner: Runner, documents: Sequence[Document], methods: Sequence[TraceScorer]) -> dict[str, Scored]:
     """Score all P prompts of some documents by one trace of each.
 
     Returns
     -------
-    The scores (P, L, H) of each method by its name, NaN for a prompt that a method does not apply to.
+    What each method gives the prompts, by its name.
     """
     scores: dict[str, list[Tensor]] = {method.name: [] for method in methods}
+    margins: dict[str, list[float]] = {method.name: [] for method in methods}
     missing = torch.full((runner.layers, runner.heads), math.nan)
     for document in documents if methods else ():
         twins = _twins(runner, document) if any(method.needs_twin for method in methods) else None
@@ -71,10 +76,11 @@ def score_traces(runner: Runner, documents: Sequence[Document], methods: Sequenc
                 trace = replace(trace, twin=next(twins))
             for method in methods:
                 without = method.needs_twin and trace.twin is None
-                score = None if without else method.score_trace(trace, prompt)
+                score, margin = (None, math.inf) if without else method.decide(trace, prompt)
                 scores[method.name].append(missing if score is None else score.float().cpu())
+                margins[method.name].append(margin)
             del trace  # before the next tape begins
-    return {name: torch.stack(found) for name, found in scores.items()}
+    return {name: Scored(torch.stack(found), margins[name]) for name, found in scores.items()}
 
 
 def _twins(runner: Runner, document: Document) -> Iterator[Trace]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from retrieval_heads.engine.runner import Trace
 from retrieval_heads.methods import Prompt, TraceScorer
+from retrieval_heads.methods._strongest import hits, positions, two_strongest
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,17 @@ class PositionalCopy(TraceScorer):
 
     def score_trace(self, trace: Trace, prompt: Prompt) -> Tensor:
         """(L, H), shares of the answer's tokens."""
-        strongest = torch.stack([trace.attention(layer)[:, trace.answer_rows].argmax(-1) for layer in trace.layers])
-        hits = torch.zeros_like(strongest, dtype=torch.bool)
+        return self.decide(trace, prompt)[0]
+
+    def decide(self, trace: Trace, prompt: Prompt) -> tuple[Tensor, float]:
+        """The same, and by how much the closest hit or miss is decided, in ln of attention."""
+        strongest = torch.stack([two_strongest(trace.attention(layer)[:, trace.answer_rows]) for layer in trace.layers])
+        at = positions(strongest)  # (L, H, T, 2)
+        hit = torch.zeros_like(at, dtype=torch.bool)
         for token, places in enumerate(_places(prompt)):
-            hits[..., token] = torch.isin(strongest[..., token], torch.tensor(places, device=strongest.device))
-        return hits.float().mean(-1)
+            hit[:, :, token] = torch.isin(at[:, :, token], torch.tensor(places, device=at.device))
+        found, margin = hits(strongest, hit)
+        return found.float().mean(-1), margin
 
 
 def _places(prompt: Prompt) -> list[list[int]]:

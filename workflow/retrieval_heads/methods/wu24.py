@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from retrieval_heads.methods import AttentionRowScorer, Prompt, Reading, Readings
+from retrieval_heads.methods._strongest import hits, positions, two_strongest
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,18 @@ class RetrievalHead(AttentionRowScorer):
     needs_success: ClassVar = True
 
     def reduce(self, rows: Tensor, prompt: Prompt) -> Tensor:
-        """(H, 1, K) → (H,), the position of the strongest key."""
-        return rows[:, -1].argmax(-1)
+        """(H, 1, K) → (H, 4), the two strongest keys."""
+        return two_strongest(rows[:, -1])
 
     def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:
         """Hits over the generated tokens, divided by the span's length."""
-        strongest = torch.stack(readings[Reading.QUESTION] + readings[Reading.DECODE])[: len(generated)]  # (T, L, H)
-        span = prompt.span(self.span)
-        inside = (strongest >= span.start) & (strongest < span.stop)
-        looked_at = torch.tensor(prompt.input_ids, device=strongest.device)[strongest.clamp(max=span.stop - 1)]
-        produced = torch.tensor(generated, dtype=torch.long, device=strongest.device)[:, None, None]
-        return (inside & (looked_at == produced)).sum(0) / (span.stop - span.start)
+        return self.decide(readings, generated, prompt)[0]
+
+    def decide(self, readings: Readings, generated: list[int], prompt: Prompt) -> tuple[Tensor, float]:
+        """The same, and by how much the closest hit or miss is decided, in ln of attention."""
+        strongest = torch.stack(readings[Reading.QUESTION] + readings[Reading.DECODE])[: len(generated)]  # (T, L, H, 4)
+        at, span = positions(strongest), prompt.span(self.span)
+        looked_at = torch.tensor(prompt.input_ids, device=at.device)[at.clamp(max=span.stop - 1)]
+        produced = torch.tensor(generated, dtype=torch.long, device=at.device)[:, None, None, None]
+        found, margin = hits(strongest, (at >= span.start) & (at < span.stop) & (looked_at == produced))
+        return found.sum(0) / (span.stop - span.start), margin

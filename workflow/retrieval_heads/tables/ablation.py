@@ -6,6 +6,7 @@ from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import (
     ANSWERED,
+    ANSWERED_NULLABLE,
     HEAD_SET,
     HEAD_SET_KEY,
     HEAD_SET_NULLABLE,
@@ -26,7 +27,7 @@ ABLATION = Table(
         *ANSWERED,
     ),
     key=(*PROMPT_KEY, *HEAD_SET_KEY, "intervention"),
-    nullable=HEAD_SET_NULLABLE,
+    nullable=HEAD_SET_NULLABLE | ANSWERED_NULLABLE,
 )
 
 ABLATION_SHARD = replace(ABLATION, nullable=ABLATION.nullable | {name for name, _ in ANSWERED})

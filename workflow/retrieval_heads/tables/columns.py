@@ -1,5 +1,6 @@
 """Columns that several tables share."""
 
+import math
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -57,7 +58,16 @@ ANSWERED = (
     ("contains", BOOLEAN),
     ("outcome", TEXT),
     ("answer_logprob", NUMBER),
+    ("margin", NUMBER),
 )
+ANSWERED_NULLABLE = frozenset({"margin"})
+"""Where nothing was generated, no token was chosen."""
+
+
+def known_margin(margin: float) -> float | None:
+    """A margin as tables hold it: null where there was no choice, and it is infinite."""
+    return margin if math.isfinite(margin) else None
+
 
 # What tells rankings apart.
 RANKING = dimensions(DIMENSIONS)

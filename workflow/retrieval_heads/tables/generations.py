@@ -2,7 +2,7 @@
 
 from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import BOOLEAN, PROMPT_KEY, TEXT, dimensions
+from retrieval_heads.tables.columns import BOOLEAN, NUMBER, PROMPT_KEY, TEXT, dimensions
 
 GENERATIONS = Table(
     "generations",
@@ -11,6 +11,8 @@ GENERATIONS = Table(
         ("prompt_id", TEXT),
         ("generated", TEXT),
         ("success", BOOLEAN),
+        ("margin", NUMBER),
     ),
     key=PROMPT_KEY,
+    nullable=frozenset({"margin"}),
 )

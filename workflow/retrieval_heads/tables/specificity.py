@@ -4,6 +4,7 @@ from retrieval_heads.study.dimensions import CELL
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import (
     ANSWERED,
+    ANSWERED_NULLABLE,
     HEAD_SET,
     HEAD_SET_KEY,
     HEAD_SET_NULLABLE,
@@ -24,7 +25,7 @@ SPECIFICITY = Table(
     ),
     key=(*CELL, "kind", "item", *HEAD_SET_KEY, "intervention"),
     # With no head ablated, it is no question's heads that are.
-    nullable=HEAD_SET_NULLABLE | {"question"},
+    nullable=HEAD_SET_NULLABLE | ANSWERED_NULLABLE | {"question"},
 )
 
 FEWEST_ITEMS = 20

@@ -2,7 +2,7 @@
 
 from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
-from retrieval_heads.tables.columns import ANSWERED, PROMPT_KEY, TEXT, dimensions
+from retrieval_heads.tables.columns import ANSWERED, ANSWERED_NULLABLE, PROMPT_KEY, TEXT, dimensions
 
 UNABLATED = Table(
     "unablated",
@@ -14,4 +14,5 @@ UNABLATED = Table(
         *ANSWERED,
     ),
     key=(*PROMPT_KEY, "source"),
+    nullable=ANSWERED_NULLABLE,
 )

@@ -90,6 +90,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         baseline.every_question_is_answered,
         baseline.baseline_is_above_guessing,
         scores.top_sets_are_told_apart,
+        scores.cuts_are_beyond_rounding,
         scores.top_heads_rest_on_enough_prompts,
     ),
 }
@@ -103,6 +104,7 @@ CAUTIONS: dict[Rule, Outcome] = {
     overlap.rankings_break_between_lengths: Outcome.SUPPORTED,
     agreement.methods_agree_differently_by_length: Outcome.SUPPORTED,
     scores.top_sets_are_told_apart: Outcome.CONTRADICTED,
+    scores.cuts_are_beyond_rounding: Outcome.CONTRADICTED,
     scores.top_heads_rest_on_enough_prompts: Outcome.CONTRADICTED,
 }
 """The rules that look for signs that something is wrong with the data, and the outcome that is such a sign."""

@@ -1,9 +1,10 @@
-"""Claims about whether scores can carry a ranking: are heads told apart, and scored on enough prompts?"""
+"""Claims about whether scores can carry a ranking: are heads told apart, by more than noise, and on enough prompts?"""
 
 import math
 
 import pandas as pd
 
+from retrieval_heads.analysis.noise import within_rounding, within_sampling
 from retrieval_heads.analysis.overlap import grids, top_heads
 from retrieval_heads.findings.claims.outcome import MIN_UNITS, POINTS, Claim, Effect, Family, Outcome, Tables
 from retrieval_heads.study.dimensions import DIMENSIONS
@@ -11,7 +12,7 @@ from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import count, listed, percent, setting
 from retrieval_heads.tables.heads import head_name
 
-TABLES: dict[str, dict[str, int]] = {"effects": {}, "rankings": {}}
+TABLES: dict[str, dict[str, int]] = {"cuts": {"documents": 1}, "effects": {}, "rankings": {}}
 
 _SHOWN = 3
 """How many levels a sentence names."""
@@ -75,6 +76,50 @@ def _ties(sizes: pd.DataFrame, cases: int, where: str, partial: bool, study: Stu
 def _told_apart(k: int, sizes: pd.Series) -> str:
     least, most = sizes.min(), sizes.max()
     return f"{least if least == most else f'{least} to {most}'} of the top {k}"
+
+
+def cuts_are_beyond_rounding(tables: Tables, study: Study) -> list[Claim]:
+    """No top set ends between two heads that rounding alone may exchange; a claim per method and model.
+
+    Published results have no scores of prompts, and no claim.
+    """
+    found: list[Claim] = []
+    if (cuts := tables.get("cuts")) is None:
+        return found
+    for model in study.in_config_order("model", cuts["model"]):
+        of_model = cuts[cuts["model"] == model]
+        for method in study.in_config_order("method", of_model["method"]):
+            rows = of_model[of_model["method"] == method]
+            close, where = within_rounding(rows), f"{study.label('method', method)} in {study.label('model', model)}"
+            number, sets = int(close.sum()), f"{count(len(rows), 'top set')}, each a ranking at a level"
+            if number:
+                outcome = Outcome.CONTRADICTED
+                nearest = rows[close].sort_values("gap", kind="stable").iloc[0]
+                sentence = (
+                    f"{where} ends {count(number, 'top set')} within numerical noise (of {sets}). On another machine, "
+                    f"the next head may stand in the last one's place. It may so behind the top {nearest['size']:g} "
+                    f"({setting(study, nearest)}; scores {nearest['gap']:.1e} apart)."
+                )
+            elif len(rows) == _asked(tables["rankings"], of_model, method) and (rows["size"] == rows["k"]).all():
+                outcome = Outcome.SUPPORTED
+                sentence = f"{where} ends every top set beyond numerical noise ({sets})."
+            else:
+                outcome = Outcome.UNDECIDED
+                sentence = f"{where} ends no top set within numerical noise ({sets}), but ties end some early."
+            sampled = int(within_sampling(rows).sum())
+            sentence += f" With other documents, {sampled} of {len(rows)} may end in another head."
+            end = "every top set beyond numerical noise"
+            statement, about = f"{where} ends {end}", study.label("method", method)
+            family = Family(f"A method's scores in {study.label('model', model)} end {end}")
+            of, effect = {"model": model, "method": method}, Effect(number, None, None, "top sets")
+            found.append(Claim("cuts_are_beyond_rounding", statement, outcome, sentence, family, about, of, effect))
+    return found
+
+
+def _asked(rankings: pd.DataFrame, cuts: pd.DataFrame, method: str) -> int:
+    """How many top sets a method should have in the model of some cuts: one for each ranking and level."""
+    rows = rankings[rankings["model"].isin(cuts["model"]) & (rankings["method"] == method)]
+    return int(rows.groupby(list(DIMENSIONS)).ngroups * cuts["k"].nunique())
 
 
 def top_heads_rest_on_enough_prompts(tables: Tables, study: Study) -> list[Claim]:

@@ -7,6 +7,7 @@ import pandas as pd
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.coverage import leading_heads
 from retrieval_heads.analysis.layers import middle_half
+from retrieval_heads.analysis.noise import within_rounding, within_sampling
 from retrieval_heads.analysis.overlap import grids, top_heads, with_grids
 from retrieval_heads.analysis.score_gaps import score_gaps
 from retrieval_heads.analysis.summaries import summary
@@ -17,7 +18,7 @@ from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import MANY, change, count, ends, least_and_most, listed, percent
 from retrieval_heads.tables.heads import GRID, Grid, by_grid, head_name
 
-TABLES: dict[str, dict[str, int]] = {"profiles": {}, "rankings": {}}
+TABLES: dict[str, dict[str, int]] = {"cuts": {"documents": 1}, "profiles": {}, "rankings": {}}
 
 SHOWN = {
     "consensus_heads_table": {"title": "Heads that all methods rank high", "needs": {"method": 2}},
@@ -191,14 +192,21 @@ def volatility(study: Study, tables: Tables) -> Section:
 
 
 def dominance(study: Study, tables: Tables) -> Section:
-    """How far the first head of each ranking stands above the second."""
+    """How far the first head of each ranking stands above the second, and whether top sets end within noise."""
     gaps = with_grids(score_gaps(tables["rankings"]), tables["rankings"])
-    rows = [
-        [str(grid), study.label("method", method), *map(percent, summary(group["gap"])), str(len(group))]
-        for (grid, method), group in _grids_and_methods(study, gaps)
-    ]
     header = ["Grid", "Method", "Mean gap", "SD", "Lowest", "Highest", "Rankings"]
-    shown = table("dominance", "How far the first head's score stands above the second's", header, rows, 5)
+    ends: dict[tuple, list[str]] = {}
+    if "cuts" in tables:  # scores of single prompts are known
+        header += ["Ends in numerical noise", "In sampling noise"]
+        for key, rows in _grids_and_methods(study, with_grids(tables["cuts"], tables["rankings"])):
+            ends[key] = [f"{within(rows).sum()} of {len(rows)}" for within in (within_rounding, within_sampling)]
+    lines = []
+    for (grid, method), group in _grids_and_methods(study, gaps):
+        numbers = [*map(percent, summary(group["gap"])), str(len(group))]
+        numbers += ends.get((grid, method), [""] * (len(header) - 7))
+        lines.append([str(grid), study.label("method", method), *numbers])
+    title = "How far the first head's score stands above the second's"
+    shown = table("dominance", title, header, lines, len(header) - 2)
     return Section("dominance", [*claims_of("dominance", study, tables), *shown])
 
 

@@ -17,6 +17,7 @@ from retrieval_heads.tables.select import by_matching, of_intervention, select
 TABLES: dict[str, dict[str, int]] = {
     "ablation_summary": {},
     "against_random": {},
+    "close_calls": {"documents": 1},
     "dataset_counts": {"documents": 1},
     "effects": {},
     "rankings": {},
@@ -109,6 +110,8 @@ def data(study: Study, tables: Tables) -> Section:
     blocks: list[Block] = [*claims_of("data", study, tables)]
     if (counts := tables.get("dataset_counts")) is not None:
         blocks += [*_dataset_counts(study, counts), *_twins(counts)]
+    if (calls := tables.get("close_calls")) is not None:
+        blocks += _close_calls(study, calls)
     missing = gaps(study, tables["rankings"], tables["ablation_summary"])
     blocks.append(Paragraph("What is missing:" if missing else "No configuration of the study is missing."))
     blocks += [Items(missing)] if missing else []
@@ -140,6 +143,26 @@ def _twins(counts: pd.DataFrame) -> list[Paragraph]:
         f"{having:,} of {total:,} prompts ({having / total:.0%}) have a twin, which states another value of the fact."
     )
     return [Paragraph(told + (f" The others have none: {'; '.join(without)}." if without else ""))]
+
+
+def _close_calls(study: Study, calls: pd.DataFrame) -> list[Block]:
+    """How many answers and scores hang on a choice that rounding may turn, of a token or of a strongest key."""
+    bounds = listed([f"{bound:g}" for bound in sorted(calls["noise"].unique())])
+    told = f"Of {calls['choices'].sum():,} answers and scores that hang on choices, "
+    if not calls["close"].any():
+        return [Paragraph(f"{told}none is decided within numerical noise ({bounds} in ln of a probability).")]
+    lines = []
+    for (source, method, intervention), rows in calls.groupby(["source", "method", "intervention"], dropna=False):
+        what = {
+            "generations": "answers to training prompts",
+            "scores": f"scores by {study.label('method', method)}",
+            "unablated": "answers of the whole model to test prompts",
+            "ablation": f"answers with heads ablated ({study.label('intervention', intervention)})",
+        }[source]
+        if close := rows["close"].sum():
+            lines.append(f"{close:,} of {rows['choices'].sum():,} {what}")
+    told += f"{calls['close'].sum():,} are decided within numerical noise ({bounds} in ln of a probability)."
+    return [Paragraph(f"{told} On another machine, or in other batches, these may come out otherwise:"), Items(lines)]
 
 
 def _baseline(study: Study, effects: pd.DataFrame) -> list[TableBlock]:
