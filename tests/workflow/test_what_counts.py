@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from projects import ROOT, Project, planned
-from retrieval_heads.versions import library_versions
+from retrieval_heads.versions import library_versions, pinned_versions
 
 EMPTY = """
 from pathlib import Path
@@ -245,6 +245,21 @@ def test_what_is_lacking_is_made_with_other_versions_once_they_are_accepted(stud
     assert stale(study, str(scores.relative_to(study.folder))) == {"score_heads": 1}
     make(study)
     assert stale(study) == {}
+
+
+def test_with_conda_the_versions_are_the_pins_of_the_environment(study, tmp_path, monkeypatch):
+    told = {"conda_prefix": str(tmp_path), "conda_version": "24.9.2", "platform": "linux-64"}
+    told["get"] = {"channel_priority": "strict"}
+    conda = tmp_path / "bin" / "conda"
+    conda.parent.mkdir()
+    conda.write_text(f"#!/bin/sh\necho '{json.dumps(told)}'\n")
+    conda.chmod(0o755)
+    conda.with_name("activate").touch()
+    monkeypatch.setenv("PATH", f"{conda.parent}{os.pathsep}{os.environ['PATH']}")
+    plan, pins = ("--configfile", "study.yaml", "--quiet", "host", "--use-conda"), pinned_versions()
+    assert f"now: {pins}" in study.plan(*plan)
+    study.change("envs/model.yaml", f"numpy ={pins['numpy']}", "numpy =1.99")
+    assert f"now: {pins | {'numpy': '1.99'}}" in study.plan(*plan)
 
 
 @pytest.mark.parametrize(("source", "again"), [({"gguf": "m.gguf"}, True), ({"hub": "a/b", "revision": "main"}, False)])

@@ -16,7 +16,7 @@ WITHOUT_INFLUENCE = {
     "job": "tells of work and ends it when it fails or its run is over",
     "manifests": "tells what a result is once it is made",
     "digests": "tells one content from another, as parameters of rules have them",
-    "runs": "tells when a run is over",
+    "runs": "tells when a run is over, and a job what its run began with",
     "identity": "refuses to go on with files that were changed",
     "atomic_write": "tells where a file lies while it is written, not what is in it",
     "engine.pace": "tells how long a study takes",

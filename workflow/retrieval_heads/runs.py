@@ -1,4 +1,4 @@
-"""A run of the workflow: one Snakemake process, and the jobs that end with it.
+"""A run of the workflow: one Snakemake process, and the jobs that end with it and rest on what it began with.
 
 Snakemake waits for its jobs when it is interrupted, and leaves them to themselves when it is killed. So a run has a
 file, ``.snakemake/runs/{machine}.{random}``, that it holds a lock on as long as it lives: the system takes the lock
