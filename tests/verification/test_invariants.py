@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 
 from retrieval_heads import tables
+from retrieval_heads.exchange import published
+from retrieval_heads.exchange.exports import export_rankings
+from retrieval_heads.study.config import complete
 from retrieval_heads.verification.made import Made
 from retrieval_heads.verification.verifying import CHECKS, outcome
 
@@ -247,3 +250,65 @@ def test_a_set_that_still_has_induction_heads_is_named(made):
     broken(made, HEAD_SETS, without_induction)
     (problem,) = found(made, "sets without induction").problems
     assert problem.file == HEAD_SETS
+
+
+class TestPublishedResults:
+    """They begin with two tables, so that less can be told of them."""
+
+    @pytest.fixture
+    def made(self, tmp_path):
+        heads = [{"head": "L1H0", "score": 0.5, "rank": 1}, {"head": "L0H1", "score": 0.2, "rank": 2}]
+        asked = {"question": "place", "total_tokens": 512}
+        counts = {"accuracy": 0.6, "correct": 6, "total": 10}
+        contents = {
+            "rankings": {**asked, "samples_processed": 9, "head_rankings": heads},
+            "ablations": {
+                **asked,
+                "baseline": counts,
+                "top_heads_ablations": [{"num_heads": 1, **counts}],
+                "random_heads_ablations": [{"num_heads": 1, **counts}],
+            },
+        }
+        for kind, content in contents.items():
+            file = tmp_path / "theirs" / kind / "wu24" / "small" / "place" / "tokens_512.json"
+            file.parent.mkdir(parents=True)
+            file.write_text(json.dumps(content))
+        config = complete(
+            {
+                "study": "made",
+                "published": {"folder": str(tmp_path / "theirs")},
+                "models": {"small": {"grid": [2, 3]}},
+                "methods": {"wu24": {}},
+                "questions": {"place": {"text": "Where?", "type": "text"}},
+                "prompts": {"context_lengths": [512]},
+            }
+        )
+        made = Made(tmp_path / "made", config)
+        rankings, summary = published.convert(config)
+        tables.write(rankings, made.file_of("rankings"), tables.by_name("rankings"))
+        tables.write(summary, made.file_of("ablation_summary"), tables.by_name("ablation_summary"))
+        export_rankings(rankings, [], made.parts("exports")[0])
+        return made
+
+    def test_what_can_be_told_of_them_holds(self, made):
+        for check in ("form", "ranges", "places of heads", "counts of answers", "exports"):
+            assert found(made, check).word == "passed"
+
+    @pytest.mark.parametrize(
+        "check", ["prompts", "splits", "scores", "rankings", "tie rule", "ablation", "whole grids"]
+    )
+    def test_what_they_lack_is_not_checked(self, made, check):
+        outcome = found(made, check)
+        assert outcome.word == "not checked" and outcome.hindered is None
+
+    @pytest.mark.parametrize(
+        ("check", "name", "change"),
+        [
+            ("counts of answers", "tables/ablation_summary.parquet", put("accuracy", 0.7)),
+            ("places of heads", "tables/rankings.parquet", put("score", 0.1)),
+        ],
+    )
+    def test_what_is_broken_is_named(self, made, check, name, change):
+        broken(made, name, change)
+        (problem,) = found(made, check).problems
+        assert problem.file == name

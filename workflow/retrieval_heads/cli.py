@@ -1,7 +1,6 @@
 """The command line: ``retrieval-heads``, or ``python -m retrieval_heads.cli`` where the package is not installed."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -80,11 +79,10 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(given: argparse.Namespace) -> None:
-    from retrieval_heads.verification.verifying import verify
+    from retrieval_heads.verification.verifying import as_json, verify
 
     found = verify(given.results)
-    text = json.dumps(found.data(), indent=1, ensure_ascii=False) + "\n"
-    written = _write({Path(given.to or given.results) / "verification.json": text})
+    written = _write({Path(given.to or given.results) / "verification.json": as_json(found)})
     print(found.summary())
     if not found.passed:
         raise StudyError(f"{given.results}: is not as it should be; {written} has all that is wrong.")

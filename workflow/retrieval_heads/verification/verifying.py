@@ -170,26 +170,25 @@ def outcome(check: Check, made: Made) -> Outcome:
     return Outcome(check, looked_at, tuple(problems))
 
 
-def save(found: Verification, folder: str | Path) -> Path:
-    """Write ``verification.json`` into a folder, whole or not at all, and return its path."""
-    path = Path(folder, "verification.json")
-    with atomic_file(path) as file:
-        file.write_text(json.dumps(found.data(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
+def as_json(found: Verification) -> str:
+    """The text of ``verification.json``."""
+    return json.dumps(found.data(), indent=1, ensure_ascii=False) + "\n"
 
 
 def report(found: Verification, folder: str | Path) -> None:
-    """Write the outcome, and say it.
+    """Write ``verification.json`` into a folder, whole or not at all, and say what it comes to.
 
     Raises
     ------
     StudyError
         when something is not as it should be.
     """
-    path = save(found, folder)
+    path = Path(folder, "verification.json")
+    with atomic_file(path) as file:
+        file.write_text(as_json(found), encoding="utf-8")
     log.info("%s", found.summary())
     if not found.passed:
-        raise StudyError(f"{folder}: {len(found.problems)} things are not as they should be; {path} has all of them.")
+        raise StudyError(f"{folder}: is not as it should be; {path} has all that is wrong.")
 
 
 def _made_by_findings(folder: Path) -> Made:
