@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from snakemake.iocontainers import Wildcards
 
 from retrieval_heads import job as job_module
 from retrieval_heads.errors import StudyError
@@ -42,9 +43,12 @@ def own_logging():
 def rule(tmp_path):
     return SimpleNamespace(
         rule="score_heads",
-        wildcards=["small", 512],
-        log=[str(tmp_path / "logs" / "score_heads" / "small.log")],
+        wildcards=Wildcards(fromdict={"model": "small", "length": 512}),
+        input=[],
         output=[],
+        params={},
+        log=[str(tmp_path / "logs" / "score_heads" / "small.log")],
+        config={"results": str(tmp_path), "study": "tiny"},
     )
 
 
