@@ -16,7 +16,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import planted
-from projects import ROOT, TINY
+from projects import ROOT, TINY, planned
 from retrieval_heads import tables
 from retrieval_heads.errors import StudyError
 from retrieval_heads.findings.json_schema import schema
@@ -140,6 +140,11 @@ def test_exports_are_the_rankings(finished):
         )
         exported += 3
     assert exported == len(list((out / "exports").glob("*/*/*/*/*.*"))) == 2 * 3 * 2 * 3
+
+
+def test_a_crate_is_made_where_it_is_asked_for_by_name(study):
+    assert study.stale() == {}
+    assert planned(study.plan("crate", "--quiet", "host", *TINY)) == {"crate": 1}
 
 
 # --- what is made again --------------------------------------------------------------------------------------------
