@@ -16,11 +16,14 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import planted
-from projects import ROOT, TINY
+from projects import ROOT, TINY, planned
+from retrieval_heads import tables
 from retrieval_heads.errors import StudyError
 from retrieval_heads.findings.json_schema import schema
 from retrieval_heads.provenance import code_files
+from retrieval_heads.release import VERSION
 from retrieval_heads.study.config import complete
+from retrieval_heads.versions import library_versions
 
 # --- the whole study -----------------------------------------------------------------------------------------------
 
@@ -43,6 +46,29 @@ def test_a_study_yields_its_claims_for_programs(finished):
     Draft202012Validator(schema()).validate(found)
     said = (out / "FINDINGS.md").read_text().replace("\\", "")
     assert found["claims"] and all(claim["statement"] in said for claim in found["claims"] if not claim["family"])
+
+
+def test_every_table_tells_what_made_it_and_the_findings_tell_it_of_all(finished):
+    out = finished.path("results", "tiny")
+    every = {file: tables.made_with([file]) for file in sorted(out.rglob("*.parquet"))}
+    for file, told in every.items():
+        assert told["rule"] in told["code"] and told["seed"] == 1 and len(told["config"]) == 16, file
+        assert told.keys() == {"rule", "code", "config", "seed"} | ({"models"} if file.stem != "documents" else set())
+    effects = every[out / "tables" / "effects.parquet"]
+    assert effects["code"].keys() >= {
+        "write_documents",
+        "build_prompts",
+        "score_heads",
+        "ablate_heads",
+        "collect_table",
+    }
+    run = effects["models"]["planted"]
+    assert run | library_versions() == run and (run["dtype"], run["quantization"]) == ("float32", "none")
+    assert len(run["content"]) == 64 and "commit" not in run
+    made_with = json.loads((out / "findings.json").read_text())["made_with"]
+    assert made_with["models"] == {"planted": run} and made_with["rules"].items() >= effects["code"].items()
+    head = (out / "FINDINGS.md").read_text().splitlines()[2]
+    assert f"version {VERSION} of this workflow" in head and f"content {run['content'][:12]}" in head
 
 
 def test_its_numbers_are_those_of_its_tables(finished):
@@ -114,6 +140,11 @@ def test_exports_are_the_rankings(finished):
         )
         exported += 3
     assert exported == len(list((out / "exports").glob("*/*/*/*/*.*"))) == 2 * 3 * 2 * 3
+
+
+def test_a_crate_is_made_where_it_is_asked_for_by_name(study):
+    assert study.stale() == {}
+    assert planned(study.plan("crate", "--quiet", "host", *TINY)) == {"crate": 1}
 
 
 # --- what is made again --------------------------------------------------------------------------------------------
