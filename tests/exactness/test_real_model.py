@@ -10,7 +10,9 @@ import yaml
 
 import oracle
 from eager import EagerScoring
+from noise import USUAL, Measuring, Way, differences
 from retrieval_heads.ablation.specificity import AskedItems
+from retrieval_heads.analysis.noise import MARGIN_NOISE, SCORE_NOISE
 from retrieval_heads.data.answers import judge
 from retrieval_heads.data.control_items import load_items
 from retrieval_heads.data.documents import make_documents
@@ -110,6 +112,39 @@ def test_its_scores_are_those_of_the_usual_eager_passes(config, folder, model, p
         assert generated.startswith(tokenizer.decode(expected_answer(tokenizer, prompt)))
     answering = {key: generation[key] for key in ("max_new_tokens", "stop")}
     assert EagerScoring(model, tokenizer).largest_difference(pd.DataFrame(rows), group, **answering) < 1e-4
+
+
+def test_its_results_do_not_depend_on_threads_batches_or_order(config, folder, model, prompts):
+    some = prompts[prompts["doc_id"].isin(prompts["doc_id"].unique()[:2])].groupby("doc_id", sort=False).head(1)
+    names = ("summed_attention", "wu24", "qrhead", "positional_copy", "direct_logit", "attribution_patching")
+    cell = {"model": "smollm2", "context_length": 512, "variant": "plain", "source": "method", "method": "m"}
+    chosen = {"k": 3, "size": 3, "heads": ["L18H6", "L21H8", "L17H3"], "matching": None, "draw": None, "matched": None}
+    head_sets = pd.DataFrame([cell | chosen | {"question": question} for question in some["question"].unique()])
+    types = {key: question["type"] for key, question in config["questions"].items()}
+    measuring = Measuring(
+        model,
+        load_tokenizer(folder),
+        Decoding(**config["generation"]),
+        make_methods({name: {} for name in names}),
+        types,
+        some,
+        some,
+        head_sets,
+        yardstick=1,
+    )
+    other = Way(threads=1, batch_tokens=1, cache_tokens=1, reversed=True)
+    threads = torch.get_num_threads()
+    try:
+        found = differences(measuring.measured(USUAL), measuring.measured(other), MARGIN_NOISE["float32"])
+    finally:
+        torch.set_num_threads(threads)
+    for name, value in found.items():
+        if name.startswith("other texts"):
+            assert value == 0, name
+        elif name.startswith(("nats", "margin")):
+            assert value < MARGIN_NOISE["float32"], name
+        elif name.startswith(("scores", "effects")):
+            assert value < SCORE_NOISE["float32"], name
 
 
 def test_its_heads_write_and_carry_what_eager_passes_and_autograd_say(folder, model, prompts):

@@ -302,20 +302,6 @@ def test_two_equally_strong_keys_that_are_hits_are_one():
     assert method.decide(read, [6], prompt)[1] == math.inf
 
 
-def test_qrhead_tells_how_close_a_token_was_to_be_dropped():
-    question, null = [0.5] * 9 + [-0.3], [0.4] * 9 + [0.3]
-    prompt = Prompt(list(range(10)), 0, 10, 0, 1, 10, [0])
-    read = [QRHead().reduce(torch.tensor(values)[None, None], prompt)[None] for values in (question, null)]
-    readings = {Reading.QUESTION: [read[0]], Reading.NULL: [read[1]]}
-    gain = pd.Series(question) - pd.Series(null)
-    assert QRHead().decide(readings, [], prompt)[1] == pytest.approx(
-        (gain - (gain.mean() - 2 * gain.std())).abs().min() / 0.9, abs=1e-5
-    )
-    # A floor at the very gain of the last token.
-    at = QRHead(outlier_sd=((gain.mean() - gain.iloc[-1]) / gain.std()))
-    assert at.decide(readings, [], prompt)[1] == pytest.approx(0, abs=1e-6)
-
-
 def test_qrhead_by_hand():
     question, null = [0.5] * 9 + [-0.3], [0.4] * 9 + [0.3]
     gain = [0.1] * 9 + [-0.6]

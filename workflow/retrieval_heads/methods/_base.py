@@ -116,8 +116,7 @@ class Scored(NamedTuple):
 
     scores: (P, L, H) for L layers of H heads, NaN throughout for a prompt that the method does not apply to. margins:
     for each prompt, by how much the closest of the choices in its scores is decided, such as which key is the
-    strongest: the smallest change, as a share of attention, by which one would have turned out otherwise. Infinite
-    where none is made.
+    strongest: in ln of a probability, which attention is too. Infinite where none is made.
     """
 
     scores: Tensor

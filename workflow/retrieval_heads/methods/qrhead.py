@@ -1,6 +1,5 @@
 """Query-focused retrieval heads."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -42,14 +41,6 @@ class QRHead(AttentionRowScorer):
 
     def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:
         """The calibrated attention, summed over the tokens kept."""
-        return self.decide(readings, generated, prompt)[0]
-
-    def decide(self, readings: Readings, generated: list[int], prompt: Prompt) -> tuple[Tensor, float]:
-        """The same, and by how much it is decided which tokens are dropped: the smallest distance of one from its
-        head's floor, as a share of the most attention, of both questions, that the head pays to a token."""
-        question, null = readings[Reading.QUESTION][0], readings[Reading.NULL][0]
-        gain = question - null  # (L, H, needle tokens)
-        above = gain - (gain.mean(-1, keepdim=True) - self.outlier_sd * gain.std(-1, keepdim=True))
-        # A head that looks at none of them drops nothing that counts.
-        share = (above.abs().amin(-1) / (question + null).amax(-1)).nan_to_num(math.inf)
-        return gain.masked_fill(above <= 0, 0).sum(-1), share.min().item()
+        gain = readings[Reading.QUESTION][0] - readings[Reading.NULL][0]  # (L, H, needle tokens)
+        floor = gain.mean(-1, keepdim=True) - self.outlier_sd * gain.std(-1, keepdim=True)
+        return gain.masked_fill(gain <= floor, 0).sum(-1)

@@ -161,7 +161,10 @@ def _close_calls(study: Study, calls: pd.DataFrame) -> list[Block]:
         }[source]
         if close := rows["close"].sum():
             lines.append(f"{close:,} of {rows['choices'].sum():,} {what}")
-    told += f"{calls['close'].sum():,} are decided within numerical noise ({bounds} in ln of a probability)."
+    number = calls["close"].sum()
+    told += (
+        f"{number:,} {'is' if number == 1 else 'are'} decided within numerical noise ({bounds} in ln of a probability)."
+    )
     return [Paragraph(f"{told} On another machine, or in other batches, these may come out otherwise:"), Items(lines)]
 
 
