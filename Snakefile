@@ -12,11 +12,6 @@ min_version("9.19")
 # The package is used where it lies; jobs in conda environments inherit this path.
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 
-from retrieval_heads import runs
-
-# Jobs end with this process, however it ends; what one that was killed has left locked is free again.
-runs.begin()
-
 # Threads that wait give their core to others: spinning makes everything several times slower on a machine that is shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -30,6 +25,13 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+
+
+# Jobs on a cluster's nodes are told the run that they belong to.
+if runs.FILE in os.environ:
+
+    envvars:
+        runs.FILE,
 
 
 if config["published"]:
@@ -56,6 +58,7 @@ include: "rules/report.smk"
 
 
 onstart:
+    claim_outputs()
     runs.end_on_signals(end_jobs)
 
 

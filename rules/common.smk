@@ -9,7 +9,7 @@ import psutil
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-from retrieval_heads import plugins
+from retrieval_heads import plugins, runs
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.controls import ITEM_KINDS, control, transferred_sets
@@ -60,6 +60,8 @@ from retrieval_heads.study.variants import (
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
 try:
+    # Jobs end with this process, however it ends; those on a cluster's nodes with the one that sent them, too.
+    runs.begin(of_job=not workflow.is_main_process)
     # As a module of another workflow, this one is given its config by that, and no file.
     if not workflow.modifier.skip_configfile:
         require_one_file(workflow.configfiles)
@@ -80,6 +82,18 @@ def end_jobs():
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             process.terminate()
+
+
+def claim_outputs():
+    """Have no other run make the study meanwhile, or a model that it still has to prepare."""
+    claims = Path(config["results"], ".running")
+    try:
+        runs.claim(claims / config["study"], PATHS.folder)
+        for folder in {Path(folder_of(name)) for name in CONTENT}:
+            if not folder.exists():
+                runs.claim(claims / "models" / folder.name, str(folder))
+    except StudyError as error:
+        raise WorkflowError(str(error))
 
 
 PATHS = Paths(config)

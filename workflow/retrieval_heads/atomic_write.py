@@ -2,7 +2,7 @@
 
 What is being written lies in a work folder beside its target, ``{target}.{random}.partial``, which no other writer has.
 A writer holds a lock in it as long as it lives, so that the next one can tell what a killed one left, and removes it.
-A job whose run is over (:mod:`retrieval_heads.runs`) writes nothing.
+A job whose run is over puts nothing in place (:func:`retrieval_heads.runs.publishing`).
 """
 
 import errno
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO
 
 from retrieval_heads import runs
-from retrieval_heads.errors import StudyError
 
 _LOCK = "lock"
 
@@ -28,8 +27,8 @@ def atomic_file(target: str | Path) -> Iterator[Path]:
     target = Path(target)
     with _work_folder(target) as work:
         yield (made := work / target.name)
-        _require_run(target)
-        made.replace(target)
+        with runs.publishing(target):
+            made.replace(target)
 
 
 @contextmanager
@@ -42,21 +41,26 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
     with _work_folder(target) as work:
         (made := work / target.name).mkdir()
         yield made
-        _require_run(target)
-        for attempt in range(1000):
-            aside = work / f"aside-{attempt}"
-            with suppress(FileNotFoundError):
-                target.rename(aside)
-            try:
-                made.rename(target)
-                return
-            except BaseException as error:
-                # Another writer was quicker: its folder gives way to this one, as it would a moment later.
-                if getattr(error, "errno", None) not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    with suppress(OSError):
-                        aside.rename(target)
-                    raise
-        raise OSError(errno.EBUSY, "other processes write this folder without end", str(target))
+        with runs.publishing(target):
+            _swap(made, target, work)
+
+
+def _swap(made: Path, target: Path, work: Path) -> None:
+    """Put a folder in its place, and what was there into the work folder."""
+    for attempt in range(1000):
+        aside = work / f"aside-{attempt}"
+        with suppress(FileNotFoundError):
+            target.rename(aside)
+        try:
+            made.rename(target)
+            return
+        except BaseException as error:
+            # Another writer was quicker: its folder gives way to this one, as it would a moment later.
+            if getattr(error, "errno", None) not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                with suppress(OSError):
+                    aside.rename(target)
+                raise
+    raise OSError(errno.EBUSY, "other processes write this folder without end", str(target))
 
 
 @contextmanager
@@ -73,14 +77,6 @@ def _work_folder(target: Path) -> Iterator[Path]:
             yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _require_run(target: Path) -> None:
-    """Refuse to put a job's output in place once another run may be making it."""
-    if runs.is_over():
-        raise StudyError(
-            f"{target}: not written, for the run that this job belongs to is over; type its command again."
-        )
 
 
 def _remove_abandoned(target: Path) -> None:

@@ -72,6 +72,7 @@ def _ending_with_its_run() -> Iterator[None]:
             if done.wait(_CHECK_RUN_EVERY_S):
                 return
         log.error("the run that this job belongs to is over, so the job ends")
+        runs.leave()
         os.kill(os.getpid(), signal.SIGTERM)
         if not done.wait(_CLEAR_UP_WITHIN_S):
             os._exit(1)
@@ -160,4 +161,6 @@ def _begin_logs(log_file: Path, attempts: Path) -> None:
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     begun = f"{former}{_ATTEMPT}{number}, process {os.getpid()} on {platform.node()}, {now}\n"
     for file in (log_file, attempts):
+        # A new file: a job whose run is over may still write into the former one.
+        file.unlink(missing_ok=True)
         file.write_text(begun, encoding="utf-8")
