@@ -11,7 +11,7 @@ BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report bundle compare test test-all test-slow lint format tiny bench graph lock clean
+.PHONY: report bundle compare test test-all test-slow faults lint format tiny bench graph lock clean
 
 # What a study needs besides, such as packages that ship its models, stands in a file beside its config.
 NEEDS := $(patsubst config/%.txt,.venv/installed-for-%,$(wildcard $(CONFIG:.yaml=.txt)))
@@ -39,6 +39,10 @@ test-slow: .venv/installed-dev
 	$(PYTEST) -m slow $(SLOW)
 
 test-all: test test-slow
+
+# Kills the tiny study at 35 moments, goes on, and compares: make faults FAULTS="--only 2" does one part again.
+faults: .venv/installed-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=workflow:tests $(BIN)/python tests/faults/kill_anywhere.py $(FAULTS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -1,11 +1,10 @@
-"""Kill a run of the tiny study at a moment that a seed chooses, go on by the same command, and compare all outputs.
+"""Kill the tiny study again and again, at moments that seeds choose, go on by the same command, compare all outputs.
 
-    make faults                    # 30 kills on this machine, 5 on a SLURM of one node
-    make faults KILLS="--only 17"  # one of them again
+    make faults                     # two studies that are killed 15 times each, and one on SLURM 5 times
+    make faults FAULTS="--only 2"   # one of them again
 
-A third of the kills hit Snakemake alone, a third the job that is under way, a third both. Each kind of job is hit in
-turn, while it works or while it writes, with all that was made after its beginning taken away before; every fifth kill
-hits a run from nothing, at any time. Ends with a table of what was hit.
+Each kind of job is hit, in the order of the workflow, while it works or while it writes. A third of the kills hit
+Snakemake alone, a third the job, a third both. Further ones hit a run at any time. Ends with a table of what was hit.
 """
 
 import argparse
@@ -20,73 +19,33 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+import one_node_slurm
 import planted
 from planted_corpus import corpus
 from projects import ROOT, TINY, Project
 
 INSIDE = Path(__file__).with_name("inside")
 STUDY = Path("results", "tiny")
-HOLDS_TIME = {"logs", "verification.json", "ro-crate-metadata.json"}
+_HOLD_TIME = {"logs", "verification.json", "ro-crate-metadata.json"}
 """What tells when something was made, by the first part of its path in the study's folder: it differs between runs."""
 
 VICTIMS = (("snakemake",), ("job",), ("snakemake", "job"))
+KILLS, STUDIES, KILLS_ON_SLURM = 15, 2, 5
+_AT_ANY_TIME_S = 30
+"""Kills at any time come so soon after a run has begun, at the latest."""
+# A job on the pretended node claims no more than one of its processors.
+_ONE_THREAD = ("score_heads", "answer_unablated", "ablate_heads", "measure_guard", "measure_effects", "label_heads")
 _SLURM = [
     *("--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue"),
     *("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"),
+    *("--set-threads", *(f"{rule}=1" for rule in _ONE_THREAD)),
 ]
-
-
-@dataclass(frozen=True)
-class Kill:
-    """One kill: whom it hits, and when.
-
-    Parameters
-    ----------
-    moment : ``working`` or ``writing``, of a job; ``any`` of a run from nothing.
-    share : of the time or of the steps of writing that pass before, of the run's time where the moment is ``any``; it
-        also chooses among the jobs of a kind.
-    """
-
-    seed: int
-    victims: tuple[str, ...]
-    moment: str
-    share: float
-    shards: int
-    keep_going: bool
-    slurm: bool
-
-    @classmethod
-    def of(cls, seed: int, slurm: bool = False) -> "Kill":
-        """The kill that a seed stands for."""
-        chance = random.Random(seed)
-        moment = "any" if seed % 5 == 0 and not slurm else ("working", "writing")[seed % 2]
-        victims = VICTIMS[seed % 3]
-        if moment == "any" and victims == ("job",):
-            victims = ("snakemake",)
-        shards = chance.choice([1, 2])
-        return cls(seed, victims, moment, chance.random(), shards, chance.choice([False, True]), slurm)
-
-    def command(self) -> list[str]:
-        """What runs the study, before the kill and after it."""
-        how = [*_SLURM, "--set-threads", *THREADS] if self.slurm else ["--cores", "2"]
-        return [*how, *(["--keep-going"] * self.keep_going), *config_of(self.shards)]
-
-
-# A job on the pretended node claims no more than one of its processors.
-THREADS = [
-    f"{rule}=1"
-    for rule in ("score_heads", "answer_unablated", "ablate_heads", "measure_guard", "measure_effects", "label_heads")
-]
-
-
-def config_of(shards: int) -> list[str]:
-    """The tiny study, with so many shards."""
-    return [*TINY, "--config", f"compute={{shards: {shards}}}"]
 
 
 @dataclass(frozen=True)
@@ -106,87 +65,151 @@ class Job:
 
 
 class Undisturbed:
-    """The study as it is made when nobody disturbs it, and what its jobs did."""
+    """A study as it is made when nobody disturbs it, and what its jobs did."""
 
-    def __init__(self, folder: Path, model: Path, shards: int):
-        self.project = Project(folder)
-        if not (folder / "seconds").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            begun = time.monotonic()
-            _run(Project.new(folder, model), ["--cores", "2", *config_of(shards)])
-            (folder / "seconds").write_text(str(time.monotonic() - begun))
-        self.seconds = float((folder / "seconds").read_text())
-        lines = (folder / "watched" / "jobs.jsonl").read_text().splitlines()
+    def __init__(self, project: Project):
+        self.project = project
+        lines = project.path("watched", "jobs.jsonl").read_text().splitlines()
         self.jobs = sorted((Job(**json.loads(line)) for line in lines), key=lambda job: job.started)
         self.kinds = sorted({job.rule for job in self.jobs})
 
-    def before(self, job: Job, folder: Path) -> Project:
-        """A copy of the study as it was before a job: nothing is there of what it made, or of what began after it."""
-        copy = self.project.copy(folder)
-        shutil.rmtree(copy.path("watched"))
+    def take_away(self, job: Job, project: Project) -> None:
+        """Have a copy of the study be as before a job: nothing is there of what it made, or of what began after it."""
         for later in self.jobs:
             for made in later.made if later.started >= job.started else ():
-                path = copy.path(made)
+                path = project.path(made)
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        return copy
 
 
-def carry_out(kill: Kill, undisturbed: Undisturbed, model: Path, folder: Path) -> dict:
-    """Kill, go on by one command, and hold every output against the undisturbed study's.
+@dataclass(frozen=True)
+class Kill:
+    """One kill.
+
+    Parameters
+    ----------
+    victims : who dies: ``snakemake``, ``job`` or both.
+    moment : ``working`` or ``writing``, of the job; ``any``, where none is chosen.
+    share : of the job's time, or of its steps of writing, that pass before.
+    """
+
+    victims: tuple[str, ...]
+    moment: str
+    share: float
+    job: Job | None = None
+
+    @property
+    def rule(self) -> str:
+        """The rule that is hit."""
+        return self.job.rule if self.job else "any"
+
+    def order(self, snakemake: int) -> dict:
+        """The order to the job that carries it out, given the process of Snakemake."""
+        writing = self.moment == "writing"
+        return {
+            "log": self.job.log,
+            "step": 1 + int(self.share * self.job.steps) if writing else None,
+            "after": None if writing else self.share * self.job.seconds,
+            "victims": self.victims,
+            "snakemake": snakemake,
+        }
+
+
+@dataclass(frozen=True)
+class Case:
+    """A study that is killed several times, and how it is run."""
+
+    seed: int
+    shards: int
+    keep_going: bool
+    slurm: bool = False
+
+    @classmethod
+    def of(cls, seed: int) -> "Case":
+        """What a seed stands for; the one after those of this machine is on SLURM."""
+        return cls(seed, 1 + seed % 2, keep_going=seed == 1, slurm=seed > STUDIES)
+
+    def command(self) -> list[str]:
+        """What runs the study, before each kill and after it."""
+        how = _SLURM if self.slurm else ["--cores", "2"]
+        return [*how, *(["--keep-going"] * self.keep_going), *config_of(self.shards)]
+
+    def kills(self, undisturbed: Undisturbed) -> list[Kill]:
+        """Whom to kill, and when: every other kind of job, in the order of the workflow, and the rest at any time."""
+        chance, kinds = random.Random(self.seed), undisturbed.kinds
+        kinds = chance.sample(kinds, KILLS_ON_SLURM) if self.slurm else kinds[self.seed % STUDIES :: STUDIES]
+        jobs = [chance.choice([job for job in undisturbed.jobs if job.rule == kind]) for kind in kinds]
+        kills = []
+        for number, job in enumerate(sorted(jobs, key=lambda job: job.started)):
+            victims = VICTIMS[(number + self.seed) % 3]
+            if self.slurm:  # which runs a job again that alone was killed, and goes on to the end
+                victims = VICTIMS[1] if number == len(jobs) - 1 else VICTIMS[2 * (number % 2)]
+            kills.append(Kill(victims, chance.choice(["working", "writing"]), chance.random(), job))
+        while len(kills) < KILLS and not self.slurm:
+            victims = VICTIMS[2 * (len(kills) % 2)]
+            kills.insert(chance.randrange(len(kills)), Kill(victims, "any", chance.random()))
+        return kills
+
+
+def config_of(shards: int) -> list[str]:
+    """The tiny study, with so many shards."""
+    return [*TINY, "--config", f"compute={{shards: {shards}}}"]
+
+
+def survive(project: Project, command: list[str], kills: list[Kill], undisturbed: Undisturbed) -> list[dict]:
+    """Run a study, kill it, go on by the same command, and so on; then hold every output against the undisturbed one.
 
     Returns
     -------
-    dict
-        What was hit: the rule, whether something half written was left, and how long going on took, in seconds.
+    list of dict
+        What was hit by each kill, and how many half-written outputs it left.
 
     Raises
     ------
     AssertionError
-        when the moment does not come, one command does not go on, or an output differs.
+        when a moment does not come, a command does not go on, or an output differs.
     """
-    if kill.moment == "any":
-        project, hit = Project.new(folder, model), {"rule": "any"}
-        after: float | None = kill.share * undisturbed.seconds
-    else:
-        kind = undisturbed.kinds[(kill.seed - kill.seed // 5) % len(undisturbed.kinds)]
-        jobs = [job for job in undisturbed.jobs if job.rule == kind]
-        job = jobs[int(kill.share * len(jobs))]
-        project, hit, after = undisturbed.before(job, folder), {"rule": kind, "log": job.log}, None
-        writing = kill.moment == "writing"
-        share = random.Random(-kill.seed).random()
-        order = {"step": 1 + int(share * job.steps) if writing else None}
-        order |= {"after": None if writing else share * job.seconds, "log": job.log, "victims": kill.victims}
-    watched = project.path("watched")
-    watched.mkdir()
-    run = _begin(project, kill.command())
-    if kill.moment == "any":
-        time.sleep(after)
-        everyone = psutil.Process(run.pid).children(recursive=True) if "job" in kill.victims else []
-        run.kill()
-        for process in everyone:
-            process.kill()
-    else:
-        (watched / "kill.json").write_text(json.dumps({**order, "snakemake": run.pid}))
-    status = run.wait(600)
-    killed = run.returncode == -signal.SIGKILL
-    assert killed == ("snakemake" in kill.victims), f"Snakemake ended with {status}:\n{_said(project)}"
-    if kill.moment != "any":
-        struck = list(watched.glob("struck-*.json"))
-        assert struck, f"the moment did not come:\n{_said(project)}"
-        hit |= {key: json.loads(struck[0].read_text())[key] for key in ("seconds", "steps")}
-    hit["left"] = len(list(project.path(STUDY).rglob("*.partial")))
-    begun = time.monotonic()
-    _run(project, kill.command())
-    hit["going_on"] = time.monotonic() - begun
+    hits = []
+    for kill in kills:
+        if kill.job:
+            undisturbed.take_away(kill.job, project)
+        hits.append(_carry_out(kill, project, command))
+    run(project, command)
     wrong = differences(undisturbed.project.path(STUDY), project.path(STUDY))
     assert not wrong, "\n".join(wrong)
-    return hit
+    return hits
+
+
+def _carry_out(kill: Kill, project: Project, command: list[str]) -> dict:
+    watched = project.path("watched")
+    shutil.rmtree(watched, ignore_errors=True)
+    watched.mkdir()
+    process = _begin(project, command)
+    if kill.job:
+        (watched / "kill.json").write_text(json.dumps(kill.order(process.pid)))
+    else:
+        time.sleep(kill.share * _AT_ANY_TIME_S)
+        others = psutil.Process(process.pid).children(recursive=True) if "job" in kill.victims else []
+        process.kill()
+        for other in others:
+            other.kill()
+    status = process.wait(1800)
+    struck = [json.loads(file.read_text()) for file in watched.glob("struck-*.json")]
+    assert struck or not kill.job, f"the moment did not come:\n{_said(project)}"
+    expected = status == -signal.SIGKILL if "snakemake" in kill.victims else status >= 0
+    assert expected, f"Snakemake ended with {status}:\n{_said(project)}"
+    left = len(list(project.path(STUDY).rglob("*.partial")))
+    return {"rule": kill.rule, "moment": kill.moment, "victims": " and ".join(kill.victims), "left": left}
+
+
+def holds_time(path: Path) -> bool:
+    """Whether an output, by its path in the study's folder, tells when it was made."""
+    return path.parts[0] in _HOLD_TIME
 
 
 def differences(one: Path, other: Path) -> list[str]:
     """What two folders of a study do not have in common, byte by byte, but for what holds time."""
     files = [
-        {path.relative_to(folder) for path in folder.rglob("*") if path.relative_to(folder).parts[0] not in HOLDS_TIME}
+        {path.relative_to(folder) for path in folder.rglob("*") if not holds_time(path.relative_to(folder))}
         for folder in (one, other)
     ]
     lacking = [f"{path}: is only in {(other, one)[path in files[0]]}" for path in sorted(files[0] ^ files[1])]
@@ -207,7 +230,8 @@ def _begin(project: Project, command: list[str]) -> subprocess.Popen:
         )
 
 
-def _run(project: Project, command: list[str]) -> None:
+def run(project: Project, command: list[str]) -> None:
+    """Run a study to its end, while its jobs are watched."""
     project.path("watched").mkdir(exist_ok=True)
     status = _begin(project, command).wait(1800)
     assert status == 0, f"the run ended with {status}:\n{_said(project)}"
@@ -218,62 +242,57 @@ def _said(project: Project) -> str:
 
 
 def main() -> None:
-    """Carry out all kills, or those that are named."""
+    """Carry out all kills, or those of the seeds that are named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=30, help="how many on this machine")
-    parser.add_argument("--slurm", type=int, default=5, help="how many on a SLURM of one node")
-    parser.add_argument("--only", type=int, nargs="+", help="these seeds alone")
+    parser.add_argument("--only", type=int, nargs="+", default=range(1, STUDIES + 2), help="these seeds alone")
     parser.add_argument("--folder", type=Path, help="where to work, and what to keep; else it is deleted at the end")
     asked = parser.parse_args()
-    seeds = asked.only or range(1, asked.kills + asked.slurm + 1)
-    kills = [Kill.of(seed, slurm=seed > asked.kills) for seed in seeds]
-    with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
-        folder = asked.folder or Path(temporary)
-        print(table(run_all(kills, folder)))
-
-
-def run_all(kills: list[Kill], folder: Path) -> list[tuple[Kill, dict]]:
-    """Carry out kills one after the other; the first that is not survived ends it, and says how to repeat it."""
-    import one_node_slurm
-
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    model = folder / "planted"
+    with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
+        folder, hits = asked.folder or Path(temporary), []
+        for seed in asked.only:
+            case = Case.of(seed)
+            if case.slurm and (reason := one_node_slurm.install()):
+                print(f"no kills on SLURM: {reason}")
+                continue
+            with one_node_slurm.Cluster() if case.slurm else nullcontext():
+                try:
+                    hits += _carry_out_case(case, folder)
+                except AssertionError as error:
+                    sys.exit(f"{case}\n{error}\nOnce more: make faults FAULTS='--only {seed}'")
+        print(table(hits))
+
+
+def _carry_out_case(case: Case, folder: Path) -> list[dict]:
+    model, made = folder / "planted", folder / f"undisturbed-{case.shards}"
     if not model.exists():
         planted.save(model, corpus(ROOT))
-    cluster, done = None, []
-    try:
-        for kill in kills:
-            if kill.slurm and cluster is None:
-                if reason := one_node_slurm.install():
-                    print(f"no kills on SLURM: {reason}")
-                    break
-                cluster = one_node_slurm.Cluster().__enter__()
-            undisturbed = Undisturbed(folder / f"undisturbed-{kill.shards}", model, kill.shards)
-            place = folder / f"seed-{kill.seed}"
-            try:
-                hit = carry_out(kill, undisturbed, model, place)
-            except AssertionError as error:
-                sys.exit(f"{asdict(kill)}\n{error}\nOnce more: make faults KILLS='--only {kill.seed}'")
-            shutil.rmtree(place)
-            done.append((kill, hit))
-            who = " and ".join(kill.victims)
-            print(f"{kill.seed}: {who} killed, {hit}, {kill.shards} shards", flush=True)
-    finally:
-        if cluster is not None:
-            cluster.__exit__()
-    return done
+    if not (made / "done").exists():
+        shutil.rmtree(made, ignore_errors=True)
+        run(Project.new(made, model), ["--cores", "2", *config_of(case.shards)])
+        (made / "done").touch()
+    undisturbed = Undisturbed(Project(made))
+    begun = time.monotonic()
+    place = folder / f"seed-{case.seed}"
+    shutil.rmtree(place, ignore_errors=True)
+    # On SLURM, where each job takes long to begin, what comes before the first kill is there already.
+    project = undisturbed.project.copy(place) if case.slurm else Project.new(place, model)
+    hits = survive(project, case.command(), case.kills(undisturbed), undisturbed)
+    print(f"{case}: {len(hits)} kills survived in {time.monotonic() - begun:.0f} s", flush=True)
+    shutil.rmtree(place)
+    return hits
 
 
-def table(done: list[tuple[Kill, dict]]) -> str:
+def table(hits: list[dict]) -> str:
     """How many kills hit which rule, whom, and into what."""
-    rules = Counter((hit["rule"], kill.moment) for kill, hit in done)
+    moments = ("working", "writing", "any")
+    counts = Counter((hit["rule"], hit["moment"]) for hit in hits)
     lines = ["| Rule | while it worked | while it wrote | at any time |", "| --- | ---: | ---: | ---: |"]
-    for rule in sorted({rule for rule, _ in rules}):
-        counts = " | ".join(str(rules[rule, moment]) for moment in ("working", "writing", "any"))
-        lines.append(f"| `{rule}` | {counts} |")
-    victims = Counter(" and ".join(kill.victims) for kill, _ in done)
-    left = sum(hit["left"] > 0 for _, hit in done)
-    return "\n".join([*lines, "", f"{dict(victims)}; {left} of {len(done)} left something half written"])
+    for rule in sorted({rule for rule, _ in counts}):
+        lines.append(f"| `{rule}` | {' | '.join(str(counts[rule, moment] or '') for moment in moments)} |")
+    victims = ", ".join(f"{who} {number}" for who, number in Counter(hit["victims"] for hit in hits).items())
+    left = sum(hit["left"] > 0 for hit in hits)
+    return "\n".join([*lines, "", f"{len(hits)} kills: {victims}; {left} left something half written."])
 
 
 if __name__ == "__main__":
