@@ -5,12 +5,22 @@ import os
 import sys
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.19")
 
 # The package is used where it lies; jobs in conda environments inherit this path.
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+
+from retrieval_heads import runs
+from retrieval_heads.errors import StudyError
+
+# Jobs end with this process, however it ends; on a cluster's nodes, this process ends with the one that sent it.
+try:
+    runs.begin(of_job=not workflow.is_main_process)
+except StudyError as error:
+    raise WorkflowError(str(error))
 
 # Threads that wait give their core to others: spinning makes everything several times slower on a machine that is shared.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

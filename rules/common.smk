@@ -60,8 +60,6 @@ from retrieval_heads.study.variants import (
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
 
 try:
-    # Jobs end with this process, however it ends; those on a cluster's nodes with the one that sent them, too.
-    runs.begin(of_job=not workflow.is_main_process)
     # As a module of another workflow, this one is given its config by that, and no file.
     if not workflow.modifier.skip_configfile:
         require_one_file(workflow.configfiles)

@@ -1,5 +1,6 @@
 """What happens to a run that is not alone: another one of the same study, of the same folder, or one before it."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from projects import TINY, Project
 pytestmark = pytest.mark.slow
 
 TARGET = "results/tiny/documents.parquet"
-# The job waits until it is told to go on, before it begins its work.
-WAIT = """with job(snakemake):
+# A job that waits until it is told to go on, before it begins its work.
+WAIT = """
     import os, time
     from pathlib import Path
     Path("begun").write_text(str(os.getpid()))
@@ -46,7 +47,9 @@ def begin(project, *arguments):
 @pytest.fixture
 def waiting(project):
     """A run whose only job is under way and waits."""
-    project.change("workflow/scripts/write_documents.py", "with job(snakemake):\n", WAIT)
+    script = project.path("workflow", "scripts", "write_documents.py")
+    before, begin_work, work = re.split(r"(^with job\(.*:\n)", script.read_text(), flags=re.MULTILINE)
+    script.write_text(before + begin_work + WAIT + work)
     project.run = begin(project, "--", TARGET)
     begun = project.path("begun")
     until(lambda: begun.exists() and begun.read_text())
@@ -128,12 +131,9 @@ def test_two_studies_at_once_in_one_folder_get_what_each_gets_alone(project, tmp
     assert len(list(project.path("results").rglob("*.parquet"))) == 6
 
 
-MODEL = """with job(snakemake):
-    import os, time
-    from pathlib import Path
-    Path("begun").write_text(str(os.getpid()))
-    while not Path("go-on").exists():
-        time.sleep(0.1)
+MODEL = f"""from retrieval_heads.job import job
+with job(snakemake):
+{WAIT}
     Path(snakemake.output[0]).mkdir()
 """
 
@@ -143,8 +143,7 @@ def test_two_studies_do_not_prepare_one_model_at_once(tmp_path, planted_folder):
     shared = ["--config", f"results={tmp_path / 'results'}"]
     for copy in copies:
         copy.change("config/tiny.yaml", "path: .cache/planted-model", "gguf: small.gguf")
-        script = copy.path("workflow", "scripts", "prepare_model.py")
-        script.write_text(f"from retrieval_heads.job import job\n{MODEL}")
+        copy.path("workflow", "scripts", "prepare_model.py").write_text(MODEL)
         copy.path("small.gguf").write_text("GGUF one")
     first, second = copies
     run = begin(first, *shared, "--until", "prepare_model")
