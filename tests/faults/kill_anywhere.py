@@ -131,7 +131,7 @@ class Case:
     def command(self) -> list[str]:
         """What runs the study, before each kill and after it."""
         how = _SLURM if self.slurm else ["--cores", "2"]
-        return [*how, *(["--keep-going"] * self.keep_going), *config_of(self.shards)]
+        return [*how, *(["--keep-going"] * self.keep_going), *TINY]
 
     def kills(self, undisturbed: Undisturbed) -> list[Kill]:
         """Whom to kill, and when: every other kind of job, in the order of the workflow, and the rest at any time."""
@@ -148,11 +148,6 @@ class Case:
             victims = VICTIMS[2 * (len(kills) % 2)]
             kills.insert(chance.randrange(len(kills)), Kill(victims, "any", chance.random()))
         return kills
-
-
-def config_of(shards: int) -> list[str]:
-    """The tiny study, with so many shards."""
-    return [*TINY, "--config", f"compute={{shards: {shards}}}"]
 
 
 def survive(project: Project, command: list[str], kills: list[Kill], undisturbed: Undisturbed) -> list[dict]:
@@ -269,18 +264,25 @@ def _carry_out_case(case: Case, folder: Path) -> list[dict]:
         planted.save(model, corpus(ROOT))
     if not (made / "done").exists():
         shutil.rmtree(made, ignore_errors=True)
-        run(Project.new(made, model), ["--cores", "2", *config_of(case.shards)])
+        run(_new(made, model, case), ["--cores", "2", *TINY])
         (made / "done").touch()
     undisturbed = Undisturbed(Project(made))
     begun = time.monotonic()
     place = folder / f"seed-{case.seed}"
     shutil.rmtree(place, ignore_errors=True)
     # On SLURM, where each job takes long to begin, what comes before the first kill is there already.
-    project = undisturbed.project.copy(place) if case.slurm else Project.new(place, model)
+    project = undisturbed.project.copy(place) if case.slurm else _new(place, model, case)
     hits = survive(project, case.command(), case.kills(undisturbed), undisturbed)
     print(f"{case}: {len(hits)} kills survived in {time.monotonic() - begun:.0f} s", flush=True)
     shutil.rmtree(place)
     return hits
+
+
+def _new(folder: Path, model: Path, case: Case) -> Project:
+    project = Project.new(folder, model)
+    with project.path("config", "tiny.yaml").open("a", encoding="utf-8") as config:
+        config.write(f"\ncompute:\n  shards: {case.shards}\n")
+    return project
 
 
 def table(hits: list[dict]) -> str:

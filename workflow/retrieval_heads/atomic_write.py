@@ -68,26 +68,54 @@ def _work_folder(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(target)
     work = target.with_name(f"{target.name}.{secrets.token_hex(6)}.partial")
-    work.mkdir()
     try:
-        with (work / _LOCK).open("w", encoding="utf-8") as lock:
-            if _take(lock):
-                lock.write("held, or abandoned\n")
-                lock.flush()
+        with _locked(work):
             yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove(work)
+
+
+@contextmanager
+def _locked(work: Path) -> Iterator[None]:
+    """Make a work folder, and hold its lock."""
+    while True:
+        work.mkdir(exist_ok=True)
+        try:
+            lock = (work / _LOCK).open("w", encoding="utf-8")
+            break
+        except FileNotFoundError:  # taken for one that somebody had half removed
+            continue
+    with lock:
+        if _take(lock):
+            lock.write("held, or abandoned\n")
+            lock.flush()
+        yield
 
 
 def _remove_abandoned(target: Path) -> None:
     """Remove what writers of this target left that were killed; on a file system without locks it stays."""
     for work in target.parent.glob(f"{glob.escape(target.name)}.*.partial"):
-        abandoned = False
-        # One that has just begun may have no lock yet: it writes into the file as soon as it has.
-        with suppress(OSError), (work / _LOCK).open("r+", encoding="utf-8") as lock:
-            abandoned = _take(lock) and os.fstat(lock.fileno()).st_size > 0
-        if abandoned:
-            shutil.rmtree(work, ignore_errors=True)
+        # One that has just begun may have nothing in its lock yet: it writes into the file as soon as it has it.
+        try:
+            with (work / _LOCK).open("r+", encoding="utf-8") as lock:
+                if _take(lock) and os.fstat(lock.fileno()).st_size > 0:
+                    _remove(work)
+        except OSError:
+            # Without a lock it is empty: it is made or removed just now, or whoever removed it was killed.
+            with suppress(OSError):
+                work.rmdir()
+
+
+def _remove(work: Path) -> None:
+    """Remove a work folder: what it holds, then its lock, then itself, so that what a killed one leaves can be told."""
+    with suppress(OSError):
+        for path in work.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
+                path.unlink()
+        (work / _LOCK).unlink(missing_ok=True)
+        work.rmdir()
 
 
 def _take(lock: IO[str]) -> bool:
