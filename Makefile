@@ -11,7 +11,7 @@ BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report bundle compare verify crate test test-all test-slow lint format tiny bench graph lock audit coverage mutation clean
+.PHONY: report bundle compare verify crate test test-all test-slow faults lint format tiny bench graph lock audit coverage mutation clean
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Files as they were when they were pinned, whatever an index says now.
@@ -62,6 +62,10 @@ coverage: .venv/installed-dev
 # Whether the tests notice a wrong line.
 mutation: .venv/installed-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_WAIT_POLICY=PASSIVE PYTHONPATH=. $(BIN)/python benchmarks/mutation.py
+
+# Kills the tiny study at 35 moments, goes on, and compares: make faults FAULTS="--only 2" does one part again.
+faults: .venv/installed-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=workflow:tests $(BIN)/python tests/faults/kill_anywhere.py $(FAULTS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

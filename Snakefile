@@ -23,9 +23,9 @@ from retrieval_heads.job import KILLED, killed_jobs
 logging.raiseExceptions = False
 
 BEGUN = time.time()
-# Jobs end with this process, however it ends; what one that was killed has left locked is free again.
+# Jobs end with this process, however it ends; on a cluster's nodes, this process ends with the one that sent it.
 try:
-    runs.begin()
+    runs.begin(of_job=not workflow.is_main_process)
 except StudyError as error:
     raise WorkflowError(str(error))
 
@@ -42,6 +42,13 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+
+
+# Jobs on a cluster's nodes are told the run that they belong to.
+if runs.FILE in os.environ:
+
+    envvars:
+        runs.FILE,
 
 
 if config["published"]:
@@ -70,6 +77,7 @@ include: "rules/verify.smk"
 
 
 onstart:
+    claim_outputs()
     runs.end_on_signals(end_jobs)
 
 

@@ -84,6 +84,18 @@ def end_jobs():
             process.terminate()
 
 
+def claim_outputs():
+    """Have no other run make the study meanwhile, or a model that it still has to prepare."""
+    claims = Path(config["results"], ".running")
+    try:
+        runs.claim(claims / config["study"], PATHS.folder)
+        for folder in {Path(folder_of(name)) for name in CONTENT}:
+            if not folder.exists():
+                runs.claim(claims / "models" / folder.name, str(folder))
+    except StudyError as error:
+        raise WorkflowError(str(error))
+
+
 PATHS = Paths(config)
 # Relative, so that a project that is moved elsewhere stays as done as it is.
 TEMPLATES = os.path.relpath(Path(workflow.basedir, "report"))

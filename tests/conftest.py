@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 import pytest
+from kill_anywhere import run
 
 import planted
 from planted_corpus import corpus
@@ -47,11 +48,11 @@ def planted_folder(made_once):
 
 @pytest.fixture(scope="session")
 def finished(made_once, planted_folder):
-    """A copy of the project in which the tiny study is done; said.txt has what was said. Nothing may change it."""
+    """A copy of the project in which the tiny study is done; said.txt has what was said, and `watched` what jobs did.
+    Nothing may change it."""
 
     def make(folder: Path) -> None:
-        project = Project.new(folder, planted_folder)
-        project.path("said.txt").write_text(project.snakemake("--cores", "2", *TINY), encoding="utf-8")
+        run(Project.new(folder, planted_folder), ["--cores", "2", *TINY])
 
     return Project(made_once("finished", make))
 

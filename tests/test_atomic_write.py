@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,62 @@ def test_what_a_killed_writer_left_is_removed_and_what_a_living_one_writes_is_no
         assert [living.parent] == list(tmp_path.glob("*.partial"))
     assert text_of(target) == "living"
     assert not list(tmp_path.glob("*.partial"))
+
+
+@BOTH
+@pytest.mark.parametrize("step", range(1, 30))
+def test_a_writer_that_is_killed_at_any_step_leaves_nothing_that_the_next_one_does_not_remove(whole, step, tmp_path):
+    target = tmp_path / "target"
+
+    def write():
+        with whole(target) as path:
+            fill(path, "killed")
+
+    def killed_at_step():
+        steps = []
+
+        def hook(event, args):
+            if args and str(tmp_path) in str(args[0]) and ".partial" in str(args[0]):
+                steps.append(event)
+                if len(steps) == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+        write()
+        os._exit(0)
+
+    with whole(target) as path:
+        fill(path, "before")
+    process = processes.Process(target=killed_at_step)
+    process.start()
+    process.join()
+    if process.exitcode == 0:
+        assert step > 5, "too few steps were seen"
+        return
+    if target.exists():  # a folder is moved aside for a moment
+        assert text_of(target) in ("before", "killed")
+    with whole(target) as path:
+        fill(path, "next")
+    assert text_of(target) == "next"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@BOTH
+def test_one_that_has_just_begun_is_not_lost_to_another_that_finds_it_without_a_lock(whole, tmp_path, monkeypatch):
+    target, mkdir, disturbed = tmp_path / "target", Path.mkdir, []
+
+    def mkdir_and_be_disturbed(self, *arguments, **options):
+        mkdir(self, *arguments, **options)
+        if self.suffix == ".partial" and not disturbed:
+            disturbed.append(self)
+            module._remove_abandoned(target)
+            assert not self.exists()
+
+    monkeypatch.setattr(Path, "mkdir", mkdir_and_be_disturbed)
+    with whole(target) as path:
+        fill(path, "new")
+    assert disturbed and text_of(target) == "new"
+    assert list(tmp_path.iterdir()) == [target]
 
 
 @BOTH

@@ -337,6 +337,21 @@ def test_relative_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(file), target
 
 
+def test_every_fault_names_a_test_that_is_there():
+    table = rows(sections(read("docs/faults.md"))["What to expect"])
+    assert len(table) > 5
+    for fault, _, shown in table:
+        # Each file, and after it the tests in it.
+        parts = re.split(r"\[[^]]+\]\((\S+)\)", shown)[1:]
+        named = [
+            (file, re.findall(r"`(test_\w+)`", names)) for file, names in zip(parts[::2], parts[1::2], strict=True)
+        ]
+        assert named and all(names for _, names in named), fault
+        for file, names in named:
+            text = (ROOT / "docs" / file).read_text(encoding="utf-8")
+            assert [name for name in names if f"def {name}(" not in text] == [], fault
+
+
 def test_the_last_benchmark_is_on_the_page_about_speed_and_its_time_in_the_readme():
     measured = pd.read_parquet(ROOT / "benchmarks" / "results.parquet")
     assert measured["what"].tolist() == [row[0] for row in rows(sections(read("docs/speed.md"))["Measured"])]

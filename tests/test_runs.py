@@ -12,7 +12,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from projects import TINY
 from retrieval_heads import runs
 from retrieval_heads.atomic_write import atomic_file, atomic_folder
 from retrieval_heads.errors import StudyError
@@ -27,6 +26,7 @@ def no_run(monkeypatch):
     monkeypatch.setenv("RETRIEVAL_HEADS_BEGAN_WITH", "{}")
     yield
     runs.end()
+    runs._claims.clear()
 
 
 def python(code, folder, **environment):
@@ -35,6 +35,7 @@ def python(code, folder, **environment):
         [sys.executable, "-c", textwrap.dedent(code)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(WORKFLOW), **environment},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -115,52 +116,178 @@ class TestRun:
             raise OSError("no locks here")
 
         monkeypatch.setattr(runs.fcntl, "flock", refuse)
-        (tmp_path / "locks").mkdir()
         runs.begin(tmp_path)
-        assert "RETRIEVAL_HEADS_RUN" not in os.environ and (tmp_path / "locks").exists()
+        assert "RETRIEVAL_HEADS_RUN" not in os.environ
         assert list((tmp_path / "runs").iterdir()) == []
         monkeypatch.setenv("RETRIEVAL_HEADS_RUN", __file__)
         assert not runs.is_over()
 
 
-class TestLock:
-    """Snakemake's lock of a working directory, which a killed run leaves."""
+class TestBegin:
+    """What a run that begins finds of those before it."""
 
-    @pytest.fixture
-    def locks(self, tmp_path):
-        (tmp_path / ".snakemake" / "locks").mkdir(parents=True)
-        (tmp_path / ".snakemake" / "locks" / "0.output.lock").write_text("made\n")
-        return tmp_path / ".snakemake" / "locks"
-
-    def test_that_of_a_killed_run_is_taken_away(self, locks, run):
-        kill(run)
-        runs.begin(locks.parent)
-        assert not locks.exists()
-        assert [str(file) for file in (locks.parent / "runs").iterdir()] == [os.environ["RETRIEVAL_HEADS_RUN"]]
-
-    def test_that_of_a_live_run_stays(self, locks, run, tmp_path):
+    def test_one_that_was_killed_is_over_and_one_that_lives_goes_on(self, run, tmp_path):
         killed = python(BEGIN, tmp_path)
-        killed.stdout.readline()
+        over = Path(killed.stdout.readline().strip())
         kill(killed)
-        runs.begin(locks.parent)
-        assert locks.exists(), "one was killed, but another lives"
+        assert over.exists()
+        runs.begin(tmp_path / ".snakemake")
+        assert not over.exists() and Path(run.file).exists()
         killed.communicate()
 
-    def test_one_that_may_be_that_of_another_machine_stays(self, locks, run):
+    def test_of_another_machine_only_the_file_tells(self, tmp_path, monkeypatch):
+        elsewhere = tmp_path / ".snakemake" / "runs" / "elsewhere.abc"
+        elsewhere.parent.mkdir(parents=True)
+        elsewhere.write_text("process 1\n")
+        runs.begin(tmp_path / ".snakemake")
+        assert elsewhere.exists(), "it may live"
+        runs.end()
+        monkeypatch.setenv("RETRIEVAL_HEADS_RUN", str(elsewhere))
+        assert not runs.is_over()
+        elsewhere.unlink()  # as that machine does when it ends, or the next run there
+        assert runs.is_over()
+
+    def test_it_waits_for_a_job_that_puts_its_output_in_place(self, run, tmp_path, monkeypatch):
+        job = python(PUBLISH, tmp_path, RETRIEVAL_HEADS_RUN=run.file)
+        assert job.stdout.readline() == "publishing\n"
         kill(run)
-        (locks.parent / "runs" / "elsewhere.abc").write_text("process 1\n")
-        runs.begin(locks.parent)
-        assert locks.exists()
+        begun = python(BEGIN, tmp_path)
+        time.sleep(0.5)
+        assert begun.poll() is None and Path(run.file).exists()
+        job.stdin.write("go on\n")
+        assert job.communicate()[1] == ""
+        begun.stdout.readline()
+        assert not Path(run.file).exists() and (tmp_path / "made").exists()
+        kill(begun)
+        begun.communicate()
 
-    def test_one_of_which_nothing_is_known_stays(self, locks):
-        runs.begin(locks.parent)
-        assert locks.exists()
+    def test_it_is_refused_while_such_a_job_is_stopped(self, run, tmp_path, monkeypatch):
+        monkeypatch.setattr(runs, "_PUBLISH_WITHIN_S", 0.2)
+        job = python(PUBLISH, tmp_path, RETRIEVAL_HEADS_RUN=run.file)
+        assert job.stdout.readline() == "publishing\n"
+        kill(run)
+        job.send_signal(signal.SIGSTOP)
+        with pytest.raises(StudyError, match=r"runs\.lock: a job of another run was stopped .*; continue or end it\.$"):
+            runs.begin(tmp_path / ".snakemake")
+        job.kill()
+        job.communicate()
+        runs.begin(tmp_path / ".snakemake")
 
-    def test_a_run_that_is_just_beginning_is_alive(self, locks):
-        (locks.parent / "runs").mkdir()
-        (locks.parent / "runs" / f"{platform.node()}.abc").touch()
-        runs.begin(locks.parent)
-        assert locks.exists()
+
+PUBLISH = """
+from pathlib import Path
+from retrieval_heads import runs
+with runs.publishing(Path("made")):
+    print("publishing", flush=True)
+    input()
+    Path("made").touch()
+"""
+
+
+class TestOnANode:
+    """On a cluster, a job's own Snakemake runs on its node, and belongs to the run that sent it there."""
+
+    @pytest.fixture
+    def node(self, run, tmp_path):
+        code = f"{BEGIN.replace('begin()', 'begin(of_job=True)')}"
+        process = python(code, tmp_path, RETRIEVAL_HEADS_RUN=run.file)
+        process.files = process.stdout.readline().strip()
+        yield process
+        process.kill()
+        process.communicate()
+
+    @pytest.mark.parametrize("ends", ["run", "node"])
+    def test_a_job_is_over_with_either(self, run, node, ends, monkeypatch):
+        monkeypatch.setenv("RETRIEVAL_HEADS_RUN", node.files)
+        assert not runs.is_over()
+        kill({"run": run, "node": node}[ends])
+        assert runs.is_over()
+
+    def test_its_snakemake_ends_with_the_run(self, run, node):
+        kill(run)
+        assert node.wait(20) == 1
+
+    def test_a_job_ends_its_snakemake_where_that_has_not_noticed_and_would_remove_its_output(self, run, node, tmp_path):
+        job = TestJob().begun(tmp_path, node.files)
+        node.send_signal(signal.SIGSTOP)
+        kill(run)
+        job.communicate(timeout=60)
+        assert job.returncode == 128 + signal.SIGTERM
+        assert node.wait(20) == -signal.SIGKILL
+
+    def test_one_that_begins_late_makes_nothing(self, run, tmp_path, monkeypatch):
+        monkeypatch.setenv("RETRIEVAL_HEADS_RUN", run.file)
+        kill(run)
+        with pytest.raises(StudyError, match=r"the run that sent this job is over, so nothing is made\.$"):
+            runs.begin(tmp_path / ".snakemake", of_job=True)
+
+
+CLAIM = """
+import time
+from pathlib import Path
+from retrieval_heads import runs
+runs.claim(Path("claims/tiny"), "results/tiny")
+print("claimed", flush=True)
+"""
+
+
+class TestClaim:
+    @pytest.fixture
+    def other(self, tmp_path):
+        process = python(f"{CLAIM}time.sleep(600)", tmp_path)
+        assert process.stdout.readline() == "claimed\n"
+        yield process
+        process.kill()
+        process.communicate()
+
+    def claimed(self, tmp_path):
+        said = python(CLAIM, tmp_path).communicate(timeout=60)
+        return said == ("claimed\n", ""), said[1].strip().splitlines()[-1:]
+
+    def test_two_runs_do_not_make_the_same(self, other, tmp_path):
+        claimed, said = self.claimed(tmp_path)
+        assert not claimed
+        assert said == [
+            f"retrieval_heads.errors.StudyError: results/tiny: another run makes this, process {other.pid} on "
+            f"{platform.node()}, in {tmp_path}; wait for its end, or end it."
+        ]
+
+    @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+    def test_a_claim_ends_with_its_run_however_that_ends(self, other, tmp_path, by):
+        other.send_signal(by)
+        other.wait()
+        assert self.claimed(tmp_path) == (True, [])
+
+    def test_a_run_that_ends_in_order_clears_it(self, tmp_path):
+        assert self.claimed(tmp_path)[0]
+        assert (tmp_path / "claims" / "tiny").read_text() == ""
+
+    def test_one_run_may_claim_the_same_twice(self, tmp_path):
+        for _ in range(2):
+            runs.claim(tmp_path / "tiny", "results/tiny")
+
+    def test_that_of_another_machine_holds_until_somebody_says_that_it_is_over(self, tmp_path):
+        claim = tmp_path / "claims" / "tiny"
+        claim.parent.mkdir()
+        claim.write_text("process 1 on elsewhere, in /home/me\n")
+        claimed, (said,) = self.claimed(tmp_path)
+        assert not claimed
+        assert said.endswith(
+            "results/tiny: a run that makes this did not end in order, process 1 on elsewhere, in /home/me; "
+            "make sure that it is over, and delete claims/tiny."
+        )
+        claim.unlink()
+        assert self.claimed(tmp_path)[0]
+
+    def test_without_locks_what_stands_in_it_decides(self, tmp_path, monkeypatch):
+        def refuse(*_):
+            raise OSError("no locks here")
+
+        monkeypatch.setattr(runs.fcntl, "flock", refuse)
+        runs.claim(tmp_path / "tiny", "results/tiny")
+        runs._claims.clear()
+        with pytest.raises(StudyError, match=rf"did not end in order, process {os.getpid()} on .*; make sure"):
+            runs.claim(tmp_path / "tiny", "results/tiny")
 
 
 JOB = """
@@ -169,7 +296,10 @@ from types import SimpleNamespace
 from retrieval_heads import job
 from retrieval_heads.atomic_write import atomic_file
 job._CHECK_RUN_EVERY_S, job._CLEAR_UP_WITHIN_S = 0.05, 0.2
-rule = SimpleNamespace(rule="make", wildcards=[], log=["job.log"], output=["made"])
+rule = SimpleNamespace(
+    rule="make", wildcards={}, input=[], output=["made"], params={}, log=["job.log"],
+    config={"results": ".", "study": "tiny"},
+)
 with job.job(rule), atomic_file("made") as made:
     print("begun", flush=True)
     while True:
@@ -182,14 +312,14 @@ with job.job(rule), atomic_file("made") as made:
 
 
 class TestJob:
-    def begun(self, folder, run, deaf=False):
+    def begun(self, folder, files, deaf=False):
         code = f"import sys; sys.argv[1:] = {['deaf'] if deaf else []}\n{textwrap.dedent(JOB)}"
-        job = python(code, folder, RETRIEVAL_HEADS_RUN=run.file)
+        job = python(code, folder, RETRIEVAL_HEADS_RUN=files)
         assert job.stdout.readline() == "begun\n"
         return job
 
     def test_it_ends_when_its_run_is_killed_and_clears_up(self, run, tmp_path):
-        job = self.begun(tmp_path, run)
+        job = self.begun(tmp_path, run.file)
         kill(run)
         said = job.communicate(timeout=60)[1]
         assert job.returncode == 128 + signal.SIGTERM
@@ -198,14 +328,14 @@ class TestJob:
         assert not list(tmp_path.glob("made*"))
 
     def test_it_ends_where_it_cannot_clear_up(self, run, tmp_path):
-        job = self.begun(tmp_path, run, deaf=True)
+        job = self.begun(tmp_path, run.file, deaf=True)
         kill(run)
         job.communicate(timeout=60)
         assert job.returncode == 1
         assert not (tmp_path / "made").exists()
 
     def test_it_clears_up_when_it_is_terminated(self, run, tmp_path):
-        job = self.begun(tmp_path, run)
+        job = self.begun(tmp_path, run.file)
         job.terminate()
         assert job.communicate(timeout=60)[1] == ""
         assert job.returncode == 128 + signal.SIGTERM
@@ -228,40 +358,3 @@ class TestAsItBegan:
         for study, content in (("results/one", "1"), ("results/other", "2")):
             runs.as_it_began(study, lambda content=content: {"haystack": content}, in_job=False)
         assert runs.as_it_began("results/one", dict, in_job=True) == {"haystack": "1"}
-
-
-TARGET = "results/tiny/documents.parquet"
-BEGIN_WORK = "with job(snakemake), unchanged_files(snakemake):\n"
-SLEEP = f"""{BEGIN_WORK}    import os, time
-    from pathlib import Path
-    if not Path("go-on").exists():
-        Path("begun").write_text(str(os.getpid()))
-        time.sleep(600)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda by: by.name)
-def test_jobs_end_with_a_workflow_that_alone_is_signalled_and_one_command_goes_on(project, by):
-    project.change("workflow/scripts/write_documents.py", BEGIN_WORK, SLEEP)
-    command = [TARGET, "--cores", "1", *TINY]
-    workflow = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *command],
-        cwd=project.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        # What is started in the background ignores an interrupt, and is to be interrupted all the same.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    )
-    begun = project.path("begun")
-    until(lambda: begun.exists() and begun.read_text())
-    job = psutil.Process(int(begun.read_text()))
-    workflow.send_signal(by)
-    _, alive = psutil.wait_procs([job], timeout=20)
-    assert not alive
-    assert workflow.wait(60) != 0
-    assert not project.path(TARGET).exists()
-    assert not list(project.path("results").rglob("*.partial"))
-    project.path("go-on").touch()
-    project.snakemake(*command)
-    assert project.path(TARGET).exists()

@@ -92,6 +92,7 @@ def _ending_with_its_run() -> Iterator[None]:
             if done.wait(_CHECK_RUN_EVERY_S):
                 return
         log.error("the run that this job belongs to is over, so the job ends")
+        runs.leave()
         os.kill(os.getpid(), signal.SIGTERM)
         if not done.wait(_CLEAR_UP_WITHIN_S):
             os._exit(1)
@@ -213,6 +214,8 @@ def _begin_logs(log_file: Path, attempts: Path, outputs: list[str]) -> str:
     number = 1 + sum(line.startswith(ATTEMPT) for line in former.splitlines())
     begun = f"{ATTEMPT}{number}, process {os.getpid()} on {platform.node()}, {_now()}\n"
     for file in (log_file, attempts):
+        # A new file: a job whose run is over may still write into the former one.
+        file.unlink(missing_ok=True)
         file.write_text(f"{former}{begun}{MAKES}{json.dumps(outputs)}\n", encoding="utf-8")
     return former
 
