@@ -89,7 +89,7 @@ def claim_outputs():
     claims = Path(config["results"], ".running")
     try:
         runs.claim(claims / config["study"], PATHS.folder)
-        for folder in {Path(folder_of(name)) for name in CONTENT}:
+        for folder in {Path(folder_of(name)) for name in BEGAN_WITH["models"]}:
             if not folder.exists():
                 runs.claim(claims / "models" / folder.name, str(folder))
     except StudyError as error:
