@@ -237,6 +237,7 @@ def test_where_other_versions_are_accepted_nothing_is_made_anew(study, after):
     assert stale(study) == after(*MODEL_RULES)
 
 
+@pytest.mark.slow
 def test_what_is_lacking_is_made_with_other_versions_once_they_are_accepted(study):
     install(study, "numpy", "99.1")
     accept_versions(study, True)
@@ -274,6 +275,7 @@ def test_a_model_of_the_hub_is_not_fetched_anew_for_other_versions(project, sour
 # --- models, and jobs that read what a run began with ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_clones_with_one_cache_and_one_folder_of_results_keep_their_models_apart(tmp_path, monkeypatch):
     (tmp_path / "cache").mkdir()
     monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path / "cache"))
@@ -291,6 +293,7 @@ def test_clones_with_one_cache_and_one_folder_of_results_keep_their_models_apart
     assert sorted(made) == ["GGUF one", "GGUF other"]
 
 
+@pytest.mark.slow
 def test_a_job_of_a_cluster_refuses_what_changed_since_its_run_began(project):
     pytest.importorskip("snakemake_executor_plugin_cluster_generic")
     submit = project.path("submit.sh")
