@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrieval_heads import digests
 from retrieval_heads.errors import StudyError
-from retrieval_heads.model import identity
 from retrieval_heads.model.identity import model_artifact, model_content, model_folder, unchanged
 from retrieval_heads.model.sources import package
 
@@ -45,7 +45,7 @@ def content(tmp_path):
 @pytest.fixture
 def read(monkeypatch):
     """The files that were read, with all that is on disk taken to be settled."""
-    monkeypatch.setattr(identity, "_SETTLED_S", -3600)
+    monkeypatch.setattr(digests, "_SETTLED_S", -3600)
     files, digest = [], hashlib.file_digest
     monkeypatch.setattr(
         hashlib, "file_digest", lambda file, name: files.append(Path(file.name).name) or digest(file, name)
