@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from snakemake.iocontainers import Wildcards
 
 from retrieval_heads import job as job_module
 from retrieval_heads.errors import StudyError
@@ -36,7 +37,13 @@ def own_logging():
 @pytest.fixture
 def rule(tmp_path):
     return SimpleNamespace(
-        rule="score_heads", wildcards=["small", 512], log=[str(tmp_path / "logs" / "score_heads" / "small.log")]
+        rule="score_heads",
+        wildcards=Wildcards(fromdict={"model": "small", "length": 512}),
+        input=[],
+        output=[],
+        params={},
+        log=[str(tmp_path / "logs" / "score_heads" / "small.log")],
+        config={"results": str(tmp_path), "study": "tiny"},
     )
 
 
@@ -123,7 +130,8 @@ class TestLog:
         assert re.search(r"attempt 1,.*\n.*: so far\n=== attempt 2,.*\n.*: done\n$", log_of(rule))
 
     def test_a_log_outlives_what_snakemake_does_before_a_retry(self, tmp_path):
-        rule = 'rule make:\n    output: "made"\n    log: "logs/make.log"\n    script: "make.py"\n'
+        rule = 'config |= {"results": ".", "study": "tiny"}\n'
+        rule += 'rule make:\n    output: "made"\n    log: "logs/make.log"\n    script: "make.py"\n'
         (tmp_path / "Snakefile").write_text(rule)
         (tmp_path / "make.py").write_text(
             "from pathlib import Path\n"

@@ -199,14 +199,6 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_resumes(project):
     assert {path: path.stat().st_mtime_ns for path in made} == written
 
 
-def test_a_corrupt_table_is_named(study):
-    path = study.path("results", "tiny", "prompts", "planted", "plain", "512.parquet")
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    said = study.snakemake("--cores", "1", *TINY, "--forcerun", "count_prompts", succeed=False)
-    assert re.search(r"prompts/planted/plain/512\.parquet: not a readable Parquet file; delete it and run again", said)
-
-
 def test_a_needle_that_fits_nowhere_is_told_with_the_reason(project):
     project.change("config/tiny.yaml", "[512, 640]", "[128]")
     project.change("config/tiny.yaml", "context_lengths: [512]", "context_lengths: [128]")

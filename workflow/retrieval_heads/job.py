@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from retrieval_heads import runs
+from retrieval_heads import manifests, runs
 from retrieval_heads.errors import StudyError, is_out_of_memory
 
 log = logging.getLogger("retrieval_heads")
@@ -25,6 +25,8 @@ _CLEAR_UP_WITHIN_S = 5  # once the run is over
 @contextmanager
 def job(snakemake) -> Iterator[None]:
     """Run a script's work: log to the file that its rule declares; show progress, or why it failed, on screen.
+
+    What it reads must be as it was made, and what it has made gets its manifests (:mod:`retrieval_heads.manifests`).
 
     A job ends with its run (:mod:`retrieval_heads.runs`), and on SIGTERM it clears up what it was writing.
 
@@ -46,7 +48,9 @@ def job(snakemake) -> Iterator[None]:
     log.addHandler(screen)
     try:
         with _ending_with_its_run():
+            read = manifests.check_inputs(snakemake)
             yield
+            manifests.write(snakemake, read)
     except StudyError as error:
         log.error("%s", error)
         sys.exit(1)

@@ -8,8 +8,14 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parent
 
+_GENERATION = 2
+"""Of all results together. What jobs do around their work is no part of a rule's code; when results of former jobs will
+no longer do, as those without manifests (2), it grows, and all are made anew."""
+
 WITHOUT_INFLUENCE = {
     "job": "tells of work and ends it when it fails or its run is over",
+    "manifests": "tells what a result is once it is made",
+    "digests": "tells one content from another, as parameters of rules have them",
     "runs": "tells when a run is over",
     "atomic_write": "tells where a file lies while it is written, not what is in it",
     "engine.pace": "tells how long a study takes",
@@ -24,7 +30,7 @@ def code_digest(*files: str | Path) -> str:
     Comments, docstrings and layout change nothing, and the same code has the same hash under Python 3.11 to 3.13. Files
     that are not Python count by their bytes. Modules loaded by name at run time are not seen: pass their files too.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{_GENERATION}\0".encode())
     for name, file in sorted((_name(file), file) for file in code_files(*files)):
         digest.update(f"{name}\0{_meaning(file)}\0".encode())
     return digest.hexdigest()[:16]
