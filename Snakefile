@@ -66,6 +66,6 @@ onsuccess:
 
 rule all:
     default_target: True
+    # Everything, so that what was deleted is made again, whether anything else reads it or not.
     input:
-        FINDINGS,
-        EXPORTS,
+        list(outputs(config).values()),

@@ -34,6 +34,7 @@ from retrieval_heads.engine.extent import (
 from retrieval_heads.engine.pace import passes_over
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.guards import described_grid, loaded_bytes
+from retrieval_heads.outputs import COLLECTED, outputs
 from retrieval_heads.provenance import code_digest
 from retrieval_heads.study.method_entries import file_of, parameters_of, replacement_of
 from retrieval_heads.study.methods import (
@@ -85,11 +86,6 @@ def end_jobs():
 PATHS = Paths(config)
 # Where analysis begins: answers to single prompts, or, in published results, counts of them.
 ABLATED = "ablation_summary" if config["published"] else "ablation"
-# The tables that are put together from the parts of several jobs.
-COLLECTED = [
-    *("rankings", "unablated", "ablation", "guard", "head_effects", "labels"),
-    *("transfer", "specificity", "compensation", "compensation_heads", "looks"),
-]
 # How far rankings depend on the documents can be seen where scores of single prompts are known.
 NOISE = ["reliability"] if not config["published"] and config["analysis"]["split_halves"] else []
 # What replaces the outputs of ablated heads, as far as it must be fitted to a model first.

@@ -1,7 +1,5 @@
 # Rankings for other programs, and lists of heads that came from them.
 
-EXPORTS = PATHS.every("exports")
-
 
 rule export_rankings:
     input:

@@ -14,6 +14,8 @@ ROOT = Path(retrieval_heads.__file__).parent
 # From the ground up. A module or folder may import from those before it, and from itself.
 FLOORS = (
     ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance"),
+    ("digests",),
+    ("manifests",),
     ("job",),
     ("study",),
     ("tables",),
@@ -27,6 +29,7 @@ FLOORS = (
     ("exchange",),
     ("figures",),
     ("findings",),
+    ("outputs",),
     ("comparison",),
     ("preflight", "api", "cli"),
 )
