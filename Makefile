@@ -11,7 +11,7 @@ BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report bundle compare test test-all test-slow lint format tiny bench graph lock clean
+.PHONY: report bundle compare verify test test-all test-slow lint format tiny bench graph lock clean
 
 # What a study needs besides, such as packages that ship its models, stands in a file beside its config.
 NEEDS := $(patsubst config/%.txt,.venv/installed-for-%,$(wildcard $(CONFIG:.yaml=.txt)))
@@ -21,6 +21,10 @@ report: .venv/installed $(NEEDS)
 
 bundle: report
 	$(SNAKEMAKE) --configfile $(CONFIG) --report report.zip
+
+# Whether results are whole and unaltered: make verify, or make verify CONFIG=config/own-data.yaml
+verify: .venv/installed $(NEEDS)
+	@$(SNAKEMAKE) --cores 1 --configfile $(CONFIG) --quiet all -- verify
 
 # What changed between two studies: make compare A=results/x B=results/y
 ifneq ($(filter compare,$(MAKECMDGOALS)),)

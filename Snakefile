@@ -53,6 +53,7 @@ include: "rules/analysis.smk"
 include: "rules/figures.smk"
 include: "rules/exports.smk"
 include: "rules/report.smk"
+include: "rules/verify.smk"
 
 
 onstart:

@@ -282,7 +282,7 @@ def test_the_workflow_page_draws_the_rules_as_snakemake_does():
     # What the default study does not need is told beside it.
     drawn = set(re.findall(r"\w+_\w+", re.sub(r"\[.*?\]", "", shown))) | {"draw_{figure}"}
     beside = {"convert_published", "compare_imports", "fit_replacement", "compare_other_sets", "compare_depths"}
-    beside |= {"measure_compensation", "summarise_compensation", "observe_looks", "summarise_looks"}
+    beside |= {"verify", "measure_compensation", "summarise_compensation", "observe_looks", "summarise_looks"}
     assert {name for name in rule_texts() if name not in drawn} == beside
 
 

@@ -30,7 +30,7 @@ FLOORS = (
     ("figures",),
     ("findings",),
     ("outputs",),
-    ("comparison",),
+    ("comparison", "verification"),
     ("preflight", "api", "cli"),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

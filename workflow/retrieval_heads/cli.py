@@ -73,6 +73,22 @@ def _compare(given: argparse.Namespace) -> None:
     print(f"Written to {written}", file=sys.stderr)
 
 
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", metavar="RESULTS", help="the folder of a finished study, such as results/smollm2")
+    parser.add_argument("--to", metavar="FOLDER", help="where to write verification.json; RESULTS, where not given")
+
+
+def _verify(given: argparse.Namespace) -> None:
+    from retrieval_heads.verification.verifying import as_json, verify
+
+    found = verify(given.results)
+    written = _write({Path(given.to or given.results) / "verification.json": as_json(found)})
+    print(found.summary())
+    if not found.passed:
+        raise StudyError(f"{given.results}: is not as it should be; {written} has all that is wrong.")
+    print(f"Written to {written}", file=sys.stderr)
+
+
 def _write(texts: dict[Path, str]) -> str:
     """Write files whole or not at all, and tell where they are."""
     for path, text in texts.items():
@@ -89,6 +105,11 @@ COMMANDS = {
         "Say what changed in claims and rankings between two studies: other seeds, models or versions.",
         _compare_arguments,
         _compare,
+    ),
+    "verify": Command(
+        "Say whether a study's results are all there, whole, unaltered, in their places, and agree with each other.",
+        _verify_arguments,
+        _verify,
     ),
 }
 """Name → what it is."""

@@ -7,8 +7,8 @@ from transformers import PreTrainedTokenizerBase
 
 from retrieval_heads.data.encoding import decode
 from retrieval_heads.errors import StudyError
+from retrieval_heads.tables.prompts import OK
 
-OK = "ok"
 NO_ANSWER = "the document does not state the fact"
 NO_ROOM = "the document does not fit into the context"
 NO_DECOY = "there is no decoy for the fact"

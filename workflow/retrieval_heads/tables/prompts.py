@@ -4,6 +4,9 @@ from retrieval_heads.study.dimensions import PROMPT
 from retrieval_heads.tables import Table
 from retrieval_heads.tables.columns import INTEGER, POSITIONS, PROMPT_KEY, TEXT, TOKEN_IDS, dimensions
 
+OK = "ok"
+"""The status of a prompt that was not left out, and of a fact that has a twin."""
+
 PROMPTS = Table(
     "prompts",
     (
