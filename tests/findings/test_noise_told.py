@@ -12,7 +12,7 @@ CHOICES = 2 * (2 + 3 + 1) * 100  # two lengths; training and test answers, three
 def told(calls):
     blocks = data(SMALL, {**small_tables(), "close_calls": calls}).blocks
     sentences = [block.text for block in blocks if isinstance(block, Paragraph) and "hang on choices" in block.text]
-    lists = [block.items for block in blocks if isinstance(block, Items)]
+    lists = [block.texts for block in blocks if isinstance(block, Items)]
     return sentences, lists
 
 

@@ -16,10 +16,10 @@ from retrieval_heads.study.top_k import top_k_for
 from retrieval_heads.tables.close_calls import CLOSE_CALLS
 from retrieval_heads.tables.cuts import CUTS
 
-MARGIN_NOISE = {"float32": 1e-4, "bfloat16": 0.5, "float16": 0.1}
+MARGIN_NOISE = {"float32": 1e-4, "bfloat16": 0.25, "float16": 0.03}
 """By dtype: a choice that is decided by less, in ln of a probability, may turn out otherwise."""
 
-SCORE_NOISE = {"float32": 1e-5, "bfloat16": 0.05, "float16": 0.01}
+SCORE_NOISE = {"float32": 1e-5, "bfloat16": 0.1, "float16": 0.0125}
 """By dtype: two heads whose scores differ by less, as a share of their ranking's range, may change places."""
 
 

@@ -97,7 +97,7 @@ def cuts_are_beyond_rounding(tables: Tables, study: Study) -> list[Claim]:
                 nearest = rows[close].sort_values("gap", kind="stable").iloc[0]
                 sentence = (
                     f"{where} ends {count(number, 'top set')} within numerical noise (of {sets}). On another machine, "
-                    f"the next head may stand in the last one's place. It may so behind the top {nearest['size']:g} "
+                    f"the next head may stand in the last one's place. One such set is the top {nearest['size']:g} "
                     f"({setting(study, nearest)}; scores {nearest['gap']:.1e} apart)."
                 )
             elif len(rows) == _asked(tables["rankings"], of_model, method) and (rows["size"] == rows["k"]).all():
