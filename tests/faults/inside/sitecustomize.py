@@ -23,6 +23,7 @@ class _Job:
     def __init__(self, folder: Path):
         self.folder = folder
         self.log: str | None = None
+        self.process = os.getpid()
         self.steps = 0
         self.made: list[str] = []
 
@@ -57,6 +58,8 @@ class _Job:
             atexit.register(self.strike)
 
     def strike(self) -> None:
+        if os.getpid() != self.process:  # a fork that the job has made
+            return
         try:
             # Whoever takes the order away carries it out, once.
             (self.folder / "kill.json").rename(self.folder / f"struck-{os.getpid()}.json")
@@ -75,6 +78,8 @@ class _Job:
                 os.kill(kill["snakemake"], signal.SIGKILL)
 
     def note(self) -> None:
+        if os.getpid() != self.process:
+            return
         done = {"log": self.log, "started": self.started, "seconds": time.time() - self.started}
         with (self.folder / "jobs.jsonl").open("a") as file:
             print(json.dumps({**done, "steps": self.steps, "made": self.made}), file=file)
