@@ -30,7 +30,7 @@ def test_close_choices_are_counted_by_what_was_chosen():
     assert sentence.startswith(f"Of {CHOICES:,} answers and scores that hang on choices, 36 are decided within ")
     assert faults(sentence) == []
     assert items == [
-        "6 of 200 answers with heads ablated (Zero, all tokens)",
+        "6 of 200 answers with heads ablated (zero, all tokens)",
         "6 of 200 answers to training prompts",
         "6 of 200 scores by QRHead",
         "6 of 200 scores by Summed attention",
