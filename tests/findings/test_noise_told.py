@@ -53,7 +53,7 @@ def ends(cuts):
     blocks = dominance(SMALL, {**small_tables(), "cuts": cuts}).blocks
     (shown,) = [block for block in blocks if isinstance(block, TableBlock)]
     assert shown.header[-2:] == ["Ends in numerical noise", "In sampling noise"]
-    return {row[1]: tuple(row[-2:]) for row in shown.rows}
+    return {row[shown.header.index("Method")]: tuple(row[-2:]) for row in shown.rows}
 
 
 def test_top_sets_that_end_within_noise_are_counted_for_each_method():
