@@ -30,7 +30,7 @@ def test_close_choices_are_counted_by_what_was_chosen():
     assert sentence.startswith(f"Of {CHOICES:,} answers and scores that hang on choices, 36 are decided within ")
     assert faults(sentence) == []
     assert items == [
-        "6 of 200 answers with heads ablated (Zero, all tokens)",
+        "6 of 200 answers with heads ablated (zero, all tokens)",
         "6 of 200 answers to training prompts",
         "6 of 200 scores by QRHead",
         "6 of 200 scores by Summed attention",
@@ -53,7 +53,7 @@ def ends(cuts):
     blocks = dominance(SMALL, {**small_tables(), "cuts": cuts}).blocks
     (shown,) = [block for block in blocks if isinstance(block, TableBlock)]
     assert shown.header[-2:] == ["Ends in numerical noise", "In sampling noise"]
-    return {row[1]: tuple(row[-2:]) for row in shown.rows}
+    return {row[shown.header.index("Method")]: tuple(row[-2:]) for row in shown.rows}
 
 
 def test_top_sets_that_end_within_noise_are_counted_for_each_method():
