@@ -35,6 +35,15 @@ from retrieval_heads.study.needs import available
 from retrieval_heads.tables.select import select
 
 DEPTHS = (0, 0.25, 0.5, 0.75, 1)
+
+
+def yardstick_at(length, study):
+    """The same study with a yardstick of one context length."""
+    return replace(
+        study, config={**study.config, "yardstick": {**study.config["yardstick"], "context_lengths": [length]}}
+    )
+
+
 STUDIES = {
     "small": SMALL,
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
@@ -52,14 +61,17 @@ STUDIES = {
         controls={"specificity": {}, "transfer": {}},
     ),
     "long names": with_long_names(
-        with_twins(
-            make_study(
-                models=("a", "b"),
-                methods=tuple(TWELVE_METHODS),
-                questions=("inc_state", "inc_year", "hq_state"),
-                levels=(5, 20),
-                controls={"specificity": {}, "transfer": {}, "looks": {}},
-            )
+        yardstick_at(
+            512,
+            with_twins(
+                make_study(
+                    models=("a", "b"),
+                    methods=tuple(TWELVE_METHODS),
+                    questions=("inc_state", "inc_year", "hq_state"),
+                    levels=(5, 20),
+                    controls={"transfer": {}, "looks": {}},
+                )
+            ),
         )
     ),
     "all equal": make_study(
