@@ -225,6 +225,14 @@ def test_many_methods_fit_on_a_page(name):
     assert figure.get_figheight() <= PAGE, "break panels into more columns, list fewer heads, or draw a matrix"
 
 
+def test_accuracy_of_many_methods_fits_on_a_screen():
+    figure = picture("figure8_option_b_by_method", "many methods")
+    assert len(figure.axes) == 11 and figure.get_figheight() < 0.6 * figure.get_figwidth()
+    several = picture("figure8_option_b_by_method", "many methods and models")
+    assert len(several.axes) == 22 and several.get_figheight() < several.get_figwidth()
+    assert [part.get_suptitle() for part in several.subfigs] == ["a", "b"]
+
+
 def test_each_of_many_methods_has_a_look_of_its_own():
     study = STUDIES["many methods"]
     looks = [_style.method_style(study, method) for method in study.methods]

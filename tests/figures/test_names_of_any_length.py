@@ -110,6 +110,7 @@ def test_where_nothing_helps_the_figure_is_drawn_all_the_same():
         (["tuned, step 100", "tuned, step 200"], ["tune…100", "tune…200"]),
         (["one of them: yes, by all", "one of them: not by all"], ["…, by all", "…t by all"]),
         (["a name with x in its very end", "a name with y in its very end"], ["a name… 1", "a name… 2"]),
+        (["tuned, step 100", "tuned, step 200", "another one"], ["tune…100", "tune…200", "another…"]),
         (["short", "not as short as it"], ["short", "not as s…"]),
     ],
 )

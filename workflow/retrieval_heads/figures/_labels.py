@@ -1,6 +1,7 @@
 """Names of any length: as they are where they have room, else the longest for which a figure has."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -90,9 +91,9 @@ def fitted(draw: Callable[[Study], Figure], study: Study) -> Figure:
 
 
 def shortened(names: Sequence[str], most: int | None) -> dict[str, str]:
-    """Names → as many characters of each at most, and no two alike: its beginning, or beginning and end, or its end.
+    """Names → as many characters of each at most, and no two alike: the beginning of a name.
 
-    Where none of these tells all names apart, they are numbered.
+    Of names that begin alike it is beginning and end, else the end; names that none of these tells apart are numbered.
     """
     names = list(dict.fromkeys(names))
     if most is None:
@@ -103,14 +104,15 @@ def shortened(names: Sequence[str], most: int | None) -> dict[str, str]:
         lambda name: f"{name[: most - 1 - half].rstrip()}…{name[-half:].lstrip()}",
         lambda name: f"…{name[1 - most :].lstrip()}",
     ]
+    found = dict(zip(names, names, strict=True))
+    alike = [name for name in names if len(name) > most]
     for way in ways:
-        found = {name: name if len(name) <= most else way(name) for name in names}
-        if len(set(found.values())) == len(names):
-            return found
-    return {
-        name: name if len(name) <= most else f"{name[: most - 2 - len(str(number))].rstrip()}… {number}"
-        for number, name in enumerate(names, start=1)
-    }
+        found |= {name: way(name) for name in alike}
+        times = Counter(found.values())
+        alike = [name for name in alike if times[found[name]] > 1]
+    for number, name in enumerate(alike, start=1):
+        found[name] = f"{name[: most - 2 - len(str(number))].rstrip()}… {number}"
+    return found
 
 
 def _names(study: Study) -> dict[str, list[str]]:

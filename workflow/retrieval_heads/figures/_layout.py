@@ -36,6 +36,7 @@ def panels(
     height: float,
     width: float = WIDTH,
     beside: int | None = None,
+    letters: int | None = None,
     **options,
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure with a panel for each (row, column), and its axes as a list of rows.
@@ -47,12 +48,15 @@ def panels(
     height : of one row of panels, in inches.
     width : of the figure, in inches.
     beside : how many panels a row that is broken has; by default as many as :func:`panels_beside` says.
+    letters : how many letters of a long title a panel has room for; by default as many as its share of the width.
     options : passed on to ``Figure.subplots``.
     """
     beside = beside or panels_beside(len(columns))
     broken = len(rows) == 1 and len(columns) > beside
     n_rows, n_columns = (-(-len(columns) // beside), beside) if broken else (len(rows), len(columns))
-    titles = [wrap(column, 88 // n_columns) if len(columns) > 1 else "" for column in columns]
+    room = 88 // n_columns
+    titles = [wrap(one, letters if letters and len(one) > SHORT else room) for one in columns]
+    titles = titles if len(columns) > 1 else [""]
     long = n_rows if broken else 1
     figure = Figure(figsize=(width, height * n_rows + long * _more(titles, 3) + 0.5), layout="constrained")
     grid = figure.subplots(n_rows, n_columns, **{"sharex": True, "sharey": True, "squeeze": False, **options})

@@ -50,6 +50,9 @@ _KINDS: dict[str, tuple[type, ...]] = {"table": _TABLES, "figure": (FigureBlock,
 _HIGH = 0.75
 """From how many times its width on a figure is too high for the first screen."""
 
+_LONG_NUMBER = 30
+"""From how many characters on a cell of numbers has names in it."""
+
 FIRST_FIGURE = "figure8_option_b_by_method"
 """The figure that stands small on the first screen, where a study has it; else the first that it has."""
 
@@ -362,8 +365,8 @@ def _anchor(title: str) -> str:
 
 
 def _number(cell: str) -> str:
-    """A cell of numbers that breaks before an interval, and nowhere else."""
-    return cell.replace(" ", "\u00a0").replace("\u00a0[", " [")
+    """A cell of numbers that breaks before an interval, and nowhere else; one with a long name breaks anywhere."""
+    return cell if len(cell) > _LONG_NUMBER else cell.replace(" ", "\u00a0").replace("\u00a0[", " [")
 
 
 def _image(path: Path) -> SimpleNamespace:
