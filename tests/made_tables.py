@@ -78,6 +78,13 @@ ELEVEN_METHODS = METHODS | {
     )
 }
 """More methods than can be told apart side by side, some of them with long names."""
+TWELVE_METHODS = ELEVEN_METHODS | {
+    "attribution_patching_twin": {
+        "label": "Attribution patching (twin)",
+        "definition": "What gradients toward a twin say of a head.",
+        "paper": "arXiv 2310.10348",
+    }
+}
 
 QUESTIONS = {
     "inc_state": {
@@ -154,7 +161,28 @@ def make_study(
             "modes": [next(iter(interventions.values()))["mode"]],
         },
     }
-    return Study(config, {method: ELEVEN_METHODS[method] for method in methods})
+    return Study(config, {method: TWELVE_METHODS[method] for method in methods})
+
+
+def with_long_names(study):
+    """The same study with models, methods and questions that are called by whole phrases, as labels of a config may be.
+
+    Of some, only the end tells which is which, of others the middle.
+    """
+    config, ways = study.config, ("asked with the question's own rows", "summed over all rows of the answer")
+    models = {
+        name: {**entry, "label": f"Retrieval tuned instruct model {name} 1.7B of ten checkpoints, step {100 * place}"}
+        for place, (name, entry) in enumerate(config["models"].items(), start=1)
+    }
+    methods = {
+        name: {**entry, "label": f"{entry['label']}, {ways[place % 2]}"}
+        for place, (name, entry) in enumerate(study.methods.items())
+    }
+    questions = {
+        name: {**entry, "label": f"{entry['label']} as the annual report states it"}
+        for name, entry in config["questions"].items()
+    }
+    return replace(study, config={**config, "models": models, "questions": questions}, methods=methods)
 
 
 def with_twins(study):

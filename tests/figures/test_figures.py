@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import combinations
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from matplotlib.text import Text
 from made_tables import (
     ELEVEN_METHODS,
     SMALL,
+    TWELVE_METHODS,
     ablation_by_depth,
     analyse,
     make_ablation,
@@ -20,6 +22,7 @@ from made_tables import (
     make_reliability,
     make_study,
     small_tables,
+    with_long_names,
     with_twins,
 )
 from retrieval_heads import figures, tables
@@ -32,6 +35,15 @@ from retrieval_heads.study.needs import available
 from retrieval_heads.tables.select import select
 
 DEPTHS = (0, 0.25, 0.5, 0.75, 1)
+
+
+def yardstick_at(length, study):
+    """The same study with a yardstick of one context length."""
+    return replace(
+        study, config={**study.config, "yardstick": {**study.config["yardstick"], "context_lengths": [length]}}
+    )
+
+
 STUDIES = {
     "small": SMALL,
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
@@ -47,6 +59,20 @@ STUDIES = {
         lengths=(1024, 2048, 4096),
         levels=(5, 20),
         controls={"specificity": {}, "transfer": {}},
+    ),
+    "long names": with_long_names(
+        yardstick_at(
+            512,
+            with_twins(
+                make_study(
+                    models=("a", "b"),
+                    methods=tuple(TWELVE_METHODS),
+                    questions=("inc_state", "inc_year", "hq_state"),
+                    levels=(5, 20),
+                    controls={"transfer": {}, "looks": {}},
+                )
+            ),
+        )
     ),
     "all equal": make_study(
         models=("a", "b"),
@@ -67,13 +93,23 @@ def many_methods(study):
     return analyse(study, make_rankings(study, 30, 9), make_ablation(study), make_reliability(study))
 
 
+def of_grids(study, *grids):
+    """Rankings of models of these shapes."""
+    parts = []
+    for seed, (model, (layers, heads)) in enumerate(zip(study.config["models"], grids, strict=True)):
+        one = replace(study, config={**study.config, "models": {model: study.config["models"][model]}})
+        parts.append(make_rankings(one, layers, heads, seed))
+    return pd.concat(parts, ignore_index=True)
+
+
+def long_names(study):
+    """Models of two shapes, and names that have no room as they are."""
+    return analyse(study, of_grids(study, (6, 12), (9, 6)), make_ablation(study, 6), make_reliability(study))
+
+
 def two_grids(study):
     """Models of two shapes; Wu24 scores three heads of each, and in one length of one model none."""
-    parts = [
-        make_rankings(make_study(models=(model,)), layers, heads, seed)
-        for seed, (model, layers, heads) in enumerate((("a", 6, 12), ("b", 9, 30), ("c", 9, 30)))
-    ]
-    rankings = pd.concat(parts, ignore_index=True)
+    rankings = of_grids(study, (6, 12), (9, 30), (9, 30))
     none = (rankings["model"] == "b") & (rankings["context_length"] == 512)
     scored = (rankings["method"] != "wu24") | (~none & (rankings["rank"] <= 3))
     ablation = make_ablation(study)
@@ -104,12 +140,14 @@ def tables_of(name):
     if name == "small":
         return small_tables()
     makers = {"two grids": two_grids, "twins": many_methods, "all equal": all_equal, "many methods": many_methods}
-    makers["depths"] = depths
+    makers |= {"depths": depths, "long names": long_names}
     return makers.get(name, make_tables)(STUDIES[name])
 
 
 def draw(name, study="small", **changed):
     tables = {**tables_of(study), **changed}
+    if study == "long names":  # which the figure itself does not know to be long
+        return figures.draw(name, tables, STUDIES[study])
     declared = figures.declarations()[name].tables
     return figures.load(name).draw({table: tables[table] for table in declared}, STUDIES[study])
 
@@ -185,6 +223,14 @@ PAGE = 11.0
 def test_many_methods_fit_on_a_page(name):
     figure = draw(name, "many methods")
     assert figure.get_figheight() <= PAGE, "break panels into more columns, list fewer heads, or draw a matrix"
+
+
+def test_accuracy_of_many_methods_fits_on_a_screen():
+    figure = picture("figure8_option_b_by_method", "many methods")
+    assert len(figure.axes) == 11 and figure.get_figheight() < 0.6 * figure.get_figwidth()
+    several = picture("figure8_option_b_by_method", "many methods and models")
+    assert len(several.axes) == 22 and several.get_figheight() < several.get_figwidth()
+    assert [part.get_suptitle() for part in several.subfigs] == ["a", "b"]
 
 
 def test_each_of_many_methods_has_a_look_of_its_own():

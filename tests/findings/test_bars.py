@@ -26,6 +26,30 @@ def test_effects_of_one_unit_have_one_scale():
     assert (right - start) / (end - start) == pytest.approx(0.8, abs=0.01)
 
 
+def test_a_very_wide_interval_leaves_the_others_their_room_and_ends_in_arrows():
+    narrow = [Effect(value, value - 0.1, value + 0.1, "nats") for value in (0.2, 0.3, 0.4)]
+    wide, up = Effect(0.3, -9, 12, "nats"), Effect(0.3, 0.1, 12, "nats")
+    every = bars.scales([*narrow, wide, up])
+    assert every["nats"] == pytest.approx((-0.4, 0.8))
+    ((start, end),) = places(bars.bar([wide], every), "ends")
+    assert (start, end) == (4, 176)
+    for effect, tips in ((wide, ["4", "176"]), (up, ["176"]), (narrow[0], [])):
+        assert re.findall(r"M(\d+) 7l", bars.bar([effect], every)) == tips
+    ((start, end),) = places(bars.bar([narrow[0]], every), "ends")
+    assert end - start > 25
+    assert bars.text([wide]) == "0.30 nats (−9.00 to 12.00)"
+
+
+def test_intervals_without_a_width_do_not_say_how_wide_others_may_be():
+    effects = [*[Effect(0, 0, 0, "nats")] * 3, Effect(1, 0.5, 1.5, "nats")]
+    assert bars.scales(effects) == {"nats": (0, 1.5)}
+
+
+def test_every_value_is_on_the_scale_however_far_it_lies():
+    far, near = Effect(50, None, None, "nats"), Effect(0.3, 0.2, 0.4, "nats")
+    assert bars.scales([far, near]) == {"nats": (0.0, 50)}
+
+
 def test_the_line_is_where_there_is_nothing_to_find():
     half = Effect(0.8, 0.6, 1.0, "overlap", none=0.6)
     svg = bars.bar([half], bars.scales([half]))

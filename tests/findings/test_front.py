@@ -22,6 +22,7 @@ from made_tables import (
     make_reliability,
     make_study,
     small_tables,
+    with_long_names,
 )
 from plain_sentences import faults, sentences
 from retrieval_heads import figures
@@ -236,6 +237,14 @@ def test_the_first_figure_is_small_and_leads_to_its_place(built, drawn):
     assert 'class="preview"' not in rendering.html(rendering.build(SMALL, small_tables(), {}, TEMPLATES), drawn)
 
 
+@pytest.mark.parametrize(("height", "high"), [("200", False), ("900", True)])
+def test_a_first_figure_that_is_high_shows_its_upper_part(built, drawn, tmp_path, height, high):
+    for file in drawn.iterdir():
+        (tmp_path / file.name).write_text(file.read_text().replace("200pt", f"{height}pt"))
+    page = rendering.html(built, tmp_path)
+    assert ('class="preview high"' in page) == ("(its upper part)" in page) == high
+
+
 def family(effects):
     """A table of a claim that sums up others, one for each effect, and of one that stands alone."""
     parts = tuple(
@@ -273,8 +282,11 @@ document.title = JSON.stringify([wide, Math.round(bottom)]);
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs a browser")
+@pytest.mark.parametrize("study", [SMALL, with_long_names(SMALL)], ids=["short names", "long names"])
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 860)])
-def test_nothing_scrolls_sideways_and_the_answer_fits_a_screen(built, drawn, tmp_path, width, height):
+def test_nothing_scrolls_sideways_and_the_answer_fits_a_screen(study, drawn, tmp_path, width, height):
+    tables = {**small_tables(), "dataset_counts": make_counts(study)}
+    built = rendering.build(study, tables, dict.fromkeys(figures.declarations()), TEMPLATES)
     (tmp_path / "page.html").write_text(rendering.html(built, drawn), encoding="utf-8")
     frame = f'<iframe src="page.html" style="width: {width}px; height: {height}px; border: 0"></iframe>'
     (tmp_path / "outer.html").write_text(f"<!doctype html><title></title>{frame}{WATCH}", encoding="utf-8")

@@ -9,6 +9,7 @@ import pytest
 from made_tables import (
     ELEVEN_METHODS,
     SMALL,
+    TWELVE_METHODS,
     analyse,
     make_ablation,
     make_counts,
@@ -16,8 +17,9 @@ from made_tables import (
     make_reliability,
     make_study,
     small_tables,
+    with_long_names,
 )
-from plain_sentences import faults
+from plain_sentences import faults, names
 from retrieval_heads.analysis.outcomes import summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.findings import claims, sections
@@ -25,7 +27,7 @@ from retrieval_heads.findings.claims import (
     together,
 )
 from retrieval_heads.findings.claims.outcome import Effect, effect_of, effect_of_all
-from retrieval_heads.findings.sections import ClaimList, Items, Paragraph
+from retrieval_heads.findings.sections import Answer, ClaimList, Items, Paragraph
 from retrieval_heads.study.wording import decimal, ends, nats, p_value, points
 
 RULES = [rule for rules in claims.RULES.values() for rule in rules]
@@ -64,6 +66,16 @@ def two_grids():
 
 def two_models():
     return of(make_study(models=("small", "large"), lengths=(512, 1024, 2048)))
+
+
+def long_names():
+    """Two models of different shape and twelve methods, called by whole phrases."""
+    how = {"methods": tuple(TWELVE_METHODS), "questions": ("hq_state", "inc_year"), "lengths": (512,), "levels": (5,)}
+    parts = [
+        make_rankings(make_study(models=(model,), **how), *grid) for model, grid in (("a", (6, 4)), ("b", (10, 8)))
+    ]
+    study = with_long_names(make_study(models=("a", "b"), controls={"specificity": {}, "transfer": {}}, **how))
+    return of(study, pd.concat(parts, ignore_index=True))
 
 
 def three_interventions():
@@ -110,6 +122,7 @@ STUDIES = {
         eleven_methods,
         two_grids,
         two_models,
+        long_names,
         three_interventions,
         published,
         few_documents,
@@ -135,9 +148,12 @@ def test_every_sentence_is_plain(made):
                     texts.append(text)
                 case Items(several):
                     texts += several
+                case Answer(said):
+                    texts += map(str, said)
                 case ClaimList(several):
                     texts += [claim.sentence for claim in several]
-    assert [fault for text in dict.fromkeys(texts) for fault in faults(text)] == []
+    called = names(study)
+    assert [fault for text in dict.fromkeys(texts) for fault in faults(text, called)] == []
 
 
 def test_a_program_tells_claims_apart(made):
@@ -199,4 +215,5 @@ def test_of_many_values_the_least_and_the_greatest_are_told():
 
 def test_what_is_not_plain_is_found():
     assert faults("It falls (p = 0.01). It is so.") == []
+    assert faults("A name " * 20 + "falls.") and not faults("A name " * 20 + "falls.", ["A name"])
     assert faults(" ".join(["word"] * 26) + ".") and faults("It falls, p = 0.01.") and faults("So (p = 0.1; p = 0.2).")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
+from functools import partial
 from html import unescape
 from pathlib import Path
 from types import ModuleType
@@ -69,9 +70,16 @@ def note_in(file: Path) -> str | None:
 def draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     """A figure of the headline intervention, which it names where it is about ablation, and of the plain variant.
 
-    One that needs several variants, or several interventions, is given all of them.
+    One that needs several variants, or several interventions, is given all of them. Long names are shortened where
+    they have no room (see :func:`retrieval_heads.figures._labels.fitted`).
     """
     # Imported here, as the Snakefile asks for declarations where there is no plotting library.
+    from retrieval_heads.figures import _labels
+
+    return _labels.fitted(partial(_draw, name, tables), study)
+
+
+def _draw(name: str, tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     from retrieval_heads.figures import _layout
     from retrieval_heads.tables import by_name
     from retrieval_heads.tables.select import of_intervention, of_variant

@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 
 from retrieval_heads.figures import _style
 from retrieval_heads.figures._controls import accuracy_band, guess_line, one_control
-from retrieval_heads.figures._layout import panels
+from retrieval_heads.figures._layout import panels, small_multiples
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import MANY
 from retrieval_heads.tables.select import select
@@ -29,7 +29,7 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
         value: for a question the controls of all methods, for a method those of all questions together.
     height : of one row of panels, in inches.
 
-    Where there are several models and many panels for each, models stand side by side.
+    Many panels of a model are small.
     """
     effects = select(tables["effects"], pooled=["context_length"])
     pooled = ["context_length"] if panel == "question" else ["question", "context_length"]
@@ -40,11 +40,8 @@ def ablation_curves(tables: Mapping[str, pd.DataFrame], study: Study, panel: str
     rows, columns = (
         [study.label(name, value) for value in values] for name, values in (("model", models), (panel, across))
     )
-    if len(rows) > 1 and len(columns) > MANY:
-        figure, axes = panels(columns, rows, height=0.55 * height)
-        axes = [list(column) for column in zip(*axes, strict=True)]
-    else:
-        figure, axes = panels(rows, columns, height=height if len(columns) <= MANY else 0.75 * height)
+    many = len(columns) > MANY
+    figure, axes = small_multiples(rows, columns, height=1.1) if many else panels(rows, columns, height=height)
     for i, model in enumerate(models):
         for j, value in enumerate(across):
             here = effects[(effects["model"] == model) & (effects[panel] == value)]

@@ -7,6 +7,7 @@ import scipy  # its parts are imported when first used
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from retrieval_heads.figures._labels import SHORT
 from retrieval_heads.figures._style import INK, WIDTH, wrap
 from retrieval_heads.study.study import Study
 
@@ -15,6 +16,15 @@ NOTHING_ABLATED = "No top heads were ablated beside an unablated baseline."
 
 _LEGEND_LINES, _LEGEND_LINE = 2, 0.165
 """For how many lines of a legend the height of a figure has room, and the height of one in inches."""
+
+_LETTERS = 13
+"""How many letters of a row's name an inch has room for."""
+
+_TITLE_LINE = 0.14
+"""The height of a line of a panel's title, in inches."""
+
+_SMALL = 6
+"""How many small panels stand side by side."""
 
 _LAST = ("Mean", "Union", "Chance", "No head", "Random heads", "Guessing", "Limit")
 """How labels begin that come last in a legend, in this order."""
@@ -26,6 +36,7 @@ def panels(
     height: float,
     width: float = WIDTH,
     beside: int | None = None,
+    letters: int | None = None,
     **options,
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure with a panel for each (row, column), and its axes as a list of rows.
@@ -37,26 +48,66 @@ def panels(
     height : of one row of panels, in inches.
     width : of the figure, in inches.
     beside : how many panels a row that is broken has; by default as many as :func:`panels_beside` says.
+    letters : how many letters of a long title a panel has room for; by default as many as its share of the width.
     options : passed on to ``Figure.subplots``.
     """
     beside = beside or panels_beside(len(columns))
     broken = len(rows) == 1 and len(columns) > beside
     n_rows, n_columns = (-(-len(columns) // beside), beside) if broken else (len(rows), len(columns))
-    figure = Figure(figsize=(width, height * n_rows + 0.5), layout="constrained")
+    room = 88 // n_columns
+    titles = [wrap(one, letters if letters and len(one) > SHORT else room) for one in columns]
+    titles = titles if len(columns) > 1 else [""]
+    long = n_rows if broken else 1
+    figure = Figure(figsize=(width, height * n_rows + long * _more(titles, 3) + 0.5), layout="constrained")
     grid = figure.subplots(n_rows, n_columns, **{"sharex": True, "sharey": True, "squeeze": False, **options})
     axes = [list(grid.flat[: len(columns)])] if broken else grid.tolist()
     for place in range(len(columns), grid.size) if broken else []:
         grid.flat[place].remove()
         grid[-2, place % n_columns].tick_params(labelbottom=True)
-    for ax, column in zip(axes[0], columns, strict=True):
-        ax.set_title(wrap(column, 88 // n_columns) if len(columns) > 1 else "")
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title)
     for line, row in zip(axes, rows, strict=True):
         if len(rows) > 1 and len(columns) == 1:
             line[0].set_title(row)
         elif len(rows) > 1:
             at = {"xy": (1, 0.5), "xycoords": "axes fraction", "xytext": (4, 0), "textcoords": "offset points"}
-            line[-1].annotate(wrap(row, 14), **at, rotation=270, va="center", fontsize=8.5)
+            # A long name takes the height of its row.
+            letters = 14 if len(row) <= SHORT else max(14, int(_LETTERS * height))
+            line[-1].annotate(wrap(row, letters), **at, rotation=270, va="center", fontsize=8.5)
     return figure, axes
+
+
+def small_multiples(groups: Sequence[str], names: Sequence[str], height: float) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with a small panel for each name, six side by side, and that once for each group, which stands above.
+
+    Parameters
+    ----------
+    height : of one row of panels, in inches.
+
+    Returns
+    -------
+    The figure, and the axes of each group.
+    """
+    rows = -(-len(names) // _SMALL)
+    titles = [wrap(name, 88 // _SMALL) for name in names]
+    tall = (height + _more(titles, 1)) * rows + (0.3 if len(groups) > 1 else 0)
+    figure, axes = Figure(figsize=(WIDTH, tall * len(groups) + 0.5), layout="constrained"), []
+    for part, group in zip(np.ravel(figure.subfigures(len(groups), 1, squeeze=False)), groups, strict=True):
+        grid = part.subplots(rows, _SMALL, sharex=True, sharey=True, squeeze=False)
+        for place in range(len(names), grid.size):
+            grid.flat[place].remove()
+            grid[-2, place % _SMALL].tick_params(labelbottom=True)
+        for ax, title in zip(grid.flat, titles, strict=False):
+            ax.set_title(title)
+        if len(groups) > 1:
+            part.suptitle(group, x=0.01, ha="left", fontsize=9)
+        axes.append(list(grid.flat[: len(names)]))
+    return figure, axes
+
+
+def _more(titles: Sequence[str], lines: int) -> float:
+    """The height that titles take beyond so many lines, in inches."""
+    return _TITLE_LINE * max(0, *(1 + title.count("\n") - lines for title in titles))
 
 
 def panels_beside(number: int) -> int:

@@ -10,6 +10,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 from retrieval_heads.figures import _effects, _layout, _style
 from retrieval_heads.figures._effects import CARRYING, NEEDED
+from retrieval_heads.figures._labels import SHORT
 from retrieval_heads.figures._naming import name_marks
 from retrieval_heads.study.methods import CHANCE, LAYER, WRITE_NORM
 from retrieval_heads.study.study import Study
@@ -56,7 +57,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure.draw_without_rendering()
     for ax, (_, methods, _) in zip(axes, shown, strict=True):
         ordered = methods.assign(x=_places(methods)).sort_values("value", ascending=False)
-        names = [study.label("method", method) for method in ordered.index]
+        names = [_style.wrap(study.label("method", method), SHORT) for method in ordered.index]
         name_marks(ax, ordered["x"], ordered["value"], names, fontsize=7.5, color=_style.INK)
     return figure
 

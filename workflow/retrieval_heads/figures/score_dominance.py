@@ -34,10 +34,13 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure, axes = _layout.panels(
         [""], [study.label("method", method) for method in methods], height=2.2 if len(methods) <= MANY else 1.5
     )
-    several, grids = gaps["model"].nunique() > 1, list(by_grid(with_grids(gaps, tables["rankings"])))
+    models = study.in_config_order("model", gaps["model"])
+    several, grids = len(models) > 1, [rows for _, rows in by_grid(with_grids(gaps, tables["rankings"]))]
+    # In the order of the legend.
+    grids.sort(key=lambda rows: min(map(models.index, rows["model"].unique())))
     for ax, method in zip(axes[0], methods, strict=True):
         rows = gaps[gaps["method"] == method]
-        for grid, (_, of_grid) in enumerate(grids):
+        for grid, of_grid in enumerate(grids):
             here = of_grid[of_grid["method"] == method]
             if len(here):
                 # A mean of models of one shape has the look of the first.

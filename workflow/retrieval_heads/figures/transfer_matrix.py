@@ -61,7 +61,8 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     longest = max(len(line) for name in names for line in name.splitlines())
     below, rows = _LETTER * longest, -(-len(parts) // beside)
     height = min(_TITLE + min(0.75 * width, _CELL) * len(questions), (_PAGE - below) / rows)
-    figure, axes = _layout.panels([""], [name for name, _ in parts], height=height, beside=beside)
+    letters = int(width * len(questions) / _LETTER)
+    figure, axes = _layout.panels([""], [name for name, _ in parts], height=height, beside=beside, letters=letters)
     figure.set_figheight(figure.get_figheight() + below)
     panels = axes[0]
     most = max(0.1, np.ceil(10 * drops["drop"].max()) / 10)

@@ -48,6 +48,12 @@ _TABLES = (ClaimTable, TableBlock)
 _KINDS: dict[str, tuple[type, ...]] = {"table": _TABLES, "figure": (FigureBlock,)}
 """What texts refer to, by the word with which they do."""
 
+_HIGH = 0.75
+"""From how many times its width on a figure is too high for the first screen."""
+
+_LONG_NUMBER = 30
+"""From how many characters on a cell of numbers has names in it."""
+
 FIRST_FIGURE = "figure8_option_b_by_method"
 """The figure that stands small on the first screen, where a study has it; else the first that it has."""
 
@@ -365,19 +371,24 @@ def _anchor(title: str) -> str:
 
 
 def _number(cell: str) -> str:
-    """A cell of numbers that breaks before an interval, and nowhere else."""
-    return cell.replace(" ", "\u00a0").replace("\u00a0[", " [")
+    """A cell of numbers that breaks before an interval, and nowhere else; one with a long name breaks anywhere."""
+    return cell if len(cell) > _LONG_NUMBER else cell.replace(" ", "\u00a0").replace("\u00a0[", " [")
 
 
 def _image(path: Path) -> SimpleNamespace:
-    """A figure's address, which is its whole content, and its width in inches where the file gives one."""
+    """A figure's address, which is its whole content, its width in inches, and whether it is high for its width.
+
+    Where the file gives no size, the width is None.
+    """
     if not path.is_file():
         raise StudyError(f"{path}: no such figure; run the rule that draws it.")
     content = path.read_text(encoding="utf-8")
-    width = re.search(r'<svg[^>]*\swidth="([\d.]+)pt"', content)
+    size = [re.search(rf"""<svg[^>]*\s{side}=["']([\d.]+)pt""", content) for side in ("width", "height")]
+    width, height = (float(found[1]) if found else None for found in size)
     # As text, which escapes make longer by a tenth; base64 would make it longer by a third.
     content = content if "'" in content else content.replace('"', "'")
     return SimpleNamespace(
         address=Markup("data:image/svg+xml," + quote(content, safe=" '/:;=(),!*+@")),
-        inches=round(float(width[1]) / 72, 2) if width else None,
+        inches=round(width / 72, 2) if width else None,
+        high=bool(width and height and height > _HIGH * width),
     )
