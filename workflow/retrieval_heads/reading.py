@@ -4,12 +4,16 @@ A value that is overwritten by a second one of the same key is a mistake that no
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from retrieval_heads.errors import StudyError
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""What may be half a character: JSON writes one beyond U+FFFF as two halves, and a half alone is none."""
 
 
 def read_json(file: str | Path, fix: str) -> Any:
@@ -40,7 +44,7 @@ def parse_json(text: str, where: str) -> Any:
     Raises
     ------
     ValueError
-        when it is no JSON.
+        when it is no JSON, or has half a character in it.
     StudyError
         with the key that is there twice in one object.
     """
@@ -54,9 +58,13 @@ def parse_json(text: str, where: str) -> Any:
         return made
 
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        value = json.loads(text, object_pairs_hook=unique)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    if _HALF.search(text):
+        # An error of this is a ValueError.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def read_yaml(file: str | Path, fix: str) -> Any:

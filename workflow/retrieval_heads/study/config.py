@@ -21,8 +21,11 @@ def complete(config: dict) -> dict:
     StudyError
         with the key that is wrong and what to write instead.
     """
-    config = _dates_as_text(config)
-    require_plain(config)
+    try:
+        config = _dates_as_text(config)
+        require_plain(config)
+    except RecursionError as error:
+        raise StudyError("config: it is nested without an end; take out what refers to itself.") from error
     # Of what is no config at all the whole schema says so.
     form = form_of(config) if isinstance(config, dict) else schema()
     if (error := most_telling(errors(config, form))) is not None:
