@@ -1,6 +1,7 @@
 """A study's config as its stages read it: checked, with everything written out that it leaves to defaults."""
 
 import copy
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -39,6 +40,20 @@ def complete(config: dict) -> dict:
     _name_the_only_model(config)
     check_values(config)
     return config
+
+
+def require_methods(methods: Mapping[str, Mapping]) -> None:
+    """Refuse methods that there are not, and values that their parameters do not take, without a whole config.
+
+    Raises
+    ------
+    StudyError
+        with the key that is wrong, as it stands in a config.
+    """
+    given = {"methods": dict(methods)}
+    form = {"type": "object", "properties": {"methods": form_of(given)["properties"]["methods"]}}
+    if (error := most_telling(errors(given, form))) is not None:
+        raise StudyError(sentence(error))
 
 
 def _dates_as_text(value: Any) -> Any:
