@@ -11,13 +11,21 @@ BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report bundle compare test test-all test-slow lint format tiny bench graph lock clean
+.PHONY: report check bundle compare test test-all test-slow lint format tiny bench graph lock clean
+
+# One sentence also where Snakemake would end with a traceback, as at a config in another encoding.
+CHECK = PYTHONPATH=workflow $(BIN)/python -m retrieval_heads.cli check "$(CONFIG)"
 
 # What a study needs besides, such as packages that ship its models, stands in a file beside its config.
 NEEDS := $(patsubst config/%.txt,.venv/installed-for-%,$(wildcard $(CONFIG:.yaml=.txt)))
 
 report: .venv/installed $(NEEDS)
+	@$(CHECK) >/dev/null
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --logger rich
+
+# What is wrong with a config, before any work: make check CONFIG=config/own-data.yaml
+check: .venv/installed $(NEEDS)
+	@$(CHECK)
 
 bundle: report
 	$(SNAKEMAKE) --configfile $(CONFIG) --report report.zip

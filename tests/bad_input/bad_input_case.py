@@ -25,7 +25,7 @@ def require_one_sentence(said: str, names: str = "", fix: str = "") -> None:
     assert said.isprintable(), repr(said)
     assert said.endswith((".", "?")), said
     assert len(said) <= 1_100, said
-    assert re.match(r"\S.*?: \S", said), said
+    assert re.match(r"\S.*?: +\S", said), said
     assert re.match(names, said), f"{said}\ndoes not begin with {names}"
     assert re.search(fix, said), f"{said}\ndoes not say {fix}"
 

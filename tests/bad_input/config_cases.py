@@ -145,7 +145,9 @@ MODELS = [
     _case("a source of no kind", "models.small.source", {"url": "x"}, "write one of"),
     _case("a source of two kinds", "models.small.source", {"path": "x", "hub": "a/b"}, "write one of"),
     _case("a hub model without a revision", "models.small.source", {"hub": "a/b"}, "revision"),
-    _case("no hub id", "models.small.source", {"hub": "a/b/c", "revision": "x"}, "write owner/name", "models.small.sou"),
+    _case(
+        "no hub id", "models.small.source", {"hub": "a/b/c", "revision": "x"}, "write owner/name", "models.small.sou"
+    ),
     _case("a hub id with a space", "models.small.source", {"hub": "a b", "revision": "x"}, "match", "models.small.sou"),
     _case(
         "a package that is not installed",

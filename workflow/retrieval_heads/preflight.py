@@ -6,6 +6,7 @@ The only module that may import from every part of the package.
 import os
 from pathlib import Path
 
+from retrieval_heads import reading
 from retrieval_heads.data.documents import document_source
 from retrieval_heads.data.haystack import DOCUMENTS, load_haystack
 from retrieval_heads.errors import StudyError
@@ -13,6 +14,8 @@ from retrieval_heads.model.files import read_config
 from retrieval_heads.model.guards import described_grid, require_quantizer, require_trusted
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.sources import source_module
+from retrieval_heads.study.checks import require_one_file
+from retrieval_heads.study.config import complete
 from retrieval_heads.study.interventions import interventions, key_path
 from retrieval_heads.study.planted import require_planted
 from retrieval_heads.study.top_k import given_or_share
@@ -70,6 +73,19 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         if packages and (folder / "config.json").is_file():
             require_trusted(folder, f"models.{name}", model["trust_remote_code"])
     _check_imports(config, grids)
+
+
+def check_file(file: str | Path) -> None:
+    """Check a file of a config, and its surroundings, as a run of the workflow does before any work.
+
+    Raises
+    ------
+    StudyError
+        with what is wrong first.
+    """
+    config = reading.read_config(file)
+    require_one_file([file])
+    check_surroundings(complete(config))
 
 
 def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | None:

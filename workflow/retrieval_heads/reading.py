@@ -81,6 +81,26 @@ def read_yaml(file: str | Path, fix: str) -> Any:
         raise StudyError(f"{file}: not valid YAML; {fix}.") from error
 
 
+def read_config(file: str | Path) -> Any:
+    """What a file of a config holds: JSON if it can be that, else YAML, as Snakemake reads it.
+
+    Raises
+    ------
+    StudyError
+        with the file that is not there or is neither; Snakemake ends with a traceback at some of these.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{file}: there is no such file, or it cannot be read; check the path.") from error
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{file}: this config is not UTF-8 text; save it as such.") from error
+    try:
+        return parse_json(text, str(file))
+    except ValueError:
+        return read_yaml(file, "correct it; YAML takes no tabs before a key")
+
+
 def require_single_keys(file: str | Path) -> None:
     """Refuse a JSON or YAML file of a config that has a key twice, in whatever else it may be wrong.
 

@@ -45,19 +45,24 @@ def read_header(file: Path) -> dict[str, dict]:
     StudyError
         when it is no such file, or not a whole one.
     """
-    size = file.stat().st_size
     try:
-        with file.open("rb") as opened:
-            length = int.from_bytes(opened.read(8), "little")
+        return _header(file)
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise StudyError(f"{file}: is no whole safetensors file; {_AGAIN}.") from error
+
+
+def _header(file: Path) -> dict[str, dict]:
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if length > size - 8:
             # What is no such file may seem to have a header of any length.
-            header = json.loads(opened.read(length)) if length <= size - 8 else None
-        header.pop("__metadata__", None)
-        end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-        whole = 8 + length + end == size and all(isinstance(tensor["dtype"], str) for tensor in header.values())
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
-        whole = False
-    if not whole:
-        raise StudyError(f"{file}: is no whole safetensors file; {_AGAIN}.")
+            raise ValueError("its header is longer than the file")
+        header: dict[str, dict] = json.loads(opened.read(length))
+    header.pop("__metadata__", None)
+    end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+    if 8 + length + end != size or not all(isinstance(tensor["dtype"], str) for tensor in header.values()):
+        raise ValueError("its header is that of another file")
     return header
 
 

@@ -29,8 +29,8 @@ def complete(config: dict) -> dict:
         raise StudyError("config: it is nested without an end; take out what refers to itself.") from error
     # Of what is no config at all the whole schema says so.
     form = form_of(config) if isinstance(config, dict) else schema()
-    if (error := most_telling(errors(config, form))) is not None:
-        raise StudyError(sentence(error))
+    if (fault := most_telling(errors(config, form))) is not None:
+        raise StudyError(sentence(fault))
     require_one_form(config.get("ablation", {}))
     _fill(config, form)
     if not config["published"]:
