@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -139,10 +140,11 @@ def _whole(value: object, name: str, what: str) -> int:
         raise StudyError(f"{name}: {value!r:.60} is no whole number; say {what} by one.") from None
 
 
-def _pair(head: object) -> Head:
+def _pair(head: Any) -> Head:
     """Layer and head of a pair of whole numbers."""
     try:
-        layer, number = () if isinstance(head, str) else head  # type: ignore[misc]
+        # A text is no pair, also where it has two letters.
+        layer, number = None if isinstance(head, str) else head
     except (TypeError, ValueError):
         message = f"heads: {head!r:.60} is no pair of a layer and a head, such as (2, 1); give a list of such."
         raise StudyError(message) from None

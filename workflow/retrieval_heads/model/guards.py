@@ -94,7 +94,7 @@ def read_weights(path: str | Path, name: str | Path | None = None, **wanted) -> 
     except StudyError as error:
         # Experts are read one by one and joined: where one is lacking, transformers stops and names them in its log.
         cause = error.__cause__
-        unjoined = [frame.f_locals.get("loading_info") for frame, _ in walk_tb(cause and cause.__traceback__)]
+        unjoined = [frame.f_locals.get("loading_info") for frame, _ in walk_tb(cause.__traceback__ if cause else None)]
         if tensors := sorted({key for info in unjoined for key in getattr(info, "conversion_errors", ())}):
             raise _not_whole(called, "lacks parts of", tensors) from cause
         raise
