@@ -143,8 +143,9 @@ def _whole(value: object, name: str, what: str) -> int:
 def _pair(head: Any) -> Head:
     """Layer and head of a pair of whole numbers."""
     try:
-        # A text is no pair, also where it has two letters.
-        layer, number = None if isinstance(head, str) else head
+        if isinstance(head, str):
+            raise TypeError("a text of two letters is no pair")
+        layer, number = head
     except (TypeError, ValueError):
         message = f"heads: {head!r:.60} is no pair of a layer and a head, such as (2, 1); give a list of such."
         raise StudyError(message) from None
