@@ -11,7 +11,7 @@ BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report bundle compare verify crate test test-all test-slow faults lint format tiny bench graph lock audit coverage mutation clean
+.PHONY: report check bundle compare verify crate test test-all test-slow faults lint format tiny bench graph lock audit coverage mutation clean
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Files as they were when they were pinned, whatever an index says now.
@@ -20,11 +20,19 @@ LOCKED := $(PIP) --require-hashes --no-deps
 # libraries, TORCH_INDEX names PyTorch's own index of builds for CPUs.
 TORCH = $(shell sed -n 's/^torch==/&/p' requirements.in) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 
+# One sentence also where Snakemake would end with a traceback, as at a config in another encoding.
+CHECK = PYTHONPATH=workflow $(BIN)/python -m retrieval_heads.cli check "$(CONFIG)"
+
 # What a study needs besides, such as packages that ship its models, stands in a file beside its config.
 NEEDS := $(patsubst config/%.txt,.venv/installed-for-%,$(wildcard $(CONFIG:.yaml=.txt)))
 
 report: .venv/installed $(NEEDS)
+	@$(CHECK) >/dev/null
 	@$(SNAKEMAKE) --cores $(CORES) --configfile $(CONFIG) --logger rich
+
+# What is wrong with a config, before any work: make check CONFIG=config/own-data.yaml
+check: .venv/installed $(NEEDS)
+	@$(CHECK)
 
 bundle: report
 	$(SNAKEMAKE) --configfile $(CONFIG) --report report.zip

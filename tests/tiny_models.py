@@ -1,6 +1,7 @@
 """Tiny models with random weights, made in code, for tests that need an architecture and no ability."""
 
 import copy
+import json
 from functools import cache, partial
 
 import torch
@@ -113,3 +114,10 @@ class Numbers:
     def decode(self, ids, **_) -> str:
         """Ids, each behind a space."""
         return "".join(f" {int(i)}" for i in ids)
+
+
+def safetensors(tensors: int = 20) -> bytes:
+    """A whole safetensors file, with so many tensors that have no numbers in them."""
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"tensor.{number}": empty for number in range(tensors)}).encode()
+    return len(header).to_bytes(8, "little") + header

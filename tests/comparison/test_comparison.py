@@ -255,7 +255,7 @@ def test_agreement_of_rankings_is_that_of_their_heads(make):
 
 
 def test_the_smaller_top_set_is_taken_where_configs_ask_for_others(make):
-    b = make("b", config={"analysis": {"top_k": 3}})
+    b = make("b", config={"models": {}, "analysis": {"top_k": 3}})
     assert the(compare(make("a"), b).rankings)["k"] == 3
 
 
@@ -295,7 +295,8 @@ def test_quality_is_compared_where_both_measured_the_same(make):
 
 def test_areas_are_compared_where_heads_were_ablated_alike(make):
     def config(levels):
-        return {"ablation": {"interventions": {"everywhere": {"mode": "zero", "scope": "all", "levels": levels}}}}
+        everywhere = {"mode": "zero", "scope": "all", "levels": levels}
+        return {"models": {}, "ablation": {"interventions": {"everywhere": everywhere}}}
 
     area = [quality(0.7, AREA, k=None)]
     a, same, other = (

@@ -65,9 +65,12 @@ def test_the_verdict_is_that_by_the_form_that_is_stated():
             "- {text: A, answer_prefix: ' a', answer: b}\n- {text: A, answer_prefix: ' c', answer: d}",
             "asks 'A' twice",
         ),
-        ("- {text: A, answer: b}", "not a list of items with text"),
-        ("text: A", "not a list of items with text"),
-        ("- {text: A, answer_prefix: ' a', answer: b, hint: c}", "not a list of items with text"),
+        ("- {text: A, answer: b}", "item 1 should have text, answer_prefix and answer"),
+        ("text: A", "lists no items"),
+        ("- {text: A, answer_prefix: ' a', answer: b, hint: c}", "item 1 should have text"),
+        ("- {text: A, answer_prefix: ' a', answer: b, accepted: bee}", "item 1 should .* accepted, a list of such"),
+        ("- {text: A, answer_prefix: ' a', answer: 42}", "item 1 should .* each a text in quotes"),
+        ("- {text: A, answer_prefix: ' a', answer: ' '}", "item 1 has an empty answer"),
     ],
 )
 def test_a_file_that_is_no_list_of_items_is_named(tmp_path, text, message):

@@ -25,6 +25,7 @@ from retrieval_heads.findings.claims import Outcome, overlap
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.config import complete
 from retrieval_heads.tables.imports import IMPORTS
+from tiny_models import safetensors
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "llama3_8b"
@@ -109,7 +110,7 @@ class TestConfig:
         shape = {"num_hidden_layers": 5, "num_attention_heads": 4, "model_type": "llama"}
         (tmp_path / "model").mkdir()
         write(tmp_path / "model" / "config.json", shape)
-        write(tmp_path / "model" / "model.safetensors", "")
+        (tmp_path / "model" / "model.safetensors").write_bytes(safetensors())
         write(tmp_path / "model" / "tokenizer.json", "{}")
         changed = {
             "models": {"small": {"source": {"path": str(tmp_path / "model")}}},

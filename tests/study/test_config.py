@@ -3,6 +3,7 @@ import copy
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from retrieval_heads.study.methods import described_methods, fitted_methods, met
 from retrieval_heads.study.scopes import SCOPES
 from retrieval_heads.study.twins import uses_twins
 from retrieval_heads.study.yardstick import yardstick, yardstick_modes
+from tiny_models import safetensors
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((ROOT / "config").glob("*.yaml"))
@@ -1007,10 +1009,12 @@ class TestSurroundings:
     @pytest.fixture
     def config(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        for folder in ("resources/haystack", "resources/documents", "somewhere"):
-            Path(folder).mkdir(parents=True)
-        for file in ("model.safetensors", "tokenizer.json", "config.json"):
+        for folder in ("resources/haystack", "resources/documents"):
+            shutil.copytree(ROOT / folder, folder)
+        Path("somewhere").mkdir()
+        for file in ("tokenizer.json", "config.json"):
             (Path("somewhere") / file).write_text(json.dumps(SHAPE))
+        Path("somewhere/model.safetensors").write_bytes(safetensors())
         return complete(LEAST)
 
     def test_all_is_there_and_nothing_is_made(self, config):
@@ -1024,7 +1028,7 @@ class TestSurroundings:
         [("prompts", "haystack", "resources/haystack"), ("documents", "templates", "resources/documents")],
     )
     def test_a_missing_folder_is_named(self, config, section, key, folder):
-        Path(folder).rmdir()
+        shutil.rmtree(folder)
         with pytest.raises(StudyError, match=rf"{section}\.{key}: there is no folder {folder}"):
             check_surroundings(config)
         Path(folder).touch()  # a file is no folder

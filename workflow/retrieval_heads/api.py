@@ -3,8 +3,9 @@
 ``docs/python.md`` shows all in examples.
 """
 
+import operator
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -16,7 +17,7 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from retrieval_heads import tables
+from retrieval_heads import methods, tables
 from retrieval_heads.ablation.replacements import make_replacement, usable_anywhere
 from retrieval_heads.analysis.overlap import Ranking, grids
 from retrieval_heads.analysis.ties import told_apart
@@ -32,8 +33,9 @@ from retrieval_heads.engine.runner import (
     make_head_mask,
 )
 from retrieval_heads.errors import StudyError
-from retrieval_heads.methods import AttentionRowScorer, Document, HeadScorer, Prompt, Reading, make_methods
+from retrieval_heads.methods import AttentionRowScorer, Document, HeadScorer, Prompt, Reading
 from retrieval_heads.methods._scoring import make_document
+from retrieval_heads.study.config import require_methods
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.tables.heads import Head, head_name
 from retrieval_heads.tables.prompts import PROMPTS
@@ -92,6 +94,7 @@ def top_heads(
     StudyError
         when the folder has no rankings, none for what is asked, or not so many heads.
     """
+    k = _whole(k, "k", "how many heads")
     file = Path(results) / "tables" / "rankings.parquet"
     if not file.is_file():
         raise StudyError(f"{file}: no such file; give the folder of a finished study, such as results/smollm2.")
@@ -102,7 +105,7 @@ def top_heads(
     chosen = models[0] if model is None else model
     for name, wanted in (
         ("model", chosen),
-        ("method", method),
+        ("method", str(method)),
         ("question", question),
         ("context_length", context_length),
         ("variant", variant),
@@ -147,6 +150,28 @@ def made_with(table: str | Path) -> dict[str, Any]:
     return tables.made_with([table])
 
 
+def _whole(value: object, name: str, what: str) -> int:
+    """A whole number of any kind, numpy's included; True and False are none."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise StudyError(f"{name}: {value!r:.60} is no whole number; say {what} by one.") from None
+
+
+def _pair(head: Any) -> Head:
+    """Layer and head of a pair of whole numbers."""
+    try:
+        if isinstance(head, str):
+            raise TypeError("a text of two letters is no pair")
+        layer, number = head
+    except (TypeError, ValueError):
+        message = f"heads: {head!r:.60} is no pair of a layer and a head, such as (2, 1); give a list of such."
+        raise StudyError(message) from None
+    return _whole(layer, "heads", "layer and head"), _whole(number, "heads", "layer and head")
+
+
 _ablated: ContextVar[tuple[PreTrainedModel, str, frozenset[Head]] | None] = ContextVar("ablated heads", default=None)
 
 
@@ -175,7 +200,7 @@ def ablated(model: PreTrainedModel, heads: Iterable[Head], mode: str = "zero") -
         raise StudyError(f"mode: {mode} is not offered; write one of {', '.join(offered)}.")
     replacement = partial(make_replacement(mode).output, state={})
     layers, heads_per_layer = head_grid(model)
-    wanted = frozenset((int(layer), int(head)) for layer, head in heads)
+    wanted = frozenset(map(_pair, heads))
     for layer, head in sorted(wanted):
         if not (0 <= layer < layers and 0 <= head < heads_per_layer):
             raise StudyError(
@@ -213,6 +238,18 @@ def read_documents(prompts: str | Path, tokenizer: PreTrainedTokenizerBase, spli
     return [make_document(tokenizer, group) for group in group_by_context(table)]
 
 
+def make_methods(settings: Mapping[str, Mapping]) -> list[HeadScorer]:
+    """Methods of scoring heads, from what a config has under ``methods``: name → values for the method's parameters.
+
+    Raises
+    ------
+    StudyError
+        when there is no such method, or a value is not one that its parameter takes.
+    """
+    require_methods(settings)
+    return methods.make_methods(settings)
+
+
 def score_heads(runner: Runner, documents: Sequence[Document], method: HeadScorer) -> torch.Tensor:
     """The scores that a method gives each head, (P, L, H) for all P prompts of the documents, in order.
 
@@ -226,9 +263,11 @@ def score_heads(runner: Runner, documents: Sequence[Document], method: HeadScore
     Raises
     ------
     StudyError
-        when the model would not be measured exactly.
+        when the model would not be measured exactly, or there is no prompt.
     """
     prompts = [prompt for document in documents for prompt in document.prompts]
+    if not prompts:
+        raise StudyError("documents: they have no prompts; give some, as read_documents does.")
     shortest = min(prompt.suffix_start for prompt in prompts)
     longest = max(len(prompt.input_ids) + max(len(prompt.answer), runner.decoding.max_new_tokens) for prompt in prompts)
     runner.require_measurable(shortest, longest)

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ----------
     arguments : those of this process, where none are given.
     """
-    parser = argparse.ArgumentParser(prog="retrieval-heads", description="What to do with the results of studies.")
+    parser = argparse.ArgumentParser(prog="retrieval-heads", description="What to do with studies and their results.")
     subparsers = parser.add_subparsers(required=True, metavar="command")
     for name, command in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=command.about, description=command.about)
@@ -104,6 +104,17 @@ def _crate(given: argparse.Namespace) -> None:
     print(f"Written to {write_crate(given.results)}", file=sys.stderr)
 
 
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="a study's config, such as config/config.yaml")
+
+
+def _check(given: argparse.Namespace) -> None:
+    from retrieval_heads.preflight import check_file
+
+    check_file(given.config)
+    print(f"{given.config}: as far as can be known before any work, nothing is wrong.")
+
+
 def _write(texts: dict[Path, str]) -> str:
     """Write files whole or not at all, and tell where they are."""
     for path, text in texts.items():
@@ -113,6 +124,11 @@ def _write(texts: dict[Path, str]) -> str:
 
 
 COMMANDS = {
+    "check": Command(
+        "Say what is wrong with a study's config, or with what it names, before any work.",
+        _check_arguments,
+        _check,
+    ),
     "compare": Command(
         "Say what changed in claims and rankings between two studies: other seeds, models or versions.",
         _compare_arguments,

@@ -10,14 +10,19 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from retrieval_heads import reading
 from retrieval_heads.data.documents import document_source
-from retrieval_heads.data.haystack import DOCUMENTS
+from retrieval_heads.data.haystack import DOCUMENTS, load_haystack
 from retrieval_heads.errors import StudyError, disk_trouble
-from retrieval_heads.model.guards import require_quantizer, require_trusted
+from retrieval_heads.model.files import read_config
+from retrieval_heads.model.guards import described_grid, require_quantizer, require_trusted
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.sources import source_module
-from retrieval_heads.reading import read_json
+from retrieval_heads.study.checks import require_one_file
+from retrieval_heads.study.config import complete
 from retrieval_heads.study.interventions import interventions, key_path
+from retrieval_heads.study.planted import require_planted
+from retrieval_heads.study.top_k import given_or_share
 from retrieval_heads.study.variants import decoyed, variants
 
 _LEAST_ROOM = 2**20
@@ -53,8 +58,10 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
         )
         return
     _require_memory()
-    if (haystack := config["prompts"]["haystack"]) != DOCUMENTS and not Path(haystack).is_dir():
-        raise StudyError(f"prompts.haystack: there is no folder {haystack}; check the path.")
+    if (haystack := config["prompts"]["haystack"]) != DOCUMENTS:
+        if not Path(haystack).is_dir():
+            raise StudyError(f"prompts.haystack: there is no folder {haystack}; check the path.")
+        load_haystack(haystack)
     documents = document_source(config)
     for variant in variants(config):
         if decoyed(config, variant) and not hasattr(documents, "decoys"):
@@ -107,22 +114,38 @@ def _require_memory() -> None:
         )
 
 
+def check_file(file: str | Path) -> None:
+    """Check a file of a config, and its surroundings, as a run of the workflow does before any work.
+
+    Raises
+    ------
+    StudyError
+        with what is wrong first.
+    """
+    config = reading.read_config(file)
+    require_one_file([file])
+    check_surroundings(complete(config))
+
+
 def _check_model(config: dict, name: str, folder: Path) -> tuple[int, int] | None:
     """Hold a study against the shape of a model, where a folder tells it already: layers, and heads in each."""
     if not (file := folder / "config.json").is_file():
+        if file.is_symlink():
+            raise StudyError(f"{folder}: what its links lead to is gone; delete this folder, so that it is made anew.")
         return None
-    shape = read_json(file, f"get the model of {name} anew")
-    if not isinstance(shape, dict):
-        raise StudyError(f"{file}: describes no model; get the model of {name} anew.")
-    shape = shape.get("text_config", shape)
-    limit, heads = shape.get("max_position_embeddings"), shape.get("num_attention_heads")
+    shape = read_config(folder)
+    limit = shape.get("max_position_embeddings")
     for length in config["prompts"]["context_lengths"]:
         if limit is not None and length > limit:
             raise StudyError(
                 f"prompts.context_lengths: {length} is beyond the {limit} tokens of {name}; give shorter ones."
             )
-    if heads is None or (layers := shape.get("num_hidden_layers")) is None:
+    if (grid := described_grid(folder)) is None:
         return None
+    layers, heads = grid
+    require_planted(name, config["models"][name].get("planted") or (), layers, heads)
+    for key in ("top_k", "consensus_k", "specialist_k"):
+        given_or_share(layers * heads, 0, config["analysis"][key], key)
     for one, intervention in interventions(config).items():
         for level in intervention["levels"]:
             if level > heads * layers:

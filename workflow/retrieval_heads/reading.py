@@ -4,12 +4,16 @@ A value that is overwritten by a second one of the same key is a mistake that no
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from retrieval_heads.errors import StudyError
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""What may be half a character: JSON writes one beyond U+FFFF as two halves, and a half alone is none."""
 
 
 def read_json(file: str | Path, fix: str) -> Any:
@@ -40,7 +44,7 @@ def parse_json(text: str, where: str) -> Any:
     Raises
     ------
     ValueError
-        when it is no JSON.
+        when it is no JSON, or has half a character in it.
     StudyError
         with the key that is there twice in one object.
     """
@@ -54,9 +58,13 @@ def parse_json(text: str, where: str) -> Any:
         return made
 
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        value = json.loads(text, object_pairs_hook=unique)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    if _HALF.search(text):
+        # An error of this is a ValueError.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def read_yaml(file: str | Path, fix: str) -> Any:
@@ -71,6 +79,26 @@ def read_yaml(file: str | Path, fix: str) -> Any:
         return _Loader(file).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise StudyError(f"{file}: not valid YAML; {fix}.") from error
+
+
+def read_config(file: str | Path) -> Any:
+    """What a file of a config holds: JSON if it can be that, else YAML, as Snakemake reads it.
+
+    Raises
+    ------
+    StudyError
+        with the file that is not there or is neither; Snakemake ends with a traceback at some of these.
+    """
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"{file}: there is no such file, or it cannot be read; check the path.") from error
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{file}: this config is not UTF-8 text; save it as such.") from error
+    try:
+        return parse_json(text, str(file))
+    except ValueError:
+        return read_yaml(file, "correct it; YAML takes no tabs before a key")
 
 
 def require_single_keys(file: str | Path) -> None:

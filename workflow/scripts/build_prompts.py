@@ -6,9 +6,10 @@ from retrieval_heads.data.haystack import DOCUMENTS, load_haystack
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.identity import unchanged_files
 from retrieval_heads.job import job
+from retrieval_heads.model.files import read_config
 from retrieval_heads.model.guards import require_trusted
 from retrieval_heads.model.identity import unchanged_model
-from retrieval_heads.model.loading import load_tokenizer, require_context
+from retrieval_heads.model.loading import load_tokenizer, require_context, require_vocabulary
 from retrieval_heads.tables.documents import documents_table
 from retrieval_heads.tables.prompts import PROMPTS
 
@@ -27,4 +28,6 @@ with job(snakemake), unchanged_model(snakemake), unchanged_files(snakemake):
     source = None if params.documents is None else {"documents": params.documents}
     decoy = None if source is None else document_source(source).decoys(source)
     builder = Builder(model, tokenizer, haystack, params.questions, params.prompts, length, params.seed, variant, decoy)
-    tables.write(builder.build(documents), snakemake.output[0], PROMPTS)
+    prompts = builder.build(documents)
+    require_vocabulary(model, read_config(snakemake.input.model).get("vocab_size"), prompts["input_ids"].dropna())
+    tables.write(prompts, snakemake.output[0], PROMPTS)

@@ -26,13 +26,13 @@ from retrieval_heads.analysis.statistics import (
     sign_flips,
 )
 from retrieval_heads.analysis.ties import Places, places
-from retrieval_heads.errors import StudyError
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
 from retrieval_heads.study.methods import CHANCE, LAYER, WRITE_NORM
+from retrieval_heads.study.planted import require_planted
 from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
 from retrieval_heads.tables.head_effect_summary import OVER
-from retrieval_heads.tables.heads import GRID, Grid, head_name, parse_head
+from retrieval_heads.tables.heads import GRID, Grid
 from retrieval_heads.tables.quality_tests import QUALITY_TESTS
 from retrieval_heads.tables.ranking_quality import (
     AREA,
@@ -545,16 +545,8 @@ def planted_heads(planted: Mapping[str, Sequence[str]], model: str, grid: Grid) 
     StudyError
         when one is none of the model's, or all of them are planted.
     """
-    found = set()
-    for name in planted.get(model) or ():
-        layer, head = parse_head(name)
-        if layer >= grid.layers or head >= grid.heads:
-            last = head_name(grid.layers - 1, grid.heads - 1)
-            raise StudyError(f"models.{model}.planted: {name} is no head of this model, whose last one is {last}.")
-        found.add(layer * grid.heads + head)
-    if len(found) == grid.total:
-        raise StudyError(f"models.{model}.planted: these are all heads of the model; name those that were planted.")
-    return sorted(found)
+    found = require_planted(model, planted.get(model) or (), grid.layers, grid.heads)
+    return [layer * grid.heads + head for layer, head in found]
 
 
 # --- the tables ----------------------------------------------------------------------------------------------------

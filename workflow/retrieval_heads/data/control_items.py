@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval_heads.data.answers import Judgement, judge
+from retrieval_heads.data.answers import Judgement, canonical, judge
 from retrieval_heads.errors import StudyError
 from retrieval_heads.reading import read_yaml
 from retrieval_heads.study.controls import ITEM_KINDS
@@ -52,17 +52,34 @@ def load_items(files: Iterable[str | Path]) -> list[Item]:
     """
     found = []
     for file in map(Path, files):
-        try:
-            items = [
-                Item(file.stem, **{**entry, "accepted": tuple(entry.get("accepted", ()))})
-                for entry in read_yaml(file, "correct it")
-            ]
-        except (TypeError, AttributeError) as error:
-            raise StudyError(
-                f"{file}: not a list of items with text, answer_prefix, answer and perhaps accepted; correct it."
-            ) from error
+        entries = read_yaml(file, "correct it")
+        if not isinstance(entries, list) or not entries:
+            raise StudyError(f"{file}: lists no items; write some, each with text, answer_prefix and answer.")
+        items = [_item(file, number, entry) for number, entry in enumerate(entries, 1)]
         texts = [item.text for item in items]
         if twice := {text for text in texts if texts.count(text) > 1}:
             raise StudyError(f"{file}: asks {min(twice)!r} twice; keep one of them.")
         found += items
     return found
+
+
+def _item(file: Path, number: int, entry: object) -> Item:
+    """One item of a file, every value of which is text, but for ``accepted``, a list of texts."""
+    given = entry if isinstance(entry, dict) else {}
+    texts = [given.get(key) for key in ("text", "answer_prefix", "answer")]
+    accepted = given.get("accepted", [])
+    fits = set(given) <= {"text", "answer_prefix", "answer", "accepted"} and isinstance(accepted, list)
+    if not fits or not all(isinstance(text, str) for text in (*texts, *accepted)):
+        raise StudyError(
+            f"{file}: item {number} should have text, answer_prefix and answer, each a text in quotes, and perhaps "
+            "accepted, a list of such; correct it."
+        )
+    for key in ("text", "answer"):
+        if not given[key].strip():
+            raise StudyError(f"{file}: item {number} has an empty {key}; write one.")
+    for form in (given["answer"], *accepted):
+        try:
+            canonical(form, ITEM_KINDS[file.stem])
+        except StudyError as error:
+            raise StudyError(f"{file}: item {number}: {str(error)[0].lower()}{str(error)[1:]}") from error
+    return Item(file.stem, **{**given, "accepted": tuple(accepted)})

@@ -165,7 +165,8 @@ def _too_short(which: str, found: int, context_length: int, needed: int, remedy:
 
 def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        # Some editors begin a text with a mark of its encoding, which is none of its characters.
+        text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         no_text = f"{path}: cannot be read as UTF-8 text; save it as such or remove it."
         raise StudyError(disk_trouble(error, path) or no_text) from error

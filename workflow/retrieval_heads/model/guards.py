@@ -2,7 +2,6 @@
 finite.
 """
 
-import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,7 @@ from traceback import walk_tb
 from typing import Any
 
 from retrieval_heads.errors import StudyError
+from retrieval_heads.model.files import in_one_sentence, read_config, read_header
 
 
 def require_trusted(folder: str | Path, key: str, trusted: bool) -> None:
@@ -21,7 +21,7 @@ def require_trusted(folder: str | Path, key: str, trusted: bool) -> None:
     key : of the model in the config, for the message.
     trusted : the model's ``trust_remote_code``.
     """
-    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    config = read_config(folder)
     if trusted or "auto_map" not in config:
         return
     # Imported here, for few models get this far, and a check at the start of the workflow should take no time.
@@ -36,10 +36,9 @@ def require_trusted(folder: str | Path, key: str, trusted: bool) -> None:
 
 def described_grid(folder: str | Path) -> tuple[int, int] | None:
     """Layers of a model, and heads in each, where its config has them under one of the usual names."""
-    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    config = config.get("text_config", config)
+    config = read_config(folder)
     layers, heads = (
-        next((config[name] for name in names if name in config), None)
+        next((config[name] for name in names if config.get(name)), None)
         for names in (("num_hidden_layers", "n_layer"), ("num_attention_heads", "n_head"))
     )
     return None if layers is None or heads is None else (layers, heads)
@@ -82,7 +81,7 @@ def read_weights(path: str | Path, name: str | Path | None = None, **wanted) -> 
     Raises
     ------
     StudyError
-        when tensors are lacking or have other shapes; it names the first few.
+        when the files cannot be read, or tensors are lacking or have other shapes; it names the first few.
     """
     # Imported here, for a check at the start of the workflow should take no time.
     from transformers import AutoModelForCausalLM
@@ -90,14 +89,16 @@ def read_weights(path: str | Path, name: str | Path | None = None, **wanted) -> 
     called = path if name is None else name
     try:
         # Told to go on at other shapes, it says which; else it would stop without.
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            path, output_loading_info=True, ignore_mismatched_sizes=True, **wanted
-        )
-    except RuntimeError as error:
+        with in_one_sentence(f"{called}: transformers cannot read this model"):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                path, output_loading_info=True, ignore_mismatched_sizes=True, **wanted
+            )
+    except StudyError as error:
         # Experts are read one by one and joined: where one is lacking, transformers stops and names them in its log.
-        unjoined = [frame.f_locals.get("loading_info") for frame, _ in walk_tb(error.__traceback__)]
+        cause = error.__cause__
+        unjoined = [frame.f_locals.get("loading_info") for frame, _ in walk_tb(cause.__traceback__ if cause else None)]
         if tensors := sorted({key for info in unjoined for key in getattr(info, "conversion_errors", ())}):
-            raise _not_whole(called, "lacks parts of", tensors) from error
+            raise _not_whole(called, "lacks parts of", tensors) from cause
         raise
     model, report = loaded
     if lacking := sorted(report["missing_keys"]):
@@ -185,9 +186,7 @@ def loaded_bytes(folder: str | Path, dtype: str, quantization: str | None) -> in
     weights = next((file for file in sorted(files) if file.suffix == ".safetensors"), None)
     if weights is None or quantization is not None:
         return size
-    with weights.open("rb") as opened:
-        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    kinds = {tensor["dtype"] for name, tensor in header.items() if name != "__metadata__"}
+    kinds = {tensor["dtype"] for tensor in read_header(weights).values()}
     bits = [int(found[0]) for kind in kinds if (found := re.search(r"\d+", kind))]
     return size * (16 if dtype in ("bfloat16", "float16") else 32) // max(bits, default=32)
 

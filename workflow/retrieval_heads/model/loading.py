@@ -5,6 +5,7 @@ Each kind of source is a file in ``model_sources/``, named after the key that te
 out before any work whether that can succeed.
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from retrieval_heads import making, tables
 from retrieval_heads.atomic_write import atomic_folder
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
+from retrieval_heads.model.files import in_one_sentence
 from retrieval_heads.model.guards import read_weights, require_finite_weights, require_quantizer
 from retrieval_heads.model.identity import resolved_commit
 from retrieval_heads.model.sources import source_module
@@ -32,9 +34,16 @@ def prepare_model(source: dict, target: str | Path) -> None:
 
 
 def load_tokenizer(path: str | Path, trust_remote_code: bool = False) -> "transformers.PreTrainedTokenizerBase":
-    """The tokenizer of a prepared model."""
+    """The tokenizer of a prepared model.
+
+    Raises
+    ------
+    StudyError
+        when its files are missing or cannot be read.
+    """
     making.model_runs(**_known_of(path))
-    return transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
+    with in_one_sentence(f"{path}: transformers cannot read this tokenizer"):
+        return transformers.AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
 
 
 def load_model(
@@ -117,9 +126,32 @@ def _known_of(path: str | Path) -> dict[str, str | None]:
     return {"commit": resolved_commit(path), **library_versions()}
 
 
+def require_vocabulary(model: str, vocabulary: int | None, ids: Iterable[Sequence[int]]) -> None:
+    """Refuse a tokenizer that belongs to another model: it gives tokens that this one has not.
+
+    Parameters
+    ----------
+    vocabulary : how many tokens the model has; None where its config does not tell.
+    ids : the tokens of some texts.
+    """
+    highest = max((max(text, default=0) for text in ids), default=0)
+    if vocabulary is not None and highest >= vocabulary:
+        raise StudyError(
+            f"models.{model}: its tokenizer gives token {highest}, and the model has {vocabulary} tokens, up to "
+            f"{vocabulary - 1}; give it the tokenizer that belongs to it."
+        )
+
+
 def require_context(path: str | Path, model: str, context_length: int, trust_remote_code: bool = False) -> None:
-    """Refuse a context length that a prepared model was not made for."""
-    config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
+    """Refuse a prepared model that does not continue text, and a context length that it was not made for."""
+    with in_one_sentence(f"{path}: transformers cannot read the config of this model"):
+        config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
+    known = type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING
+    if not known and "AutoModelForCausalLM" not in (getattr(config, "auto_map", None) or {}):
+        raise StudyError(
+            f"models.{model}: transformers has no decoder of architecture {config.model_type} that continues text; "
+            "choose another model."
+        )
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)
     if limit is not None and context_length > limit:
         raise StudyError(

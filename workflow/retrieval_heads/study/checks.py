@@ -129,6 +129,11 @@ def _check_model_values(config: dict) -> None:
     for split in ("train", "test"):
         if config["documents"].get(split) == 0:
             raise StudyError(f"documents.{split}: the {split} split is empty; give at least 1 document.")
+        if config["documents"].get(split) == 1 and config["prompts"]["haystack"] == "documents":
+            raise StudyError(
+                f"documents.{split}: a document's haystack is the others of its split, and there are none; give at "
+                "least 2, or a folder of prose as prompts.haystack."
+            )
     for columns in ("answers", "passages", "twins"):
         for key in config["documents"].get(columns, {}):
             if key not in config["questions"]:

@@ -1,6 +1,7 @@
 """A study's config as its stages read it: checked, with everything written out that it leaves to defaults."""
 
 import copy
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -21,12 +22,15 @@ def complete(config: dict) -> dict:
     StudyError
         with the key that is wrong and what to write instead.
     """
-    config = _dates_as_text(config)
-    require_plain(config)
+    try:
+        config = _dates_as_text(config)
+        require_plain(config)
+    except RecursionError as error:
+        raise StudyError("config: it is nested without an end; take out what refers to itself.") from error
     # Of what is no config at all the whole schema says so.
     form = form_of(config) if isinstance(config, dict) else schema()
-    if (error := most_telling(errors(config, form))) is not None:
-        raise StudyError(sentence(error))
+    if (fault := most_telling(errors(config, form))) is not None:
+        raise StudyError(sentence(fault))
     require_one_form(config.get("ablation", {}))
     _fill(config, form)
     if not config["published"]:
@@ -36,6 +40,20 @@ def complete(config: dict) -> dict:
     _name_the_only_model(config)
     check_values(config)
     return config
+
+
+def require_methods(methods: Mapping[str, Mapping]) -> None:
+    """Refuse methods that there are not, and values that their parameters do not take, without a whole config.
+
+    Raises
+    ------
+    StudyError
+        with the key that is wrong, as it stands in a config.
+    """
+    given = {"methods": dict(methods)}
+    form = {"type": "object", "properties": {"methods": form_of(given)["properties"]["methods"]}}
+    if (error := most_telling(errors(given, form))) is not None:
+        raise StudyError(sentence(error))
 
 
 def _dates_as_text(value: Any) -> Any:

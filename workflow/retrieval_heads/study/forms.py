@@ -184,6 +184,14 @@ def _is_path(value: object) -> bool:
     return True
 
 
+@_FORMATS.checks("device", raises=StudyError)
+def _is_device(value: object) -> bool:
+    """Whether text names a device of torch on which models run, whose own check would take seconds."""
+    if isinstance(value, str) and not re.fullmatch(r"auto|(cpu|cuda|mps|xpu|hpu|npu|mtia|xla)(:\d{1,4})?", value):
+        raise StudyError("is no device of torch that models run on; write auto, cpu, cuda, cuda:1 or mps")
+    return True
+
+
 @_FORMATS.checks("text", raises=StudyError)
 def _is_text(value: object) -> bool:
     """Whether text that a model reads or writes has the line breaks that it seems to have."""

@@ -52,6 +52,10 @@ class Table(NamedTuple):
             raise StudyError(f"{self.file}: row {number} has no text in column {name} but {cell!r:.40}; write text.")
         # Whole numbers become fractional ones in a column that has empty cells.
         text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise StudyError(f"{self.file}: row {number} has half a character in column {name}; correct it.") from error
         return text.strip() or None
 
 

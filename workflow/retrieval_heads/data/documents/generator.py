@@ -91,11 +91,12 @@ class _Sentence(NamedTuple):
 
 
 def check(config: dict, packages: bool) -> None:
-    """Refuse questions that generated documents do not answer, and a folder of templates that is not there."""
+    """Refuse questions that generated documents do not answer, and templates that are not there or not sound."""
     folder = config["documents"]["templates"]
     if not Path(folder).is_dir():
         raise StudyError(f"documents.templates: there is no folder {folder}; check the path.")
     _require_facts(config["questions"])
+    load_templates(folder)
 
 
 def files(config: dict) -> list[str]:

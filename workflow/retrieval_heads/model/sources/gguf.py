@@ -43,19 +43,16 @@ def dequantize(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from retrieval_heads.model.files import in_one_sentence
     from retrieval_heads.model.guards import read_weights, require_finite_weights
 
-    try:
-        # In a folder of its own, for transformers would also read a tokenizer or settings that lie beside the file.
-        with _parsed_once(), TemporaryDirectory() as alone:
-            Path(alone, "model.gguf").symlink_to(file.resolve())
-            _require_plain_positions(file, str(Path(alone, "model.gguf")))
-            loaded = read_weights(alone, file, gguf_file="model.gguf", dtype=torch.float32)
-            require_finite_weights(loaded, file)
-            tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file="model.gguf")
-    except (ValueError, IndexError) as error:  # an IndexError where the file ends early
-        reason = str(error).partition("\n")[0]
-        raise StudyError(f"{file}: transformers cannot read this GGUF file ({reason}); choose another.") from error
+    # In a folder of its own, for transformers would also read a tokenizer or settings that lie beside the file.
+    with in_one_sentence(f"{file}: cannot be read as a GGUF file"), _parsed_once(), TemporaryDirectory() as alone:
+        Path(alone, "model.gguf").symlink_to(file.resolve())
+        _require_plain_positions(file, str(Path(alone, "model.gguf")))
+        loaded = read_weights(alone, file, gguf_file="model.gguf", dtype=torch.float32)
+        require_finite_weights(loaded, file)
+        tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file="model.gguf")
     # A model from GGUF refuses to be saved, so its weights move into a plain one of the same shape.
     config = loaded.config
     if hasattr(config, "quantization_config"):

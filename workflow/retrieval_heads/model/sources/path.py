@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from retrieval_heads.errors import StudyError
+from retrieval_heads.model.files import require_whole
 
 KEYS = {"path": {"type": "string", "format": "path", "description": "A local folder as save_pretrained writes it."}}
 
@@ -15,11 +16,12 @@ def files(source: dict) -> list[Path]:
 
 
 def check(source: dict, key: str) -> None:
-    """Refuse a folder that is not there or lacks config, safetensors or tokenizer."""
+    """Refuse a folder that is not there, lacks config, safetensors or tokenizer, or has some that are not whole."""
     folder = Path(source["path"])
     for needed in ("config.json", "*.safetensors", "tokenizer*.json"):
         if not any(folder.glob(needed)):
             raise StudyError(f"{key}.source.path: {folder} has no {needed}; give a folder written by save_pretrained.")
+    require_whole(folder)
 
 
 def prepare(source: dict, folder: Path) -> None:
