@@ -21,6 +21,6 @@ with job(snakemake):
         return (tables.read(file, table, columns) for file in files[name])
 
     run = tables.made_with([file for some in files.values() for file in some])
-    dtypes = {model: how["dtype"] for model, how in run.items()}
+    dtypes = {model: how["dtype"] for model, how in run["models"].items()}
     found = count_close_calls({name: parts(name) for name in files}, dtypes)
-    tables.write(found, snakemake.output[0], CLOSE_CALLS, run)
+    tables.write(found, snakemake.output[0], CLOSE_CALLS)

@@ -19,7 +19,7 @@ with job(snakemake):
     prompts = pd.concat([tables.read(file, PROMPTS, ["prompt_id", "doc_id"]) for file in source.prompts])
     documents = prompts.drop_duplicates().set_index("prompt_id")["doc_id"]
     run = tables.made_with(source.scores)
-    dtypes = {model: how["dtype"] for model, how in run.items()}
+    dtypes = {model: how["dtype"] for model, how in run["models"].items()}
     frames = [CUTS.empty()]
     with progress(len(source.rankings), "rankings to cut"):
         for file, scores in zip(source.rankings, tables.streams_by_folder(source.scores, SCORES), strict=True):
@@ -27,4 +27,4 @@ with job(snakemake):
                 rankings = tables.read(file, RANKINGS)
                 how = (params.levels, params.resamples, params.seed, params.top_k)
                 frames.append(measure_cuts(rankings, scores, documents, dtypes, *how))
-    tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], CUTS, run)
+    tables.write(pd.concat(frames, ignore_index=True), snakemake.output[0], CUTS)
