@@ -60,7 +60,7 @@ RANGES = {
     **dict.fromkeys((*_PROBABILITIES, *_SHARES), (0, 1)),
     **dict.fromkeys(_CORRELATIONS, (-1, 1)),
     **dict.fromkeys(("answer_logprob", "logprob"), (-np.inf, 0)),
-    **dict.fromkeys(("score_sd", "sd_rank", "drop_sd", "write_norm", "prompts", "documents"), (0, np.inf)),
+    **dict.fromkeys(("score_sd", "sd_rank", "drop_sd", "write_norm", "margin", "prompts", "documents"), (0, np.inf)),
     **dict.fromkeys(("rank", "mean_rank", "best_rank", "worst_rank", "last"), (1, np.inf)),
 }
 """Column of any table → the least and the largest value that can stand in it."""
