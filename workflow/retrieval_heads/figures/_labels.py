@@ -116,8 +116,9 @@ def shortened(names: Sequence[str], most: int | None) -> dict[str, str]:
 
 
 def _names(study: Study) -> dict[str, list[str]]:
-    """What the values of each dimension are called, of those whose values are words."""
-    words = [one.name for one in (*DIMENSION.values(), *OTHERS.values()) if one.kind == "text"]
+    """What the values of each dimension are called, of those whose values are words. No figure has imported lists."""
+    every = [*DIMENSION.values(), *(one for one in OTHERS.values() if one.name != "import")]
+    words = [one.name for one in every if one.kind == "text"]
     return {name: [study.label(name, value) for value in study.configured(name)] for name in words}
 
 
