@@ -15,7 +15,7 @@ from retrieval_heads.data.documents import document_source
 from retrieval_heads.data.haystack import haystack_files
 from retrieval_heads.identity import files_content
 from retrieval_heads.study.checks import require_one_file
-from retrieval_heads.study.config import complete
+from retrieval_heads.study.config import complete, told
 from retrieval_heads.study.controls import ITEM_KINDS, control, transferred_sets
 from retrieval_heads.study.interventions import (
     ablated_lengths,
@@ -380,17 +380,6 @@ def shown_config():
         )
     }
     return shown | {"ablation": shown_interventions()}
-
-
-def told_config():
-    """The config as the findings know it, whatever the order of its sections: which versions were accepted is told by
-    the tables."""
-    told = {section: config[section] for section in sorted(config)}
-    if not config["published"]:
-        told["compute"] = {
-            key: value for key, value in config["compute"].items() if key != "accept_versions"
-        }
-    return told
 
 
 def described_replacements():

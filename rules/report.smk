@@ -44,7 +44,7 @@ rule write_findings:
     conda:
         "../envs/report.yaml"
     params:
-        config=Sealed(told_config()),
+        config=Sealed(told(config)),
         methods=Sealed(described_methods(config)),
         files=content_of("templates"),
         templates=lambda wildcards, input: os.path.commonpath(input.templates),

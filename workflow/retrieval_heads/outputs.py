@@ -6,7 +6,6 @@ from retrieval_heads.figures import declarations, drawable
 from retrieval_heads.findings.declarations import tables_read, tables_shown
 from retrieval_heads.study.needs import available
 from retrieval_heads.study.paths import Paths
-from retrieval_heads.study.variants import variants
 
 COLLECTED = (
     *("rankings", "unablated", "ablation", "guard", "head_effects", "labels"),
@@ -49,7 +48,5 @@ def tables(config: Mapping) -> list[str]:
     values = available(config)
     read = {*tables_read(values), *(table for name in drawable(values) for table in declarations()[name].tables)}
     if not config["published"]:
-        # What the whole model answers is collected where variants are compared.
-        several = len(variants(config)) > 1
-        read |= {name for name in COLLECTED if Paths(config).every(name) and (several or name != "unablated")}
+        read |= {name for name in COLLECTED if Paths(config).every(name)}
     return sorted(read)

@@ -84,3 +84,12 @@ def _name_the_only_model(config: dict) -> None:
     for entry in config["imports"].values():
         if len(config["models"]) == 1:
             entry.setdefault("model", next(iter(config["models"])))
+
+
+def told(config: Mapping) -> dict[str, Any]:
+    """A config with all defaults as the findings tell it, whatever the order of its sections: which versions of
+    libraries were accepted is told by the tables."""
+    found = {section: config[section] for section in sorted(config)}
+    if not config["published"]:
+        found["compute"] = {key: value for key, value in config["compute"].items() if key != "accept_versions"}
+    return found

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from retrieval_heads import manifests
 from retrieval_heads.manifests import NotAsMadeError
+from retrieval_heads.study.config import told
 from retrieval_heads.verification.check import Problem, again, check
 from retrieval_heads.verification.made import Made
 
@@ -173,9 +174,9 @@ def of_another_config(made: Made) -> Iterator[Problem]:
     """The findings are of the config."""
     name = made.name(made.asked["for_programs"][0])
     if made.path(name).is_file() and not incomplete(made.path(name)):
-        told = json.loads(made.path(name).read_text(encoding="utf-8"))["config"]
-        asked = json.loads(json.dumps(made.config))
-        differ = [key for key in {**asked, **told} if asked.get(key) != told.get(key)]
+        found = json.loads(made.path(name).read_text(encoding="utf-8"))["config"]
+        asked = json.loads(json.dumps(told(made.config)))
+        differ = [key for key in {**asked, **found} if asked.get(key) != found.get(key)]
         if differ:
             yield Problem(name, f"is of another config, which differs in {', '.join(differ)}", "run again")
 
