@@ -295,9 +295,9 @@ def _run(mutant: Mutant, tests: list[str]) -> int:
 
     os.setpgrp()
     resource.setrlimit(resource.RLIMIT_CPU, (2 * SECONDS, 2 * SECONDS))
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
+    with Path(os.devnull).open("r+b") as nowhere:
+        for stream in (0, 1, 2):
+            os.dup2(nowhere.fileno(), stream)
     sys.meta_path.insert(0, _Changed(mutant))
     os.chdir(ROOT)
     return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))

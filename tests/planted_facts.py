@@ -13,7 +13,7 @@ CONFIG = complete(
         "study": "planted",
         "seed": 3,
         "models": {"planted": {"source": {"path": "x"}}},
-        "documents": {"train": 1, "test": 1, "missing_rate": 0.0, "variety": 1, "distractors": 0.0},
+        "documents": {"train": 2, "test": 2, "missing_rate": 0.0, "variety": 1, "distractors": 0.0},
         "questions": {
             "hq_state": {
                 **{"text": "In which state is the headquarters?", "type": "state"},

@@ -522,7 +522,8 @@ def test_documents_are_those_of_a_study(tmp_path):
     tables.write(pd.DataFrame([row, other, left_out]), tmp_path / "prompts.parquet", prompts_table.PROMPTS)
     (document,) = read_documents(tmp_path / "prompts.parquet", Numbers())
     prompts = [
-        Prompt([1, 5, 6, last], 1, 3, 1, 3, 3, [5, 6], 1, 3, statements=((1, 3),), question_end=4) for last in (2, 4)
+        Prompt([1, 5, 6, last], 1, 3, 1, 3, 3, [5, 6], 1, 3, statements=((1, 3),), question_end=4, name=name)
+        for last, name in ((2, "a"), (4, "b"))
     ]
     prompts[1] = replace(prompts[1], twin=[1, 7, 8], twin_answer=[7, 8])
     assert document == Document(prompts, null_suffix=[3], null_question_end=4)

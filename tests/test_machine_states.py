@@ -121,10 +121,11 @@ from retrieval_heads.atomic_write import atomic_folder
 from retrieval_heads.errors import StudyError
 from retrieval_heads.exchange.exports import export_rankings
 from retrieval_heads.findings.rendering import save
+from retrieval_heads import digests
 from retrieval_heads.model import identity
 from retrieval_heads.model.loading import prepare_model
 from retrieval_heads.tables.rankings import RANKINGS
-from tiny_models import llama
+from tiny_models import llama, safetensors
 
 root, state = Path(sys.argv[1]), sys.argv[2]
 ranking = pd.DataFrame({
@@ -133,7 +134,7 @@ ranking = pd.DataFrame({
     "rank": [k + 1.0 for k in range(400)], "last": range(1, 401),
 }).reindex(columns=[*RANKINGS.columns]).fillna(1)
 source = Path(sys.argv[3])
-(source / "model.safetensors").touch()
+(source / "model.safetensors").write_bytes(safetensors())
 
 def figure(path):
     drawn = Figure()
@@ -178,11 +179,11 @@ for name, write in WORK.items():
     except StudyError as error:
         said[name] = str(error)
 try:
-    identity._SETTLED_S = 0  # so that the digest of a new file is kept too
+    digests._SETTLED_S = digests._SMALL = 0  # so that the digest of a new and small file is kept too
     identity.model_content({"path": str(source)}, root)
 except StudyError as error:
-    said["models/digests"] = str(error)
-print(json.dumps({"said": said, "same": files() == former, "kinds": [*WORK, "models/digests"]}))
+    said[".digests"] = str(error)
+print(json.dumps({"said": said, "same": files() == former, "kinds": [*WORK, ".digests"]}))
 """
 
 
@@ -229,7 +230,7 @@ def test_a_folder_of_somebody_else_is_told_with_its_path():
 
 # Where the disk is, what is done before, and what is said of it.
 RUNS = {
-    "Snakemake's own folder is full": (".snakemake", "full", rf"\.snakemake/runs/\S+: {FULL}"),
+    "Snakemake's own folder is full": (".snakemake", "full", rf"\.snakemake/runs: {FULL}"),
     "Snakemake's own folder is read-only": (".snakemake", "ro", rf"\.snakemake/runs: {READ_ONLY}"),
     "results are full": ("results", "full", f"results: {FULL}"),
     "results are read-only": ("results", "ro", f"results: {READ_ONLY}"),
@@ -313,7 +314,15 @@ def rule(tmp_path):
     """A rule's job; what it sets up of logging is taken down again."""
     root, log = logging.getLogger(), logging.getLogger("retrieval_heads")
     before = root.handlers[:], root.level, log.handlers[:], log.level
-    yield SimpleNamespace(rule="make", wildcards=[], log=[str(tmp_path / "logs" / "make.log")])
+    yield SimpleNamespace(
+        rule="make",
+        wildcards={},
+        input=[],
+        output=[],
+        params={},
+        log=[str(tmp_path / "logs" / "make.log")],
+        config={"results": str(tmp_path), "study": "tiny"},
+    )
     for handler in {*root.handlers, *log.handlers} - {*before[0], *before[2]}:
         log.removeHandler(handler)
     logging.captureWarnings(False)
@@ -416,7 +425,8 @@ KILLED_BY_THE_SYSTEM = """
 import os, sys
 from types import SimpleNamespace
 from retrieval_heads.job import job, log
-with job(SimpleNamespace(rule="make", wildcards=[], log=[sys.argv[1]])):
+given = {"wildcards": {}, "input": [], "output": [], "params": {}, "config": {"results": ".", "study": "tiny"}}
+with job(SimpleNamespace(rule="make", log=[sys.argv[1]], **given)):
     with open(sys.argv[2], "w") as group:
         group.write(str(os.getpid()))
     log.info("so far")

@@ -21,7 +21,7 @@ FINDINGS = {
     "study": "tiny",
     "title": "Retrieval heads: tiny",
     "code": "a",
-    "config": {"results": "results", "study": "tiny", "seed": 1},
+    "config": {"results": "results", "study": "tiny", "seed": 1, "models": {"small": {}}},
     "made_with": {
         "version": VERSION,
         "code": "b",

@@ -303,10 +303,10 @@ def test_bad_values_are_refused_with_their_key(key, value, message):
 
 def test_core_needs_documents_beside_the_needle():
     prompts = LEAST["prompts"] | {"haystack": "documents"}
-    config = LEAST | {"methods": {"core": {}}, "prompts": prompts}
+    config = LEAST | {"methods": {"core": {}}, "prompts": prompts, "documents": {"train": 2, "test": 2}}
     with pytest.raises(StudyError, match=r"^methods\.core: it needs two whole documents beside the needle, and docum"):
         complete(copy.deepcopy(config))
-    assert complete(copy.deepcopy(config) | {"documents": {"train": 3, "test": 1}})["methods"] == {"core": {}}
+    assert complete(copy.deepcopy(config) | {"documents": {"train": 3, "test": 2}})["methods"] == {"core": {}}
 
 
 ALIAS = {"method": "attribution_patching", "toward": "twin", "label": "Toward the twin"}
@@ -952,7 +952,7 @@ OTHERS = {
         ("prefill", "batch_tokens"),
         ("attention", "device"),
     ),
-    *(("setup", "text"), ("setup", "category")),
+    *(("setup", "text"), ("setup", "category"), ("manifests", "source"), ("manifests", "results")),
 }
 
 

@@ -198,7 +198,7 @@ def killed_jobs(folders: Iterable[str | Path], since: float) -> list[Path]:
     """
     every = sorted(file for folder in folders for file in Path(folder).rglob("*.attempts"))
     recent = [file for file in every if file.stat().st_mtime >= since]
-    return [file.with_suffix("") for file in recent if _was_killed(file.read_text("utf-8"))]
+    return [file.with_suffix("") for file in recent if _was_killed(file.read_text(encoding="utf-8"))]
 
 
 def _was_killed(said: str) -> bool:

@@ -15,6 +15,8 @@ no longer do, as those without manifests (2), it grows, and all are made anew.""
 WITHOUT_INFLUENCE = {
     "job": "tells of work and ends it when it fails or its run is over",
     "manifests": "tells what a result is once it is made",
+    "making": "tells what a result is made with, beside it",
+    "logs": "tells how a job's log tells of it",
     "digests": "tells one content from another, as parameters of rules have them",
     "runs": "tells when a run is over, and a job what its run began with",
     "identity": "refuses to go on with files that were changed",

@@ -7,6 +7,7 @@ of another's (:mod:`retrieval_heads.engine.forks`).
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from retrieval_heads.engine.finite import require_finite
 from retrieval_heads.engine.forks import Forks, hidden_of, hooked_layers, split_hidden, with_hidden
 from retrieval_heads.engine.pace import SUFFIX_WORTH
 from retrieval_heads.job import report_share
+from retrieval_heads.model.guards import all_finite
 
 Observe = Callable[[AttentionCall, Tensor], None]
 """Told each layer's call and its heads' outputs."""
@@ -106,10 +108,12 @@ def run_on(model: PreTrainedModel, prefix: Prefix, context: Sequence[int], share
 def _prefix(caches: Sequence[PrefillCache], length: int, contexts: int, first_fork: int) -> Prefix:
     """What was kept of contexts, if all of it is finite: what continues them meets it in every layer."""
     keys, values = [cache.keys for cache in caches], [cache.values for cache in caches]
-    for layer, pair in enumerate(zip(keys, values, strict=True)):
-        for kept in pair:
-            if kept is not None:  # as in a layer that has another's, of a model that is refused
-                require_finite(kept[:, :, :length], f"the keys or values of layer {layer}")
+    # None is what a layer has that takes another's, of a model that is refused.
+    kept = [[one[:, :, :length] for one in pair if one is not None] for pair in zip(keys, values, strict=True)]
+    if not all_finite(*chain.from_iterable(kept)):
+        for layer, pair in enumerate(kept):
+            for one in pair:
+                require_finite(one, f"the keys or values of layer {layer}")
     return Prefix(keys, values, length, contexts, first_fork)
 
 
