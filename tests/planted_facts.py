@@ -27,6 +27,8 @@ CONFIG = complete(
         "prompts": {"context_lengths": [900], "haystack": "documents", "depths": [0.5]},
     }
 )
+# One of each split will do, as tests bring prose of their own for the haystack.
+CONFIG["documents"] |= {"train": 1, "test": 1}
 TYPES = {question: entry["type"] for question, entry in CONFIG["questions"].items()}
 FAINT = 0.1
 """So that one head's copy less still shows: with all of them the planted model is as good as certain."""

@@ -331,10 +331,13 @@ def rule(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 class TestLog:
-    def test_a_job_whose_log_has_no_room_does_not_begin(self, rule, capsys):
+    def test_a_job_whose_log_has_no_room_does_not_begin(self, rule, capsys, monkeypatch):
         log = Path(rule.log[0])
-        log.parent.mkdir()
-        log.symlink_to("/dev/full")
+
+        def full(file, *_args, **_options):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
+
+        monkeypatch.setattr(Path, "write_text", full)
         with pytest.raises(SystemExit) as end, job(rule):
             pytest.fail("it began")
         assert end.value.code == 1

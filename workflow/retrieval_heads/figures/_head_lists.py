@@ -80,12 +80,16 @@ def panels(
     columns = min(columns, len(lists))
     starts = range(0, len(lists), columns)
     tall = [max(2, *map(len, lists[start : start + columns])) for start in starts]
-    figure = Figure(figsize=(_style.WIDTH, row * sum(tall) + 0.55 * len(tall) + 0.55), layout="constrained")
+    titles = [_style.wrap(title, {1: 100, 2: 46}.get(columns, 29)) for title in titles]
+    # Of short lists, a second line of a title would take the room.
+    more = [max(title.count("\n") for title in titles[start : start + columns]) for start in starts]
+    room = 0.55 * len(tall) + 0.16 * sum(lines for lines, heads in zip(more, tall, strict=True) if heads <= 2)
+    figure = Figure(figsize=(_style.WIDTH, row * sum(tall) + room + 0.55), layout="constrained")
     cells = figure.add_gridspec(len(tall), columns, height_ratios=tall)
     axes = []
     for i, (title, heads) in enumerate(zip(titles, lists, strict=True)):
         ax = figure.add_subplot(cells[i // columns, i % columns])
-        ax.set_title(_style.wrap(title, {1: 100, 2: 46}.get(columns, 29)), pad=pad)
+        ax.set_title(title, pad=pad)
         ax.set_yticks(range(len(heads)), [head_name(*head) for head in heads])
         ax.set_ylim(tall[i // columns] - 0.4, -0.6)
         # A panel ends with its list, though its neighbour's be longer.

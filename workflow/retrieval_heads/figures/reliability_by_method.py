@@ -47,7 +47,9 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
         for a, b, pairs in _overlap.by_pair(study, "method", of_grid):
             names = study.label("method", a), _overlap.of_models(study.label("method", b), models)
             rows[f"{_style.wrap(names[0], 20)} –\n{_style.wrap(names[1], 20)}"] = pairs, _LOOK
-    figure = Figure(figsize=(_style.WIDTH, (0.38 if together else 0.55) * len(rows) + 0.7), layout="constrained")
+    lines = max(name.count("\n") + 1 for name in rows)
+    height = max(0.38 if together else 0.55, 0.15 * lines)
+    figure = Figure(figsize=(_style.WIDTH, height * len(rows) + 0.7), layout="constrained")
     axes = figure.subplots(1, len(_overlap.MEASURES), sharey=True)
     _overlap.draw_strips(axes, rows)
     for ax in axes if own < len(rows) else ():
