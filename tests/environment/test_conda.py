@@ -47,7 +47,7 @@ def imported(environment: str) -> set[str]:
     """All that the jobs of an environment import from outside the project, whether at once or in a function."""
     names = set()
     scripts = [script for _, of_rule, script in rules() if of_rule == environment]
-    for file in code_files(*scripts, *BY_NAME[environment]):
+    for file in code_files(*scripts, *BY_NAME.get(environment, [])):
         for node in ast.walk(ast.parse(file.read_bytes())):
             if isinstance(node, ast.Import):
                 names |= {alias.name.partition(".")[0] for alias in node.names}
@@ -130,15 +130,15 @@ def test_environments_pin_what_they_list_and_agree_on_it():
 @pytest.mark.slow
 def test_a_study_is_made_with_conda_alone(finished):
     assert "Retrieval heads: tiny" in finished.path("results", "tiny", "findings.html").read_text()
-    # All but the one for EDGAR-CORPUS, which the tiny study does not read.
-    assert finished.said.count("Environment for") == len(ENVIRONMENTS) - 1
+    # All but the one for EDGAR-CORPUS, which the tiny study does not read, and that for a crate, which it is not asked.
+    assert finished.said.count("Environment for") == len(ENVIRONMENTS) - 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", [file.stem for file in ENVIRONMENTS])
 def test_an_environment_has_all_that_its_jobs_import(prefixes, environment):
     wanted = imported(environment)
-    assert "pandas" in wanted
+    assert "pandas" in wanted or environment == "crate"
     assert missing(prefixes[environment], wanted) == set()
 
 
