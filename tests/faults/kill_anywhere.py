@@ -193,7 +193,7 @@ def _carry_out(kill: Kill, project: Project, command: list[str]) -> dict:
     # A job that alone is killed fails the run, but on SLURM, where it comes again.
     alone = 0 if command[: len(_SLURM)] == _SLURM else 1
     expected = -signal.SIGKILL if "snakemake" in kill.victims else alone
-    assert status == expected, f"Snakemake ended with {status}:\n{_said(project)}"
+    assert status == expected, f"Snakemake ended with {status}, not {expected} ({kill}):\n{_said(project)}"
     left = len(list(project.path(STUDY).rglob("*.partial")))
     return {"rule": kill.rule, "moment": kill.moment, "victims": " and ".join(kill.victims), "left": left}
 
