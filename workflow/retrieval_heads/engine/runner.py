@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -123,11 +124,8 @@ class Runner:
         """
         self._kept = []  # so that two prefixes are never held at the same time, but for a twin's
         if ablation is not None:
-            tokens = self.budget.batch_tokens
-            return locating(
-                self.model, lambda: prefill(self.model, contexts, ablation, reserved=reserved, batch_tokens=tokens)
-            )
-        return self._keep(contexts, locating(self.model, lambda: prefill(self.model, contexts)))
+            return self._run(contexts, ablation=ablation, reserved=reserved, batch_tokens=self.budget.batch_tokens)
+        return self._keep(contexts, self._run(contexts))
 
     def twin(self, context: Sequence[int], *, outputs: bool = False) -> Prefix:
         """A context's twin, run by the whole model: for an :class:`Ablation` that needs it, and for what follows it.
@@ -143,9 +141,7 @@ class Runner:
         """
         if outputs:
             every: list[Tensor] = []
-            prefix = locating(
-                self.model, lambda: prefill(self.model, [context], observe=lambda _call, z: every.append(z))
-            )
+            prefix = self._run([context], observe=lambda _call, z: every.append(z))
             return replace(prefix, outputs=every)
         if (found := self._find(context)) is not None:
             return found[0].only(found[1])
@@ -156,7 +152,7 @@ class Runner:
             default=(0, 0),
         )
         if shared == 0:
-            return self._keep([context], locating(self.model, lambda: prefill(self.model, [context])))
+            return self._keep([context], self._run([context]))
         begun = beside[0][1].only(number)
         return self._keep([context], locating(self.model, lambda: run_on(self.model, begun, context, shared)))
 
@@ -341,6 +337,10 @@ class Runner:
         """A prefix that is kept and has this context, else a new one; and the context's number in it."""
         return self._find(context) or (self.prefill([context]), 0)
 
+    def _run(self, contexts: Sequence[Sequence[int]], **options: Any) -> Prefix:
+        """Contexts, run anew, with options of :func:`retrieval_heads.engine.prefill.prefill`."""
+        return locating(self.model, lambda: prefill(self.model, contexts, **options))
+
     def _find(self, context: Sequence[int]) -> tuple[Prefix, int] | None:
         context = list(context)
         return next(((prefix, contexts.index(context)) for contexts, prefix in self._kept if context in contexts), None)
@@ -364,7 +364,7 @@ class Runner:
             observe(call.layer, z[0])
 
         self._kept = []
-        self._keep([ids], locating(self.model, lambda: prefill(self.model, [ids], observe=look)))
+        self._keep([ids], self._run([ids], observe=look))
 
     def require_finite_heads(self, values: Tensor, what: str) -> None:
         """Refuse numbers (L, H) of heads in a prompt of which one is NaN or infinite.

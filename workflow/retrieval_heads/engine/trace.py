@@ -200,9 +200,8 @@ def _trace_together(
     ):
         read = read_once(model, prefix, prompts, max(tokens) - first, observe=record)
         logits = [own[row.start - first : row.stop + 1 - first] for own, row in zip(read, rows, strict=True)]
-        for number, of_prompt in enumerate(logits):
-            if not all_finite(of_prompt):
-                raise NotFiniteError("the logits", number)
+        if not all_finite(*logits):
+            raise NotFiniteError("the logits", next(number for number, one in enumerate(logits) if not all_finite(one)))
         gradients = None
         if objective is not None:
             total = torch.stack([objective(*of_row) for of_row in zip(logits, targets, strict=True)]).sum()
