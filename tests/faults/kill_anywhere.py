@@ -175,10 +175,9 @@ def survive(project: Project, command: list[str], kills: list[Kill], undisturbed
 
 
 def _carry_out(kill: Kill, project: Project, command: list[str]) -> dict:
-    watched = project.path("watched")
-    shutil.rmtree(watched, ignore_errors=True)
-    watched.mkdir()
-    process = _begin(project, command)
+    # A folder of its own, as a job of the run that was killed before may begin only now, and would take the order.
+    watched = Path(tempfile.mkdtemp(prefix="watched-", dir=project.folder))
+    process = _begin(project, command, watched)
     if kill.job:
         (watched / "kill.json").write_text(json.dumps(kill.order(process.pid)))
     else:
@@ -214,13 +213,13 @@ def differences(one: Path, other: Path) -> list[str]:
     return lacking + [f"{path}: differs" for path in both if not filecmp.cmp(one / path, other / path, shallow=False)]
 
 
-def _begin(project: Project, command: list[str]) -> subprocess.Popen:
-    """Begin a run whose jobs are watched; what it says goes to ``said.txt``."""
+def _begin(project: Project, command: list[str], watched: Path) -> subprocess.Popen:
+    """Begin a run whose jobs leave their notes in the folder ``watched``; what it says goes to ``said.txt``."""
     with project.path("said.txt").open("a") as said:
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", *command],
             cwd=project.folder,
-            env={**os.environ, "PYTHONPATH": str(INSIDE), "WATCHED": str(project.path("watched"))},
+            env={**os.environ, "PYTHONPATH": str(INSIDE), "WATCHED": str(watched)},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
@@ -229,8 +228,8 @@ def _begin(project: Project, command: list[str]) -> subprocess.Popen:
 
 def run(project: Project, command: list[str]) -> None:
     """Run a study to its end, while its jobs are watched."""
-    project.path("watched").mkdir(exist_ok=True)
-    status = _begin(project, command).wait(1800)
+    (watched := project.path("watched")).mkdir(exist_ok=True)
+    status = _begin(project, command, watched).wait(1800)
     assert status == 0, f"the run ended with {status}:\n{_said(project)}"
 
 
