@@ -32,7 +32,7 @@ def library_versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             raise StudyError(
-                f"{name}: this Python package is not installed; run pip install -r requirements.txt."
+                f"{name}: this Python package is not installed; run pip install as docs/workflow.md says for it."
             ) from None
     return found
 
