@@ -2,8 +2,14 @@
 
 import copy
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import pytest
+
+from dotted import put
+from retrieval_heads.errors import StudyError
 
 
 @dataclass(frozen=True)
@@ -30,16 +36,16 @@ def require_one_sentence(said: str, names: str = "", fix: str = "") -> None:
     assert re.search(fix, said), f"{said}\ndoes not say {fix}"
 
 
+def require_refused(case: Case, work: Callable[[], object]) -> None:
+    """Some work with the input of a case ends with its message."""
+    with pytest.raises(StudyError) as caught:
+        work()
+    require_one_sentence(str(caught.value), case.names, case.fix)
+
+
 def changed(config: dict, changes: dict[str, Any]) -> dict:
     """A copy of a config with the values of some dotted keys put in; ``...`` takes a key away."""
     config = copy.deepcopy(config)
     for key, value in changes.items():
-        *path, last = key.split(".")
-        inner = config
-        for part in path:
-            inner = inner.setdefault(part, {})
-        if value is ...:
-            del inner[last]
-        else:
-            inner[last] = copy.deepcopy(value)
+        put(config, key, copy.deepcopy(value))
     return config

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from bad_input_case import Case, changed, require_one_sentence
+from bad_input_case import Case, changed, require_refused
 from config_cases import ASKED, MEASURED, MODELS, NAMES, OF_PUBLISHED, PATHS, PUBLISHED, RUN, SYNTAX
 
 from projects import ROOT
-from retrieval_heads.errors import StudyError
 from retrieval_heads.preflight import check_surroundings
 from retrieval_heads.study.config import complete
 from tiny_models import safetensors
@@ -53,9 +52,7 @@ def test_what_the_cases_change_is_right(config):
 
 
 def _refused(case: Case, config: dict) -> None:
-    with pytest.raises(StudyError) as caught:
-        check_surroundings(complete(changed(config, case.given)))
-    require_one_sentence(str(caught.value), case.names, case.fix)
+    require_refused(case, lambda: check_surroundings(complete(changed(config, case.given))))
     assert not Path("results").exists()
 
 

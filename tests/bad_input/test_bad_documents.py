@@ -1,11 +1,10 @@
 """A table of documents that is wrong is refused before any work, in one sentence with its file, row and column."""
 
 import pytest
-from bad_input_case import require_one_sentence
+from bad_input_case import require_refused
 from document_cases import COLUMNS, HEADER, QUESTIONS, ROWS, TABLES
 
 from retrieval_heads.data.documents import document_source, make_documents
-from retrieval_heads.errors import StudyError
 from retrieval_heads.study.config import complete
 
 
@@ -37,6 +36,4 @@ def test_a_table_that_is_wrong_is_refused(tmp_path, case):
     file, content, keys = case.given
     (tmp_path / file).write_bytes(content if isinstance(content, bytes) else content.encode())
     named = config(file, (COLUMNS if file.endswith("csv") else {}) | keys)
-    with pytest.raises(StudyError) as caught:
-        document_source(named).check(named, True)
-    require_one_sentence(str(caught.value), case.names, case.fix)
+    require_refused(case, lambda: document_source(named).check(named, True))

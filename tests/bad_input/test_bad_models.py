@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from bad_input_case import require_one_sentence
+from bad_input_case import require_one_sentence, require_refused
 from model_cases import FOLDERS, GGUF_FILES
 
 from planted import planted_model
@@ -51,17 +51,13 @@ def test_a_model_that_is_not_whole_is_refused(sound, tmp_path, case):
     folder = tmp_path / "model"
     shutil.copytree(sound, folder)
     case.given(folder)
-    with pytest.raises(StudyError) as caught:
-        use({"path": str(folder)}, folder)
-    require_one_sentence(str(caught.value), case.names, case.fix)
+    require_refused(case, lambda: use({"path": str(folder)}, folder))
 
 
 @pytest.mark.parametrize("case", GGUF_FILES, ids=lambda case: case.kind)
 def test_a_gguf_file_that_is_not_whole_is_refused_and_leaves_nothing(tmp_path, case):
     (tmp_path / "model.gguf").write_bytes(case.given)
-    with pytest.raises(StudyError) as caught:
-        use({"gguf": str(tmp_path / "model.gguf")}, tmp_path / "prepared")
-    require_one_sentence(str(caught.value), case.names, case.fix)
+    require_refused(case, lambda: use({"gguf": str(tmp_path / "model.gguf")}, tmp_path / "prepared"))
     assert [path.name for path in tmp_path.iterdir()] == ["model.gguf"]
 
 

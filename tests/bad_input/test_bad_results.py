@@ -5,13 +5,13 @@ import json
 
 import pandas as pd
 import pytest
-from bad_input_case import require_one_sentence
+from bad_input_case import require_one_sentence, require_refused
 from result_cases import ABLATION, FINDINGS, HANDED_IN, ITEMS, LISTS, PUBLISHED_FILES, RANKING, as_text
 
+from dotted import put
 from retrieval_heads import api, cli, tables
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.data.control_items import load_items
-from retrieval_heads.errors import StudyError
 from retrieval_heads.exchange import external_lists, published
 from retrieval_heads.findings.json_schema import FORMAT
 from retrieval_heads.study.config import complete
@@ -19,23 +19,12 @@ from retrieval_heads.tables.rankings import RANKINGS
 from tiny_models import made
 
 
-def _put(content, key, value):
-    """Put a value at a dotted key of a JSON file's content; ``...`` takes the key away."""
-    *path, last = [int(part) if part.isdigit() else part for part in key.split(".")]
-    for part in path:
-        content = content[part]
-    if value is ...:
-        del content[last]
-    else:
-        content[last] = value
-
-
 @pytest.mark.parametrize("case", [None, *PUBLISHED_FILES], ids=lambda case: case.kind if case else "as it should be")
 def test_a_published_file_that_is_wrong_is_refused(tmp_path, case):
     contents = {"rankings": copy.deepcopy(RANKING), "ablations": copy.deepcopy(ABLATION)}
     if case is not None:
         kind, key, value = case.given
-        _put(contents[kind], key, value)
+        put(contents[kind], key, value)
     for kind, content in contents.items():
         file = tmp_path / kind / "wu24" / "small" / "place" / "tokens_512.json"
         file.parent.mkdir(parents=True)
@@ -53,27 +42,21 @@ def test_a_published_file_that_is_wrong_is_refused(tmp_path, case):
     if case is None:
         assert len(published.convert(config)[0]) == 2
         return
-    with pytest.raises(StudyError) as caught:
-        published.convert(config)
-    require_one_sentence(str(caught.value), case.names, case.fix)
+    require_refused(case, lambda: published.convert(config))
 
 
 @pytest.mark.parametrize("case", LISTS, ids=lambda case: case.kind)
 def test_an_imported_list_that_is_wrong_is_refused(tmp_path, case):
     file = tmp_path / "list.json"
     file.write_text(case.given, encoding="utf-8")
-    with pytest.raises(StudyError) as caught:
-        external_lists.require_within(file, external_lists.read_list(file), "small", (5, 8))
-    require_one_sentence(str(caught.value), case.names, case.fix)
+    require_refused(case, lambda: external_lists.require_within(file, external_lists.read_list(file), "small", (5, 8)))
 
 
 @pytest.mark.parametrize("case", ITEMS, ids=lambda case: case.kind)
 def test_items_that_are_wrong_are_refused(tmp_path, case):
     file = tmp_path / "facts.yaml"
     file.write_text(case.given, encoding="utf-8")
-    with pytest.raises(StudyError) as caught:
-        load_items([file])
-    require_one_sentence(str(caught.value), case.names, case.fix)
+    require_refused(case, lambda: load_items([file]))
 
 
 @pytest.fixture
@@ -119,6 +102,4 @@ def test_what_a_program_hands_in_wrongly_is_refused(study, case):
         with api.ablated(made("llama"), given):
             return None
 
-    with pytest.raises(StudyError) as caught:
-        call()
-    require_one_sentence(str(caught.value), case.names, case.fix)
+    require_refused(case, lambda: call())

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from dotted import put
 from projects import ROOT, Project, planned
 from retrieval_heads import tables
 from retrieval_heads.analysis.effects import estimate_effects
@@ -97,13 +98,7 @@ ABLATION = "ablations/copying/small/place/tokens_512.json"
 def edit(file, key, value):
     """Put a value into a JSON file, at a dotted key; ``...`` takes the key away."""
     content = json.loads(file.read_text())
-    inner, (*path, last) = content, [int(part) if part.isdigit() else part for part in key.split(".")]
-    for part in path:
-        inner = inner[part]
-    if value is ...:
-        del inner[last]
-    else:
-        inner[last] = value
+    put(content, key, value)
     file.write_text(json.dumps(content))
 
 

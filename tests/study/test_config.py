@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dotted import put
 from retrieval_heads.engine.extent import method_passes, passes_by_stage
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods import make_methods
@@ -52,14 +53,7 @@ QUESTION = {"text": "What?", "type": "text"}
 def change(key, value, config=LEAST):
     """The least config with the value of a dotted key put in; ``...`` takes the key away."""
     config = copy.deepcopy(config)
-    *path, last = key.split(".") if isinstance(key, str) else key
-    inner = config
-    for part in path:
-        inner = inner.setdefault(part, {})
-    if value is ...:
-        del inner[last]
-    else:
-        inner[last] = value
+    put(config, key, value)
     return config
 
 
