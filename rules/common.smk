@@ -139,6 +139,8 @@ except StudyError as error:
 ABLATED = "ablation_summary" if config["published"] else "ablation"
 # How far rankings depend on the documents can be seen where scores of single prompts are known.
 NOISE = ["reliability"] if not config["published"] and config["analysis"]["split_halves"] else []
+# Of all interventions: how many top heads are ablated.
+LEVELS = sorted({k for one in interventions(config).values() for k in one["levels"]})
 # What replaces the outputs of ablated heads, as far as it must be fitted to a model first.
 FITTED = fitted_modes()
 # What takes them from the twin of each prompt.

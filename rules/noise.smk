@@ -13,7 +13,7 @@ rule measure_cuts:
     conda:
         "../envs/analysis.yaml"
     params:
-        levels=sorted({k for one in interventions(config).values() for k in one["levels"]}),
+        levels=LEVELS,
         top_k=config["analysis"]["top_k"],
         resamples=config["analysis"]["resamples"],
         seed=config["seed"],

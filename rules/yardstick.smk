@@ -90,7 +90,7 @@ rule measure_groups:
     conda:
         "../envs/analysis.yaml"
     params:
-        levels=sorted({k for one in interventions(config).values() for k in one["levels"]}),
+        levels=LEVELS,
         top_k=config["analysis"]["top_k"],
         code=code("measure_groups.py"),
     script:

@@ -13,9 +13,9 @@ ROOT = Path(retrieval_heads.__file__).parent
 
 # From the ground up. A module or folder may import from those before it, and from itself.
 FLOORS = (
-    ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance", "making", "release", "logs"),
+    ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance", "release", "logs"),
     ("digests",),
-    ("manifests", "sealed"),
+    ("making", "manifests", "sealed"),
     ("job",),
     ("identity", "versions"),
     ("study",),

@@ -19,11 +19,11 @@ from made_tables import (
     small_tables,
 )
 from retrieval_heads import figures
+from retrieval_heads.digests import short_digest
 from retrieval_heads.findings import claims, for_programs, rendering
 from retrieval_heads.findings.claims import baseline
 from retrieval_heads.findings.claims.outcome import Effect
 from retrieval_heads.findings.json_schema import FORMAT, schema
-from retrieval_heads.making import digest
 from retrieval_heads.release import VERSION
 
 DRAWN = dict.fromkeys(figures.declarations())
@@ -103,9 +103,9 @@ def test_how_models_ran_is_told_of_models_of_unequal_grids():
     assert read["models"]["large"] == {"layers": 10, "heads": 8}
     assert read["made_with"] == {
         "version": VERSION,
-        "code": digest({"rank_heads": "a"}),
+        "code": short_digest({"rank_heads": "a"}),
         "rules": {"rank_heads": "a"},
-        "config": digest(study.config),
+        "config": short_digest(study.config),
         "seed": 7,
         "models": {"small": run},
     }

@@ -25,8 +25,9 @@ from made_tables import (
     make_study,
     small_tables,
 )
-from retrieval_heads import figures, making, plugins
+from retrieval_heads import figures, plugins
 from retrieval_heads.analysis.rankings import placed
+from retrieval_heads.digests import short_digest
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import _layout
 from retrieval_heads.findings import claims, rendering, sections
@@ -179,7 +180,7 @@ class TestDocuments:
         study = dataclasses.replace(STUDY, made_with=made_with)
         made = rendering.build(study, tables, {}, TEMPLATES)
         _, _, head, *_ = rendering.markdown(made).splitlines()
-        code, config = (making.digest(value) for value in ({"rank_heads": "a"}, STUDY.config))
+        code, config = (short_digest(value) for value in ({"rank_heads": "a"}, STUDY.config))
         assert f"version {VERSION} of this workflow (code {code}, config {config}), seed 7; " in head
         assert head.endswith("small: dtype float32, torch 2.0.")
         (section,) = (section for section in made.sections if section.key == "made_with")

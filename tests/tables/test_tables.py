@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval_heads import making, tables
+from retrieval_heads.digests import short_digest
 from retrieval_heads.errors import StudyError
 from retrieval_heads.tables.documents import documents_table
 from retrieval_heads.tables.guard import GUARD
@@ -470,7 +471,7 @@ class TestAJobAtWork:
         assert told == {
             "rule": "score_heads",
             "code": {"build_prompts": "a", "score_heads": "b"},
-            "config": making.digest({"levels": [1, 2]}),
+            "config": short_digest({"levels": [1, 2]}),
             "seed": 1,
             "models": {"m": {"content": "c", "dtype": "float32", "numpy": "2.0, 2.1"}},
         }

@@ -79,14 +79,9 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(given: argparse.Namespace) -> None:
-    from retrieval_heads.verification.verifying import as_json, verify
+    from retrieval_heads.verification.verifying import report, verify
 
-    found = verify(given.results)
-    written = _write({Path(given.to or given.results) / "verification.json": as_json(found)})
-    print(found.summary())
-    if not found.passed:
-        raise StudyError(f"{given.results}: is not as it should be; {written} has all that is wrong.")
-    print(f"Written to {written}", file=sys.stderr)
+    print(f"Written to {report(verify(given.results), given.results, given.to, print)}", file=sys.stderr)
 
 
 def _crate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +93,7 @@ def _crate(given: argparse.Namespace) -> None:
         from retrieval_heads.ro_crate import write_crate
     except ModuleNotFoundError as error:
         raise StudyError(
-            f"{error.name}: this package is not installed; run pip install -r requirements.txt."
+            f"{error.name}: this package is not installed; run pip install --no-deps -r requirements.txt."
         ) from error
 
     print(f"Written to {write_crate(given.results)}", file=sys.stderr)

@@ -27,6 +27,11 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def short_digest(value: object) -> str:
+    """As much of it as tells values apart where people read it: the first 16 digits."""
+    return digest(value)[:16]
+
+
 def file_digest(file: Path) -> str:
     """The SHA-256 of a file, as ``sha256sum`` tells it."""
     with file.open("rb") as opened:

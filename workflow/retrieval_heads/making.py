@@ -4,12 +4,12 @@ A job says that it is at work (:mod:`job`), and the loading of its model how tha
 script has to pass it on. Nothing in it is a time, a host or a path, by which equal tables would differ.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from retrieval_heads.digests import short_digest
 
 _BESIDE_CONFIG = ("code", "content", "files", "scores", "versions")
 """Parameters of rules that are no part of the config: what is told by itself, and paths of what is read."""
@@ -48,7 +48,7 @@ def told() -> dict[str, Any]:
     found: dict[str, Any] = {
         "rule": _job.rule,
         "code": {_job.rule: params["code"]},
-        "config": digest({name: value for name, value in params.items() if name not in _BESIDE_CONFIG}),
+        "config": short_digest({name: value for name, value in params.items() if name not in _BESIDE_CONFIG}),
     }
     config = params.get("config")
     seed = params.get("seed", config.get("seed") if isinstance(config, Mapping) else None)
@@ -66,8 +66,3 @@ def tables_read() -> list[str]:
         return []
     study = Path(_job.config["results"], _job.config["study"])
     return [path for path in _job.input if path.endswith(".parquet") and Path(path).is_relative_to(study)]
-
-
-def digest(value: object) -> str:
-    """A hash of objects, lists, texts and numbers, whatever the order of keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

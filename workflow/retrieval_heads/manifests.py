@@ -20,9 +20,11 @@ from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.digests import digest, file_digest, kept_digest
 from retrieval_heads.errors import StudyError
 
-_NAME = ".manifest.json"
+NAME = ".manifest.json"
+"""What a manifest is called, behind the name of a file or in a folder."""
+
 # What lies in a folder that is an output, and is no part of it; the other is Snakemake's.
-_NO_PART = {_NAME, ".snakemake_timestamp"}
+_NO_PART = {NAME, ".snakemake_timestamp"}
 # Prepared models, which studies share, as seen from the folder of a study.
 _MODELS = "../models"
 
@@ -66,7 +68,7 @@ class Manifest:
 def manifest_file(output: str | Path) -> Path:
     """Where the manifest of an output lies."""
     output = Path(output)
-    return output / _NAME if output.is_dir() else output.with_name(f"{output.name}{_NAME}")
+    return output / NAME if output.is_dir() else output.with_name(f"{output.name}{NAME}")
 
 
 def relative(output: str | Path, study: str | Path) -> str:

@@ -20,8 +20,8 @@ from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
+from retrieval_heads.study.heads import require_planted
 from retrieval_heads.study.interventions import interventions, key_path
-from retrieval_heads.study.planted import require_planted
 from retrieval_heads.study.top_k import given_or_share
 from retrieval_heads.study.variants import decoyed, variants
 

@@ -5,7 +5,6 @@ a step for each rule, and an action for each job. Digests and inputs are from ma
 models ran from the findings. The workflow itself lies in the crate, in the folder ``crate``.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,17 +19,19 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from retrieval_heads.atomic_write import atomic_file, atomic_folder
+from retrieval_heads.digests import file_digest
 from retrieval_heads.errors import StudyError
 from retrieval_heads.findings.reading import AGAIN, read_findings
 from retrieval_heads.logs import Record, record
+from retrieval_heads.manifests import NAME as MANIFEST
 from retrieval_heads.reading import read_json, read_yaml
 from retrieval_heads.release import VERSION
+from retrieval_heads.versions import LIBRARIES
 
 METADATA = "ro-crate-metadata.json"
 FOLDER = "crate"
 """Where the workflow and the config lie in the crate."""
 
-_MANIFEST = ".manifest.json"
 _ABOUT_ALL = {METADATA, "verification.json"}
 """Outputs that tell of all others."""
 
@@ -234,11 +235,11 @@ class _Crate:
             self._add_file(f"{FOLDER}/{name}", sha256=self._digest(name))
 
     def _digest(self, name: str) -> str:
-        return hashlib.sha256((self._results / FOLDER / name).read_bytes()).hexdigest()
+        return file_digest(self._results / FOLDER / name)
 
     def _libraries(self, models: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, str]]:
         """The libraries that models ran with, in each of their versions."""
-        for name in ("torch", "transformers", "tokenizers", "numpy"):
+        for name in LIBRARIES:
             versions = {version for run in models.values() if name in run for version in run[name].split(", ")}
             for version in sorted(versions):
                 yield self._add(
@@ -342,7 +343,7 @@ def _jobs(results: Path, told_as: str) -> list[_Job]:
 def _manifests(results: Path) -> Iterator[dict[str, Any]]:
     """The manifests of a study's outputs, and of the prepared models beside it."""
     for folder in (results, results.parent / "models"):
-        for file in sorted(folder.rglob(f"*{_MANIFEST}")):
+        for file in sorted(folder.rglob(f"*{MANIFEST}")):
             yield read_json(file, "delete it and what it is of, and run again")
 
 

@@ -4,11 +4,11 @@ Snakemake writes parameters into its report as Python shows them, with nothing e
 script and begin one of its own. So such settings are shown by a digest, which also tells Snakemake when they change.
 """
 
-from retrieval_heads.digests import digest
+from retrieval_heads.digests import short_digest
 
 
 class Sealed(dict):
     """A dictionary that is shown by the digest of what it holds."""
 
     def __repr__(self) -> str:
-        return f"sealed {digest(self)[:16]}"
+        return f"sealed {short_digest(self)}"

@@ -20,7 +20,6 @@ with job(snakemake):
         columns = [column for column in ("margin", "source", "intervention", *DIMENSIONS) if column in table.columns]
         return (tables.read(file, table, columns) for file in files[name])
 
-    run = tables.made_with([file for some in files.values() for file in some])
-    dtypes = {model: how["dtype"] for model, how in run["models"].items()}
+    dtypes = tables.dtypes(file for some in files.values() for file in some)
     found = count_close_calls({name: parts(name) for name in files}, dtypes)
     tables.write(found, snakemake.output[0], CLOSE_CALLS)

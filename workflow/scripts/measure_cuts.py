@@ -18,8 +18,7 @@ with job(snakemake):
     # Models share prompts' ids, and an id names its document whatever the model.
     prompts = pd.concat([tables.read(file, PROMPTS, ["prompt_id", "doc_id"]) for file in source.prompts])
     documents = prompts.drop_duplicates().set_index("prompt_id")["doc_id"]
-    run = tables.made_with(source.scores)
-    dtypes = {model: how["dtype"] for model, how in run["models"].items()}
+    dtypes = tables.dtypes(source.scores)
     frames = [CUTS.empty()]
     with progress(len(source.rankings), "rankings to cut"):
         for file, scores in zip(source.rankings, tables.streams_by_folder(source.scores, SCORES), strict=True):

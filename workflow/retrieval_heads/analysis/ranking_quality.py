@@ -28,8 +28,8 @@ from retrieval_heads.analysis.statistics import (
 from retrieval_heads.analysis.ties import Places, places
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
+from retrieval_heads.study.heads import require_planted
 from retrieval_heads.study.methods import CHANCE, LAYER, WRITE_NORM
-from retrieval_heads.study.planted import require_planted
 from retrieval_heads.tables.columns import INTERVENTION_COLUMNS
 from retrieval_heads.tables.head_effect_summary import OVER
 from retrieval_heads.tables.heads import GRID, Grid

@@ -61,9 +61,8 @@ def panels(
     figure = Figure(figsize=(width, height * n_rows + long * _more(titles, 3) + 0.5), layout="constrained")
     grid = figure.subplots(n_rows, n_columns, **{"sharex": True, "sharey": True, "squeeze": False, **options})
     axes = [list(grid.flat[: len(columns)])] if broken else grid.tolist()
-    for place in range(len(columns), grid.size) if broken else []:
-        grid.flat[place].remove()
-        grid[-2, place % n_columns].tick_params(labelbottom=True)
+    if broken:
+        _take_out(grid, len(columns))
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title)
     for line, row in zip(axes, rows, strict=True):
@@ -94,15 +93,20 @@ def small_multiples(groups: Sequence[str], names: Sequence[str], height: float) 
     figure, axes = Figure(figsize=(WIDTH, tall * len(groups) + 0.5), layout="constrained"), []
     for part, group in zip(np.ravel(figure.subfigures(len(groups), 1, squeeze=False)), groups, strict=True):
         grid = part.subplots(rows, _SMALL, sharex=True, sharey=True, squeeze=False)
-        for place in range(len(names), grid.size):
-            grid.flat[place].remove()
-            grid[-2, place % _SMALL].tick_params(labelbottom=True)
+        _take_out(grid, len(names))
         for ax, title in zip(grid.flat, titles, strict=False):
             ax.set_title(title)
         if len(groups) > 1:
             part.suptitle(group, x=0.01, ha="left", fontsize=9)
         axes.append(list(grid.flat[: len(names)]))
     return figure, axes
+
+
+def _take_out(grid: np.ndarray, used: int) -> None:
+    """Remove the panels of a grid beyond those in use, all in its last row; those above them get the labels."""
+    for place in range(used, grid.size):
+        grid.flat[place].remove()
+        grid[-2, place % grid.shape[1]].tick_params(labelbottom=True)
 
 
 def _more(titles: Sequence[str], lines: int) -> float:

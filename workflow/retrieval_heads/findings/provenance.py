@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from retrieval_heads.making import digest
+from retrieval_heads.digests import short_digest
 from retrieval_heads.release import VERSION
 from retrieval_heads.study.study import Study
+from retrieval_heads.versions import LIBRARIES
 
 FACTS = {
     "content": "Content",
@@ -14,10 +15,7 @@ FACTS = {
     "device": "Device",
     "threads": "Threads",
     "quantization": "Quantization",
-    "torch": "torch",
-    "transformers": "transformers",
-    "tokenizers": "tokenizers",
-    "numpy": "numpy",
+    **{name: name for name in LIBRARIES},
 }
 """What is known of how a model ran, by its key in ``made_with``: what it is called. In the order to show them in."""
 
@@ -72,7 +70,7 @@ class Provenance:
 def provenance(study: Study) -> Provenance:
     """What made the findings of a study."""
     config = {name: value for name, value in study.config.items() if name != "results"}
-    return Provenance(study, digest(study.made_with.get("code", {})), digest(config))
+    return Provenance(study, short_digest(study.made_with.get("code", {})), short_digest(config))
 
 
 def shown(name: str, value: str) -> str:

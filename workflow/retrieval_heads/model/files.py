@@ -46,9 +46,23 @@ def read_header(file: Path) -> dict[str, dict]:
         when it is no such file, or not a whole one.
     """
     try:
-        return _header(file)
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        return header_of(file)
+    except ValueError as error:
         raise StudyError(f"{file}: is no whole safetensors file; {_AGAIN}.") from error
+
+
+def header_of(file: Path) -> dict[str, dict]:
+    """The same.
+
+    Raises
+    ------
+    ValueError
+        with what is wrong, when the file is no whole one.
+    """
+    try:
+        return _header(file)
+    except (TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise ValueError("its header is that of another file") from error
 
 
 def _header(file: Path) -> dict[str, dict]:

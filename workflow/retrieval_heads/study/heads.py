@@ -1,12 +1,24 @@
-"""Heads that a config says were planted in a model."""
+"""The names of heads, and those that a config says were planted in a model."""
 
-import re
 from collections.abc import Sequence
 
 from retrieval_heads.errors import StudyError
 
+Head = tuple[int, int]
 
-def require_planted(model: str, planted: Sequence[str], layers: int, heads: int) -> list[tuple[int, int]]:
+
+def head_name(layer: int, head: int) -> str:
+    """``L14H31``; layers and heads count from 0."""
+    return f"L{layer}H{head}"
+
+
+def parse_head(name: str) -> Head:
+    """(layer, head) of a head's name."""
+    layer, _, head = name.removeprefix("L").partition("H")
+    return int(layer), int(head)
+
+
+def require_planted(model: str, planted: Sequence[str], layers: int, heads: int) -> list[Head]:
     """Layers and heads of those that were planted in a model, by their names, such as L1H2.
 
     Parameters
@@ -21,9 +33,9 @@ def require_planted(model: str, planted: Sequence[str], layers: int, heads: int)
     """
     found = set()
     for name in planted:
-        layer, head = map(int, re.findall(r"\d+", name))
+        layer, head = parse_head(name)
         if layer >= layers or head >= heads:
-            last = f"L{layers - 1}H{heads - 1}"
+            last = head_name(layers - 1, heads - 1)
             raise StudyError(f"models.{model}.planted: {name} is no head of this model, whose last one is {last}.")
         found.add((layer, head))
     if len(found) == layers * heads:

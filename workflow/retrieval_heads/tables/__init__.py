@@ -231,6 +231,11 @@ def made_with(paths: Iterable[str | Path], here: Mapping[str, Any] | None = None
     return found
 
 
+def dtypes(paths: Iterable[str | Path]) -> dict[str, str]:
+    """Model → the dtype in which it ran for some tables that are used together; raises as :func:`made_with` does."""
+    return {model: run["dtype"] for model, run in made_with(paths)["models"].items()}
+
+
 def made_with_here() -> dict[str, Any]:
     """What a table is made with that the job at work writes: as it tells, and as the tables tell that it is given.
 

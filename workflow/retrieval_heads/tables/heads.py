@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-Head = tuple[int, int]
+from retrieval_heads.study.heads import Head, head_name, parse_head
+
+__all__ = ["GRID", "Grid", "Head", "by_grid", "head_name", "of_grid", "parse_head"]
 
 
 class Grid(NamedTuple):
@@ -42,14 +44,3 @@ def by_grid(frame: pd.DataFrame) -> Iterator[tuple[Grid, pd.DataFrame]]:
 def of_grid(frame: pd.DataFrame, grid: Grid) -> pd.DataFrame:
     """The rows of one grid."""
     return frame[(frame["layers"] == grid.layers) & (frame["heads"] == grid.heads)]
-
-
-def head_name(layer: int, head: int) -> str:
-    """``L14H31``; layers and heads count from 0."""
-    return f"L{layer}H{head}"
-
-
-def parse_head(name: str) -> Head:
-    """(layer, head) of a head's name."""
-    layer, _, head = name.removeprefix("L").partition("H")
-    return int(layer), int(head)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from retrieval_heads import manifests
 from retrieval_heads.manifests import NotAsMadeError
+from retrieval_heads.model.files import header_of
 from retrieval_heads.study.config import told
 from retrieval_heads.verification.check import Problem, again, check
 from retrieval_heads.verification.made import Made
@@ -91,18 +92,6 @@ def _read_png(file: Path) -> None:
         place = end
 
 
-def _read_safetensors(file: Path) -> None:
-    """Hold the length of a file against what its header says (format of safetensors: length, header, numbers)."""
-    with file.open("rb") as opened:
-        (length,) = struct.unpack("<Q", opened.read(8))
-        if length > file.stat().st_size:
-            raise ValueError("its header is cut off")
-        header = json.loads(opened.read(length))
-    ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
-    if file.stat().st_size != 8 + length + max(ends, default=0):
-        raise ValueError("its numbers are cut off")
-
-
 _READ: dict[str, Callable[[Path], object]] = {
     ".parquet": _read_parquet,
     ".json": _read_json,
@@ -112,7 +101,7 @@ _READ: dict[str, Callable[[Path], object]] = {
     ".csv": _read_text,
     ".txt": _read_text,
     ".png": _read_png,
-    ".safetensors": _read_safetensors,
+    ".safetensors": header_of,
 }
 """The ending of a file's name → what reads it to its end."""
 

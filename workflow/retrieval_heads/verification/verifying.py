@@ -3,7 +3,7 @@
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -170,25 +170,33 @@ def outcome(check: Check, made: Made) -> Outcome:
     return Outcome(check, looked_at, tuple(problems))
 
 
-def as_json(found: Verification) -> str:
-    """The text of ``verification.json``."""
-    return json.dumps(found.data(), indent=1, ensure_ascii=False) + "\n"
+def report(
+    found: Verification, results: str | Path, to: str | Path | None = None, say: Callable[[str], object] = log.info
+) -> Path:
+    """Write ``verification.json``, whole or not at all, and say what it comes to.
 
+    Parameters
+    ----------
+    results : the folder that was verified.
+    to : the folder to write it into; ``results``, where not given.
+    say : says the summary.
 
-def report(found: Verification, folder: str | Path) -> None:
-    """Write ``verification.json`` into a folder, whole or not at all, and say what it comes to.
+    Returns
+    -------
+    The file.
 
     Raises
     ------
     StudyError
         when something is not as it should be.
     """
-    path = Path(folder, "verification.json")
+    path = Path(to or results, "verification.json")
     with atomic_file(path) as file:
-        file.write_text(as_json(found), encoding="utf-8")
-    log.info("%s", found.summary())
+        file.write_text(json.dumps(found.data(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    say(found.summary())
     if not found.passed:
-        raise StudyError(f"{folder}: is not as it should be; {path} has all that is wrong.")
+        raise StudyError(f"{results}: is not as it should be; {path} has all that is wrong.")
+    return path
 
 
 def _made_by_findings(folder: Path) -> Made:
