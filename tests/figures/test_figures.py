@@ -25,12 +25,16 @@ from made_tables import (
     with_long_names,
     with_twins,
 )
+from projects import ROOT
 from retrieval_heads import figures, tables
 from retrieval_heads.analysis import head_profiles
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import _layout, _style
 from retrieval_heads.findings.sections import TITLES
+from retrieval_heads.reading import read_yaml
+from retrieval_heads.study.config import complete
+from retrieval_heads.study.methods import described_methods
 from retrieval_heads.study.needs import available
 from retrieval_heads.tables.select import select
 
@@ -44,14 +48,22 @@ def yardstick_at(length, study):
     )
 
 
+def named_as_the_default(study):
+    """The same study, whose methods are called as those of the default study, in order."""
+    config = complete(read_yaml(ROOT / "config" / "config.yaml", "correct it"))
+    labels = [method["label"] for method in described_methods(config).values()]
+    named = {name: {**one, "label": label} for (name, one), label in zip(study.methods.items(), labels, strict=True)}
+    return replace(study, methods=named)
+
+
 STUDIES = {
     "small": SMALL,
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),
     "large": make_study(models=("a", "b"), lengths=(1024, 2048, 4096), levels=(5, 20)),
     "two grids": with_twins(make_study(models=("a", "b", "c"), levels=(5, 20))),
     "twins": with_twins(make_study(lengths=(512,), controls={"looks": {}})),
-    "many methods": with_twins(
-        make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20), controls={"transfer": {}, "looks": {}})
+    "many methods": named_as_the_default(
+        with_twins(make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20), controls={"transfer": {}, "looks": {}}))
     ),
     "many methods and models": make_study(
         models=("a", "b"),

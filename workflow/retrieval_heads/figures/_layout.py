@@ -148,7 +148,7 @@ def legend(figure: Figure, columns: int = 4, **handles) -> None:
     labels = sorted(entries, key=lambda label: [label.startswith(word) for word in reversed(_LAST)])
     columns, width = min(columns, len(labels)), figure.get_figwidth()
     # By the width of a letter, and that of a key with the space around it.
-    while columns > 1 and sum(0.5 + 0.06 * max(map(len, part)) for part in np.array_split(labels, columns)) > width:
+    while columns > 1 and sum(0.5 + 0.062 * max(map(len, part)) for part in np.array_split(labels, columns)) > width:
         columns -= 1
     lines = -(-len(labels) // columns)
     figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * max(lines - _LEGEND_LINES, 0))

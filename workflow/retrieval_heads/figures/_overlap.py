@@ -24,8 +24,9 @@ MEASURES = {"jaccard": "Jaccard", "rbo": "Rank-biased overlap", "spearman": "Spe
 _CHANCE_MARK = "#D55E00"
 CHANCE = {"color": _style.RANDOM, "linestyle": (0, (3, 1.5)), "linewidth": 1.2, "label": "Chance"}
 _FRAME = {"facecolor": "none", "edgecolor": _style.INK, "linewidth": 1.3}
-_CHARACTER, _SHORT, _NUMBER, _RANGE, _OWN = 0.06, 0.19, 0.26, 0.49, 0.6
-"""The width in inches of a character of a label, and of a cell that holds .25, 0.25, a range, a chance level."""
+_CHARACTER, _SHORT, _NUMBER, _LINES, _RANGE, _OWN = 0.06, 0.19, 0.26, 0.35, 0.49, 0.6
+"""The width in inches of a character of a label, and of a cell that holds .25, 0.25, three lines of a label, a range, a
+chance level."""
 
 
 def by_grid(study: Study, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -134,6 +135,7 @@ def heatmap(
     # Side by side, labels wider than a cell would run into each other.
     longest = max(len(line) for name in names[:-1] for line in name.splitlines())
     upright = longest * _CHARACTER > width - 0.05
+    small = width <= _LINES
     seaborn.heatmap(
         means,
         ax=ax,
@@ -145,8 +147,8 @@ def heatmap(
         annot=texts,
         fmt="",
         annot_kws={"fontsize": 7},
-        xticklabels=[_style.wrap(label, 11 if width > 0.35 else 22) for label in labels[:-1]],
-        yticklabels=names[1:],
+        xticklabels=[_style.wrap(label, 22 if small else 11) for label in labels[:-1]],
+        yticklabels=[_style.wrap_in_two(label) for label in labels[1:]] if small else names[1:],
     )
     # Seaborn turns to white text already on middle blues, where small digits are hard to read.
     for text, mean in zip(ax.texts[before:], means[np.isfinite(means)], strict=True):

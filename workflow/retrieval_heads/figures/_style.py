@@ -110,3 +110,8 @@ def interval_arms(value, low, high) -> np.ndarray:
 def wrap(label: str, width: int = 11) -> str:
     """A label broken into short lines at spaces and hyphens, and where it is broken already."""
     return "\n".join(fill(line, width, break_long_words=False) for line in label.splitlines())
+
+
+def wrap_in_two(label: str) -> str:
+    """A label of one line, broken into two at most, as short as that allows."""
+    return next(text for width in range(11, 12 + len(label)) if (text := wrap(label, width)).count("\n") < 2)

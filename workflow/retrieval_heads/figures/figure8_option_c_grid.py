@@ -37,7 +37,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     figure, axes = _layout.panels(
         names,
         [study.label("question", question) for question in questions],
-        height=2.0 if len(methods) == 1 else 1.3 if len(rows) <= 2 * MANY else 0.9,
+        height=2.0 if len(methods) == 1 else 1.3 if len(rows) <= 2 * MANY else 0.88,
     )
     if len(models) > 1:
         figure.get_layout_engine().set(rect=(0, 0, 0.97, 1))
