@@ -1,12 +1,13 @@
 """Whether tests notice a wrong line: seeded mutants of the package, and how many of them fail a test.
 
 Run by ``make mutation``, or for some areas alone in the project's environment: python benchmarks/mutation.py AREA ...
+With ``--again``, only those that survived the last time are tried anew, after tests were added.
 
 A mutant is the package with one change, such as ``<`` in place of ``<=`` or a summand less. First all quick tests that
 run in one process are run once, to know which of them reach which line, and how long each takes. Then each mutant meets
-the tests that reach its line, the quickest first, until one fails; in a fork of a process that has torch loaded, so
-that this takes seconds. What is changed are statements and expressions of functions; not messages, annotations,
-defaults of fields, or what is written to logs.
+the tests that reach its line, the quickest first, then others of their files, until one fails; in a fork of a process
+that has torch loaded, so that this takes seconds. What is changed are statements and expressions of functions; not
+messages, annotations, defaults of fields, or what is written to logs.
 
 Survivors are told with the reason in mutation.yaml why no test can, or needs to, notice them.
 """
@@ -212,7 +213,9 @@ def reach() -> tuple[dict[str, dict[int, list[str]]], dict[str, float]]:
             "--cov-report=",
             *(f"tests/{name}" for name in TESTS),
         ]
-        subprocess.run(command, check=True, cwd=ROOT, env=environment)
+        if subprocess.run(command, cwd=ROOT, env=environment).returncode:
+            (KEPT / "durations.json").unlink(missing_ok=True)
+            sys.exit("Tests fail as they are, so no mutant is tried: mend them first.")
     from coverage import CoverageData
 
     durations = json.loads((KEPT / "durations.json").read_text(encoding="utf-8"))
@@ -229,16 +232,28 @@ def reach() -> tuple[dict[str, dict[int, list[str]]], dict[str, float]]:
 
 
 def tests_of(mutant: Mutant, lines: dict, durations: dict[str, float]) -> list[str]:
-    """The tests that reach a mutant's line, one of each function first, the quickest of all first."""
-    found = lines.get(str((PACKAGE / mutant.file).resolve()), {}).get(mutant.line, [])
-    ordered = sorted(found, key=durations.__getitem__)
+    """The tests that reach a mutant's line, then others of their files, which may look at what the first of them made
+    for all."""
+    reaching = lines.get(str((PACKAGE / mutant.file).resolve()), {}).get(mutant.line, [])
+    files = {_file(test) for test in reaching}
+    others = [test for test in durations if _file(test) in files and test not in set(reaching)]
+    return [*_quickest(reaching, durations, SECONDS / 2), *_quickest(others, durations, SECONDS / 4)]
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
+
+
+def _quickest(tests: list[str], durations: dict[str, float], seconds: float) -> list[str]:
+    """As many tests as take so long, one of each function first, the quickest of all first."""
+    ordered = sorted(tests, key=durations.__getitem__)
     first: dict[str, str] = {}
     for test in ordered:
         first.setdefault(test.partition("[")[0], test)
-    chosen, seconds = [], 0.0
+    chosen = []
     for test in [*first.values(), *(test for test in ordered if test not in first.values())]:
-        seconds += durations[test]
-        if seconds > SECONDS / 2:
+        seconds -= durations[test]
+        if seconds < 0:
             break
         chosen.append(test)
     return chosen
@@ -321,15 +336,22 @@ def load() -> None:
     assert "retrieval_heads" not in sys.modules
 
 
-def measure(area: str) -> list[tuple[Mutant, str]]:
-    """The outcomes of an area's seeded mutants."""
+def measure(area: str, survivors: list[list] | None = None) -> list[tuple[Mutant, str]]:
+    """The outcomes of an area's seeded mutants; where the survivors of the last time are given, only theirs are found
+    anew."""
     files = sorted(file for pattern in AREAS[area] for file in PACKAGE.glob(pattern))
     every = [mutant for file in files for mutant in mutants(file)]
     chosen = random.Random(f"{SEED} {area}").sample(every, min(PER_AREA, len(every)))
     lines, durations = reach()
     print(f"{area}: {len(chosen)} of {len(every)} mutants", file=sys.stderr, flush=True)
 
+    last = None if survivors is None else {(name, line) for name, line, _ in survivors}
+    if last is not None and not last <= {(mutant.name, mutant.line) for mutant in chosen}:
+        sys.exit(f"{area}: the package has changed since its mutants were tried; try all of them.")
+
     def of(mutant: Mutant) -> tuple[Mutant, str]:
+        if last is not None and (mutant.name, mutant.line) not in last:
+            return mutant, "killed"
         found = outcome(mutant, tests_of(mutant, lines, durations))
         print(f"  {found}: {mutant.file}:{mutant.line} {mutant.before} → {mutant.after}", file=sys.stderr, flush=True)
         return mutant, found
@@ -338,7 +360,7 @@ def measure(area: str) -> list[tuple[Mutant, str]]:
         return list(pool.map(of, chosen))
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str], again: bool) -> None:
     """Measure areas, and write what came of them."""
     reach()
     load()
@@ -346,14 +368,15 @@ def main(names: list[str]) -> None:
     results = KEPT / "results.json"
     known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     for name in names or AREAS:
-        start = time.monotonic()
-        found = measure(name)
+        start, before = time.monotonic(), known[name] if again else None
+        found = measure(name, before and before["survivors"])
         killed = sum(outcome.startswith("killed") for _, outcome in found)
+        by_clock = sum(outcome == "killed by the clock" for _, outcome in found)
         known[name] = {
             "mutants": len(found),
             "killed": killed,
-            "by the clock": sum(outcome == "killed by the clock" for _, outcome in found),
-            "minutes": round((time.monotonic() - start) / 60, 1),
+            "by the clock": by_clock + (before["by the clock"] if before else 0),
+            "minutes": round((time.monotonic() - start) / 60 + (before["minutes"] if before else 0), 1),
             "survivors": [[mutant.name, mutant.line, outcome] for mutant, outcome in found if "killed" not in outcome],
         }
         results.write_text(json.dumps(known, indent=1), encoding="utf-8")
@@ -368,4 +391,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main([name for name in sys.argv[1:] if name != "--again"], "--again" in sys.argv)

@@ -294,6 +294,15 @@ def test_wu24_tells_how_close_a_hit_was(keys, hits, margin):
     assert method.decide(read, [6], PROMPT)[1] == pytest.approx(margin, abs=1e-6)
 
 
+@pytest.mark.parametrize("close_first", [True, False])
+def test_the_closest_of_several_hits_tells_how_close_all_were(close_first):
+    method = RetrievalHead()
+    keys = [{1: 0.4, 4: 0.39}, {4: 0.4, 1: 0.2}]
+    first, second = (method.reduce(looks_at(one), PROMPT)[None] for one in (keys if close_first else keys[::-1]))
+    read = {Reading.QUESTION: [first], Reading.DECODE: [second]}
+    assert method.decide(read, [6, 6], PROMPT)[1] == pytest.approx(math.log(0.4 / 0.39), abs=1e-6)
+
+
 def test_two_equally_strong_keys_that_are_hits_are_one():
     prompt = replace(PROMPT, needle_end=5)
     method = RetrievalHead()

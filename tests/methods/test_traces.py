@@ -1,5 +1,6 @@
 """The methods that read the expected answer give what eager attention and autograd over the whole prompt give."""
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -226,22 +227,36 @@ def test_a_span_that_is_larger_than_the_rest_leaves_the_prompt_out():
         assert not score(llama(), {name: {"span": "answer"}}, [large])[name].isnan().any()
 
 
-def test_a_prompt_that_does_not_tell_its_sentence_is_refused():
+def test_a_span_that_is_as_large_as_the_rest_is_held_against_it():
+    """The answer's first token is produced by the last row of the question, which sees the others and itself."""
     one = PROMPTS[0]
-    bare = Prompt(one.input_ids, NEEDLE.start, NEEDLE.stop, ANSWER.start, ANSWER.stop, CONTEXT, one.answer)
+    prompt, seen = replace(one, answer=one.answer[:1]), len(one.input_ids)
+    assert seen % 2 == 1  # so that, with one more token, half of what is seen is a span
+    even = replace(prompt, input_ids=[*one.input_ids, 7], needle_start=0, needle_end=(seen + 1) // 2)
+    larger = replace(even, needle_end=even.needle_end + 1)
+    for name in SPANNED:
+        assert not score(llama(), {name: {"span": "needle"}}, [even])[name].isnan().any()
+        assert score(llama(), {name: {"span": "needle"}}, [larger])[name].isnan().all()
+
+
+@pytest.mark.parametrize("told", [{}, {"sentence_start": 49}, {"sentence_end": 58}])
+def test_a_prompt_that_does_not_tell_its_sentence_is_refused(told):
+    one = PROMPTS[0]
+    bare = Prompt(one.input_ids, NEEDLE.start, NEEDLE.stop, ANSWER.start, ANSWER.stop, CONTEXT, one.answer, **told)
     with pytest.raises(ValueError, match="give sentence_start and sentence_end"):
         score(llama(), {"locos": {}}, [bare])
 
 
-@pytest.mark.parametrize("others", [0, 1])
-def test_core_needs_two_whole_documents_beside_the_needle(others):
+@pytest.mark.parametrize(("others", "missing"), [(0, True), (1, True), (2, False)])
+def test_core_needs_two_whole_documents_beside_the_needle(others, missing):
     one = PROMPTS[0]
     few = Prompt(
         one.input_ids,
         *(NEEDLE.start, NEEDLE.stop, ANSWER.start, ANSWER.stop, CONTEXT, one.answer),
         documents=one.documents[:others],
     )
-    assert score(llama(), {"core": {}}, [few])["core"].isnan().all()
+    found = score(llama(), {"core": {}}, [few])["core"].isnan()
+    assert found.all() if missing else not found.any()
 
 
 def test_core_is_even_where_temperature_is_high():
