@@ -1,5 +1,5 @@
 # make report: the default study, from nothing to its findings page. make test: linters, types and the quick tests;
-# make test-all: the others too. Each sets up what it needs in .venv.
+# make test-all: the thorough and the slow ones too. Each sets up what it needs in .venv.
 
 PYTHON ?= python3
 CORES ?= all
@@ -11,7 +11,7 @@ BIN := .venv/bin
 # By env, with no shell between: what ends make ends Snakemake.
 SNAKEMAKE := env PATH="$(CURDIR)/$(BIN):$(PATH)" $(BIN)/snakemake
 
-.PHONY: report check bundle compare verify crate test test-all test-slow faults lint format tiny bench graph lock audit coverage mutation clean
+.PHONY: report check bundle compare verify crate test test-all test-thorough test-slow faults lint format tiny bench graph lock audit coverage mutation clean
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Files as they were when they were pinned, whatever an index says now.
@@ -56,14 +56,17 @@ crate: .venv/installed $(NEEDS)
 PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not thorough"
+
+test-thorough: .venv/installed-dev
+	$(PYTEST) -m "thorough and not slow"
 
 test-slow: .venv/installed-dev
 	$(PYTEST) -m slow $(SLOW)
 
-test-all: test test-slow
+test-all: test test-thorough test-slow
 
-# Which lines and branches the quick tests reach.
+# Which lines and branches the quick and the thorough tests reach.
 coverage: .venv/installed-dev
 	$(PYTEST) -m "not slow" --cov=retrieval_heads --cov-branch --cov-report=term:skip-covered
 

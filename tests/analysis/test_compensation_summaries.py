@@ -116,6 +116,7 @@ class TestSets:
         assert found.loc[(10, 20, REPAIR), "value"] == pytest.approx(2, abs=0.09)
         assert found.loc[(10, 20, TOTAL), "documents"] == 7 and found.loc[(5, 10, TOTAL), "documents"] == 8
 
+    @pytest.mark.thorough
     def test_where_sets_cost_their_sum_hardly_any_is_said_to_cost_more_or_less(self):
         """A simulated null: 40 families of three methods at two levels, at a level of 5%."""
         study = study_of(methods=("summed_attention", "wu24", "qrhead"))

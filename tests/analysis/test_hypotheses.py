@@ -190,6 +190,7 @@ class TestDrops:
         row, former = (one(found, AGAINST_RANDOM, method="qrhead", **at) for found in (fewer, tests))
         assert row["units"] == 10 and row["p"] == former["p"] and row["difference"] == former["difference"]
 
+    @pytest.mark.thorough
     def test_alike_values_are_rarely_found_different(self):
         found = []
         for seed in range(6):
@@ -515,6 +516,7 @@ IN_COUNTS = ("a configuration", "most scores", "random heads", "all ablations", 
 """Holes in what is ablated, which counts have in another way than rows."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("hole", "summarised"), [*((hole, False) for hole in HOLES), *((hole, True) for hole in IN_COUNTS)]
 )
@@ -536,6 +538,7 @@ def test_whatever_is_missing_every_table_is_made(hole, summarised, tmp_path):
     assert made["tests"]["p"].between(0, 1).all()
 
 
+@pytest.mark.thorough
 def test_models_of_other_grids_are_tested_apart():
     study = make_study(models=("a", "b"))
     rankings = pd.concat(

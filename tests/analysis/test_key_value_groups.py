@@ -80,6 +80,7 @@ class TestTouched:
         assert found["touched"].to_dict() == {1: 1, 3: 2, 4: 3, 5: 4}
         assert touched_groups(ranking([(0, 0), (0, 1)], [1, 1]), labels_of(), [1], 1).empty
 
+    @pytest.mark.thorough
     def test_random_rankings_touch_as_many_as_chance_says(self):
         """Simulated: the p values of random rankings are small no more often than they say."""
         rng, grid = np.random.default_rng(1), list(product(range(LAYERS), range(HEADS)))

@@ -78,6 +78,7 @@ def simulated(share, seed, documents=10):
     return summarise_looks(looks_of(*made), RANKINGS, 2, 1, 100)
 
 
+@pytest.mark.thorough
 def test_heads_that_look_for_the_token_alone_are_found_as_often_as_alpha():
     found = [simulated(0.5, seed) for seed in range(300)]
     of_heads = np.mean([(one.look_summary["p_family"] < 0.05).any() for one in found])

@@ -80,6 +80,7 @@ def test_one_mode_gives_no_rows(tmp_path):
         assert found.empty and agreement(effects[effects["mode"] == mode], 1, 100).empty
 
 
+@pytest.mark.thorough
 def test_where_nothing_differs_few_families_find_anything():
     rng, found = np.random.default_rng(2), []
     for _ in range(150):
@@ -106,6 +107,7 @@ class TestAgreement:
         (one,) = agreement(both([[4, 3, 2, 1]], [[4, 3, 2, 1]]), 1, 100).to_dict("records")
         assert one["spearman"] == 1 and np.isnan(one["spearman_low"])
 
+    @pytest.mark.thorough
     def test_its_interval_holds_the_truth_of_orders_that_have_nothing_in_common(self):
         rng, held = np.random.default_rng(4), []
         for trial in range(100):

@@ -87,6 +87,7 @@ def test_heads_that_are_truly_equal_are_within_sampling_noise():
     assert sum(flagged) >= 38
 
 
+@pytest.mark.thorough
 def test_two_equal_heads_at_the_cut_are_told_apart_no_more_often_than_an_interval_may_err():
     means = np.where(np.arange(HEADS) < LEVEL - 1, 10.0, -10.0)
     means[[LEVEL - 1, LEVEL]] = 0.0

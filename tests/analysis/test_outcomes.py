@@ -63,6 +63,7 @@ def test_rows_and_the_counts_made_from_them_give_the_same_estimates(ablation):
     assert by_counts["effects"]["documents"].isna().all() and by_rows["effects"]["documents"].notna().all()
 
 
+@pytest.mark.thorough
 @given(st.data())
 @settings(max_examples=5, deadline=None)
 def test_they_do_where_sets_tie_and_configurations_are_missing(data):
@@ -74,6 +75,7 @@ def test_they_do_where_sets_tie_and_configurations_are_missing(data):
     assert_same_points(analysed(rows[~gone]), analysed(summarise(rows[~gone])))
 
 
+@pytest.mark.thorough
 def test_a_table_read_from_disk_gives_the_same(ablation, tmp_path):
     for results, table in ((ablation, ABLATION), (summarise(ablation), ABLATION_SUMMARY)):
         tables.write(results, tmp_path / table.name, table)
@@ -82,6 +84,7 @@ def test_a_table_read_from_disk_gives_the_same(ablation, tmp_path):
             pd.testing.assert_frame_equal(read[name], here[name], check_dtype=False)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("counted", [False, True])
 def test_each_intervention_is_measured_for_itself(ablation, counted):
     results = summarise(ablation) if counted else ablation

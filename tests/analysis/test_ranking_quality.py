@@ -279,6 +279,7 @@ class TestWhateverTheNumbersAre:
 class TestByChance:
     """Simulated: what rankings that know nothing, and methods that are alike, are found to be."""
 
+    @pytest.mark.thorough
     def test_random_rankings_have_quality_0_within_their_interval(self):
         rng, held = np.random.default_rng(1), []
         for trial in range(8):
@@ -289,6 +290,7 @@ class TestByChance:
             held += ((rows["value_low"] <= 0) & (rows["value_high"] >= 0)).tolist()
         assert np.mean(held) >= 0.93
 
+    @pytest.mark.thorough
     def test_random_heads_capture_nothing_within_their_interval(self):
         """Four heads matter in all documents, and of ten heads drawn by lot one is among them, as it is on average."""
         rng, held = np.random.default_rng(6), []
@@ -305,6 +307,7 @@ class TestByChance:
         # Of 2,400 such rankings the interval holds 0 for 93.5%; these are 120.
         assert np.mean(held) >= 0.9
 
+    @pytest.mark.thorough
     def test_the_p_of_two_rankings_that_know_as_much_is_uniform(self):
         rng, p = np.random.default_rng(3), []
         for trial in range(30):

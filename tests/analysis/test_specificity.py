@@ -155,6 +155,7 @@ def by_lot(rng, top, random):
     return prompts, of_items
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shares", [(0.3, 0.3), (0.6, 0.2)])
 def test_where_top_heads_are_like_random_ones_few_tests_are_significant(shares):
     rng = np.random.default_rng(5)
@@ -163,12 +164,14 @@ def test_where_top_heads_are_like_random_ones_few_tests_are_significant(shares):
     assert 0.3 < np.median(p) < 0.7
 
 
+@pytest.mark.thorough
 def test_where_top_heads_cost_both_alike_few_tests_are_significant():
     rng = np.random.default_rng(6)
     p = [measured(*by_lot(rng, (0.6, 0.6), (0.1, 0.1)), resamples=10).loc["q", "method"]["p"] for _ in range(60)]
     assert np.mean(np.array(p) < 0.05) < 0.12
 
 
+@pytest.mark.thorough
 def test_intervals_hold_the_true_value_about_as_often_as_they_say():
     rng, held = np.random.default_rng(7), []
     for _ in range(60):

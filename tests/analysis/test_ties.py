@@ -295,6 +295,7 @@ class TestIndependentSparseRankings:
         assert (rankings["last"] == LAYERS * HEADS).mean() > 0.8
         assert overlap.top_heads(rankings).groupby(CONFIGURATION).size().nunique() > 5
 
+    @pytest.mark.thorough
     @pytest.mark.parametrize("dimension", ["model", "method", "question", "context_length"])
     @pytest.mark.parametrize(
         ("measure", "null"), [("jaccard", "chance"), ("rbo", "rbo_chance"), ("spearman", 0)], ids=lambda name: str(name)

@@ -90,6 +90,7 @@ def test_p_values_are_corrected_over_the_rows_of_a_pooling():
     assert larger["p_holm"] == pytest.approx(max(min(1, 2 * smaller["p"]), larger["p"]))
 
 
+@pytest.mark.thorough
 def test_variants_that_are_alike_differ_significantly_as_seldom_as_they_should():
     significant = 0
     for seed in range(100):

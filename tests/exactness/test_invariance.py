@@ -91,6 +91,7 @@ def as_usual(architecture):
     return measuring(architecture).measured(USUAL)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("architecture", MODELS)
 def test_results_do_not_depend_on_how_they_are_come_by(architecture, way):

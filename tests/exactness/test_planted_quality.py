@@ -29,6 +29,8 @@ from retrieval_heads.tables.labels import LABELS
 from retrieval_heads.tables.needed_or_carrying import NEEDED_ONLY
 from retrieval_heads.tables.ranking_quality import CAPTURED
 
+pytestmark = pytest.mark.thorough
+
 LOOKING = ("summed_attention", "wu24", "qrhead", "attention_contrast")
 WRITING = ("direct_logit", "locos", "patching")
 METHODS = {name: {} for name in (*LOOKING, *WRITING[:2])} | {

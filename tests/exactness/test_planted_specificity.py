@@ -23,6 +23,8 @@ from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.tables.head_sets import HEAD_SETS
 from retrieval_heads.tables.heads import head_name
 
+pytestmark = pytest.mark.thorough
+
 NAMES = [
     f"{first}{second}" for first in ("ba", "do", "ge", "ki", "lu") for second in ("bar", "dom", "ger", "kim", "lus")
 ]

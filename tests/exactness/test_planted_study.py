@@ -20,6 +20,8 @@ from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import score_split
 
+pytestmark = pytest.mark.thorough
+
 QUESTIONS = {
     "inc_state": ("state", " The company was incorporated under the laws of the state of"),
     "inc_year": ("year", " The company was first incorporated in the year"),

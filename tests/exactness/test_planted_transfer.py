@@ -31,6 +31,9 @@ from retrieval_heads.tables.heads import parse_head
 from retrieval_heads.tables.transfer import TRANSFER
 
 SEED, PROSE, DOCUMENTS = CONFIG["seed"], 8000, 7
+
+pytestmark = pytest.mark.thorough
+
 NUMBERS = 24
 """Dimensions of a token's code that those of numbers have to themselves."""
 

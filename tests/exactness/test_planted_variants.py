@@ -25,6 +25,8 @@ from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.methods import make_methods
 from retrieval_heads.methods._scoring import score_split
 
+pytestmark = pytest.mark.thorough
+
 PLAIN = " The company was incorporated under the laws of the state of"
 # Word for word what the needle says, in words that stand nowhere else.
 PARAPHRASE = " Zat firma er gebildet neath zose rules von zat region von"

@@ -1,8 +1,9 @@
 """The three methods on a shared prefill give what full eager matrices give, step by step."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -12,9 +13,10 @@ import oracle
 from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.errors import StudyError
-from retrieval_heads.methods import Prompt, Reading, _scoring, make_methods
+from retrieval_heads.methods import Document, Prompt, Reading, _scoring, make_methods
 from retrieval_heads.methods._scoring import score_split
 from retrieval_heads.methods.qrhead import QRHead
+from retrieval_heads.methods.single_head_effect import SingleHeadEffect
 from retrieval_heads.methods.summed_attention import SummedAttention
 from retrieval_heads.methods.wu24 import RetrievalHead
 from tiny_models import MODELS, Numbers, random_ids
@@ -195,6 +197,46 @@ def test_every_head_has_a_score_for_every_method_and_prompt():
     assert len(generations) == 6
     assert not scores.duplicated(["method", "prompt_id"]).any()
     assert (scores["layers"].eq(3) & scores["heads"].eq(4) & scores["scores"].map(len).eq(3 * 4)).all()
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_costly_method_scores_the_first_documents_alone(first):
+    methods = make_methods({"summed_attention": {}, "single_head_effect": {"documents": first}})
+    scores, _ = score(MODELS["llama"](), prompts(documents=3), methods)
+    scored = scores.groupby("method")["prompt_id"].agg(lambda ids: sorted({one.partition("/")[0] for one in ids}))
+    assert scored["single_head_effect"] == ["0", "1"][:first] and scored["summed_attention"] == ["0", "1", "2"]
+
+
+def test_a_costly_method_that_needs_success_scores_what_the_model_answers_alone():
+    @dataclass(frozen=True)
+    class OfAnswered(SingleHeadEffect):
+        needs_success: ClassVar = True
+
+    model, table = MODELS["llama"](), prompts()
+    _, generations = score(model, table, [])
+    wanted = generations["generated"].iloc[1]
+    table["answer"] = wanted
+    scores, generations = score(model, table, [OfAnswered()], types=dict.fromkeys(TYPES, "text"))
+    answered = generations.loc[generations["success"], "prompt_id"]
+    assert 0 < len(answered) < len(table)
+    assert scores["prompt_id"].tolist() == answered.tolist()
+
+
+def test_a_twin_whose_answer_is_not_known_compares_nothing():
+    one = replace(PROMPT, suffix_start=8, answer=[6], twin=PROMPT.input_ids)
+    runner = Runner(MODELS["llama"](), Numbers(), ALONE, Decoding(1, []))
+    (method,) = make_methods({"single_head_effect": {"mode": "resample"}})
+    assert method.score(runner, [Document([one], [1, 2])]).isnan().all()
+
+
+def test_a_model_that_a_method_cannot_measure_is_refused_before_any_work(monkeypatch):
+    class Refuses(SummedAttention):
+        def require(self, runner):
+            raise StudyError("this model has no such thing.")
+
+    monkeypatch.setattr(Runner, "prefill", lambda *_: pytest.fail("it began"))
+    with pytest.raises(StudyError, match="no such thing"):
+        score(MODELS["llama"](), prompts(), [Refuses()])
 
 
 def test_only_a_prompt_that_the_model_answers_has_a_wu24_score():
