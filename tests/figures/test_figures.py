@@ -195,11 +195,21 @@ def seen(name, study):
     )
 
 
+WIDEST = ("two grids", "many methods and models", "long names")
 CASES = [(name, study) for study, made in STUDIES.items() for name in figures.drawable(available(made.config))]
 """Every figure with every study in which it has something to show."""
 
 
-@pytest.mark.parametrize(("name", "study"), CASES)
+def to_try(without=()):
+    """The cases of all studies but some; those of the widest take minutes."""
+    return [
+        pytest.param(name, study, marks=[pytest.mark.thorough] if study in WIDEST else [])
+        for name, study in CASES
+        if study not in without
+    ]
+
+
+@pytest.mark.parametrize(("name", "study"), to_try())
 def test_every_figure_draws_what_there_is_and_no_empty_panel(name, study):
     figure = seen(name, study)
     assert all(figure.panels)
@@ -208,7 +218,7 @@ def test_every_figure_draws_what_there_is_and_no_empty_panel(name, study):
         assert box.y0 >= -1 and box.y1 <= figure.box.y1 + 1, f"{text!r} is cut off"
 
 
-@pytest.mark.parametrize(("name", "study"), [case for case in CASES if case[1] not in ("one of each", "all equal")])
+@pytest.mark.parametrize(("name", "study"), to_try(without=("one of each", "all equal")))
 def test_no_texts_overlap(name, study):
     boxes = seen(name, study).texts
     for i, (one, a) in enumerate(boxes):
@@ -240,6 +250,10 @@ def test_many_methods_fit_on_a_page(name):
 def test_accuracy_of_many_methods_fits_on_a_screen():
     figure = picture("figure8_option_b_by_method", "many methods")
     assert len(figure.axes) == 11 and figure.get_figheight() < 0.6 * figure.get_figwidth()
+
+
+@pytest.mark.thorough
+def test_models_of_many_methods_are_drawn_apart():
     several = picture("figure8_option_b_by_method", "many methods and models")
     assert len(several.axes) == 22 and several.get_figheight() < several.get_figwidth()
     assert [part.get_suptitle() for part in several.subfigs] == ["a", "b"]

@@ -76,6 +76,7 @@ def test_a_mark_is_its_place_and_little_else(draw_marks, most):
     assert bytes_of_each(draw_marks) < most
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", DENSE)
 def test_figures_of_many_methods_are_a_quarter_smaller_at_least(name, tmp_path):
     """Than matplotlib writes them, though texts are joined to paths, which takes bytes and spares a browser time."""
@@ -84,7 +85,7 @@ def test_figures_of_many_methods_are_a_quarter_smaller_at_least(name, tmp_path):
     assert (tmp_path / "figure.svg").stat().st_size < 0.75 * len(written(figure).encode())
 
 
-@pytest.mark.parametrize("name", [*DENSE, None])
+@pytest.mark.parametrize("name", [*(pytest.param(name, marks=pytest.mark.thorough) for name in DENSE), None])
 def test_names_are_those_that_are_referred_to(name):
     svg = _svg.smaller(written(draw(name, "many methods") if name else with_all_kinds()))
     referred = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', svg))
@@ -119,7 +120,7 @@ def test_rounding_does_not_add_up():
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs a browser")
-@pytest.mark.parametrize("name", [None, "needed_and_carrying"])
+@pytest.mark.parametrize("name", [None, pytest.param("needed_and_carrying", marks=pytest.mark.thorough)])
 def test_they_look_as_matplotlib_draws_them(name, tmp_path):
     svg = written(draw(name, "many methods") if name else with_all_kinds())
     one, other = (pixels_of(text, tmp_path / folder) for folder, text in (("a", svg), ("b", _svg.smaller(svg))))

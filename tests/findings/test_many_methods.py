@@ -25,6 +25,8 @@ from retrieval_heads.findings.claims.outcome import Claim, Family, Outcome, toge
 from retrieval_heads.findings.sections import ClaimList, Items, Paragraph, TableBlock
 from retrieval_heads.study.wording import MANY, decimal
 
+pytestmark = pytest.mark.thorough
+
 STUDY = make_study(methods=tuple(ELEVEN_METHODS), levels=(5, 20))
 LABELS = [method["label"] for method in ELEVEN_METHODS.values()]
 

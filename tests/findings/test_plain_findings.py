@@ -132,7 +132,10 @@ STUDIES = {
 }
 
 
-@pytest.fixture(params=STUDIES)
+WIDEST = {"eleven_methods", "two_grids", "two_models", "long_names", "three_interventions"}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.thorough] if name in WIDEST else []) for name in STUDIES])
 def made(request):
     return STUDIES[request.param]()
 
