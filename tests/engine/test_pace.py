@@ -14,13 +14,15 @@ from retrieval_heads.engine import pace
 from retrieval_heads.engine.extent import plain_passes, single_head_passes
 from retrieval_heads.engine.pace import PLAIN_TOKENS, log_expected_time, passes_over
 from retrieval_heads.study.config import complete
+from retrieval_heads.study.controls import ITEM_KINDS, transferred_sets
 from retrieval_heads.study.interventions import count_head_sets
 from tiny_models import MODELS, random_ids
 
 TINY = yaml.safe_load((Path(__file__).parents[2] / "config" / "tiny.yaml").read_text())
 
 
-def passes(**changes):
+def changed(**changes):
+    """The tiny study's config, complete, with other values at some keys."""
     config = copy.deepcopy(TINY)
     for key, value in changes.items():
         *path, last = key.split("__")
@@ -28,7 +30,11 @@ def passes(**changes):
         for name in path:
             place = place.setdefault(name, {})
         place[last] = value
-    return plain_passes(complete(config), 200)
+    return complete(config)
+
+
+def passes(**changes):
+    return plain_passes(changed(**changes), 200)
 
 
 def test_a_pass_is_counted_in_plain_ones():
@@ -95,6 +101,42 @@ def test_fits_and_twins_are_counted():
     rows, guard = 3 * (sets - 2) * 0.1 * 0.45 * (64 + 8) / 512, sets * passes_over(257) / 2
     more = passes(**alone, ablation__mode="resample") - passes(**alone)
     assert more == pytest.approx(answering + 3 * (1 - passes_over(128)) + rows - guard)
+
+
+def test_controls_are_counted():
+    """By hand, at one depth and one length, where all documents state all facts."""
+    alone = {
+        "yardstick": None,
+        "prompts__context_lengths": [512],
+        "prompts__depths": [0.25],
+        "documents__missing_rate": 0,
+        "ablation__scope": "suffix",
+    }
+    asked = 64 + 8  # tokens, at most, behind the context
+    behind = pace.passes_behind(512, asked)
+
+    def more(control, **settings):
+        """Than without the control."""
+        settings = {"context_lengths": [512], **settings}
+        return passes(**alone, controls={control: settings}) - passes(**alone)
+
+    assert more("looks", documents=3) == pytest.approx(3 * (1 + pace.SUFFIX_WORTH / 512))
+    assert more("looks", documents=2) == pytest.approx(2 * (1 + pace.SUFFIX_WORTH / 512))
+
+    # Under every set, both questions are asked.
+    rows = 2 * transferred_sets(changed(**alone, controls={"transfer": {"documents": 3, "context_lengths": [512]}}))
+    assert rows > 0 and more("transfer", documents=3) == pytest.approx(3 * (1 + rows * 0.45 * asked / 512))
+    assert more("transfer", documents=2) == pytest.approx(2 * (1 + rows * 0.45 * asked / 512))
+
+    one = changed(**alone, controls={"specificity": {"context_lengths": [512]}})["controls"]["specificity"]
+    sets = 2 * len(one["methods"]) * len(one["levels"]) * 2  # of both questions, and as many random ones
+    items = 200 + len(ITEM_KINDS) * 20 * sets
+    assert more("specificity", items=20) == pytest.approx(1 + 0.37 * asked / 512 * items)
+
+    # Of 6 heads at most in the one method's top set, each is tried by itself; of 2 sets and 2 random ones, each too.
+    singly, sets = 6 / (30 * 9) * single_head_passes((30, 9), 512, asked), 4 * 0.3 * behind
+    rows = singly + sets + (0.6 + 0.4) * behind
+    assert more("compensation", documents=3, methods=["wu24"]) == pytest.approx(3 * (1 + 2 * rows))
 
 
 def test_every_head_by_itself_is_counted_by_the_rows_that_go_through_each_layer():

@@ -158,6 +158,7 @@ def passes_by_stage(config: dict, documents_of_a_table: int, grid: tuple[int, in
         ("transfer", lambda _: _transfer(config, test, stated)),
         ("specificity", lambda _: _specificity(config)),
         ("compensation", lambda name: _compensation(config, name, test, stated, grid)),
+        ("looks", lambda _: _looks(config, test)),
     ):
         if control(config, name) is not None:
             passes[name] = sum(reckon(way) for way, _ in control_ways(config, name))
