@@ -130,7 +130,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent, index):
         node = super().compose_node(parent, index)
-        if node not in self._sizes:
+        if node is not None and node not in self._sizes:
             parts = node.value if isinstance(node, yaml.CollectionNode) else []
             inside = chain.from_iterable(part if isinstance(part, tuple) else (part,) for part in parts)
             # What a node has of itself is told elsewhere.
