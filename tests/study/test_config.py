@@ -244,7 +244,8 @@ BAD = [  # key, its value, what the message says
     ("models.small.source", "x", r"models\.small\.source: 'x' is not of type 'object'"),
     # methods and questions
     ("methods.core", {}, r"methods\.core: it compares documents, and this haystack is prose; set prompts\.haystack to"),
-    ("methods.core", {"temperature": 0}, r"methods\.core\.temperature: 0 is less than or equal to the minimum of 0"),
+    ("methods.core", {"temperature": 0}, r"methods\.core\.temperature: 0 is less than the minimum of 1e-06"),
+    ("methods.core", {"temperature": 1e-300}, r"methods\.core\.temperature: 1e-300 is less than the minimum of 1e-06"),
     ("methods.locos", {"span": "prose"}, r"methods\.locos\.span: 'prose' is not one of \['sentence', 'needle', 'an"),
     ("methods.value_flow", {"toward": "mean"}, r"methods\.value_flow\.toward: 'mean' is not one of \['zero', 'twin'\]"),
     ("methods.single_head_effect", {"documents": 0}, r"methods\.single_head_effect\.documents: 0 is less than the min"),
