@@ -91,6 +91,9 @@ SYNTAX = [
     _case("more resamples than memory holds", "analysis.resamples", 10**9, "greater than the maximum"),
     _case("more shards than a workflow plans", "compute.shards", 10**9, "greater than the maximum"),
     _case("more splits than there is time for", "analysis.split_halves", 10**7, "greater than the maximum"),
+    _case("more documents than anybody writes", "documents.train", 10**9, "greater than the maximum"),
+    _case("an answer longer than any context", "generation.max_new_tokens", 10**6, "greater than the maximum"),
+    _case("more jobs than a machine has", "compute.side_by_side", 10**9, "greater than the maximum"),
     _case("a significance level of zero", "analysis.alpha", 0, "README"),
     _case("a value of no known kind", "models.small.dtype", "float8", "is not one of"),
 ]
