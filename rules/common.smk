@@ -85,13 +85,15 @@ def end_jobs():
 
 
 def claim_outputs():
-    """Have no other run make the study meanwhile, or a model that it still has to prepare."""
+    """Have no other run make the study meanwhile, or a model that it has to prepare, for the first time or anew."""
     claims = Path(config["results"], ".running")
+    to_prepare = [
+        job.output[0] for job in workflow.dag.needrun_jobs() if job.name == "prepare_model"
+    ]
     try:
         runs.claim(claims / config["study"], PATHS.folder)
-        for folder in {Path(folder_of(name)) for name in BEGAN_WITH["models"]}:
-            if not folder.exists():
-                runs.claim(claims / "models" / folder.name, str(folder))
+        for folder in map(Path, to_prepare):
+            runs.claim(claims / "models" / folder.name, str(folder))
     except StudyError as error:
         raise WorkflowError(str(error))
 

@@ -38,12 +38,13 @@ def _prompts(study, documents):
         }
 
 
-def made_sets(study, documents=8, noise=0.05, seed=0, random=0.05, **of_level):
+def made_sets(study, documents=8, noise=0.05, seed=0, random=0.05, matched=1.0, **of_level):
     """The compensation table.
 
     Parameters
     ----------
     random : the share of the log-odds that random heads restore.
+    matched : the share of them that lie in the layers of the top set.
     of_level : ``effect``, ``singles``, ``direct``, ``total`` and ``restored``: what each is, a function of level k.
     """
     usual = {"effect": lambda k: k / 5, "singles": lambda k: k / 5, "direct": lambda k: k / 10}
@@ -61,7 +62,7 @@ def made_sets(study, documents=8, noise=0.05, seed=0, random=0.05, **of_level):
                 {"source": "method"} if draw is None else {"source": "random", "matching": "layer", "draw": draw}
             )
             row |= {"singles": row["singles"] if draw is None else None}
-            rows.append(about | head_set | row | {"matched": None if draw is None else 1.0})
+            rows.append(about | head_set | row | {"matched": None if draw is None else matched})
     return COMPENSATION.typed(pd.DataFrame(rows, columns=COMPENSATION.columns))
 
 

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from retrieval_heads.data.haystack import haystack_files
 from retrieval_heads.errors import StudyError
 from retrieval_heads.identity import files_content, unchanged_files
 
@@ -93,6 +95,26 @@ def test_a_job_whose_files_change_before_or_while_it_runs(files, tmp_path, monke
         ran.append(True)
         rewrite(files[1], "new")
     assert bool(ran) != before
+
+
+@pytest.mark.parametrize("names", [["a.txt", "b.txt"], ["a.txt"]])
+def test_a_file_that_is_added_to_a_folder_which_a_job_lists(files, tmp_path, monkeypatch, names):
+    monkeypatch.chdir(tmp_path)
+    for file in set(Path("prose").glob("*.txt")) - {Path("prose", name) for name in names}:
+        file.unlink()
+    begun = job(tmp_path, haystack=haystack_files("prose"))
+    assert begun.input["haystack"] == [f"prose/{name}" for name in names]
+
+    def run(meanwhile):
+        with unchanged_files(begun, haystack=lambda: haystack_files("prose")):
+            meanwhile()
+
+    run(lambda: None)
+    changed = r"^prose: a file in this folder was changed while the study ran; type the same command again\.$"
+    with pytest.raises(StudyError, match=changed):
+        run(lambda: Path("prose/c.txt").write_text("More prose."))
+    with pytest.raises(StudyError, match=changed):
+        run(lambda: None)
 
 
 def test_one_file_is_named(files, tmp_path):

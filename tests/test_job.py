@@ -126,6 +126,14 @@ class TestLog:
         run(rule, lambda: work("fourth"))
         assert "third" not in log_of(rule)
 
+    def test_half_a_character_of_an_attempt_that_was_killed_stops_no_other(self, rule):
+        attempts = Path(rule.log[0]).with_name("small.log.attempts")
+        attempts.parent.mkdir(parents=True, exist_ok=True)
+        attempts.write_bytes("=== attempt 1, process 1\nKöln".encode()[:-3])
+        assert killed_jobs([rule.folder], 0) == [Path(rule.log[0])]
+        assert run(rule, lambda: None) == 0
+        assert "=== attempt 2," in log_of(rule)
+
     def test_the_log_of_an_attempt_that_was_killed_is_kept_and_the_next_one_says_so(self, rule, capsys):
         def killed():
             with job(rule):
@@ -212,6 +220,13 @@ class TestRecord:
         rule.output = rule.output[1:]
         run(rule, lambda: None)
         assert record(rule.log[0]).outputs == tuple(rule.output)
+
+    @pytest.mark.parametrize("told", [b"[", b"{}", b"[1]", b"\xff", b""])
+    def test_a_log_that_is_damaged_tells_nothing(self, rule, told):
+        run(rule, lambda: None)
+        log = Path(rule.log[0])
+        log.write_bytes(re.sub(rb"(?<=^=== makes ).*", lambda _: told, log.read_bytes(), flags=re.MULTILINE))
+        assert record(log) is None
 
     @pytest.mark.parametrize(
         ("end", "code"),

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pytest
 
 from projects import TINY
-from retrieval_heads import errors
+from retrieval_heads import cli, errors
 from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError, disk_trouble, is_out_of_memory, machine_trouble
 from retrieval_heads.job import KILLED, job, killed_jobs
@@ -370,11 +371,55 @@ class TestLog:
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("std::bad_alloc"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object: Cannot allocate memory"),
+        ImportError("_qhull.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
     ],
     ids=str,
 )
 def test_errors_of_memory_are_known_as_such(error):
     assert is_out_of_memory(error) and machine_trouble(error).startswith(OUT_OF_MEMORY)
+
+
+def test_a_library_that_may_not_be_mapped_wants_no_memory():
+    noexec = ImportError("libtorch_cpu.so: failed to map segment from shared object: Operation not permitted")
+    assert not is_out_of_memory(noexec) and machine_trouble(noexec) is None
+
+
+SCRIPT = """
+from types import SimpleNamespace
+snakemake = SimpleNamespace(rule="score_heads")
+import retrieval_heads
+try:
+    {first}
+except Exception as error:
+    raise ImportError("torch cannot be loaded") from error
+"""
+"""A rule's script that fails while it imports what it needs."""
+
+
+@pytest.mark.parametrize("first", ["raise MemoryError", "raise RuntimeError('std::bad_alloc')"])
+def test_a_script_that_has_no_memory_for_its_imports_says_so(first):
+    run = python(SCRIPT.format(first=first))
+    assert run.returncode == 1 and re.fullmatch(f"{re.escape(OUT_OF_MEMORY)}.*\n", run.stderr)
+
+
+def test_a_script_that_fails_otherwise_while_it_imports_tells_where():
+    run = python(SCRIPT.format(first="raise ValueError"))
+    assert run.returncode == 1 and "Traceback" in run.stderr and "torch cannot be loaded" in run.stderr
+
+
+def test_a_subcommand_that_has_no_memory_says_so(monkeypatch, capsys):
+    def fail(_):
+        raise ImportError("_sparsetools.so: failed to map segment from shared object")
+
+    monkeypatch.setitem(cli.COMMANDS, "verify", replace(cli.COMMANDS["verify"], run=fail))
+    assert cli.main(["verify", "results/tiny"]) == 1
+    assert capsys.readouterr().err.startswith(OUT_OF_MEMORY)
+
+
+def test_a_program_that_is_no_script_of_a_rule_ends_as_it_would():
+    run = python("import retrieval_heads\nraise MemoryError")
+    assert run.returncode == 1 and "Traceback" in run.stderr
 
 
 ALLOCATE = """

@@ -272,6 +272,13 @@ class TestClaim:
         claim.unlink()
         assert self.claimed(tmp_path)[0]
 
+    def test_that_of_a_path_which_is_no_text_is_told_too(self, tmp_path):
+        claim = tmp_path / "claims" / "tiny"
+        claim.parent.mkdir()
+        claim.write_bytes("process 1 on elsewhere, in /home/Köln\n".encode("latin-1"))
+        claimed, (said,) = self.claimed(tmp_path)
+        assert not claimed and "did not end in order" in said and "K\\xf6ln" in said
+
     def test_without_locks_what_stands_in_it_decides(self, tmp_path, monkeypatch):
         def refuse(*_):
             raise OSError("no locks here")

@@ -1,6 +1,7 @@
 """What is told of heads and sets is what tables made by hand hold, and nothing is found where nothing is."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from made_compensation import made_heads, made_sets, study_of
@@ -95,6 +96,12 @@ class TestSets:
         assert found[RANDOM_RESTORED, 5]["value"] == pytest.approx(0.1, abs=0.01)
         assert found[BEYOND_RANDOM, 5]["value"] == pytest.approx(0.6, abs=0.01)
         assert found[BEYOND_RANDOM, 5]["p_family"] < 0.02
+
+    def test_where_random_heads_lie_is_told_beside_what_they_do(self):
+        found = sets_of(matched=0.25)
+        for measure in (RANDOM_EFFECT, RANDOM_RESTORED, BEYOND_RANDOM):
+            assert found[measure, 5]["matched"] == 0.25
+        assert pd.isna(found[EFFECT, 5]["matched"]) and pd.isna(found[RESTORED, 5]["matched"])
 
     def test_without_twins_nothing_is_restored(self):
         assert not {RESTORED, BEYOND_RANDOM} & {key[0] for key in sets_of(intervention="reading")}

@@ -18,6 +18,7 @@ from retrieval_heads.analysis.coverage import leading_heads
 from retrieval_heads.analysis.hypotheses import run_tests
 from retrieval_heads.analysis.hypotheses.rankings import specialists_and_models
 from retrieval_heads.analysis.layer_overlap import layer_overlap
+from retrieval_heads.analysis.layers import leading_layers
 from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.analysis.reliability import split_half
@@ -28,6 +29,7 @@ from retrieval_heads.exchange import published
 from retrieval_heads.exchange.external_lists import compare
 from retrieval_heads.findings import claims
 from retrieval_heads.findings.claims import Outcome
+from retrieval_heads.findings.sections.parts import layers_with_shares
 from retrieval_heads.seeds import generator
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.dimensions import CELL, DIMENSIONS
@@ -531,3 +533,11 @@ def as_sets(sets):
     named = sets[["model", "question", "context_length", *HEAD_SET_KEY]].astype(object)
     keys = named.where(named.notna(), None).itertuples(index=False, name=None)
     return dict(zip(keys, map(frozenset, sets["heads"]), strict=True))
+
+
+def test_of_layers_that_hold_equally_many_heads_none_is_told_before_others():
+    layers = pd.Series([3, 3, 3, 1, 1, 2, 2, 4])
+    assert leading_layers(layers, 2).to_dict() == {3: 3 / 8}
+    assert leading_layers(layers, 3).to_dict() == {3: 3 / 8, 1: 2 / 8, 2: 2 / 8}
+    assert leading_layers(pd.Series([1, 2, 3]), 2).empty
+    assert layers_with_shares(pd.Series([1, 2, 3]), 2) == "none"

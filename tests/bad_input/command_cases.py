@@ -18,6 +18,9 @@ FILES = [
 ]
 """Each has the bytes of a file at which Snakemake itself ends with a traceback; ``check`` does not."""
 
+_ALIASES = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 10)}]\n" for n in range(9))
+"""Nine lines that are a thousand million values with aliases written out."""
+
 READ_BY_SNAKEMAKE = [
     Case("a config in an empty file", b"", "config:", "README"),
     Case("a config of null", b"null", "config:", "README"),
@@ -31,6 +34,7 @@ READ_BY_SNAKEMAKE = [
     Case("a key that is there twice in JSON", b'{"study": "a", "study": "b"}', f"{_FILE}:", "keep one of them"),
     Case("half a character in JSON", json.dumps({"study": "\ud800"}).encode(), "study:|config", "correct"),
     Case("a key in Unicode's look-alike", f"{TINY}\nѕeed: 2\n".encode(), "ѕeed:", "did you mean seed|known here"),
+    Case("aliases beyond all measure", f"{TINY}\n{_ALIASES}".encode(), f"{_FILE}:", "write fewer"),
     Case("two documents in one file", f"{TINY}\n---\nstudy: b\n".encode(), f"{_FILE}:", "correct it"),
 ]
 """Each has the bytes of a file at which both give one sentence."""

@@ -12,7 +12,7 @@ RUN: dict[str, Any] = {
         "inc_state": {"text": "Where was it incorporated?", "type": "state"},
         "employee_count": {"text": "How many work there?", "type": "count"},
     },
-    "prompts": {"context_lengths": [256, 512], "variants": {"plain": {}, "terse": {"answer_prefix": ""}}},
+    "prompts": {"context_lengths": [256, 512], "variants": {"plain": {}, "terse": {"answer": "Reply:"}}},
     "methods": {
         "wu24": {},
         "qrhead": {},
@@ -91,6 +91,9 @@ SYNTAX = [
     _case("more resamples than memory holds", "analysis.resamples", 10**9, "greater than the maximum"),
     _case("more shards than a workflow plans", "compute.shards", 10**9, "greater than the maximum"),
     _case("more splits than there is time for", "analysis.split_halves", 10**7, "greater than the maximum"),
+    _case("more documents than anybody writes", "documents.train", 10**9, "greater than the maximum"),
+    _case("an answer longer than any context", "generation.max_new_tokens", 10**6, "greater than the maximum"),
+    _case("more jobs than a machine has", "compute.side_by_side", 10**9, "greater than the maximum"),
     _case("a significance level of zero", "analysis.alpha", 0, "README"),
     _case("a value of no known kind", "models.small.dtype", "float8", "is not one of"),
 ]
@@ -113,7 +116,20 @@ NAMES = [
     _case("interventions that differ in capitals alone", "ablation.interventions.Reading", _NEAR, "another name"),
     _case("variants that differ in capitals alone", "prompts.variants.Terse", {}, "another name"),
     _case("an import with a line break", "imports", {"a\nb": {"file": "list.json"}}, "does not match"),
-    _case("a category without letters", "questions.inc_state.category", "", "README"),
+    _case("a category without letters", "questions.inc_state.category", "", "shows nothing"),
+    _case("a label of spaces", "models.small.label", "  ", "take the key out"),
+    _case("one label for two questions", "questions.employee_count.label", "Inc state", "a label of its own"),
+    _case("a label that another method has", "methods.toward.label", "QRHead", "a label of its own"),
+    _case("a model twice", "models.again", {"source": {"path": "./model"}}, "take one of them out", imports={}),
+    _case("a question twice", "questions.again", RUN["questions"]["inc_state"], "take one of them out"),
+    _case("a method twice", "methods.again", {"method": "wu24", "label": "Again"}, "take one of them out"),
+    _case("an intervention twice", "ablation.interventions.again", {"scope": "suffix"}, "take one of them out"),
+    _case("an import twice", "imports.again", {"file": "./list.json"}, "take one of them out"),
+    _case("a variant that asks as the plain one", "prompts.variants.terse", {"answer": "Answer:"}, "the same as plain"),
+    _case(
+        "a variant of a date that no prompt tells", "prompts.variants.terse", {"date": "2024-01-01"}, "same as plain"
+    ),
+    _case("a variant with an empty set of texts", "prompts.variants.terse.text", {"inc_state": " "}, "README"),
 ]
 
 PATHS = [
@@ -169,6 +185,7 @@ MODELS = [
     _case("a device without a model", "compute.device", "meta", "write auto"),
     _case("quantisation without a GPU", "models.small.quantization", "8bit", "take", **{"compute.device": "cpu"}),
     _case("a planted head that is none", "models.small.planted", ["2-1"], "does not match", r"models\.small\.planted"),
+    _case("a planted head that is written with a zero before it", "models.small.planted", ["L2H01"], "match"),
     _case("a planted head of another model", "models.small.planted", ["L5H0"], "whose last one is L4H7"),
     _case(
         "all heads planted",

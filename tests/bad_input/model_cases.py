@@ -80,8 +80,14 @@ FOLDERS = [
     Case("an activation that is none", _said(hidden_act="magic"), ".*: transformers cannot read", "magic"),
     Case("rotary positions of no kind", _said(rope_scaling={"type": "magic"}), ".*: transformers cannot", "magic"),
     Case("a precision that is none", _said(dtype="float99"), ".*: transformers cannot read", "float99"),
-    Case("weights quantised by GPTQ", _said(quantization_config={"quant_method": "gptq", "bits": 4}), ".*:", "GPTQ"),
-    Case("weights quantised by AWQ", _said(quantization_config={"quant_method": "awq", "bits": 4}), ".*:", "AWQ"),
+    Case(
+        "weights quantised by GPTQ", _said(quantization_config={"quant_method": "gptq", "bits": 4}), ".*:", "made from"
+    ),
+    Case("weights quantised by AWQ", _said(quantization_config={"quant_method": "awq", "bits": 4}), ".*:", "made from"),
+    Case("weights quantised in no known way", _said(quantization_config={"quant_method": "q"}), ".*:", "by q, which"),
+    Case("weights quantised in no way", _said(quantization_config={}), ".*:", "made from"),
+    Case("weights quantised by a list", _said(quantization_config=[1]), ".*:", _AGAIN),
+    Case("weights quantised by a number", _said(quantization_config={"quant_method": 4}), ".*:", "made from"),
     Case("weights that are empty", _written(_WEIGHTS, b""), ".*/model.safetensors:", _AGAIN),
     Case("weights of eight bytes", _cut(_WEIGHTS, 8), ".*/model.safetensors:", _AGAIN),
     Case("weights that end in their header", _cut(_WEIGHTS, 5000), ".*/model.safetensors:", _AGAIN),

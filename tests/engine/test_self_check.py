@@ -21,7 +21,7 @@ from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.engine.self_check import require_measurable
 from retrieval_heads.errors import StudyError
 from retrieval_heads.methods._scoring import score_split
-from tiny_models import LENGTHS, MODELS, TWO_EXPERTS, dynamic, llama, long_rope, made
+from tiny_models import ARCHITECTURES, LENGTHS, MODELS, TWO_EXPERTS, dynamic, llama, long_rope, made
 
 _LATENT = {
     **{"num_key_value_heads": 4, "q_lora_rank": 12, "kv_lora_rank": 16, "head_dim": 4},
@@ -208,6 +208,20 @@ def test_a_mask_that_forgets_its_threshold_is_noticed(architecture, monkeypatch)
     with pytest.raises(StudyError, match=r" beyond its (sliding_window|attention_chunk_size) of 100\b.*: "):
         require_measurable(model)
     require_measurable(model, 50, 100)
+
+
+@pytest.mark.parametrize(("architecture", "sizes"), [("gpt2", {}), ("opt", {"ffn_dim": 48, "word_embed_proj_dim": 32})])
+def test_prompts_do_not_go_on_beyond_learned_positions(architecture, sizes):
+    model = made(architecture, **ARCHITECTURES.get(architecture, {}) | sizes | {"max_position_embeddings": 64})
+    require_measurable(model, 40, 64)
+    with pytest.raises(StudyError, match="it has 64 positions, and here prompts and answers have up to 65 tokens"):
+        require_measurable(model, 40, 65)
+    with pytest.raises(IndexError):
+        model(torch.ones(1, 67, dtype=torch.long))
+
+
+def test_positions_that_are_calculated_may_be_any():
+    require_measurable(llama(max_position_embeddings=64), 40, 65)
 
 
 def test_code_of_a_models_own_is_tried_at_the_longest_length():

@@ -138,14 +138,18 @@ with job(snakemake):
 """
 
 
+def preparing(folder, planted_folder):
+    """A copy of the project whose study prepares its model."""
+    made = Project.new(folder, planted_folder)
+    made.change("config/tiny.yaml", "path: .cache/planted-model", "gguf: small.gguf")
+    made.path("workflow", "scripts", "prepare_model.py").write_text(MODEL)
+    made.path("small.gguf").write_text("GGUF one")
+    return made
+
+
 def test_two_studies_do_not_prepare_one_model_at_once(tmp_path, planted_folder):
-    copies = [Project.new(tmp_path / name, planted_folder) for name in ("one", "two")]
     shared = ["--config", f"results={tmp_path / 'results'}"]
-    for copy in copies:
-        copy.change("config/tiny.yaml", "path: .cache/planted-model", "gguf: small.gguf")
-        copy.path("workflow", "scripts", "prepare_model.py").write_text(MODEL)
-        copy.path("small.gguf").write_text("GGUF one")
-    first, second = copies
+    first, second = (preparing(tmp_path / name, planted_folder) for name in ("one", "two"))
     run = begin(first, *shared, "--until", "prepare_model")
     until(first.path("begun").exists)
     other = [*shared, "study=other", "--cores", "1", *TINY, "--until", "prepare_model"]
@@ -155,3 +159,23 @@ def test_two_studies_do_not_prepare_one_model_at_once(tmp_path, planted_folder):
     assert run.wait(120) == 0
     second.snakemake(*other)
     assert not second.path("begun").exists(), "the model is there"
+
+
+def test_two_studies_do_not_prepare_one_model_anew_at_once(tmp_path, planted_folder):
+    project = preparing(tmp_path, planted_folder)
+    project.path("go-on").touch()
+    project.snakemake("--cores", "1", *TINY, "--until", "prepare_model")
+    project.path("go-on").unlink()
+    project.path("begun").unlink()
+    project.path("workflow", "scripts", "prepare_model.py").write_text(f"{MODEL}    made = 'otherwise'\n")
+    # The first study has begun, and works on something else yet.
+    project.path("workflow", "scripts", "write_documents.py").write_text(MODEL)
+    before = ["--prioritize", "results/tiny/documents.parquet"]
+    run = begin(project, *before, "--until", "prepare_model", "write_documents")
+    until(project.path("begun").exists)
+    assert list(project.path("results", "models").glob("planted-*")), "it is there, and stale"
+    other = ["--config", "study=other", "--cores", "1", *TINY, "--until", "prepare_model"]
+    said = project.snakemake(*other, succeed=False)
+    assert "results/models/planted-" in said and "another run makes this" in said
+    run.kill()
+    run.communicate()

@@ -138,7 +138,10 @@ class TestWhichMethod:
         assert method.startswith("By ablation alone, the top 20 heads of QRHead cost most, and those of Wu24 least (")
         study, tables = ablated(documents=4, top=0.5)
         _, method, _ = said(study, without_yardstick(tables))
-        assert method.startswith("By ablation alone, no method is shown to find better heads than another (")
+        assert method.startswith("By ablation alone, no method is shown to find better heads than another (QRHead ")
+        study, tables = ablated(documents=4, top=0.0)
+        _, method, _ = said(study, without_yardstick(tables))
+        assert "(each of 2 methods " in method and "Wu24" not in method
 
     def test_of_models_of_different_shape(self):
         study = make_study(models=("small", "large"), methods=("wu24", "qrhead"), levels=(5,))

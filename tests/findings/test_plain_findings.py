@@ -216,6 +216,13 @@ def test_of_many_values_the_least_and_the_greatest_are_told():
     assert ends({"a": "1 for A", "b": "3 for B"}, values, "letters", "points") == "1 for A and 3 for B (points)"
 
 
+def test_of_equal_values_none_is_told_for_the_least_or_the_greatest():
+    named = {"a": "1 for A", "b": "1 for B", "c": "1 for C"}
+    assert ends(named, dict.fromkeys(named, 1), "letters") == "1 for A (the same for each of 3 letters)"
+    told = "1 for A to 3 for C (the least and the most of 3 letters, of equal ones the first)"
+    assert ends(named | {"c": "3 for C"}, {"a": 1, "b": 1, "c": 3}, "letters") == told
+
+
 def test_what_is_not_plain_is_found():
     assert faults("It falls (p = 0.01). It is so.") == []
     assert faults("A name " * 20 + "falls.") and not faults("A name " * 20 + "falls.", ["A name"])

@@ -371,6 +371,12 @@ def test_qrhead_is_the_mean_over_the_suffix_rows():
     assert QRHead().reduce(rows, Prompt([1, 2, 3, 4], 1, 3, 1, 2, 4, [2])).tolist() == [pytest.approx([0.3, 0.5])]
 
 
+def test_qrhead_reads_no_question_without_a_token():
+    prompt = Prompt([1, 2, 3, 4], 1, 3, 1, 2, 3, [2], question_end=3)
+    with pytest.raises(StudyError, match=r"^prompts\.null_question: .* has no token, and QRHead is to read its rows"):
+        QRHead(rows="question").reduce(torch.zeros(1, 2, 4), prompt)
+
+
 def test_heads_are_scored_where_nothing_is_generated():
     table = prompts()
     model = oracle.liven(MODELS["llama"]())

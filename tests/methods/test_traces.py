@@ -11,6 +11,7 @@ from retrieval_heads.engine.budget import Budget
 from retrieval_heads.engine.runner import Decoding, Runner
 from retrieval_heads.methods import Document, Prompt, make_methods
 from retrieval_heads.methods._scoring import score_documents
+from retrieval_heads.methods.core import CoRe
 from tiny_models import MODELS, Numbers, llama, random_ids
 
 # Windows of 24 tokens show parts of all spans to some rows, and none of the first documents.
@@ -263,6 +264,12 @@ def test_core_is_even_where_temperature_is_high():
     found = score(llama(), {"core": {"temperature": 1e6}})["core"]
     assert found.sub(1 / 4).abs().max() < 1e-4
     assert found.shape == (len(PROMPTS), 3, 4)
+
+
+def test_core_is_a_number_at_the_lowest_temperature():
+    lowest = CoRe.limits["temperature"]["minimum"]
+    found = score(llama(), {"core": {"temperature": lowest}})["core"]
+    assert found.isfinite().all() and set(found.unique().tolist()) <= {0.0, 1.0}
 
 
 class Looks:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -168,10 +169,11 @@ class TestReading:
         content({"path": str(folder)})
         assert not list((folder.parent / "results").rglob("*.json"))
 
-    def test_a_digest_that_cannot_be_read_is_made_again(self, folder, content, read):
+    @pytest.mark.parametrize("spoil", [lambda _: "{", lambda _: "[]", lambda _: "1", lambda told: told[:-69] + "1}"])
+    def test_a_digest_that_cannot_be_read_is_made_again(self, folder, content, read, spoil):
         before = content({"path": str(folder)})
         for record in (folder.parent / "results" / ".digests").iterdir():
-            record.write_text("{")
+            record.write_text(spoil(record.read_text()))
         assert content({"path": str(folder)}) == before
         assert len(read) == 2 * len(FILES)
 
@@ -223,6 +225,12 @@ class TestCommit:
 
     def test_other_models_have_none(self, folder):
         assert resolved_commit(folder) is None
+
+    @pytest.mark.parametrize("told", ["", "[]", '{"hub": "owner/name"}', '{"commit": 1}'])
+    def test_one_whose_record_is_damaged_is_refused(self, tmp_path, told):
+        (tmp_path / ".hub.json").write_text(told)
+        with pytest.raises(StudyError, match=rf"^{re.escape(str(tmp_path))}/\.hub\.json: .*; delete .*fetched anew\.$"):
+            resolved_commit(tmp_path)
 
 
 class TestUnchanged:

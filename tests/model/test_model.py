@@ -2,6 +2,7 @@ import errno
 import json
 import logging
 import math
+import re
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
@@ -69,6 +70,15 @@ def saved(planted, tmp_path_factory):
     planted.model.save_pretrained(folder)
     planted.tokenizer.save_pretrained(folder)
     return folder
+
+
+JOB = SimpleNamespace(
+    rule="score_heads",
+    params={"code": "b"},
+    input=[],
+    wildcards=SimpleNamespace(model="m"),
+    config={"results": "results", "study": "tiny"},
+)
 
 
 def caused(error, cause):
@@ -178,11 +188,7 @@ class TestPrepare:
     def test_what_a_model_came_to_run_in_is_told(self, saved, caplog):
         caplog.set_level(logging.INFO, "retrieval_heads")
         for dtype, told in (("auto", "float32"), ("bfloat16", "bfloat16")):
-            job = SimpleNamespace(
-                rule="score_heads", params={"code": "b"}, input=[], wildcards=SimpleNamespace(model="m"),
-                config={"results": "results", "study": "tiny"},
-            )  # fmt: skip
-            with making.by(job):
+            with making.by(JOB):
                 load_model(saved, dtype, "cpu")
                 run = making.told()["models"]["m"]
             threads = str(torch.get_num_threads())
@@ -486,17 +492,50 @@ class TestQuantization:
             ("4bit", {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16}),
         ],
     )
-    def test_what_transformers_is_asked_for(self, planted, monkeypatch, quantization, wanted):
+    def test_what_transformers_is_asked_for(self, planted, saved, monkeypatch, quantization, wanted):
         # No GPU is at hand: this shows the request, and that its answer is neither moved nor cast.
         asked = Mock(return_value=(planted.model, {"missing_keys": set(), "mismatched_keys": set()}))
         monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", asked)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(guards, "find_spec", {"bitsandbytes": object()}.__getitem__)
         monkeypatch.setattr(type(planted.model), "to", Mock(side_effect=AssertionError("quantised weights were moved")))
-        assert load_model("folder", "bfloat16", "cuda", quantization) is planted.model
+        assert load_model(saved, "bfloat16", "cuda", quantization) is planted.model
         given = asked.call_args.kwargs
         assert given["device_map"] == {"": torch.device("cuda")} and given["dtype"] == torch.bfloat16
         assert {key: getattr(given["quantization_config"], key) for key in wanted} == wanted
+
+    def quantised(self, saved, folder, way):
+        """A copy of a checkpoint that says that it is quantised."""
+        shutil.copytree(saved, folder)
+        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        described["quantization_config"] = {"quant_method": way}
+        (folder / "config.json").write_text(json.dumps(described), encoding="utf-8")
+        return folder
+
+    @pytest.mark.parametrize("way", ["gptq", "awq", "compressed-tensors", "nosuch"])
+    def test_a_checkpoint_that_is_quantised_in_a_way_that_is_not_read_is_refused_unread(
+        self, saved, tmp_path, monkeypatch, way
+    ):
+        folder = self.quantised(saved, tmp_path / "model", way)
+        monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", Mock(side_effect=AssertionError))
+        with pytest.raises(
+            StudyError, match=rf"^{re.escape(str(folder))}: .* by {way}, .*give the checkpoint that they"
+        ):
+            load_model(folder, "float32", "cpu")
+
+    def test_no_checkpoint_is_quantised_twice(self, saved, tmp_path, monkeypatch):
+        folder = self.quantised(saved, tmp_path / "model", "bitsandbytes")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(guards, "find_spec", {"bitsandbytes": object()}.__getitem__)
+        with pytest.raises(StudyError, match=r"quantised by bitsandbytes already; take models\.\*\.quantization out"):
+            load_model(folder, "bfloat16", "cuda", "4bit")
+
+    def test_tables_tell_how_a_checkpoint_is_quantised(self, saved, tmp_path):
+        # Where there is no GPU for it, transformers makes usual numbers of it; here they are usual already.
+        folder = self.quantised(saved, tmp_path / "model", "fp8")
+        with making.by(JOB):
+            load_model(folder, "float32", "cpu")
+            assert making.told()["models"]["m"]["quantization"] == "fp8"
 
 
 def checkpoint(folder, model, change):
@@ -604,21 +643,23 @@ class TestWeights:
             load_model(folder, "float32", "cpu")
 
     @pytest.mark.parametrize("quantization", [None, "8bit"])
-    def test_quantised_or_not(self, planted, monkeypatch, quantization):
+    def test_quantised_or_not(self, planted, saved, monkeypatch, quantization):
         report = {"missing_keys": {"b.weight", "a.weight"}, "mismatched_keys": set()}
         monkeypatch.setattr(
             transformers.AutoModelForCausalLM, "from_pretrained", Mock(return_value=(planted.model, report))
         )
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(guards, "find_spec", {"bitsandbytes": object()}.__getitem__)
-        with pytest.raises(StudyError, match=r"^folder: the checkpoint lacks a\.weight, b\.weight, so that"):
-            load_model("folder", "bfloat16", "cuda", quantization)
+        with pytest.raises(
+            StudyError, match=rf"^{re.escape(str(saved))}: the checkpoint lacks a\.weight, b\.weight, so"
+        ):
+            load_model(saved, "bfloat16", "cuda", quantization)
 
-    def test_errors_of_another_kind_stay_as_they_are(self, monkeypatch):
+    def test_errors_of_another_kind_stay_as_they_are(self, saved, monkeypatch):
         failing = Mock(side_effect=RuntimeError("CUDA out of memory"))
         monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", failing)
         with pytest.raises(RuntimeError, match="out of memory"):
-            load_model("folder", "float32", "cpu")
+            load_model(saved, "float32", "cpu")
 
 
 def tiny_gguf(file, *, lacking=(), more=(), scaling=None, weight=1):

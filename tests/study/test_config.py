@@ -244,7 +244,8 @@ BAD = [  # key, its value, what the message says
     ("models.small.source", "x", r"models\.small\.source: 'x' is not of type 'object'"),
     # methods and questions
     ("methods.core", {}, r"methods\.core: it compares documents, and this haystack is prose; set prompts\.haystack to"),
-    ("methods.core", {"temperature": 0}, r"methods\.core\.temperature: 0 is less than or equal to the minimum of 0"),
+    ("methods.core", {"temperature": 0}, r"methods\.core\.temperature: 0 is less than the minimum of 1e-06"),
+    ("methods.core", {"temperature": 1e-300}, r"methods\.core\.temperature: 1e-300 is less than the minimum of 1e-06"),
     ("methods.locos", {"span": "prose"}, r"methods\.locos\.span: 'prose' is not one of \['sentence', 'needle', 'an"),
     ("methods.value_flow", {"toward": "mean"}, r"methods\.value_flow\.toward: 'mean' is not one of \['zero', 'twin'\]"),
     ("methods.single_head_effect", {"documents": 0}, r"methods\.single_head_effect\.documents: 0 is less than the min"),
@@ -822,7 +823,7 @@ class TestWhatIsTakenLetterByLetter:
             complete(change(key, value))
 
     @pytest.mark.parametrize(("key", "where"), TEXTS, ids=[key for key, _ in TEXTS])
-    @pytest.mark.parametrize("value", ["\n", "\t.", r"\nabla", r"C:\x", "\\"])
+    @pytest.mark.parametrize("value", ["\n.", "\t.", r"\nabla", r"C:\x", "\\"])
     def test_other_text_is_taken(self, key, where, value):
         assert complete(change(key, [value] if key == "generation.stop" else value))
 
@@ -1135,18 +1136,25 @@ def configs(draw):
     context_lengths = draw(lengths)
     levels = draw(st.lists(st.integers(1, 50), min_size=1, max_size=4, unique=True))
     question = st.fixed_dictionaries(
-        {"text": words.filter(len), "type": st.sampled_from(names("data.answers"))},
+        {"text": words, "type": st.sampled_from(names("data.answers"))},
         optional={"label": words, "answer_prefix": words},
     )
     model = st.fixed_dictionaries(
         {"source": st.just({"path": "x"}) | st.just({"hub": "a/b", "revision": "c"})},
         optional={"dtype": st.sampled_from(["float32", "float16"])},
     )
+    models = draw(st.dictionaries(names_of_models, model, min_size=1, max_size=2))
+    questions = draw(st.dictionaries(names_of_questions, question, min_size=1, max_size=3))
+    # None is another's once more.
+    for name, one in models.items():
+        one["source"] = {key: f"{value}/{name}" if key == "path" else name for key, value in one["source"].items()}
+    for name, one in questions.items():
+        one |= {key: f"{value}{name}" for key, value in one.items() if key in ("text", "label")}
     config = {
         "study": "s" + draw(names_of_models),
-        "models": draw(st.dictionaries(names_of_models, model, min_size=1, max_size=2)),
+        "models": models,
         "documents": {"train": draw(st.integers(1, 9)), "test": draw(st.integers(1, 9))},
-        "questions": draw(st.dictionaries(names_of_questions, question, min_size=1, max_size=3)),
+        "questions": questions,
         "prompts": {"context_lengths": context_lengths},
     }
     optional = st.fixed_dictionaries(

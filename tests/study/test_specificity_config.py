@@ -113,6 +113,6 @@ def test_its_cost_is_that_of_every_item_under_every_set():
 def test_the_default_studys_share_is_as_it_was_measured():
     # Measured: 140 plain passes for 24 items of each kind under 48 sets, as the default study's.
     config = copy.deepcopy(LEAST) | {"controls": {"specificity": {"items": 24}}}
-    config["questions"] |= {name: {"text": "What?", "type": "text"} for name in ("a", "b")}
+    config["questions"] |= {name: {"text": f"What is {name}?", "type": "text"} for name in ("a", "b")}
     config["ablation"]["interventions"]["reading"]["methods"] = ["summed_attention", "wu24", "qrhead"]
     assert passes_by_stage(complete(config), 200)["specificity"] == pytest.approx(140, rel=0.05)

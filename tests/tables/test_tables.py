@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -366,6 +367,22 @@ def write_parts(folder, *told):
 
 def of_models(**models):
     return {"models": models}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [b"", b"{", b"[]", b"null", b"\xff", b"[" * 10**5, b'{"seed": "1"}', b'{"models": ["a"]}', b'{"models": {"a": 1}}',
+     b'{"models": {"a": {"dtype": 32}}}', b'{"code": "x"}', b'{"code": {"rule": null}}', b'{"made": "by hand"}'],
+)  # fmt: skip
+def test_what_a_table_tells_of_how_it_was_made_may_be_damaged(tmp_path, told):
+    (path,) = write_parts(tmp_path, of_models(a=CPU))
+    whole = pq.read_table(path)
+    (key,) = [key for key in whole.schema.metadata if b"made_with" in key]
+    pq.write_table(whole.replace_schema_metadata({key: told}), path)
+    sentence = rf"^{re.escape(str(path))}: what it tells of how it was made is damaged; delete it and run again\.$"
+    for read in (tables.made_with, lambda paths: tables.read_parts(paths, TABLE)):
+        with pytest.raises(StudyError, match=sentence):
+            read([path])
 
 
 @pytest.mark.parametrize(

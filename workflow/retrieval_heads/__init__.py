@@ -5,3 +5,11 @@ study, tables, data, model, engine, methods, ablation, analysis, exchange, figur
 one way, from the last of them to the first. Only preflight.py, which checks everything before any work, and what is for
 users (api.py, cli.py) import from all.
 """
+
+import sys
+
+from retrieval_heads.errors import end_script
+
+# Snakemake gives a rule's script this before the script imports anything.
+if hasattr(getattr(sys.modules["__main__"], "snakemake", None), "rule"):
+    sys.excepthook = end_script

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval_heads.atomic_write import atomic_file
-from retrieval_heads.errors import StudyError
+from retrieval_heads.errors import StudyError, machine_trouble
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever reads has seen enough, as head has; what is left to flush goes nowhere.
         with Path(os.devnull).open("wb") as nothing:
             os.dup2(nothing.fileno(), sys.stdout.fileno())
+    except Exception as error:
+        if (trouble := machine_trouble(error)) is None:
+            raise
+        print(trouble, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -63,10 +63,11 @@ def kept_digest(file: Path, results: str | Path) -> str:
         return file_digest(file)
     try:
         known = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    if known.get("state") == state:
-        return known["sha256"]
+    except (OSError, ValueError, RecursionError):
+        known = None
+    # Whatever else stands there, the file is read.
+    if isinstance(known, dict) and known.get("state") == state and isinstance(kept := known.get("sha256"), str):
+        return kept
     if state["size"] > _LARGE:
         log.warning("%s: reading %.1f GB once, to know the file by its content", file, state["size"] / 1e9)
     found = file_digest(file)

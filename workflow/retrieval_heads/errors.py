@@ -4,13 +4,15 @@ import errno
 import os
 import re
 import resource
+import sys
 from pathlib import Path
+from types import TracebackType
 
 _MEMORY = (
     *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc"),
-    *("cublas_status_alloc_failed", "cudnn_status_alloc_failed", "unable to allocate"),
+    *("cublas_status_alloc_failed", "cudnn_status_alloc_failed", "unable to allocate", "can't start new thread"),
 )
-"""How torch's allocators, numpy, the loaders of weights and the system say that there is no more memory."""
+"""How torch's allocators, numpy, the loaders of weights, Python and the system say that there is no more memory."""
 
 _NUMBER = re.compile(r"\b(?:os error|errno) (\d+)\b", re.IGNORECASE)
 """How libraries that raise errors of their own quote the system's."""
@@ -54,7 +56,10 @@ class StudyError(Exception):
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the memory of the machine or of its GPU is used up."""
     said = str(error).lower()
-    return isinstance(error, MemoryError) or _number(error) == errno.ENOMEM or any(sign in said for sign in _MEMORY)
+    if isinstance(error, MemoryError) or _number(error) == errno.ENOMEM:
+        return True
+    # A library that may not be mapped for another reason says which.
+    return any(sign in said for sign in _MEMORY) or said.endswith("failed to map segment from shared object")
 
 
 def disk_trouble(error: BaseException, path: Path | None = None, work: Path | None = None) -> str | None:
@@ -86,10 +91,31 @@ def machine_trouble(error: BaseException) -> str | None:
         return disk_trouble(error)
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     limited = "" if limit == resource.RLIM_INFINITY else f", or raise its limit of {limit // 2**20} MB (ulimit -v)"
+    if "new thread" in str(error):
+        limited += ", or raise its limit of threads (ulimit -u)"
     return (
         "out of memory: lower compute.cache_tokens and compute.batch_tokens in the config, "
         f"or give the job a larger machine{limited}."
     )
+
+
+def end_script(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As ``sys.excepthook`` of a rule's script: end it in one sentence where the machine fails before it is a job.
+
+    A script imports its libraries first, which takes memory.
+    """
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    troubles = [machine_trouble(one) for one in chain if is_out_of_memory(one)]
+    if not troubles:
+        sys.__excepthook__(kind, error, trace)
+        return
+    print(troubles[0], file=sys.stderr, flush=True)
+    # What libraries do at the end takes memory too.
+    os._exit(1)
 
 
 def _number(error: BaseException) -> int | None:

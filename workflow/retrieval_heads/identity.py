@@ -57,21 +57,31 @@ def unchanged(what: str, known: str | None, find: Callable[[], str | None]) -> I
 
 
 @contextmanager
-def unchanged_files(snakemake) -> Iterator[None]:
-    """The same for a script whose rule has, as its parameter ``files``, the content of inputs that no job makes."""
+def unchanged_files(snakemake, **listed: Callable[[], list[str]]) -> Iterator[None]:
+    """The same for a script whose rule has, as its parameter ``files``, the content of inputs that no job makes.
+
+    Parameters
+    ----------
+    listed : by the name of an input whose files the script finds in a folder: gives those that are there now, so that
+        one that was added counts too.
+    """
+
+    def content(name: str, files: list[str]) -> str:
+        return files_content(listed[name]() if name in listed else files, snakemake.config["results"])
+
     with ExitStack() as checks:
         for name, known in snakemake.params.files.items():
             given = snakemake.input[name]
             files = [given] if isinstance(given, str) else list(given)
             if files:
-                find = partial(files_content, files, snakemake.config["results"])
-                checks.enter_context(unchanged(_told(files), known, find))
+                told = _told(files, in_folder=name in listed)
+                checks.enter_context(unchanged(told, known, partial(content, name, files)))
         yield
 
 
-def _told(files: list[str]) -> str:
+def _told(files: list[str], in_folder: bool) -> str:
     """What files are, for a message."""
-    if len(files) == 1:
+    if len(files) == 1 and not in_folder:
         return f"{files[0]}: this file"
     shared = os.path.commonpath([Path(file).absolute().parent for file in files])
     return f"{os.path.relpath(shared)}: a file in this folder"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from retrieval_heads import making, manifests, runs
 from retrieval_heads.errors import StudyError, disk_trouble, machine_trouble
-from retrieval_heads.logs import ATTEMPT, ENDED, MAKES
+from retrieval_heads.logs import ATTEMPT, ENDED, MAKES, read_log
 
 log = logging.getLogger("retrieval_heads")
 
@@ -198,7 +198,7 @@ def killed_jobs(folders: Iterable[str | Path], since: float) -> list[Path]:
     """
     every = sorted(file for folder in folders for file in Path(folder).rglob("*.attempts"))
     recent = [file for file in every if file.stat().st_mtime >= since]
-    return [file.with_suffix("") for file in recent if _was_killed(file.read_text(encoding="utf-8"))]
+    return [file.with_suffix("") for file in recent if _was_killed(read_log(file))]
 
 
 def _was_killed(said: str) -> bool:
@@ -210,7 +210,7 @@ def _begin_logs(log_file: Path, attempts: Path, outputs: list[str]) -> str:
     """Start both logs with those of the attempts that failed before, which are returned, and with the lines that head
     this one."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    former = attempts.read_text(encoding="utf-8") if attempts.exists() else ""
+    former = read_log(attempts) if attempts.exists() else ""
     number = 1 + sum(line.startswith(ATTEMPT) for line in former.splitlines())
     begun = f"{ATTEMPT}{number}, process {os.getpid()} on {platform.node()}, {_now()}\n"
     for file in (log_file, attempts):

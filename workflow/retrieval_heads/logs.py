@@ -41,11 +41,18 @@ _RECORD = re.compile(
 )
 
 
+def read_log(log_file: str | Path) -> str:
+    """The text of a log; a job that was killed, or a disk that was full, may have left half a character."""
+    return Path(log_file).read_text(encoding="utf-8", errors="replace")
+
+
 def record(log_file: str | Path) -> Record | None:
-    """What a job's log tells of the attempt that ended well; None where none did."""
-    found = _RECORD.search(Path(log_file).read_text(encoding="utf-8"))
-    if found is None:
+    """What a job's log tells of the attempt that ended well; None where none did, or where that cannot be read."""
+    found = _RECORD.search(read_log(log_file))
+    try:
+        outputs = json.loads(found["outputs"]) if found else None
+    except ValueError:
+        outputs = None
+    if not found or not isinstance(outputs, list) or not all(isinstance(output, str) for output in outputs):
         return None
-    return Record(
-        found["host"], found["begun"], found["ended"], float(found["seconds"]), tuple(json.loads(found["outputs"]))
-    )
+    return Record(found["host"], found["begun"], found["ended"], float(found["seconds"]), tuple(outputs))

@@ -15,7 +15,7 @@ from retrieval_heads.data.documents import document_source
 from retrieval_heads.data.haystack import DOCUMENTS, load_haystack
 from retrieval_heads.errors import StudyError, disk_trouble
 from retrieval_heads.model.files import read_config
-from retrieval_heads.model.guards import described_grid, require_quantizer, require_trusted
+from retrieval_heads.model.guards import described_grid, require_quantizer, require_readable, require_trusted
 from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.study.checks import require_one_file
@@ -83,6 +83,7 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
             grids[name] = grid
         if packages and (folder / "config.json").is_file():
             require_trusted(folder, f"models.{name}", model["trust_remote_code"])
+            require_readable(folder, model.get("quantization"))
     _check_imports(config, grids)
 
 

@@ -1,16 +1,20 @@
-"""JSON and YAML as files hold them: UTF-8, and every key once. The usual readers keep the last of two values.
+"""JSON and YAML as files hold them: UTF-8, every key once, no more values than are meant.
 
-A value that is overwritten by a second one of the same key is a mistake that nothing would tell.
+The usual readers keep the last of two values: a mistake that nothing would tell.
 """
 
 import json
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from retrieval_heads.errors import StudyError
+
+_MOST_VALUES = 100_000
+"""Values of a file with its aliases written out. A few lines of aliases may write more than memory holds."""
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """What may be half a character: JSON writes one beyond U+FFFF as two halves, and a half alone is none."""
@@ -116,11 +120,26 @@ def require_single_keys(file: str | Path) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice while nodes are made: later, merged keys (``<<``) stand among a node's own."""
+    """Refuses a key that is there twice while nodes are made: later, merged keys (``<<``) stand among a node's own.
+    Likewise aliases (``*name``) that stand for too much: later, they are written out."""
 
     def __init__(self, file: str | Path):
         super().__init__(Path(file).read_text(encoding="utf-8"))
         self._file = file
+        self._sizes: dict[yaml.Node, int] = {}
+
+    def compose_node(self, parent, index):
+        node = super().compose_node(parent, index)
+        if node is not None and node not in self._sizes:
+            parts = node.value if isinstance(node, yaml.CollectionNode) else []
+            inside = chain.from_iterable(part if isinstance(part, tuple) else (part,) for part in parts)
+            # What a node has of itself is told elsewhere.
+            self._sizes[node] = size = 1 + sum(self._sizes.get(one, 1) for one in inside)
+            if size > _MOST_VALUES:
+                raise StudyError(
+                    f"{self._file}: with aliases (*) written out it has more than {_MOST_VALUES:,} values; write fewer."
+                )
+        return node
 
     def compose_mapping_node(self, anchor):
         node = super().compose_mapping_node(anchor)

@@ -191,7 +191,8 @@ def claim(file: Path, what: str) -> None:
     if file.absolute() in _claims:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    opened = file.open("a+", encoding="utf-8")
+    # Where another file system wrote the path, or half of it, that is no reason to stop.
+    opened = file.open("a+", encoding="utf-8", errors="backslashreplace")
     here, locked = f"on {platform.node()}, in ", False
     refused = False
     try:

@@ -2,7 +2,7 @@ from typing import TYPE_CHECKING
 
 from retrieval_heads import tables
 from retrieval_heads.data.documents import document_source
-from retrieval_heads.data.haystack import DOCUMENTS, load_haystack
+from retrieval_heads.data.haystack import DOCUMENTS, haystack_files, load_haystack
 from retrieval_heads.data.prompts import Builder
 from retrieval_heads.identity import unchanged_files
 from retrieval_heads.job import job
@@ -16,7 +16,11 @@ from retrieval_heads.tables.prompts import PROMPTS
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job(snakemake), unchanged_model(snakemake), unchanged_files(snakemake):
+with (
+    job(snakemake),
+    unchanged_model(snakemake),
+    unchanged_files(snakemake, haystack=lambda: haystack_files(snakemake.params.prompts["haystack"])),
+):
     params, model, length = snakemake.params, snakemake.wildcards.model, int(snakemake.wildcards.length)
     require_trusted(snakemake.input.model, f"models.{model}", trusted := params.trust_remote_code)
     require_context(snakemake.input.model, model, length, trusted)

@@ -10,7 +10,7 @@ from retrieval_heads.tables.rankings import RANKINGS
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job(snakemake), unchanged_files(snakemake):
+with job(snakemake), unchanged_files(snakemake, published=lambda: published.files(snakemake.params.config)):
     rankings, ablation_summary = published.convert(snakemake.params.config)
     tables.write(rankings, snakemake.output.rankings, RANKINGS)
     tables.write(ablation_summary, snakemake.output.ablation_summary, ABLATION_SUMMARY)

@@ -176,17 +176,18 @@ def _quantities(rows: pd.DataFrame, documents: list[str]) -> Iterator[_Quantity]
             drawn = random[[EFFECT, "gained"]].mean().reindex(top.index)
             before[int(k)] = top
 
-            about = {"method": method, "k": k, "k_before": None, "size": top["size"].mean()}
+            about = {"method": method, "k": k, "k_before": None, "size": top["size"].mean(), "matched": np.nan}
             for name in (EFFECT, SINGLES, INTERACTION, DIRECT, TOTAL, REPAIR):
                 yield quantity(about | {"measure": name}, top[name], tested=name in _TESTED)
+            drawn_so = about | {"matched": random["matched"].mean().mean()}
             if drawn[EFFECT].notna().any():
-                yield quantity(about | {"measure": RANDOM_EFFECT}, drawn[EFFECT])
+                yield quantity(drawn_so | {"measure": RANDOM_EFFECT}, drawn[EFFECT])
             if top["gap"].notna().any():
                 yield quantity(about | {"measure": RESTORED}, top["gained"], top["gap"])
                 if drawn["gained"].notna().any():
-                    yield quantity(about | {"measure": RANDOM_RESTORED}, drawn["gained"], top["gap"])
+                    yield quantity(drawn_so | {"measure": RANDOM_RESTORED}, drawn["gained"], top["gap"])
                     beyond = top["gained"] - drawn["gained"]
-                    yield quantity(about | {"measure": BEYOND_RANDOM}, beyond, top["gap"], tested=True)
+                    yield quantity(drawn_so | {"measure": BEYOND_RANDOM}, beyond, top["gap"], tested=True)
         for (fewer, one), (more, other) in pairwise(before.items()):
             both = one.index.intersection(other.index)
             if len(both):

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from retrieval_heads.analysis.ties import told_apart
+
 
 def layer_shares(top: pd.DataFrame, layers: int) -> np.ndarray:
     """The share of a configuration's top heads that each layer holds, shape (configurations that have some, layers).
@@ -17,9 +19,12 @@ def layer_shares(top: pd.DataFrame, layers: int) -> np.ndarray:
 
 
 def leading_layers(layers: pd.Series, number: int) -> pd.Series:
-    """The layers that hold most of some heads, and the share of the heads that lies in each, the largest first."""
-    shares = layers.value_counts(normalize=True).sort_index()
-    return shares.sort_values(ascending=False, kind="stable").head(number)
+    """The layers that hold most of some heads, and the share of the heads that lies in each, the largest first.
+
+    At most so many, and none that holds as many heads as one that is left out.
+    """
+    shares = layers.value_counts(normalize=True).sort_index().to_frame("share")
+    return told_apart(shares, ["share"], [False], number)["share"]
 
 
 def middle_half(layers: pd.Series) -> tuple[int, int]:

@@ -88,3 +88,30 @@ def require_same_rotation(model: PreTrainedModel, shortest: int, longest: int) -
                 f"prompts go on from {shortest} to {longest} tokens; give prompts.context_lengths so short that "
                 f"prompts and answers (generation.max_new_tokens) have at most {switch} tokens together{other}."
             )
+
+
+def require_positions(model: PreTrainedModel, longest: int) -> None:
+    """Refuse prompts that go on beyond the positions of a model which has learned one vector for each (GPT-2, OPT).
+
+    Others calculate what they need for any position.
+
+    Parameters
+    ----------
+    longest : tokens of the longest prompt with its answer.
+
+    Raises
+    ------
+    StudyError
+        which names the architecture and the number of positions.
+    """
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions is None or longest <= positions:
+        return
+    of_tokens = model.get_input_embeddings()
+    others = [module for module in model.modules() if isinstance(module, nn.Embedding) and module is not of_tokens]
+    # Some begin to count at 2.
+    if any(table.num_embeddings in (positions, positions + 2) for table in others):
+        raise StudyError(
+            f"{type(model).__name__}: it has {positions} positions, and here prompts and answers have up to {longest} "
+            "tokens together; give shorter prompts.context_lengths, or a larger prompts.suffix_budget."
+        )

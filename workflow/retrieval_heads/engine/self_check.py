@@ -18,7 +18,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from retrieval_heads.engine.architecture import head_grid, length_switches, random_ids, require_same_rotation
+from retrieval_heads.engine.architecture import (
+    head_grid,
+    length_switches,
+    random_ids,
+    require_positions,
+    require_same_rotation,
+)
 from retrieval_heads.engine.attention import AttentionCall, hooked
 from retrieval_heads.engine.batch import Batch
 from retrieval_heads.engine.caches import Prefix
@@ -58,10 +64,12 @@ def require_measurable(model: PreTrainedModel, shortest: int | None = None, long
     ------
     StudyError
         when a layer has no attention of its own, or its rows or its keys are not what they are taken for, when a
-        context that is run once gives other logits than the prompt as a whole, or when such lengths lie on both sides
-        of a change of the rotary embedding; each with the architecture's name.
+        context that is run once gives other logits than the prompt as a whole, when such lengths lie on both sides of a
+        change of the rotary embedding, or beyond learned positions; each with the architecture's name.
     """
     name = type(model).__name__
+    if longest is not None:
+        require_positions(model, longest)
     if shortest is not None and longest is not None:
         require_same_rotation(model, shortest, longest)
     thresholds = {(what, value) for _, what, value in _thresholds(model)}

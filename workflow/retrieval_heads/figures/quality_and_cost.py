@@ -56,7 +56,7 @@ def draw(tables: Mapping[str, pd.DataFrame], study: Study) -> Figure:
     axes[-1].set_xlabel("Cost of ranking by this method alone (plain passes a document, log scale)")
     figure.draw_without_rendering()
     for ax, (_, methods, _) in zip(axes, shown, strict=True):
-        ordered = methods.assign(x=_places(methods)).sort_values("value", ascending=False)
+        ordered = methods.assign(x=_places(methods)).sort_values("value", ascending=False, kind="stable")
         names = [_style.wrap(study.label("method", method), SHORT) for method in ordered.index]
         name_marks(ax, ordered["x"], ordered["value"], names, fontsize=7.5, color=_style.INK)
     return figure
@@ -71,7 +71,7 @@ def _draw_methods(ax: Axes, methods: pd.DataFrame, study: Study) -> None:
 
 def _draw_lines(ax: Axes, lines: pd.DataFrame) -> None:
     """The rivals and the ceiling, with their intervals, and their names at the end, a line of text apart at least."""
-    lines = lines.sort_values("value")
+    lines = lines.sort_values("value", kind="stable")
     ax.autoscale_view()
     low, high = ax.get_ylim()
     low, high = min(low, lines["value"].min() - 0.08), max(high, lines["value"].max() + 0.05)

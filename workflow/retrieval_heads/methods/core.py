@@ -29,7 +29,8 @@ class CoRe(AttentionRowScorer):
     name: ClassVar = "core"
     label: ClassVar = "CoRe"
     paper: ClassVar = "arXiv 2510.02219"
-    limits: ClassVar = {"temperature": {"exclusiveMinimum": 0}}
+    # By less, what attention differs in would leave the range of float32.
+    limits: ClassVar = {"temperature": {"minimum": 1e-6}}
     reads: ClassVar = {Reading.QUESTION: True}
 
     def reduce(self, rows: Tensor, prompt: Prompt) -> Tensor:

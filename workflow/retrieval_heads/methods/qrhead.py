@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from retrieval_heads.errors import StudyError
 from retrieval_heads.methods import AttentionRowScorer, Prompt, Reading, Readings
 
 
@@ -37,6 +38,11 @@ class QRHead(AttentionRowScorer):
     def reduce(self, rows: Tensor, prompt: Prompt) -> Tensor:
         """(H, Q, K) → (H, needle tokens)."""
         read = rows.shape[1] if self.rows == "suffix" else prompt.question_length
+        if not read:
+            raise StudyError(
+                "prompts.null_question: the question that asks nothing has no token, and QRHead is to read its rows; "
+                "write one, or have it read the whole suffix (rows)."
+            )
         return rows[:, :read, prompt.needle].mean(1)
 
     def combine(self, readings: Readings, generated: list[int], prompt: Prompt) -> Tensor:

@@ -34,6 +34,40 @@ def require_trusted(folder: str | Path, key: str, trusted: bool) -> None:
         )
 
 
+_READABLE = ("bitsandbytes", "fp8", "mxfp4")
+"""Ways of quantising a checkpoint in which transformers reads it with nothing but what is installed for this."""
+
+
+def quantised_by(folder: str | Path) -> str | None:
+    """In which way the weights of a checkpoint are quantised, as its config calls it; None if they are not."""
+    told = read_config(folder).get("quantization_config")
+    if told is None:
+        return None
+    way = told.get("quant_method") if isinstance(told, dict) else None
+    return way if isinstance(way, str) and way else "a way that is not told"
+
+
+def require_readable(folder: str | Path, quantization: str | None) -> None:
+    """Refuse a checkpoint that is quantised in a way that cannot be read, or would be once more, before it is read.
+
+    transformers leaves out a way that it does not know, and then runs what lies there as it is.
+
+    Parameters
+    ----------
+    folder : the model's, with its ``config.json``.
+    quantization : ``8bit``, ``4bit`` or None, as its config has it.
+    """
+    if (way := quantised_by(folder)) is None:
+        return
+    if way not in _READABLE:
+        raise StudyError(
+            f"{folder}: its weights are quantised by {way:.40}, which is not read; give the checkpoint that they were "
+            "made from, with models.*.quantization if it is too large."
+        )
+    if quantization is not None:
+        raise StudyError(f"{folder}: its weights are quantised by {way} already; take models.*.quantization out.")
+
+
 def described_grid(folder: str | Path) -> tuple[int, int] | None:
     """Layers of a model, and heads in each, where its config has them under one of the usual names."""
     config = read_config(folder)

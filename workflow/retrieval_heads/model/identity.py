@@ -4,15 +4,16 @@ A model may be changed where it lies: weights that are trained on, a tokenizer t
 downloaded anew under the same name. So what is made with it depends on the content of its files.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from retrieval_heads.digests import digest
+from retrieval_heads.errors import StudyError
 from retrieval_heads.identity import files_content, unchanged
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.model.sources.hub import RECORD
+from retrieval_heads.reading import read_json
 from retrieval_heads.versions import MODEL_ENVIRONMENT, require_versions
 
 _BY_ENVIRONMENT = "environment "
@@ -50,11 +51,21 @@ def model_folder(name: str, source: dict, content: str | None, results: str | Pa
 
 
 def resolved_commit(folder: str | Path) -> str | None:
-    """The commit of the hub that a prepared model is, whatever revision the config asks for; None for other sources."""
+    """The commit of the hub that a prepared model is, whatever revision the config asks for; None for other sources.
+
+    Raises
+    ------
+    StudyError
+        when the file that tells it is damaged.
+    """
+    file, again = Path(folder, RECORD), f"delete {folder}, so that it is fetched anew"
     try:
-        return json.loads(Path(folder, RECORD).read_text(encoding="utf-8"))["commit"]
+        record = read_json(file, again)
     except FileNotFoundError:
         return None
+    if not isinstance(record, dict) or not isinstance(record.get("commit"), str):
+        raise StudyError(f"{file}: does not tell the commit; {again}.")
+    return record["commit"]
 
 
 @contextmanager

@@ -18,7 +18,13 @@ from retrieval_heads.atomic_write import atomic_folder
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import log
 from retrieval_heads.model.files import in_one_sentence
-from retrieval_heads.model.guards import read_weights, require_finite_weights, require_quantizer
+from retrieval_heads.model.guards import (
+    quantised_by,
+    read_weights,
+    require_finite_weights,
+    require_quantizer,
+    require_readable,
+)
 from retrieval_heads.model.identity import resolved_commit
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.versions import library_versions
@@ -69,6 +75,7 @@ def load_model(
     """
     chosen = choose_device(device)  # before weights are read
     require_quantizer("models.*", quantization, chosen.type)
+    require_readable(path, quantization)
     wanted: dict[str, Any] = {"dtype": choose_dtype(dtype, chosen), "trust_remote_code": trust_remote_code}
     if quantization is None:
         model = read_weights(path, **wanted).to(chosen)
@@ -87,7 +94,7 @@ def load_model(
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": model.device.type,
         "threads": str(torch.get_num_threads()),
-        "quantization": quantization or "none",
+        "quantization": quantization or quantised_by(path) or "none",
     }
     log.info("the model runs in %(dtype)s on %(device)s", run)
     making.model_runs(**run, **_known_of(path))

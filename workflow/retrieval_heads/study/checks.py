@@ -19,6 +19,7 @@ from retrieval_heads.study.interventions import (
 from retrieval_heads.study.method_entries import file_of, ranks_at
 from retrieval_heads.study.methods import RIVALS, methods_at
 from retrieval_heads.study.modes import twin_modes
+from retrieval_heads.study.twice import require_once
 from retrieval_heads.study.variants import variant_lengths, variants
 from retrieval_heads.study.yardstick import yardstick
 
@@ -89,6 +90,7 @@ def check_values(config: dict) -> None:
         _check_published_names(config)
     else:
         _check_model_values(config)
+    require_once(config)
 
 
 def _require_distinct(section: str, names: Iterable[str]) -> None:

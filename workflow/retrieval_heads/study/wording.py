@@ -131,7 +131,8 @@ def least_and_most(values: Mapping[Value, float]) -> tuple[Value, Value]:
 
 
 def ends(named: Mapping[Value, str], values: Mapping[Value, float], plural: str, unit: str = "") -> str:
-    """What a sentence says of the values of a dimension: of two what each is, of more the least and the greatest.
+    """What a sentence says of the values of a dimension: of two what each is, of more the least and the greatest. Where
+    others are equal to these, it says so.
 
     Parameters
     ----------
@@ -143,8 +144,12 @@ def ends(named: Mapping[Value, str], values: Mapping[Value, float], plural: str,
     if len(named) <= 2:
         return f"{listed(list(named.values()))}{f' ({unit})' if unit else ''}"
     least, most = least_and_most(values)
-    notes = "; ".join(filter(None, [unit, f"the least and the most of {len(named)} {plural}"]))
-    return f"{named[least]} to {named[most]} ({notes})"
+    alone = all(list(values.values()).count(values[end]) == 1 for end in (least, most))
+    which = f"the least and the most of {len(named)} {plural}{'' if alone else ', of equal ones the first'}"
+    if values[least] == values[most]:
+        which = f"the same for each of {len(named)} {plural}"
+    said = " to ".join(dict.fromkeys([named[least], named[most]]))
+    return f"{said} ({'; '.join(filter(None, [unit, which]))})"
 
 
 def listed(words: list[str]) -> str:

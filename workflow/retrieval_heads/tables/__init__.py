@@ -6,7 +6,7 @@ for readers in ``docs/tables.md``. Layers and heads count from 0.
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
@@ -250,7 +250,33 @@ def made_with_here() -> dict[str, Any]:
 def _told(path: Path) -> dict[str, Any]:
     """What one table tells."""
     with _opened(path) as file:
-        return json.loads((file.schema_arrow.metadata or {}).get(_MADE_WITH, b"{}"))
+        text = (file.schema_arrow.metadata or {}).get(_MADE_WITH, b"{}")
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        told = None
+    if not _is_made_with(told):
+        raise StudyError(f"{path}: what it tells of how it was made is damaged; delete it and run again.")
+    return told
+
+
+def _is_made_with(told: Any) -> bool:
+    """Whether this is what :func:`made_with` gives."""
+
+    def is_all(values: Any, fits: Callable[[Any], bool]) -> bool:
+        return isinstance(values, dict) and all(map(fits, values.values()))
+
+    def is_text(value: Any) -> bool:
+        return isinstance(value, str)
+
+    forms: dict[str, Callable[[Any], bool]] = {
+        "rule": is_text,
+        "config": is_text,
+        "code": lambda code: is_all(code, is_text),
+        "seed": lambda seed: type(seed) is int,
+        "models": lambda models: is_all(models, lambda run: is_all(run, is_text)),
+    }
+    return isinstance(told, dict) and all(name in forms and forms[name](value) for name, value in told.items())
 
 
 def _one_model(model: str, runs: Sequence[tuple[str, Mapping[str, str]]]) -> dict[str, str]:

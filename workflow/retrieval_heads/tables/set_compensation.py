@@ -21,6 +21,7 @@ SET_COMPENSATION = Table(
         ("k_before", INTEGER),
         ("size", NUMBER),
         ("measure", TEXT),
+        ("matched", NUMBER),
         *estimate("value"),
         ("p", NUMBER),
         ("p_family", NUMBER),
@@ -28,6 +29,7 @@ SET_COMPENSATION = Table(
         ("documents", INTEGER),
     ),
     key=(*OVER, "intervention", "method", "k", "k_before", "measure"),
-    # A set has no level before it, a single document no interval, and what is not tested no p value.
-    nullable=frozenset({"k_before", "value_low", "value_high", "p", "p_family"}),
+    # A set has no level before it, a single document no interval, what is not tested no p value, and what is about no
+    # random set none that are matched.
+    nullable=frozenset({"k_before", "matched", "value_low", "value_high", "p", "p_family"}),
 )

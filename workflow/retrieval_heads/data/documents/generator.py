@@ -24,8 +24,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 KEYS = {
-    "train": {"type": "integer", "minimum": 0, "description": "Documents that rankings are made from."},
-    "test": {"type": "integer", "minimum": 0, "description": "Documents that ablation is measured on."},
+    "train": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 1000000,
+        "description": "Documents that rankings are made from.",
+    },
+    "test": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 1000000,
+        "description": "Documents that ablation is measured on.",
+    },
     "missing_rate": {
         "type": "number",
         "minimum": 0,

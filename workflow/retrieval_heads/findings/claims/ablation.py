@@ -269,7 +269,7 @@ def more_heads_cost_more(tables: Tables, study: Study) -> list[Claim]:
         outcome = Outcome.UNDECIDED
         none = "At none it rises significantly (Holm over all steps), but the" if len(rising) else "The"
         end = f"{none} intervals do not rule a recovery out."
-    most = f"The largest {'rise' if shown['change'] > 0 else 'change'} is {_step(study, shown)}."
+    most = f"{'The largest rise' if shown['change'] > 0 else 'Nearest to a rise'} is {_step(study, shown)}."
     statement = "Accuracy never recovers when more heads are ablated"
     return [
         Claim("more_heads_cost_more", statement, outcome, f"{start} {end} {most}", effect=effect_of(shown, "change"))

@@ -8,7 +8,7 @@ from retrieval_heads.analysis.compensation import NOTABLE, SMALL
 from retrieval_heads.findings.claims.outcome import MIN_UNITS, POINTS, Claim, Effect, Family, Outcome, Tables, effect_of
 from retrieval_heads.findings.claims.rows import of_row
 from retrieval_heads.study.study import Study
-from retrieval_heads.study.wording import change, count, hundredths, p_value, percent
+from retrieval_heads.study.wording import change, count, hundredths, p_value, percent, random_heads
 from retrieval_heads.tables.head_effect_summary import OVER
 from retrieval_heads.tables.heads import head_name
 from retrieval_heads.tables.select import select
@@ -165,7 +165,10 @@ def top_heads_suffice(tables: Tables, study: Study) -> list[Claim]:
         random = ""
         if beyond is not None:
             p = f"corrected p of the difference {p_value(beyond['p_family'])}"
-            random = f" As many random heads of the same layers put back {_share(rows.loc[RANDOM_RESTORED], p)}."
+            beside = rows.loc[RANDOM_RESTORED]
+            # Compensation is held against this kind of random sets alone.
+            drawn = random_heads({"matching": "layer", "matched": beside["matched"]})
+            random = f" {drawn[:1].upper()}{drawn[1:]} put back {_share(beside, p)}."
         if few:
             outcome, verdict = Outcome.UNDECIDED, "So few documents do not tell whether they suffice"
         elif own["value_high"] < SUFFICIENT:

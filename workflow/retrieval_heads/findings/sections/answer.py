@@ -239,10 +239,7 @@ def _by_cost(study: Study, headline: Tables, every: Sequence[Claim]) -> Said:
     # No mean is over models of different shape.
     by_shape = {grid: rows.set_index("value") for grid, rows in by_grid(means) if len(rows) > 1}
     ends = {grid: least_and_most(rows["drop"].to_dict()) for grid, rows in by_shape.items()}
-    told = {
-        grid: [f"{study.label('method', end)} {_dropped(by_shape[grid].loc[end])}" for end in ends[grid]]
-        for grid in ends
-    }
+    told = {grid: _costs(study, by_shape[grid], ends[grid]) for grid in ends}
     if len(claims) > 1:
         apart = sum(claim.outcome is Outcome.SUPPORTED for claim in claims)
         return Said(
@@ -262,6 +259,14 @@ def _by_cost(study: Study, headline: Tables, every: Sequence[Claim]) -> Said:
         Outcome.UNDECIDED: "no method is shown to find better heads than another",
     }[claims[0].outcome]
     return Said(f"By ablation alone, {verdict}", "; ".join(cost))
+
+
+def _costs(study: Study, drops: pd.DataFrame, ends: tuple[str, str]) -> list[str]:
+    """What the top heads of the methods cost that cost least and most, or of all where none costs more than another."""
+    least, most = ends
+    if drops["drop"][least] == drops["drop"][most]:
+        return [f"each of {len(drops)} methods {_dropped(drops.loc[least])}"]
+    return [f"{study.label('method', end)} {_dropped(drops.loc[end])}" for end in ends]
 
 
 def _dropped(row: pd.Series) -> str:

@@ -61,7 +61,8 @@ def _in_variant(study: Study, variant: str) -> str:
 def _sure(study: Study, where: str, rows: pd.DataFrame) -> str:
     """Which heads hit the answer beyond chance, and how many rest on the first token."""
     asked = f"{count(rows['prompts'].iloc[0], 'prompt')} from {count(rows['documents'].iloc[0], 'document')}"
-    sure = rows[(rows["p_family"] < study.alpha) & (rows[BEYOND] > 0)].sort_values(ANSWER, ascending=False)
+    sure = rows[(rows["p_family"] < study.alpha) & (rows[BEYOND] > 0)]
+    sure = sure.sort_values(ANSWER, ascending=False, kind="stable")
     named = [
         f"{head_name(row.layer, row.head)} {percent(getattr(row, ANSWER))}" for row in sure.head(_NAMED).itertuples()
     ]

@@ -222,8 +222,10 @@ def _tests(
 
 
 def layers_with_shares(layers: pd.Series, number: int) -> str:
-    """The layers that hold most of some heads, with their shares: 14 (12.2%), 16 (11.5%)."""
-    return ", ".join(f"{layer} ({percent(share)})" for layer, share in leading_layers(layers, number).items())
+    """The layers that hold most of some heads, with their shares: 14 (12.2%), 16 (11.5%). None where all hold
+    equally many."""
+    leading = leading_layers(layers, number)
+    return ", ".join(f"{layer} ({percent(share)})" for layer, share in leading.items()) or "none"
 
 
 def in_words(study: Study, dimension: str, values: Iterable) -> str:
