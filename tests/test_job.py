@@ -17,10 +17,12 @@ import pytest
 import torch
 from snakemake.iocontainers import Wildcards
 
+from hostile_text import COMMANDS
 from retrieval_heads import job as job_module
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import finished_units, job, killed_jobs, progress, report_share
 from retrieval_heads.logs import record
+from retrieval_heads.plain_text import printable
 
 MAKES = r"=== makes \[.*\]\n"
 ENDED = r"=== ended \S+, after [\d.]+ s, exit "
@@ -82,6 +84,11 @@ class TestLog:
         assert run(rule, lambda: job_module.log.info("read %d prompts", 7)) == 0
         assert " INFO retrieval_heads: read 7 prompts\n" in log_of(rule)
         assert capsys.readouterr().err == "score_heads small 512: read 7 prompts\n"
+
+    def test_what_it_quotes_commands_no_terminal(self, rule, capsys):
+        assert run(rule, lambda: job_module.log.warning("%s: no such file", COMMANDS)) == 0
+        for said in (log_of(rule), capsys.readouterr().err):
+            assert printable(COMMANDS) in said and all(line.isprintable() for line in said.splitlines())
 
     def test_other_libraries_and_warnings_go_to_the_file_alone(self, rule, capsys):
         def work():
@@ -255,12 +262,17 @@ class TestFailure:
         assert shown.startswith(f"score_heads small 512: {HINT}") and shown.count("\n") == 1
         assert "Traceback" in log_of(rule) and HINT in log_of(rule)
 
-    def test_other_errors_are_passed_on_and_logged(self, rule, capsys):
-        with pytest.raises(ZeroDivisionError), job(rule):
-            fail(ZeroDivisionError("by nought"))
-        written = log_of(rule)
-        assert "Traceback" in written and "ZeroDivisionError: by nought" in written
-        assert HINT not in written and HINT not in capsys.readouterr().err
+    def test_other_errors_are_told_with_where_they_come_from(self, rule, capsys):
+        assert run(rule, lambda: fail(ZeroDivisionError("by nought"))) == 1
+        for said in (log_of(rule), capsys.readouterr().err):
+            assert "Traceback" in said and "ZeroDivisionError: by nought" in said
+            assert HINT not in said
+
+    @pytest.mark.parametrize("kind", [ZeroDivisionError, StudyError, OSError])
+    def test_what_an_error_quotes_commands_no_terminal(self, rule, capsys, kind):
+        assert run(rule, lambda: fail(kind(COMMANDS))) == 1
+        for said in (log_of(rule), capsys.readouterr().err):
+            assert printable(COMMANDS) in said and all(line.isprintable() for line in said.splitlines())
 
     def test_an_interruption_is_passed_on(self, rule):
         with pytest.raises(KeyboardInterrupt), job(rule):

@@ -1,9 +1,14 @@
-"""What the log of a job tells of the job itself, in lines that begin with ``===``; :mod:`job` writes them."""
+"""How logs are written, and what that of a job tells of the job itself, in lines that begin with ``===``; :mod:`job`
+writes them."""
 
 import json
+import logging
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from retrieval_heads.plain_text import printable_lines
 
 ATTEMPT = "=== attempt "
 """Begins the first line of an attempt, which tells its number, its process, the machine and the time."""
@@ -49,3 +54,18 @@ def record(log_file: str | Path) -> Record | None:
     return Record(
         found["host"], found["begun"], found["ended"], float(found["seconds"]), tuple(json.loads(found["outputs"]))
     )
+
+
+class Plain(logging.Formatter):
+    """Writes lines of a log in which what users, files and models say is text, and commands no terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The lines."""
+        return printable_lines(super().format(record))
+
+
+def screen(form: str = "%(message)s") -> logging.Handler:
+    """What shows a log on the screen in such lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Plain(form))
+    return handler

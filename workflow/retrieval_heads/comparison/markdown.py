@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from retrieval_heads import plain_text
 from retrieval_heads.comparison.claims import APART
 from retrieval_heads.comparison.comparing import Comparison
 from retrieval_heads.comparison.rankings import THIRDS
@@ -305,13 +306,9 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterab
 
 def _text(text: object) -> str:
     """Text from a study, in which nothing is markup or tells a terminal anything."""
-    return re.sub(r"([\\`*_<\[\]|])", r"\\\1", _printable(text))
+    return plain_text.markdown(plain_text.printable(text)).replace("|", "\\|")
 
 
 def _code(text: object) -> str:
     """A name or value from a study, as it stands there."""
-    return f"`{_printable(text).replace('`', '’').replace('|', chr(92) + '|')}`"
-
-
-def _printable(text: object) -> str:
-    return "".join(character if character.isprintable() else " " for character in str(text))
+    return f"`{plain_text.printable(text).replace('`', '’').replace('|', chr(92) + '|')}`"
