@@ -1,17 +1,29 @@
 """Text that does something where it is taken for more than text: attacks, and a browser that tells which succeed."""
 
+import copy
 import html
 import json
 import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from pathlib import Path
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+from dotted import put
+from retrieval_heads.errors import StudyError
+from retrieval_heads.study.config import complete
+from retrieval_heads.study.forms import schema
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NEEDS_BROWSER = pytest.mark.skipif(BROWSER is None, reason="needs a browser")
 
 COMMANDS = "\x1b[31mred\x1b]0;title\x07\rover\x08\x9b2J\u202eturned\u2066\u2028line\x00end"
 """Colours, a terminal's title, what goes back and clears, and what turns the direction of writing."""
@@ -54,6 +66,7 @@ await wait(700);
 all("details").forEach((each) => { each.open = true; });
 all(".cells").forEach((each) => each.dispatchEvent(new KeyboardEvent("keydown", { key: "Home", bubbles: true })));
 all("[onfocus], [autofocus], input, select").forEach((each) => each.focus());
+MORE
 await wait(200);
 seen.hacked = typeof hacked === "undefined" ? null : hacked;
 const shown = document.body.cloneNode(true);
@@ -67,6 +80,114 @@ told.id = "told";
 told.textContent = JSON.stringify(seen);
 document.body.replaceChildren(told);
 </script>"""
+
+
+_RUN: dict[str, Any] = {
+    "study": "hostile",
+    "models": {"small": {"source": {"hub": "a/b", "revision": "c"}}},
+    "documents": {"source": "file", "file": "table.csv", "answers": {}, "passages": {}, "twins": {}},
+    "questions": {
+        "inc_state": {"text": "Where?", "type": "state", "category": "places"},
+        "inc_year": {"text": "When?", "type": "year", "category": "numbers"},
+        "hq_state": {"text": "Where?", "type": "state", "category": "places"},
+    },
+    "prompts": {
+        "context_lengths": [512],
+        "variants": {"plain": {}, "terse": {"text": {}, "answer_prefix": {}}},
+    },
+    "methods": {"wu24": {}, "qrhead": {}, "again": {"method": "qrhead", "label": "Again"}},
+    "ablation": {
+        "levels": [5],
+        "interventions": {"everywhere": {}, "reading": {"scope": "suffix"}},
+    },
+    "yardstick": {},
+    "controls": {"transfer": {}, "specificity": {}, "looks": {}},
+    "imports": {"theirs": {"file": "list.json", "model": "small"}},
+    "analysis": {"resamples": 200},
+}
+_PUBLISHED: dict[str, Any] = {
+    "study": "hostile",
+    "published": {"folder": "theirs"},
+    "models": {"small": {}},
+    "methods": {"wu24": {}},
+    "questions": {"inc_state": {"text": "Where?", "type": "state"}},
+    "prompts": {"context_lengths": [512]},
+}
+
+
+def _from(source: dict, documents: dict) -> dict[str, Any]:
+    models, variants = {"small": {"source": source}}, {"plain": {}, "terse": {"answer_prefix": ""}}
+    prompts = {**_RUN["prompts"], "variants": variants}
+    return {**_RUN, "models": models, "documents": documents, "prompts": prompts, "imports": {}}
+
+
+CONFIGS = (
+    _RUN,
+    _from({"gguf": "model.gguf"}, {"source": "generator", "train": 8, "test": 8}),
+    _from({"package": "a", "file": "b"}, {"source": "edgar_corpus", "sections": "a", "ground_truth": "b.csv"}),
+    _from({"path": "model"}, {"source": "generator", "train": 8, "test": 8}),
+    _PUBLISHED,
+)
+"""Studies of every kind, with every section, and with every source of models and of documents."""
+
+
+def keys_of_text(rules: dict, config: dict, path: tuple = (), but: str = "") -> Iterator[tuple[str | int, ...]]:
+    """The keys of a config that take text, from its schema; 0 is an item of a list.
+
+    Where a config has names of its own, it is the last one there is; elsewhere such names are those of questions.
+
+    Parameters
+    ----------
+    but : a format of the schema whose keys are left out.
+    """
+    kinds, forms = rules.get("type", ()), rules.get("oneOf", ())
+    if "string" in ([kinds] if isinstance(kinds, str) else kinds) and not {"enum"} & {*rules}:
+        yield from [path] if not but or rules.get("format") != but else ()
+    name = next(reversed(found), "inc_state") if isinstance(found := _at(config, path), dict) else "inc_state"
+    inside = [((key,), rule) for key, rule in rules.get("properties", {}).items()]
+    inside += [((name,), rule) for rule in rules.get("patternProperties", {}).values()]
+    inside += [((name,), rules.get("additionalProperties")), ((0,), rules.get("items")), *(((), one) for one in forms)]
+    for key, rule in inside:
+        if isinstance(rule, dict):
+            yield from keys_of_text(rule, config, path + key, but)
+
+
+def _at(config: Any, path: tuple) -> Any:
+    for key in path:
+        config = config.get(key) if isinstance(config, dict) else None
+    return config
+
+
+def with_text(config: dict, path: tuple, text: str) -> dict:
+    """A copy of a config with a text at a key, in a list of its own where its place is one of a list."""
+    made = copy.deepcopy(config)
+    *within, last = path
+    if isinstance(_at(made, path), dict):
+        raise TypeError("a section is no text")
+    put(made, within if last == 0 else path, [text] if last == 0 else text)
+    return made
+
+
+def hostile_config(config: dict, attacks: Mapping[str, str], but: str = "") -> tuple[dict, dict[tuple, str]]:
+    """A config with attacks at all its keys that take some, and what stands at each of them.
+
+    Parameters
+    ----------
+    but : a format of the schema whose keys are left as they are.
+    """
+    made, taken, turn = config, {}, cycle(attacks.values())
+    keys = {*keys_of_text(schema(), config, but=but), ("methods", "again", "label")}
+    # What lies deeper first, lest a text takes the place of a section.
+    for path in sorted(keys, key=lambda path: (-len(path), *map(str, path))):
+        texts = [f"{next(turn)} {next(turn)}", *attacks.values()]
+        for text in [*texts, *(f"{text} {{question}}" for text in texts)]:
+            # What is no text, or within a text, takes none here.
+            with suppress(StudyError, TypeError):
+                tried = with_text(made, path, text)
+                complete(copy.deepcopy(tried))
+                made, taken[path] = tried, text
+                break
+    return made, taken
 
 
 @contextmanager
@@ -91,8 +212,12 @@ def listening() -> Iterator[tuple[dict[str, str], list[str]]]:
             server.shutdown()
 
 
-def in_browser(page: str, folder: Path) -> dict:
+def in_browser(page: str, folder: Path, more: str = "") -> dict:
     """What a page does in a browser, when its parts are opened, pointed at and gone to.
+
+    Parameters
+    ----------
+    more : what else is done with it, as a script, which may add to ``seen``.
 
     Returns
     -------
@@ -101,7 +226,9 @@ def in_browser(page: str, folder: Path) -> dict:
     """
     page = page.replace("<head>", f"<head>{_WATCH}", 1)
     assert _WATCH in page
-    (folder / "page.html").write_text(page.rpartition("</body>")[0] + _TELL + "</body></html>", encoding="utf-8")
+    (folder / "page.html").write_text(
+        page.rpartition("</body>")[0] + _TELL.replace("MORE", more) + "</body></html>", encoding="utf-8"
+    )
     found = re.search(r'<pre id="told">(.*?)</pre>', dumped(folder / "page.html"), re.DOTALL)
     assert found, "the page's own scripts did not run to their end"
     return json.loads(html.unescape(found[1]))
@@ -118,3 +245,15 @@ def dumped(file: Path) -> str:
 def squeezed(text: str) -> str:
     """A text with one space for whatever space it has."""
     return " ".join(text.split())
+
+
+def harmless(seen: dict, asked: list[str]) -> None:
+    """What a page did was none of the attacks'."""
+    assert seen["hacked"] is None
+    assert (seen["refused"], seen["failed"], seen["links"], asked) == ([], [], [], [])
+
+
+def markdown_page(text: str) -> str:
+    """What readers of Markdown, as those of repositories are, make of a text."""
+    reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    return f"<!doctype html><html><head></head><body>{reader.render(text)}</body></html>"
