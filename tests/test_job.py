@@ -34,7 +34,9 @@ def own_logging():
     """A job sets up logging for its whole process; put back what was there."""
     root, log = logging.getLogger(), job_module.log
     before = root.handlers[:], root.level, log.handlers[:], log.level, warnings.showwarning
+    factory = logging.getLogRecordFactory()
     yield
+    logging.setLogRecordFactory(factory)
     for handler in {*root.handlers, *log.handlers} - {*before[0], *before[2]}:
         handler.close()
     logging.captureWarnings(False)
@@ -89,6 +91,15 @@ class TestLog:
         assert run(rule, lambda: job_module.log.warning("%s: no such file", COMMANDS)) == 0
         for said in (log_of(rule), capsys.readouterr().err):
             assert printable(COMMANDS) in said and all(line.isprintable() for line in said.splitlines())
+
+    def test_libraries_that_show_their_own_log_command_no_terminal(self, rule, capsys):
+        elsewhere = logging.getLogger("elsewhere")
+        elsewhere.addHandler(shown := logging.StreamHandler(sys.stderr))
+        try:
+            assert run(rule, lambda: elsewhere.warning("a tokenizer of class %s", COMMANDS)) == 0
+        finally:
+            elsewhere.removeHandler(shown)
+        assert capsys.readouterr().err == f"a tokenizer of class {printable(COMMANDS)}\n"
 
     def test_other_libraries_and_warnings_go_to_the_file_alone(self, rule, capsys):
         def work():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from retrieval_heads import making, manifests, runs
 from retrieval_heads.errors import StudyError, disk_trouble, machine_trouble
-from retrieval_heads.logs import ATTEMPT, ENDED, MAKES, Plain, screen
+from retrieval_heads.logs import ATTEMPT, ENDED, MAKES, Plain, PlainRecord, screen
 from retrieval_heads.plain_text import printable
 
 log = logging.getLogger("retrieval_heads")
@@ -59,6 +59,7 @@ def job(snakemake) -> Iterator[None]:
         file.setFormatter(Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=files, force=True)
     logging.captureWarnings(True)
+    logging.setLogRecordFactory(PlainRecord)
     log.setLevel(logging.INFO)
     log.addHandler(to_screen)
     if said_before and _was_killed(said_before):

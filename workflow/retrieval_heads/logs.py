@@ -57,11 +57,19 @@ def record(log_file: str | Path) -> Record | None:
 
 
 class Plain(logging.Formatter):
-    """Writes lines of a log in which what users, files and models say is text, and commands no terminal."""
+    """Writes lines of a log, of tracebacks too, in which what users, files and models say commands no terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The lines."""
         return printable_lines(super().format(record))
+
+
+class PlainRecord(logging.LogRecord):
+    """The same of what any library says, which may show its log on the screen by itself."""
+
+    def getMessage(self) -> str:  # noqa: N802  # its name in the standard library
+        """The lines, without a traceback."""
+        return printable_lines(super().getMessage())
 
 
 def screen(form: str = "%(message)s") -> logging.Handler:

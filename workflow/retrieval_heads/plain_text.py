@@ -10,8 +10,8 @@ _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _SIGNS = re.compile(r"([\\`*_<\[\]$~]|&(?=#?\w+;))")
 """What Markdown reads as markup, mathematics or an entity."""
 
-_BEGINNING = re.compile(r"(#{1,6}(?=\s|$)|[+-](?=\s|$)|>|\d+(?=[.)](?:\s|$)))")
-"""What makes a line a heading, an item or a quotation where it begins so."""
+_BEGINNING = re.compile(r"(#{1,6}(?=\s|$)|[+-](?=[\s-]|$)|>|\d+(?=[.)](?:\s|$)))")
+"""What makes a line a heading, an item, a quotation or a rule where it begins so."""
 
 REFERENCE = r"\{(?:figure|table):\w+\}"
 """By what texts of the findings refer to a figure or table; no text of a config has it."""

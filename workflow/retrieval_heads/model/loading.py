@@ -23,11 +23,8 @@ from retrieval_heads.model.identity import resolved_commit
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.versions import library_versions
 
-# Bars of seconds would hide the workflow's own progress. What it says quotes a model's files, so it goes where all that
-# a job says goes, and is written as text there.
+# Bars of seconds would hide the workflow's own progress.
 transformers_logging.disable_progress_bar()
-transformers_logging.disable_default_handler()
-transformers_logging.enable_propagation()
 
 
 def prepare_model(source: dict, target: str | Path) -> None:
