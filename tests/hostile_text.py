@@ -66,6 +66,11 @@ await wait(700);
 all("details").forEach((each) => { each.open = true; });
 all(".cells").forEach((each) => each.dispatchEvent(new KeyboardEvent("keydown", { key: "Home", bubbles: true })));
 all("[onfocus], [autofocus], input, select").forEach((each) => each.focus());
+all("select").forEach((each) => {
+  each.selectedIndex = each.options.length - 1;
+  each.dispatchEvent(new Event("change"));
+});
+all("button").forEach((each) => each.click());
 MORE
 await wait(200);
 seen.hacked = typeof hacked === "undefined" ? null : hacked;
