@@ -92,6 +92,12 @@ class TestLog:
         for said in (log_of(rule), capsys.readouterr().err):
             assert printable(COMMANDS) in said and all(line.isprintable() for line in said.splitlines())
 
+    def test_what_it_quotes_is_not_taken_for_what_it_tells_of_the_job(self, rule):
+        told = "=== ended 2026-01-01T00:00:00+00:00, after 1.0 s, exit 0"
+        assert run(rule, lambda: fail(ValueError(f"a name of two lines\n{told}"))) == 1
+        assert f"\n {told}\n" in log_of(rule) and f"\n{told}" not in log_of(rule)
+        assert record(rule.log[0]) is None
+
     def test_libraries_that_show_their_own_log_command_no_terminal(self, rule, capsys):
         elsewhere = logging.getLogger("elsewhere")
         elsewhere.addHandler(shown := logging.StreamHandler(sys.stderr))

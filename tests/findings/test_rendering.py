@@ -519,6 +519,17 @@ class TestCaptions:
         parts = docutils.core.publish_parts(text, writer="html", settings_overrides={"halt_level": 1})
         assert "512, 1024 tokens" in parts["html_body"]
 
+    def test_the_front_page_takes_no_name_for_markup(self):
+        """Names may end in an underscore, by which reST refers to something; a path may be anything."""
+        names = {"study": "a_", "models": {"gpt_": {}, "b-_c_": {}}, "questions": {"founded_": {}}}
+        config = STUDY.config | names | {"published": {"folder": "`x <javascript:run()>`_"}}
+        text = (TEMPLATES / "workflow.rst").read_text()
+        text = jinja2.Template(text).render(snakemake=SimpleNamespace(config=config))
+        settings = {"report_level": 1, "halt_level": 1}
+        page = docutils.core.publish_parts(text, writer="html", settings_overrides=settings)["html_body"]
+        assert all(f">{name}<" in page for name in ("a_", "gpt_", "b-_c_", "founded_"))
+        assert "javascript" not in page
+
 
 def test_methods_describe_themselves():
     described = describe("methods", ["wu24", "unknown"])

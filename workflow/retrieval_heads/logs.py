@@ -57,11 +57,12 @@ def record(log_file: str | Path) -> Record | None:
 
 
 class Plain(logging.Formatter):
-    """Writes lines of a log, of tracebacks too, in which what users, files and models say commands no terminal."""
+    """Writes lines of a log, of tracebacks too, in which what users, files and models say commands no terminal and is
+    not taken for what a log tells of its job."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The lines."""
-        return printable_lines(super().format(record))
+        return printable_lines(super().format(record)).replace("\n===", "\n ===")
 
 
 class PlainRecord(logging.LogRecord):
