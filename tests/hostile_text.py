@@ -4,8 +4,6 @@ import copy
 import html
 import json
 import re
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,16 +12,13 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import pytest
 from markdown_it import MarkdownIt
 
+from browser import dumped
 from dotted import put
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.forms import schema
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-NEEDS_BROWSER = pytest.mark.skipif(BROWSER is None, reason="needs a browser")
 
 COMMANDS = "\x1b[31mred\x1b]0;title\x07\rover\x08\x9b2J\u202eturned\u2066\u2028line\x00end"
 """Colours, a terminal's title, what goes back and clears, and what turns the direction of writing."""
@@ -237,14 +232,6 @@ def in_browser(page: str, folder: Path, more: str = "") -> dict:
     found = re.search(r'<pre id="told">(.*?)</pre>', dumped(folder / "page.html"), re.DOTALL)
     assert found, "the page's own scripts did not run to their end"
     return json.loads(html.unescape(found[1]))
-
-
-def dumped(file: Path) -> str:
-    """A file as a browser has it once all is loaded."""
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    options += [f"--user-data-dir={file.parent / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
-    run = subprocess.run([BROWSER, *options, file.as_uri()], capture_output=True, text=True, timeout=120)
-    return run.stdout
 
 
 def squeezed(text: str) -> str:

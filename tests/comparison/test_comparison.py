@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hostile_text import NEEDS_BROWSER, in_browser, listening, markdown_page, squeezed
+from browser import NEEDS_BROWSER
+from hostile_text import in_browser, listening, markdown_page, squeezed
 from retrieval_heads import cli, tables
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.comparison.comparing import as_json, compare

@@ -11,12 +11,11 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.text import Text
 
+from browser import NEEDS_BROWSER, dumped
 from hostile_text import (
     ATTACKS,
     COMMANDS,
     CONFIGS,
-    NEEDS_BROWSER,
-    dumped,
     harmless,
     hostile_config,
     in_browser,

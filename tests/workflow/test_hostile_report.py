@@ -6,7 +6,8 @@ import shutil
 import pytest
 import yaml
 
-from hostile_text import NEEDS_BROWSER, hostile_config, in_browser, listening
+from browser import NEEDS_BROWSER
+from hostile_text import hostile_config, in_browser, listening
 from projects import TINY
 
 PATH = "' onload=hacked=1 x=\" `here`_ |image| name_ [here](javascript:hacked=1)"
