@@ -30,6 +30,7 @@ from retrieval_heads import figures
 from retrieval_heads.errors import StudyError
 from retrieval_heads.exchange import external_lists
 from retrieval_heads.findings import for_programs, rendering
+from retrieval_heads.plain_text import commanding
 from retrieval_heads.plugins import describe
 from retrieval_heads.study.config import complete, told
 from retrieval_heads.study.forms import schema
@@ -79,7 +80,9 @@ def attacked(tmp_path_factory):
     with listening() as (attacks, asked):
         given, taken = hostile_config(CONFIGS[0], attacks)
         config = complete(copy.deepcopy(given))
-        runs = {"models": {"small": {"commit": "c" * 40, "dtype": attacks["script"]}}}
+        runs = {
+            "models": {"small": {"commit": "c" * 40, "dtype": attacks["script"], "device": COMMANDS + "\n# Heading"}}
+        }
         study = Study(told(config), described_methods(config), runs, describe("ablation.replacements", ["zero"]))
         rankings = make_rankings(study, 10, 8)
         tables = analyse(study, rankings, make_ablation(study), make_reliability(study))
@@ -134,6 +137,7 @@ def test_so_do_pages_for_snakemakes_report(attacked, name, tmp_path):
 def test_markdown_shows_it_all_and_does_nothing_of_it(attacked, tmp_path):
     text = rendering.markdown(attacked.built)
     assert not re.search(r"(?<!\\)(?:\\\\)*\$", text), "some readers of Markdown typeset mathematics"
+    assert commanding(text) is None and "\n# Heading" not in text
     seen = in_browser(markdown_page(text), tmp_path)
     ours = {f"figures/{name}.png" for name in figures.declarations()} | {"findings.html#head-map"}
     seen["links"] = [link for link in seen["links"] if link not in ours]
