@@ -10,7 +10,8 @@ from markdown_it import MarkdownIt
 from hostile_text import ATTACKS, COMMANDS
 from retrieval_heads import cli
 from retrieval_heads.errors import StudyError
-from retrieval_heads.plain_text import commanding, markdown, paragraph, printable, printable_lines
+from retrieval_heads.findings.markdown import escaped, paragraph
+from retrieval_heads.plain_text import commanding, printable, printable_lines
 from retrieval_heads.verification import verifying
 from retrieval_heads.verification.check import Problem
 from retrieval_heads.verification.verifying import CHECKS, Outcome, Verification
@@ -46,7 +47,7 @@ def test_signs_of_writing_are_none_of_these(text):
 @settings(max_examples=300)
 @given(LINES | st.sampled_from([attack.strip() for attack in ATTACKS.values()]))
 def test_markdown_reads_a_paragraph_of_it_and_nothing_else(text):
-    before, inline, after = READER.parse(paragraph(markdown(text)))
+    before, inline, after = READER.parse(paragraph(escaped(text)))
     assert (before.type, after.type) == ("paragraph_open", "paragraph_close")
     assert {piece.type for piece in inline.children} <= {"text", "text_special"}
     assert "".join(piece.content for piece in inline.children) == text
@@ -54,7 +55,7 @@ def test_markdown_reads_a_paragraph_of_it_and_nothing_else(text):
 
 @pytest.mark.parametrize("begins", ["# ", "## x", "1. x", "12) x", "- x", "---", "- - -", "+", "> x", "    x"])
 def test_what_begins_a_paragraph_makes_it_nothing_else(begins):
-    assert READER.parse(paragraph(markdown(begins)))[0].type == "paragraph_open"
+    assert READER.parse(paragraph(escaped(begins)))[0].type == "paragraph_open"
 
 
 def test_what_verifying_finds_commands_no_terminal(monkeypatch, tmp_path, capsys):

@@ -12,7 +12,6 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from retrieval_heads import plain_text
 from retrieval_heads.atomic_write import atomic_file
 from retrieval_heads.errors import StudyError
 from retrieval_heads.figures import Declaration, declarations
@@ -20,6 +19,7 @@ from retrieval_heads.findings import bars, head_map
 from retrieval_heads.findings.claims import Claim
 from retrieval_heads.findings.claims.outcome import Effect
 from retrieval_heads.findings.glossary import Term, Words
+from retrieval_heads.findings.markdown import escaped, paragraph
 from retrieval_heads.findings.provenance import provenance
 from retrieval_heads.findings.sections import (
     PARTS,
@@ -37,7 +37,7 @@ from retrieval_heads.findings.sections import (
     TableBlock,
     Tables,
 )
-from retrieval_heads.plain_text import REFERENCE
+from retrieval_heads.study.checks import REFERENCE
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import listed, p_cell
@@ -187,10 +187,10 @@ def markdown(findings: Findings, figures: str = "figures") -> str:
     """
 
     def inline(text: str) -> str:
-        return "".join(_pieces(text, findings.labels, plain_text.markdown, "[{}]({})".format))
+        return "".join(_pieces(text, findings.labels, escaped, "[{}]({})".format))
 
     environment = _environment(findings.templates, autoescape=False, inline=inline)
-    environment.filters["paragraph"] = lambda text: plain_text.paragraph(inline(text))
+    environment.filters["paragraph"] = lambda text: paragraph(inline(text))
     environment.filters["cell"] = lambda text: " ".join(inline(text).replace("|", "\\|").splitlines())
     environment.filters["anchor"] = _anchor
     return environment.get_template("findings.md.j2").render(findings=findings, figures=figures)

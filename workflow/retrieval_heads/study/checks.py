@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from retrieval_heads.errors import StudyError
-from retrieval_heads.plain_text import REFERENCE, commanding
+from retrieval_heads.plain_text import commanding
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.dimensions import PLAIN
@@ -26,6 +26,9 @@ from retrieval_heads.study.yardstick import yardstick
 
 _TAKEN = {"models": "prepared models", "comparisons": "comparisons of studies"}
 """Folders that lie beside those of studies, each with what it holds."""
+
+REFERENCE = r"\{(?:figure|table):\w+\}"
+"""By what texts of the findings refer to a figure or table; no text of a config has it."""
 
 _PLAIN_IS_MISSING = f"{PLAIN} is missing, which figures and findings are about; add it."
 
