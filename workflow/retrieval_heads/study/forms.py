@@ -183,7 +183,7 @@ def _is_path(value: object) -> bool:
     """Whether a path, as Snakemake and Python take it, is the one that is meant."""
     if not isinstance(value, str):
         return True
-    if not value or value != value.strip() or {*value} & {*"\t\n\r"}:
+    if not value or value != value.strip() or set(value) & set("\t\n\r"):
         raise StudyError("is empty, or has spaces around it or a line break in it; correct the path")
     if value.startswith("~") or re.search(r"\$\{?\w", value):
         meant = os.path.expandvars(os.path.expanduser(value))  # noqa: PTH111 – that of Path fails for unknown users
