@@ -18,9 +18,12 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 from retrieval_heads import runs
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import KILLED, killed_jobs
+from retrieval_heads.logs import screen
 
 # What Snakemake's own log has no room for is on the screen all the same, without a traceback for each line.
 logging.raiseExceptions = False
+# What the package says in this process, of files and models that it is given, commands no terminal.
+logging.getLogger("retrieval_heads").addHandler(screen())
 
 BEGUN = time.time()
 # Jobs end with this process, however it ends; on a cluster's nodes, this process ends with the one that sent it.

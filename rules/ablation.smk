@@ -63,7 +63,7 @@ rule answer_unablated:
         twinned=lambda wildcards: twinned_documents(
             config, int(wildcards.length), wildcards.variant
         ),
-        generation=config["generation"],
+        generation=GENERATION,
         code=code("answer_unablated.py", *answer_files()),
     script:
         "../workflow/scripts/answer_unablated.py"
@@ -127,7 +127,7 @@ rule ablate_heads:
         mode=intervention("mode"),
         scope=intervention("scope"),
         documents=intervention("documents"),
-        generation=config["generation"],
+        generation=GENERATION,
         code=ablation_code("ablate_heads.py", *answer_files()),
     script:
         "../workflow/scripts/ablate_heads.py"

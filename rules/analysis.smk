@@ -96,7 +96,7 @@ rule test_hypotheses:
     conda:
         "../envs/analysis.yaml"
     params:
-        config=compared_config(),
+        config=Sealed(compared_config()),
         methods=dict.fromkeys(config["methods"], {}),
         code=code("test_hypotheses.py", *table_files(TESTED)),
     script:

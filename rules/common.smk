@@ -148,7 +148,9 @@ FITTED = fitted_modes()
 # What takes them from the twin of each prompt.
 TWINNED = twin_modes()
 ANSWER_TYPES = {key: question["type"] for key, question in config["questions"].items()}
-CATEGORIES = {key: question["category"] for key, question in config["questions"].items()}
+# What holds text of the user's is sealed: Snakemake writes parameters into its report, and tells which have changed.
+CATEGORIES = Sealed({key: question["category"] for key, question in config["questions"].items()})
+GENERATION = Sealed(config.get("generation", {}))
 
 
 wildcard_constraints:

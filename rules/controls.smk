@@ -31,7 +31,7 @@ rule transfer_heads:
         level=asked_by_control("transfer", "level"),
         methods=asked_by_control("transfer", "methods"),
         documents=asked_by_control("transfer", "documents"),
-        generation=config["generation"],
+        generation=GENERATION,
         code=ablation_code("transfer_heads.py", *answer_files()),
     script:
         "../workflow/scripts/transfer_heads.py"
@@ -85,14 +85,14 @@ rule ask_items:
         content=content,
         files=content_of("asked"),
         versions=versions(PATHS.output("specificity")),
-        prompts=lambda wildcards: prompt_settings(config, wildcards.variant),
+        prompts=lambda wildcards: Sealed(prompt_settings(config, wildcards.variant)),
         # An item's answer is begun where those of the study's questions are.
         prefixed=lambda wildcards: any(
             question["answer_prefix"]
             for question in asked_questions(config, wildcards.variant).values()
         ),
         seed=config["seed"],
-        generation=config["generation"],
+        generation=GENERATION,
         most=asked_by_control("specificity", "items"),
         methods=asked_by_control("specificity", "methods"),
         levels=asked_by_control("specificity", "levels"),
@@ -213,7 +213,7 @@ rule observe_looks:
         versions=versions(PATHS.output("looks")),
         documents=asked_by_control("looks", "documents"),
         answer_types=ANSWER_TYPES,
-        generation=config["generation"],
+        generation=GENERATION,
         code=code("observe_looks.py", *answer_files()),
     script:
         "../workflow/scripts/observe_looks.py"

@@ -10,8 +10,8 @@ rule write_documents:
         if config["documents"]["source"] == "edgar_corpus"
         else "../envs/analysis.yaml"
     params:
-        documents=config["documents"],
-        questions=asked_questions(config, PLAIN),
+        documents=Sealed(config["documents"]),
+        questions=Sealed(asked_questions(config, PLAIN)),
         seed=config["seed"],
         files=content_of("sources"),
         code=code(

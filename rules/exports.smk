@@ -33,10 +33,12 @@ rule compare_imports:
     conda:
         "../envs/analysis.yaml"
     params:
-        imports={
-            name: {key: entry[key] for key in ("file", "model")}
-            for name, entry in config["imports"].items()
-        },
+        imports=Sealed(
+            {
+                name: {key: entry[key] for key in ("file", "model")}
+                for name, entry in config["imports"].items()
+            }
+        ),
         files=content_of("lists"),
         top_k=config["analysis"]["top_k"],
         code=code("compare_imports.py"),

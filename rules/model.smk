@@ -20,7 +20,7 @@ rule prepare_model:
     conda:
         "../envs/model.yaml"
     params:
-        source=lookup("{artifact}/source", within=PREPARED),
+        source=lambda wildcards: Sealed(PREPARED[wildcards.artifact]["source"]),
         content=lookup("{artifact}/content", within=PREPARED),
         # A hub's model is linked, whatever the versions; it would be fetched anew, with another commit perhaps.
         versions=lambda wildcards: (

@@ -13,10 +13,10 @@ rule build_prompts:
         "../envs/model.yaml"
     params:
         # Prompts do not depend on which other lengths and variants there are.
-        prompts=lambda wildcards: prompt_settings(config, wildcards.variant),
-        questions=lambda wildcards: asked_questions(config, wildcards.variant),
+        prompts=lambda wildcards: Sealed(prompt_settings(config, wildcards.variant)),
+        questions=lambda wildcards: Sealed(asked_questions(config, wildcards.variant)),
         documents=lambda wildcards: (
-            config["documents"] if decoyed(config, wildcards.variant) else None
+            Sealed(config["documents"]) if decoyed(config, wildcards.variant) else None
         ),
         seed=config["seed"],
         content=content,

@@ -23,7 +23,7 @@ rule convert_published:
     conda:
         "../envs/analysis.yaml"
     params:
-        config=ASKED_OF_PUBLISHED,
+        config=Sealed(ASKED_OF_PUBLISHED),
         files=content_of("published"),
         code=code("convert_published.py"),
     script:

@@ -22,9 +22,11 @@ rule score_heads:
         loading=loading,
         content=content,
         versions=versions(PATHS.output("scores")),
-        methods=lambda wildcards: methods_at(config, int(wildcards.length), wildcards.variant),
+        methods=lambda wildcards: Sealed(
+            methods_at(config, int(wildcards.length), wildcards.variant)
+        ),
         answer_types={key: question["type"] for key, question in config["questions"].items()},
-        generation=config["generation"],
+        generation=GENERATION,
         code=code(
             "score_heads.py",
             *method_files(),

@@ -139,7 +139,7 @@ rule measure_quality:
     conda:
         "../envs/analysis.yaml"
     params:
-        config=judged_config(),
+        config=Sealed(judged_config()),
         planted={
             name: model["planted"]
             for name, model in config["models"].items()

@@ -17,10 +17,12 @@ import pytest
 import torch
 from snakemake.iocontainers import Wildcards
 
+from hostile_text import COMMANDS
 from retrieval_heads import job as job_module
 from retrieval_heads.errors import StudyError
 from retrieval_heads.job import finished_units, job, killed_jobs, progress, report_share
 from retrieval_heads.logs import record
+from retrieval_heads.plain_text import printable
 
 MAKES = r"=== makes \[.*\]\n"
 ENDED = r"=== ended \S+, after [\d.]+ s, exit "
@@ -32,7 +34,9 @@ def own_logging():
     """A job sets up logging for its whole process; put back what was there."""
     root, log = logging.getLogger(), job_module.log
     before = root.handlers[:], root.level, log.handlers[:], log.level, warnings.showwarning
+    factory = logging.getLogRecordFactory()
     yield
+    logging.setLogRecordFactory(factory)
     for handler in {*root.handlers, *log.handlers} - {*before[0], *before[2]}:
         handler.close()
     logging.captureWarnings(False)
@@ -82,6 +86,26 @@ class TestLog:
         assert run(rule, lambda: job_module.log.info("read %d prompts", 7)) == 0
         assert " INFO retrieval_heads: read 7 prompts\n" in log_of(rule)
         assert capsys.readouterr().err == "score_heads small 512: read 7 prompts\n"
+
+    def test_what_it_quotes_commands_no_terminal(self, rule, capsys):
+        assert run(rule, lambda: job_module.log.warning("%s: no such file", COMMANDS)) == 0
+        for said in (log_of(rule), capsys.readouterr().err):
+            assert printable(COMMANDS) in said and all(line.isprintable() for line in said.splitlines())
+
+    def test_what_it_quotes_is_not_taken_for_what_it_tells_of_the_job(self, rule):
+        told = "=== ended 2026-01-01T00:00:00+00:00, after 1.0 s, exit 0"
+        assert run(rule, lambda: fail(ValueError(f"a name of two lines\n{told}"))) == 1
+        assert f"\n {told}\n" in log_of(rule) and f"\n{told}" not in log_of(rule)
+        assert record(rule.log[0]) is None
+
+    def test_libraries_that_show_their_own_log_command_no_terminal(self, rule, capsys):
+        elsewhere = logging.getLogger("elsewhere")
+        elsewhere.addHandler(shown := logging.StreamHandler(sys.stderr))
+        try:
+            assert run(rule, lambda: elsewhere.warning("a tokenizer of class %s", COMMANDS)) == 0
+        finally:
+            elsewhere.removeHandler(shown)
+        assert capsys.readouterr().err == f"a tokenizer of class {printable(COMMANDS)}\n"
 
     def test_other_libraries_and_warnings_go_to_the_file_alone(self, rule, capsys):
         def work():
@@ -270,12 +294,17 @@ class TestFailure:
         assert shown.startswith(f"score_heads small 512: {HINT}") and shown.count("\n") == 1
         assert "Traceback" in log_of(rule) and HINT in log_of(rule)
 
-    def test_other_errors_are_passed_on_and_logged(self, rule, capsys):
-        with pytest.raises(ZeroDivisionError), job(rule):
-            fail(ZeroDivisionError("by nought"))
-        written = log_of(rule)
-        assert "Traceback" in written and "ZeroDivisionError: by nought" in written
-        assert HINT not in written and HINT not in capsys.readouterr().err
+    def test_other_errors_are_told_with_where_they_come_from(self, rule, capsys):
+        assert run(rule, lambda: fail(ZeroDivisionError("by nought"))) == 1
+        for said in (log_of(rule), capsys.readouterr().err):
+            assert "Traceback" in said and "ZeroDivisionError: by nought" in said
+            assert HINT not in said
+
+    @pytest.mark.parametrize("kind", [ZeroDivisionError, StudyError, OSError])
+    def test_what_an_error_quotes_commands_no_terminal(self, rule, capsys, kind):
+        assert run(rule, lambda: fail(kind(COMMANDS))) == 1
+        for said in (log_of(rule), capsys.readouterr().err):
+            assert printable(COMMANDS) in said and all(line.isprintable() for line in said.splitlines())
 
     def test_an_interruption_is_passed_on(self, rule):
         with pytest.raises(KeyboardInterrupt), job(rule):

@@ -13,7 +13,8 @@ ROOT = Path(retrieval_heads.__file__).parent
 
 # From the ground up. A module or folder may import from those before it, and from itself.
 FLOORS = (
-    ("errors", "seeds", "atomic_write", "plugins", "reading", "runs", "provenance", "release", "logs"),
+    ("plain_text", "seeds", "release"),
+    ("errors", "atomic_write", "plugins", "reading", "runs", "provenance", "logs"),
     ("digests",),
     ("making", "manifests", "sealed"),
     ("job",),

@@ -22,8 +22,11 @@ def test_they_show_nothing_of_their_text(settings):
 
 @given(SETTINGS, SETTINGS)
 def test_they_are_shown_alike_only_where_they_are_alike(one, other):
-    alike = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert (repr(Sealed(one)) == repr(Sealed(other))) == alike
+    assert (repr(Sealed(one)) == repr(Sealed(other))) == (json.dumps(one) == json.dumps(other))
+
+
+def test_they_tell_when_their_order_changes():
+    assert repr(Sealed({"questions": {"a": 1, "b": 2}})) != repr(Sealed({"questions": {"b": 2, "a": 1}}))
 
 
 def test_jobs_are_given_what_they_hold():

@@ -7,6 +7,8 @@ from typing import Any
 
 from bad_input_case import Case
 
+from hostile_text import COMMANDS
+
 Spoil = Callable[[Path], object]
 
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -61,6 +63,9 @@ FOLDERS = [
     Case("a config that is another format", _written("config.json", b"\x80\x04K\x01."), ".*/config.json:", _AGAIN),
     Case("a config of nothing", _written("config.json", b"{}"), ".*: transformers cannot read", "model_type"),
     Case("an architecture that is none", _said(model_type="nosuch"), ".*: transformers cannot read", "nosuch"),
+    Case("an architecture that commands a terminal", _said(model_type=COMMANDS), ".*: transformers cannot", _AGAIN),
+    Case("an activation that commands a terminal", _said(hidden_act=COMMANDS), ".*: transformers cannot", _AGAIN),
+    Case("an index that commands a terminal", _indexed({"weight_map": {"a": COMMANDS}}), f".*/{_INDEX}:", ""),
     Case("an architecture that is a list", _said(model_type=["llama"]), ".*: transformers cannot read", _AGAIN),
     Case("a model that reads and writes two texts", _said(model_type="t5"), r"models\.small:", "choose another model"),
     Case("a model of pictures", _said(model_type="llava"), r"models\.small:", "choose another model"),
@@ -119,7 +124,22 @@ FOLDERS = [
 ]
 """Each has the function that spoils a folder."""
 
+
+def _of_architecture(name: str) -> bytes:
+    """A GGUF file that tells its architecture, and no more."""
+    said = [len(text).to_bytes(8, "little") + text for text in (b"general.architecture", name.encode())]
+    return (
+        b"GGUF"
+        + (3).to_bytes(4, "little")
+        + bytes(8)
+        + (1).to_bytes(8, "little")
+        + (8).to_bytes(4, "little").join(said)
+    )
+
+
 GGUF_FILES = [
+    Case("a GGUF file that commands a terminal", _of_architecture(COMMANDS), ".*gguf:", _AGAIN),
+    Case("a GGUF file of an architecture that is none", _of_architecture("nosuch"), ".*gguf:", _AGAIN),
     Case("a GGUF file that is empty", b"", r"models\.small\.source\.gguf:", "give one"),
     Case("a GGUF file of four bytes", b"GGUF", ".*gguf: cannot be read", _AGAIN),
     Case("a GGUF file of a version that is none", b"GGUF" + (99).to_bytes(4, "little") * 9, ".*gguf:", _AGAIN),

@@ -32,6 +32,9 @@ def surroundings(tmp_path_factory):
     )
     (folder / "latin" / "prose.txt").write_bytes("Prosa für Köln.".encode("latin-1"))
     (folder / "blank" / "prose.txt").write_text(" \n", encoding="utf-8")
+    for name, file in {"marked": "<b>.txt", "wild": "{x}.txt", "clears": "\x1b[2J.txt"}.items():
+        (folder / name).mkdir()
+        (folder / name / file).write_text("Prose.", encoding="utf-8")
     for part in ("facts", "distractors", "fillers", "vocabulary"):
         (folder / "broken" / f"{part}.yaml").write_text("a: [", encoding="utf-8")
     for kind, content in {"rankings": {"head_rankings": []}, "ablations": {"baseline": {}}}.items():

@@ -1,6 +1,7 @@
 """Two studies side by side: made results, whose differences are known."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from browser import NEEDS_BROWSER
+from hostile_text import in_browser, listening, markdown_page, squeezed
 from retrieval_heads import cli, tables
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.comparison.comparing import as_json, compare
@@ -327,6 +330,26 @@ def test_what_a_study_says_is_no_markup(make):
     assert "<script>" not in text.replace("\\<script>", "") and "\x1b" not in text
     rows = [line for line in text.splitlines() if "script" in line and line.startswith("|")]
     assert rows and all(row.replace("\\|", "").count("|") == 5 for row in rows)
+
+
+@NEEDS_BROWSER
+def test_what_studies_say_is_shown_and_does_nothing(make, tmp_path):
+    with listening() as (attacks, asked):
+        texts = [f"{attack} {place}" for place, attack in enumerate(attacks.values())]
+        told = [claim(text) | {"statement": text} for text in texts]
+        changed = [one | {"outcome": "contradicted", "effect": one["effect"] | {"unit": text}}
+                   for one, text in zip(told, texts, strict=True)]  # fmt: skip
+        labels = {"model": {"small": texts[0]}, "method": {"wu24": texts[1]}}
+        made = [
+            make("a", told, labels=labels, study=texts[2], measured=[quality(0.8)]),
+            make("b", changed, labels=labels, study=texts[3], measured=[quality(0.6)]),
+        ]
+        text = markdown(compare(*made))
+        seen = in_browser(markdown_page(text), tmp_path)
+    assert (seen["hacked"], seen["refused"], seen["failed"], seen["links"], asked) == (None, [], [], [], [])
+    said = squeezed(seen["text"])
+    assert [one for one in texts if squeezed(one) not in said] == []
+    assert not re.search(r"(?<!\\)(?:\\\\)*\$", re.sub(r"`[^`]*`", "", text)), "some readers typeset mathematics"
 
 
 REFUSED = {

@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 import subprocess
 from xml.etree import ElementTree
 
@@ -13,10 +12,10 @@ from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 from test_figures import draw
 
+from browser import BROWSER
 from retrieval_heads import figures
 from retrieval_heads.figures import _naming, _svg
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DENSE = ["needed_and_carrying", "score_and_effect", "reliability_by_method", "quality_and_cost", "method_disagreement"]
 """Figures with many marks, or many names."""
 

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from test_quality import STUDY as JUDGED
 from test_quality import first_costs_most, tables_of
-from test_rendering import BROWSER, text_of
+from test_rendering import text_of
 
+from browser import BROWSER
 from made_tables import (
     SMALL,
     TEMPLATES,

@@ -7,8 +7,8 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
-from test_rendering import BROWSER
 
+from browser import NEEDS_BROWSER, dumped
 from made_tables import METHODS, QUESTIONS, TEMPLATES, make_labels, make_rankings, make_study
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.findings import head_map
@@ -249,17 +249,13 @@ document.title = JSON.stringify(seen);
 </script>"""
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs a browser")
+@NEEDS_BROWSER
 def test_heads_are_pointed_at_and_reached_by_keys(data, rankings, tmp_path):
     maps = '<div class="map" id="head-map"></div><div class="map small"></div>'
     page = f"<!doctype html><title></title>{maps}{head_map.scripts(data, SCRIPT)}{TRY}"
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    options += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
-    done = subprocess.run(
-        [BROWSER, *options, (tmp_path / "page.html").as_uri()], capture_output=True, text=True, timeout=120
-    )
-    seen = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", done.stdout, flags=re.DOTALL)[1]))
+    found = dumped(tmp_path / "page.html")
+    seen = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", found, flags=re.DOTALL)[1]))
     assert seen["cells"] == [24] * len(METHODS) and seen["small"] == [24]
     names = [tip and tip[0] for tip in seen["tips"]]
     # Pointed at below and to the right, left, and then led about by keys, from the head that was pointed at.

@@ -8,8 +8,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from test_rendering import BROWSER, text_of
+from test_rendering import text_of
 
+from browser import BROWSER
 from made_tables import (
     ELEVEN_METHODS,
     TEMPLATES,

@@ -1,6 +1,7 @@
 """The command line: ``retrieval-heads``, or ``python -m retrieval_heads.cli`` where the package is not installed."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -8,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval_heads.atomic_write import atomic_file
+<<<<<<< HEAD
 from retrieval_heads.errors import StudyError, machine_trouble
+=======
+from retrieval_heads.errors import StudyError
+from retrieval_heads.logs import screen
+from retrieval_heads.plain_text import printable, printable_lines
+>>>>>>> hostile
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.arguments(subparser)
         subparser.set_defaults(run=command.run)
     given = parser.parse_args(arguments)
+    logging.getLogger("retrieval_heads").addHandler(to_screen := screen())
     try:
         given.run(given)
         sys.stdout.flush()
@@ -51,11 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever reads has seen enough, as head has; what is left to flush goes nowhere.
         with Path(os.devnull).open("wb") as nothing:
             os.dup2(nothing.fileno(), sys.stdout.fileno())
+<<<<<<< HEAD
     except Exception as error:
         if (trouble := machine_trouble(error)) is None:
             raise
         print(trouble, file=sys.stderr)
         return 1
+=======
+    finally:
+        logging.getLogger("retrieval_heads").removeHandler(to_screen)
+>>>>>>> hostile
     return 0
 
 
@@ -75,7 +88,7 @@ def _compare(given: argparse.Namespace) -> None:
     text = markdown(found)
     written = _write({folder / f"{a.name}-{b.name}.md": text, folder / f"{a.name}-{b.name}.json": as_json(found)})
     print(text)
-    print(f"Written to {written}", file=sys.stderr)
+    _say(f"Written to {written}")
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +99,8 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
 def _verify(given: argparse.Namespace) -> None:
     from retrieval_heads.verification.verifying import report, verify
 
-    print(f"Written to {report(verify(given.results), given.results, given.to, print)}", file=sys.stderr)
+    found = verify(given.results)
+    _say(f"Written to {report(found, given.results, given.to, lambda summary: print(printable_lines(summary)))}")
 
 
 def _crate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +115,7 @@ def _crate(given: argparse.Namespace) -> None:
             f"{error.name}: this package is not installed; run pip install --no-deps -r requirements.txt."
         ) from error
 
-    print(f"Written to {write_crate(given.results)}", file=sys.stderr)
+    _say(f"Written to {write_crate(given.results)}")
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +126,12 @@ def _check(given: argparse.Namespace) -> None:
     from retrieval_heads.preflight import check_file
 
     check_file(given.config)
-    print(f"{given.config}: as far as can be known before any work, nothing is wrong.")
+    print(printable(f"{given.config}: as far as can be known before any work, nothing is wrong."))
+
+
+def _say(line: str) -> None:
+    """Say something beside what the command writes."""
+    print(printable(line), file=sys.stderr)
 
 
 def _write(texts: dict[Path, str]) -> str:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+from retrieval_heads.plain_text import printable
+
 _MEMORY = (
     *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc"),
     *("cublas_status_alloc_failed", "cudnn_status_alloc_failed", "unable to allocate", "can't start new thread"),
@@ -48,8 +50,7 @@ class StudyError(Exception):
     """
 
     def __str__(self) -> str:
-        words = " ".join(super().__str__().split("\n"))
-        line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in words)
+        line = printable(super().__str__())
         return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 4 :]}"
 
 

@@ -15,7 +15,12 @@ from pathlib import Path
 
 from retrieval_heads import making, manifests, runs
 from retrieval_heads.errors import StudyError, disk_trouble, machine_trouble
+<<<<<<< HEAD
 from retrieval_heads.logs import ATTEMPT, ENDED, MAKES, read_log
+=======
+from retrieval_heads.logs import ATTEMPT, ENDED, MAKES, Plain, PlainRecord, screen
+from retrieval_heads.plain_text import printable
+>>>>>>> hostile
 
 log = logging.getLogger("retrieval_heads")
 
@@ -42,9 +47,8 @@ def job(snakemake) -> Iterator[None]:
     that begin with ``===`` tell where and when each began, what it makes, and how it ended.
     """
     begun = time.monotonic()
-    screen = logging.StreamHandler(sys.stderr)
     label = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
-    screen.setFormatter(logging.Formatter(f"{label}: %(message)s"))
+    to_screen = screen(f"{label}: %(message)s")
     log_file = Path(snakemake.log[0])
     attempts = log_file.with_name(f"{log_file.name}.attempts")
     try:
@@ -53,14 +57,15 @@ def job(snakemake) -> Iterator[None]:
     except OSError as error:
         if (trouble := disk_trouble(error, log_file)) is None:
             raise
-        print(f"{label}: {trouble}", file=sys.stderr)
+        print(printable(f"{label}: {trouble}"), file=sys.stderr)
         sys.exit(1)
     for file in files:
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        file.setFormatter(Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=files, force=True)
     logging.captureWarnings(True)
+    logging.setLogRecordFactory(PlainRecord)
     log.setLevel(logging.INFO)
-    log.addHandler(screen)
+    log.addHandler(to_screen)
     if said_before and _was_killed(said_before):
         log.warning("the attempt before: %s", KILLED)
     try:
@@ -72,10 +77,11 @@ def job(snakemake) -> Iterator[None]:
         log.error("%s", error)
         sys.exit(1)
     except Exception as error:
-        logging.getLogger().exception("failed")
         if (trouble := machine_trouble(error)) is None:
-            raise
-        log.error("%s", trouble)
+            log.exception("failed")
+        else:
+            logging.getLogger().exception("failed")
+            log.error("%s", trouble)
         sys.exit(1)
     finally:
         _end_logs(log_file, attempts, time.monotonic() - begun)
@@ -185,7 +191,7 @@ class _LogFile(logging.FileHandler):
             super().handleError(record)
         elif not self._told:
             self._told = True
-            print(trouble, file=sys.stderr)
+            print(printable(trouble), file=sys.stderr)
 
 
 def killed_jobs(folders: Iterable[str | Path], since: float) -> list[Path]:

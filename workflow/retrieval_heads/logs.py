@@ -1,9 +1,14 @@
-"""What the log of a job tells of the job itself, in lines that begin with ``===``; :mod:`job` writes them."""
+"""How logs are written, and what that of a job tells of the job itself, in lines that begin with ``===``; :mod:`job`
+writes them."""
 
 import json
+import logging
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from retrieval_heads.plain_text import printable_lines
 
 ATTEMPT = "=== attempt "
 """Begins the first line of an attempt, which tells its number, its process, the machine and the time."""
@@ -55,4 +60,34 @@ def record(log_file: str | Path) -> Record | None:
         outputs = None
     if not found or not isinstance(outputs, list) or not all(isinstance(output, str) for output in outputs):
         return None
+<<<<<<< HEAD
     return Record(found["host"], found["begun"], found["ended"], float(found["seconds"]), tuple(outputs))
+=======
+    return Record(
+        found["host"], found["begun"], found["ended"], float(found["seconds"]), tuple(json.loads(found["outputs"]))
+    )
+
+
+class Plain(logging.Formatter):
+    """Writes lines of a log, of tracebacks too, in which what users, files and models say commands no terminal and is
+    not taken for what a log tells of its job."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The lines."""
+        return printable_lines(super().format(record)).replace("\n===", "\n ===")
+
+
+class PlainRecord(logging.LogRecord):
+    """The same of what any library says, which may show its log on the screen by itself."""
+
+    def getMessage(self) -> str:  # noqa: N802  # its name in the standard library
+        """The lines, without a traceback."""
+        return printable_lines(super().getMessage())
+
+
+def screen(form: str = "%(message)s") -> logging.Handler:
+    """What shows a log on the screen in such lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Plain(form))
+    return handler
+>>>>>>> hostile

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from retrieval_heads import reading
 from retrieval_heads.data.documents import document_source
-from retrieval_heads.data.haystack import DOCUMENTS, load_haystack
+from retrieval_heads.data.haystack import DOCUMENTS, haystack_files, load_haystack
 from retrieval_heads.errors import StudyError, disk_trouble
 from retrieval_heads.model.files import read_config
 from retrieval_heads.model.guards import described_grid, require_quantizer, require_readable, require_trusted
@@ -20,6 +20,7 @@ from retrieval_heads.model.identity import model_content, model_folder
 from retrieval_heads.model.sources import source_module
 from retrieval_heads.study.checks import require_one_file
 from retrieval_heads.study.config import complete
+from retrieval_heads.study.forms import path_means_more
 from retrieval_heads.study.heads import require_planted
 from retrieval_heads.study.interventions import interventions, key_path
 from retrieval_heads.study.top_k import given_or_share
@@ -70,6 +71,9 @@ def check_surroundings(config: dict, packages: bool = True) -> None:
                 "decoys; take the key out, or take documents of the generator."
             )
     documents.check(config, packages)
+    for file in (*haystack_files(haystack), *documents.files(config)):
+        if (meaning := path_means_more(file)) is not None:
+            raise StudyError(f"{file}: its name {meaning}; rename it.")
     grids = {}
     for name, model in config["models"].items():
         source = model["source"]

@@ -17,6 +17,7 @@ WITHOUT_INFLUENCE = {
     "manifests": "tells what a result is once it is made",
     "making": "tells what a result is made with, beside it",
     "logs": "tells how a job's log tells of it",
+    "plain_text": "tells how messages and logs are written, and which signs are refused",
     "digests": "tells one content from another, as parameters of rules have them",
     "runs": "tells when a run is over, and a job what its run began with",
     "identity": "refuses to go on with files that were changed",

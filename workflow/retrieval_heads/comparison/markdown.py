@@ -11,6 +11,8 @@ from retrieval_heads.comparison.claims import APART
 from retrieval_heads.comparison.comparing import Comparison
 from retrieval_heads.comparison.rankings import THIRDS
 from retrieval_heads.comparison.results import Results
+from retrieval_heads.findings.markdown import escaped
+from retrieval_heads.plain_text import printable
 from retrieval_heads.study.dimensions import DIMENSION, DIMENSIONS
 from retrieval_heads.study.wording import count, decimal, listed, p_cell, percent, points
 from retrieval_heads.tables.ranking_quality import AREA, CAPTURED, SPEARMAN
@@ -305,13 +307,9 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterab
 
 def _text(text: object) -> str:
     """Text from a study, in which nothing is markup or tells a terminal anything."""
-    return re.sub(r"([\\`*_<\[\]|])", r"\\\1", _printable(text))
+    return escaped(printable(text)).replace("|", "\\|")
 
 
 def _code(text: object) -> str:
     """A name or value from a study, as it stands there."""
-    return f"`{_printable(text).replace('`', '’').replace('|', chr(92) + '|')}`"
-
-
-def _printable(text: object) -> str:
-    return "".join(character if character.isprintable() else " " for character in str(text))
+    return f"`{printable(text).replace('`', '’').replace('|', chr(92) + '|')}`"

@@ -54,6 +54,8 @@ mpl.rcParams.update(
         "lines.linewidth": 1.4,
         "lines.markersize": 4,
         "legend.frameon": False,
+        # A dollar sign in a label is one.
+        "text.parse_math": False,
         "figure.facecolor": "white",
         "savefig.facecolor": "white",
         # Without a salt of its own every SVG would differ from the one drawn before.

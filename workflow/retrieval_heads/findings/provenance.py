@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrieval_heads.digests import short_digest
+from retrieval_heads.plain_text import printable
 from retrieval_heads.release import VERSION
 from retrieval_heads.study.study import Study
 from retrieval_heads.versions import LIBRARIES
@@ -74,5 +75,6 @@ def provenance(study: Study) -> Provenance:
 
 
 def shown(name: str, value: str) -> str:
-    """A fact as readers see it: of long digests the beginning."""
+    """A fact as readers see it, in a line: of long digests the beginning."""
+    value = printable(value)
     return ", ".join(one[:_SHOWN] for one in value.split(", ")) if name in _SHORT else value

@@ -19,6 +19,7 @@ from retrieval_heads.findings import bars, head_map
 from retrieval_heads.findings.claims import Claim
 from retrieval_heads.findings.claims.outcome import Effect
 from retrieval_heads.findings.glossary import Term, Words
+from retrieval_heads.findings.markdown import escaped, paragraph
 from retrieval_heads.findings.provenance import provenance
 from retrieval_heads.findings.sections import (
     PARTS,
@@ -36,14 +37,14 @@ from retrieval_heads.findings.sections import (
     TableBlock,
     Tables,
 )
+from retrieval_heads.study.checks import REFERENCE
 from retrieval_heads.study.dimensions import PLAIN
 from retrieval_heads.study.study import Study
 from retrieval_heads.study.wording import listed, p_cell
 from retrieval_heads.tables.select import of_variant
 
-_REFERENCE = r"\{(?:figure|table):\w+\}"
-_ONLY_REFERENCES = re.compile(rf"( ?)\(({_REFERENCE}(?:(?:, | and ){_REFERENCE})*)\)")
-_LINK = re.compile(rf"({_REFERENCE}|arXiv[: ]\d{{4}}\.\d{{4,5}})")
+_ONLY_REFERENCES = re.compile(rf"( ?)\(({REFERENCE}(?:(?:, | and ){REFERENCE})*)\)")
+_LINK = re.compile(rf"({REFERENCE}|arXiv[: ]\d{{4}}\.\d{{4,5}})")
 _TABLES = (ClaimTable, TableBlock)
 _KINDS: dict[str, tuple[type, ...]] = {"table": _TABLES, "figure": (FigureBlock,)}
 """What texts refer to, by the word with which they do."""
@@ -168,13 +169,13 @@ def without_missing_references(text: str, labels: Mapping[str, str]) -> str:
     """
 
     def kept(match: re.Match) -> str:
-        shown = [reference for reference in re.findall(_REFERENCE, match[2]) if reference[1:-1] in labels]
+        shown = [reference for reference in re.findall(REFERENCE, match[2]) if reference[1:-1] in labels]
         return f"{match[1]}({listed(shown)})" if shown else ""
 
     def one(match: re.Match) -> str:
         return match[0] if match[0].strip()[1:-1] in labels else ""
 
-    return re.sub(rf" ?{_REFERENCE}", one, _ONLY_REFERENCES.sub(kept, text))
+    return re.sub(rf" ?{REFERENCE}", one, _ONLY_REFERENCES.sub(kept, text))
 
 
 def markdown(findings: Findings, figures: str = "figures") -> str:
@@ -186,10 +187,11 @@ def markdown(findings: Findings, figures: str = "figures") -> str:
     """
 
     def inline(text: str) -> str:
-        return "".join(_pieces(text, findings.labels, _markdown_text, "[{}]({})".format))
+        return "".join(_pieces(text, findings.labels, escaped, "[{}]({})".format))
 
     environment = _environment(findings.templates, autoescape=False, inline=inline)
-    environment.filters["cell"] = lambda text: inline(text).replace("|", "\\|").replace("\n", " ")
+    environment.filters["paragraph"] = lambda text: paragraph(inline(text))
+    environment.filters["cell"] = lambda text: " ".join(inline(text).replace("|", "\\|").splitlines())
     environment.filters["anchor"] = _anchor
     return environment.get_template("findings.md.j2").render(findings=findings, figures=figures)
 
@@ -359,10 +361,6 @@ def _largest_p(effects: Sequence[Effect]) -> str:
     """The p value of an effect, or the largest of several."""
     known = [effect.p for effect in effects if effect.p is not None and math.isfinite(effect.p)]
     return f"{'≤ ' if len(known) > 1 else ''}{p_cell(max(known))}".replace("≤ <", "all <") if known else ""
-
-
-def _markdown_text(text: str) -> str:
-    return re.sub(r"([\\`*_<\[\]])", r"\\\1", text)
 
 
 def _anchor(title: str) -> str:

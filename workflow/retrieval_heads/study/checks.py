@@ -2,10 +2,12 @@
 
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from retrieval_heads.errors import StudyError
+from retrieval_heads.plain_text import commanding
 from retrieval_heads.reading import require_single_keys
 from retrieval_heads.study.controls import CONTROLS, control
 from retrieval_heads.study.dimensions import PLAIN
@@ -25,6 +27,9 @@ from retrieval_heads.study.yardstick import yardstick
 
 _TAKEN = {"models": "prepared models", "comparisons": "comparisons of studies"}
 """Folders that lie beside those of studies, each with what it holds."""
+
+REFERENCE = r"\{(?:figure|table):\w+\}"
+"""By what texts of the findings refer to a figure or table; no text of a config has it."""
 
 _PLAIN_IS_MISSING = f"{PLAIN} is missing, which figures and findings are about; add it."
 
@@ -49,7 +54,8 @@ def require_one_file(files: Sequence[str | Path]) -> None:
 
 
 def require_plain(value: object, where: str = "") -> None:
-    """Refuse what no schema can speak of: keys that are no text, numbers that are not finite, and broken characters."""
+    """Refuse what no schema can speak of: keys that are no text, numbers that are not finite, characters that are
+    broken or command what shows them, and what findings would take for a reference of theirs."""
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
@@ -67,6 +73,12 @@ def require_plain(value: object, where: str = "") -> None:
             value.encode()
         except UnicodeEncodeError as error:
             raise StudyError(f"{where[:-1]}: {value!r:.60} has a character that is none; correct it.") from error
+        if (sign := commanding(value)) is not None:
+            raise StudyError(f"{where[:-1]}: it has {sign!r} in it, which commands what shows it; take that out.")
+        if reference := re.search(REFERENCE, value):
+            raise StudyError(
+                f"{where[:-1]}: it has {reference[0]} in it, by which findings refer to their own; write it otherwise."
+            )
 
 
 def check_values(config: dict) -> None:

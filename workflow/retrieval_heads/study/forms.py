@@ -142,7 +142,7 @@ def _take_methods(known: dict, given: dict) -> None:
             "required": [] if file is None else ["label"],
             "properties": {
                 "method": {"enum": list(files)},
-                "label": {"type": "string", "format": "label"},
+                "label": {"type": "string", "format": "label", "minLength": 1},
                 **(file or {}).get("properties", {}),
             },
         }
@@ -167,20 +167,41 @@ def _is_date(value: object) -> bool:
     return True
 
 
+def path_means_more(path: str) -> str | None:
+    """What a path would mean beyond itself to Snakemake or to a terminal, as the end of a sentence, if anything."""
+    if set(path) & set("{}"):
+        return "has braces, in which Snakemake expects wildcards"
+    if set(path) & set("<>"):
+        return "has < or >, which Snakemake's report takes for markup"
+    if not path.isprintable():
+        return "has a character that cannot be seen, or that commands a terminal"
+    return None
+
+
 @_FORMATS.checks("path", raises=StudyError)
 def _is_path(value: object) -> bool:
     """Whether a path, as Snakemake and Python take it, is the one that is meant."""
     if not isinstance(value, str):
         return True
-    if not value or value != value.strip() or not value.isprintable():
+    if not value or value != value.strip() or set(value) & set("\t\n\r"):
         raise StudyError("is empty, or has spaces around it or a line break in it; correct the path")
     if value.startswith("~") or re.search(r"\$\{?\w", value):
         meant = os.path.expandvars(os.path.expanduser(value))  # noqa: PTH111 – that of Path fails for unknown users
         raise StudyError(f"is taken letter by letter; write {meant if meant != value else 'the whole path'}")
-    if set(value) & set("{}"):
-        raise StudyError("has braces, in which Snakemake expects wildcards; give a path without")
+    if (meaning := path_means_more(value)) is not None:
+        raise StudyError(f"{meaning}; give a path without")
     if any(len(part.encode()) > 255 for part in value.split("/")):
         raise StudyError("has a name of more than 255 bytes, which no file may have; shorten it")
+    return True
+
+
+@_FORMATS.checks("label", raises=StudyError)
+def _is_label(value: object) -> bool:
+    """Whether text can be shown as a name."""
+    if isinstance(value, str) and set(value) & set("\t\n\r"):
+        raise StudyError("has a tab or line break in it, and is shown within sentences; write it in one line")
+    if isinstance(value, str) and value.startswith("_"):
+        raise StudyError("begins with an underscore, which keys of figures leave out; begin it otherwise")
     return True
 
 
