@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval_heads.atomic_write import atomic_file
-<<<<<<< HEAD
 from retrieval_heads.errors import StudyError, machine_trouble
-=======
-from retrieval_heads.errors import StudyError
 from retrieval_heads.logs import screen
 from retrieval_heads.plain_text import printable, printable_lines
->>>>>>> hostile
 
 
 @dataclass(frozen=True)
@@ -59,16 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever reads has seen enough, as head has; what is left to flush goes nowhere.
         with Path(os.devnull).open("wb") as nothing:
             os.dup2(nothing.fileno(), sys.stdout.fileno())
-<<<<<<< HEAD
     except Exception as error:
         if (trouble := machine_trouble(error)) is None:
             raise
-        print(trouble, file=sys.stderr)
+        print(printable(trouble), file=sys.stderr)
         return 1
-=======
     finally:
         logging.getLogger("retrieval_heads").removeHandler(to_screen)
->>>>>>> hostile
     return 0
 
 

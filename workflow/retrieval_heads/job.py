@@ -15,12 +15,8 @@ from pathlib import Path
 
 from retrieval_heads import making, manifests, runs
 from retrieval_heads.errors import StudyError, disk_trouble, machine_trouble
-<<<<<<< HEAD
-from retrieval_heads.logs import ATTEMPT, ENDED, MAKES, read_log
-=======
-from retrieval_heads.logs import ATTEMPT, ENDED, MAKES, Plain, PlainRecord, screen
+from retrieval_heads.logs import ATTEMPT, ENDED, MAKES, Plain, PlainRecord, read_log, screen
 from retrieval_heads.plain_text import printable
->>>>>>> hostile
 
 log = logging.getLogger("retrieval_heads")
 

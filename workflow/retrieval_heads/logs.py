@@ -60,12 +60,7 @@ def record(log_file: str | Path) -> Record | None:
         outputs = None
     if not found or not isinstance(outputs, list) or not all(isinstance(output, str) for output in outputs):
         return None
-<<<<<<< HEAD
     return Record(found["host"], found["begun"], found["ended"], float(found["seconds"]), tuple(outputs))
-=======
-    return Record(
-        found["host"], found["begun"], found["ended"], float(found["seconds"]), tuple(json.loads(found["outputs"]))
-    )
 
 
 class Plain(logging.Formatter):
@@ -90,4 +85,3 @@ def screen(form: str = "%(message)s") -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Plain(form))
     return handler
->>>>>>> hostile

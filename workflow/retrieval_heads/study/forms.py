@@ -142,7 +142,7 @@ def _take_methods(known: dict, given: dict) -> None:
             "required": [] if file is None else ["label"],
             "properties": {
                 "method": {"enum": list(files)},
-                "label": {"type": "string", "format": "label", "minLength": 1},
+                "label": {"type": "string", "format": "label"},
                 **(file or {}).get("properties", {}),
             },
         }
@@ -200,6 +200,8 @@ def _is_label(value: object) -> bool:
     """Whether text can be shown as a name."""
     if isinstance(value, str) and set(value) & set("\t\n\r"):
         raise StudyError("has a tab or line break in it, and is shown within sentences; write it in one line")
+    if isinstance(value, str) and not value.strip():
+        raise StudyError("shows nothing; write words, or take the key out")
     if isinstance(value, str) and value.startswith("_"):
         raise StudyError("begins with an underscore, which keys of figures leave out; begin it otherwise")
     return True
@@ -210,14 +212,6 @@ def _is_device(value: object) -> bool:
     """Whether text names a device of torch on which models run, whose own check would take seconds."""
     if isinstance(value, str) and not re.fullmatch(r"auto|(cpu|cuda|mps|xpu|hpu|npu|mtia|xla)(:\d{1,4})?", value):
         raise StudyError("is no device of torch that models run on; write auto, cpu, cuda, cuda:1 or mps")
-    return True
-
-
-@_FORMATS.checks("label", raises=StudyError)
-def _is_label(value: object) -> bool:
-    """Whether readers see text that names something."""
-    if isinstance(value, str) and not value.strip():
-        raise StudyError("shows nothing; write words, or take the key out")
     return True
 
 
