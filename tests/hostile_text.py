@@ -89,13 +89,13 @@ _RUN: dict[str, Any] = {
     "questions": {
         "inc_state": {"text": "Where?", "type": "state", "category": "places"},
         "inc_year": {"text": "When?", "type": "year", "category": "numbers"},
-        "hq_state": {"text": "Where?", "type": "state", "category": "places"},
+        "hq_state": {"text": "Where else?", "type": "state", "category": "places"},
     },
     "prompts": {
         "context_lengths": [512],
         "variants": {"plain": {}, "terse": {"text": {}, "answer_prefix": {}}},
     },
-    "methods": {"wu24": {}, "qrhead": {}, "again": {"method": "qrhead", "label": "Again"}},
+    "methods": {"wu24": {}, "qrhead": {}, "again": {"method": "qrhead", "label": "Again", "outlier_sd": 3}},
     "ablation": {
         "levels": [5],
         "interventions": {"everywhere": {}, "reading": {"scope": "suffix"}},

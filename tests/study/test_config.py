@@ -1126,7 +1126,7 @@ class TestSurroundings:
 
 
 names_of_models = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True)
-words = st.text(max_size=5).filter(lambda text: "\\" not in text and commanding(text) is None)
+words = st.text(max_size=5).filter(lambda text: not set("\\\t\n\r") & set(text) and commanding(text) is None)
 names_of_questions = st.from_regex(r"q[a-z0-9_]{0,6}x", fullmatch=True)
 lengths = st.lists(st.integers(65, 9000), min_size=1, max_size=4, unique=True)
 
