@@ -361,14 +361,16 @@ def measure(area: str, survivors: list[list] | None = None) -> list[tuple[Mutant
 
 
 def main(names: list[str], again: bool) -> None:
-    """Measure areas, and write what came of them."""
+    """Measure areas, and write what came of them; where it is done again, only survivors, with the tests of today."""
+    if again:
+        (KEPT / "durations.json").unlink(missing_ok=True)
     reach()
     load()
     reasons = yaml.safe_load((ROOT / "benchmarks" / "mutation.yaml").read_text(encoding="utf-8")) or {}
     results = KEPT / "results.json"
     known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     for name in names or AREAS:
-        start, before = time.monotonic(), known[name] if again else None
+        start, before = time.monotonic(), known.get(name) if again else None
         found = measure(name, before and before["survivors"])
         killed = sum(outcome.startswith("killed") for _, outcome in found)
         by_clock = sum(outcome == "killed by the clock" for _, outcome in found)
