@@ -25,7 +25,7 @@ rule score_heads:
         methods=lambda wildcards: Sealed(
             methods_at(config, int(wildcards.length), wildcards.variant)
         ),
-        answer_types={key: question["type"] for key, question in config["questions"].items()},
+        answer_types=ANSWER_TYPES,
         generation=GENERATION,
         code=code(
             "score_heads.py",
