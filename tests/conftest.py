@@ -57,6 +57,18 @@ def finished(made_once, planted_folder):
     return Project(made_once("finished", make))
 
 
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A folder with a drawing for every figure, in which there is nothing, for tests of the page around them."""
+    from retrieval_heads import figures  # here, for the sake of tests that draw nothing
+
+    folder = tmp_path_factory.mktemp("figures")
+    size = "width='518.4pt' height='200pt' viewBox='0 0 518.4 200'"
+    for name in figures.declarations():
+        (folder / f"{name}.svg").write_text(f"<svg xmlns='http://www.w3.org/2000/svg' {size}/>")
+    return folder
+
+
 @pytest.fixture
 def study(finished, tmp_path):
     """A copy of the finished tiny study, to change and go on with."""

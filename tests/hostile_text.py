@@ -14,7 +14,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
-from browser import dumped
+from browser import WATCH, dumped
 from dotted import put
 from retrieval_heads.errors import StudyError
 from retrieval_heads.study.config import complete
@@ -47,12 +47,6 @@ ATTACKS = {
     "rule of reST": "`here <javascript:hacked=1>`_ |image| name_ **strong**",
 }
 """Kind → text. Where one of them is taken for more than text, ``hacked`` is set, or something is fetched or missing."""
-
-_WATCH = """<script>
-const seen = { refused: [], failed: [] };
-document.addEventListener("securitypolicyviolation", (event) => seen.refused.push(event.blockedURI));
-addEventListener("error", (event) => seen.failed.push(event.message));
-</script>"""
 
 _TELL = """<script type="module">
 const wait = (time) => new Promise((done) => setTimeout(done, time));
@@ -224,8 +218,8 @@ def in_browser(page: str, folder: Path, more: str = "") -> dict:
     ``hacked``, None where no attack ran; ``text``, all that it says; ``refused`` and ``failed``, what the browser
     refused to fetch and what went wrong; ``links``, the addresses that are neither the page's own nor a paper's.
     """
-    page = page.replace("<head>", f"<head>{_WATCH}", 1)
-    assert _WATCH in page
+    page = page.replace("<head>", f"<head>{WATCH}", 1)
+    assert WATCH in page
     (folder / "page.html").write_text(
         page.rpartition("</body>")[0] + _TELL.replace("MORE", more) + "</body></html>", encoding="utf-8"
     )

@@ -2,7 +2,6 @@
 
 import io
 import re
-import subprocess
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 from test_figures import draw
 
-from browser import BROWSER
+from browser import NEEDS_BROWSER, photographed
 from retrieval_heads import figures
 from retrieval_heads.figures import _naming, _svg
 
@@ -118,7 +117,7 @@ def test_rounding_does_not_add_up():
     assert np.allclose(np.cumsum(np.reshape(steps, (-1, 2)), axis=0), np.column_stack([at, 3 * at]), atol=0.0051)
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs a browser")
+@NEEDS_BROWSER
 @pytest.mark.parametrize("name", [None, pytest.param("needed_and_carrying", marks=pytest.mark.thorough)])
 def test_they_look_as_matplotlib_draws_them(name, tmp_path):
     svg = written(draw(name, "many methods") if name else with_all_kinds())
@@ -132,10 +131,5 @@ def pixels_of(svg, folder):
     """What a browser shows of it, as (height, width, 3)."""
     folder.mkdir()
     (folder / "figure.svg").write_text(svg, encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    options += [f"--user-data-dir={folder / 'profile'}", "--window-size=720,640", "--hide-scrollbars"]
-    subprocess.run(
-        [BROWSER, *options, f"--screenshot={folder / 'seen.png'}", (folder / "figure.svg").as_uri()],
-        check=True, capture_output=True, timeout=120,
-    )  # fmt: skip
+    photographed(folder / "figure.svg", folder / "seen.png", "--window-size=720,640", "--hide-scrollbars")
     return imread(folder / "seen.png")[..., :3]

@@ -1,9 +1,6 @@
 """The first screen: an answer in three sentences for every kind of study, and one table of every claim."""
 
-import html
-import json
 import re
-import subprocess
 from dataclasses import replace
 
 import pandas as pd
@@ -12,7 +9,7 @@ from test_quality import STUDY as JUDGED
 from test_quality import first_costs_most, tables_of
 from test_rendering import text_of
 
-from browser import BROWSER
+from browser import NEEDS_BROWSER, titled
 from made_tables import (
     SMALL,
     TEMPLATES,
@@ -188,15 +185,6 @@ def built():
     return rendering.build(SMALL, tables, dict.fromkeys(figures.declarations()), TEMPLATES)
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("figures")
-    size = "width='518.4pt' height='200pt' viewBox='0 0 518.4 200'"
-    for name in figures.declarations():
-        (folder / f"{name}.svg").write_text(f"<svg xmlns='http://www.w3.org/2000/svg' {size}/>")
-    return folder
-
-
 def test_sections_stand_under_the_question_that_they_answer(built):
     assert [section.key for section in built.sections] == [key for key in TITLES if key in {
         section.key for section in built.sections}]  # fmt: skip
@@ -285,7 +273,7 @@ document.title = JSON.stringify([wide, Math.round(bottom)]);
 </script>"""
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs a browser")
+@NEEDS_BROWSER
 @pytest.mark.parametrize("study", [SMALL, with_long_names(SMALL)], ids=["short names", "long names"])
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 860)])
 def test_nothing_scrolls_sideways_and_the_answer_fits_a_screen(study, drawn, tmp_path, width, height):
@@ -294,13 +282,8 @@ def test_nothing_scrolls_sideways_and_the_answer_fits_a_screen(study, drawn, tmp
     (tmp_path / "page.html").write_text(rendering.html(built, drawn), encoding="utf-8")
     frame = f'<iframe src="page.html" style="width: {width}px; height: {height}px; border: 0"></iframe>'
     (tmp_path / "outer.html").write_text(f"<!doctype html><title></title>{frame}{WATCH}", encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    options += ["--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}"]
-    options += ["--virtual-time-budget=10000", "--window-size=1400,1000", "--dump-dom"]
-    done = subprocess.run(
-        [BROWSER, *options, (tmp_path / "outer.html").as_uri()], capture_output=True, text=True, timeout=120
-    )
-    wide, bottom = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", done.stdout, flags=re.DOTALL)[1]))
+    options = ["--allow-file-access-from-files", "--window-size=1400,1000"]
+    wide, bottom = titled(tmp_path / "outer.html", *options)
     assert wide <= width
     assert bottom <= height or width < 1280
 

@@ -1,4 +1,3 @@
-import html
 import json
 import re
 import shutil
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from browser import NEEDS_BROWSER, dumped
+from browser import NEEDS_BROWSER, titled
 from made_tables import METHODS, QUESTIONS, TEMPLATES, make_labels, make_rankings, make_study
 from retrieval_heads.analysis.rankings import placed
 from retrieval_heads.findings import head_map
@@ -254,8 +253,7 @@ def test_heads_are_pointed_at_and_reached_by_keys(data, rankings, tmp_path):
     maps = '<div class="map" id="head-map"></div><div class="map small"></div>'
     page = f"<!doctype html><title></title>{maps}{head_map.scripts(data, SCRIPT)}{TRY}"
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    found = dumped(tmp_path / "page.html")
-    seen = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", found, flags=re.DOTALL)[1]))
+    seen = titled(tmp_path / "page.html")
     assert seen["cells"] == [24] * len(METHODS) and seen["small"] == [24]
     names = [tip and tip[0] for tip in seen["tips"]]
     # Pointed at below and to the right, left, and then led about by keys, from the head that was pointed at.

@@ -105,14 +105,6 @@ def _shown(taken, attacks):
     return [*shown.values(), attacks["script"]]
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("figures")
-    for name in figures.declarations():
-        (folder / f"{name}.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    return folder
-
-
 @NEEDS_BROWSER
 def test_the_page_shows_it_all_and_does_nothing_of_it(attacked, drawn, tmp_path):
     seen = in_browser(rendering.html(attacked.built, drawn), tmp_path)

@@ -1,16 +1,13 @@
 """The findings of eleven methods: as readable as those of three, and with nothing left out."""
 
-import html
-import json
 import re
-import subprocess
 from itertools import combinations
 
 import numpy as np
 import pytest
 from test_rendering import text_of
 
-from browser import BROWSER
+from browser import NEEDS_BROWSER, titled
 from made_tables import (
     ELEVEN_METHODS,
     TEMPLATES,
@@ -176,12 +173,8 @@ document.title = JSON.stringify([...found, wide]);
 </script>"""
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs a browser")
+@NEEDS_BROWSER
 def test_methods_can_be_left_out_of_the_map(built, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(rendering.map_page(built).replace("</body>", f"{WATCH}</body>"), encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    options += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000", "--dump-dom"]
-    done = subprocess.run([BROWSER, *options, page.as_uri()], capture_output=True, text=True, timeout=120)
-    title = html.unescape(re.search(r"<title>(.*?)</title>", done.stdout, flags=re.DOTALL)[1])
-    assert json.loads(title) == [11, 11, 10, 0]
+    assert titled(page) == [11, 11, 10, 0]

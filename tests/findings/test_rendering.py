@@ -1,6 +1,5 @@
 import dataclasses
 import html
-import json
 import math
 import re
 import shutil
@@ -12,7 +11,7 @@ import jinja2
 import pandas as pd
 import pytest
 
-from browser import NEEDS_BROWSER, dumped
+from browser import NEEDS_BROWSER, WATCH, titled
 from made_tables import (
     METHODS,
     SMALL,
@@ -55,14 +54,6 @@ DRAWN = dict.fromkeys(figures.declarations())
 @pytest.fixture(scope="module")
 def tables():
     return {**small_tables(), "dataset_counts": make_counts(STUDY)}
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("figures")
-    for name in figures.declarations():
-        (folder / f"{name}.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -441,12 +432,6 @@ class TestReferences:
         assert markdown.count(link) == 2 and '<a id="table-top_heads"></a>' in markdown
 
 
-WATCH = """<script>
-const seen = { refused: [], failed: [] };
-document.addEventListener("securitypolicyviolation", (event) => seen.refused.push(event.blockedURI));
-addEventListener("error", (event) => seen.failed.push(event.message));
-</script>"""
-
 TRY = """<script type="module">
 await new Promise((done) => setTimeout(done, 1000));
 const all = (selector) => [...document.querySelectorAll(selector)];
@@ -476,8 +461,7 @@ def test_the_page_in_a_browser(page, tmp_path):
     """All that scripts do, with nothing asked from outside and nothing failing."""
     page = page.replace("<style>", f"{WATCH}<style>", 1).replace("</body>", f"{TRY}</body>")
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
-    found = dumped(tmp_path / "page.html")
-    seen = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", found, flags=re.DOTALL)[1]))
+    seen = titled(tmp_path / "page.html")
     assert (seen["refused"], seen["failed"], seen["asked"]) == ([], [], [])
     (_, first), (up, ascending), (down, descending), (again, last) = seen["orders"]
     assert (up, down, again, last) == ("ascending", "descending", None, first)
