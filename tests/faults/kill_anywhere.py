@@ -39,12 +39,12 @@ VICTIMS = (("snakemake",), ("job",), ("snakemake", "job"))
 KILLS, STUDIES, KILLS_ON_SLURM = 15, 2, 5
 _AT_ANY_TIME_S = 30
 """Kills at any time come so soon after a run has begun, at the latest."""
-# A job on the pretended node claims no more than one of its processors.
-_ONE_THREAD = ("score_heads", "answer_unablated", "ablate_heads", "measure_guard", "measure_effects", "label_heads")
+_ASKING = ("score_heads", "answer_unablated", "ablate_heads", "measure_guard", "measure_effects", "label_heads")
+# A job on the pretended node claims no more than one of its processors, and tables tell how many a job had.
+_ONE_THREAD = ["--set-threads", *(f"{rule}=1" for rule in _ASKING)]
 _SLURM = [
     *("--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue"),
     *("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"),
-    *("--set-threads", *(f"{rule}=1" for rule in _ONE_THREAD)),
 ]
 
 
@@ -131,7 +131,7 @@ class Case:
     def command(self) -> list[str]:
         """What runs the study, before each kill and after it."""
         how = _SLURM if self.slurm else ["--cores", "2"]
-        return [*how, *(["--keep-going"] * self.keep_going), *TINY]
+        return [*how, *_ONE_THREAD, *(["--keep-going"] * self.keep_going), *TINY]
 
     def kills(self, undisturbed: Undisturbed) -> list[Kill]:
         """Whom to kill, and when: every other kind of job, in the order of the workflow, and the rest at any time."""
@@ -265,7 +265,7 @@ def _carry_out_case(case: Case, folder: Path) -> list[dict]:
         planted.save(model, corpus(ROOT))
     if not (made / "done").exists():
         shutil.rmtree(made, ignore_errors=True)
-        run(_new(made, model, case), ["--cores", "2", *TINY])
+        run(_new(made, model, case), ["--cores", "2", *_ONE_THREAD, *TINY])
         (made / "done").touch()
     undisturbed = Undisturbed(Project(made))
     begun = time.monotonic()
