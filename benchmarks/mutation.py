@@ -5,9 +5,9 @@ With ``--again``, only those that survived the last time are tried anew, after t
 
 A mutant is the package with one change, such as ``<`` in place of ``<=`` or a summand less. First all quick tests that
 run in one process are run once, to know which of them reach which line, and how long each takes. Then each mutant meets
-the tests that reach its line, the quickest first, then others of their files, until one fails; in a fork of a process
-that has torch loaded, so that this takes seconds. What is changed are statements and expressions of functions; not
-messages, annotations, defaults of fields, or what is written to logs.
+the tests that reach its line, the quickest first, then others of their files, until one fails that passes alone where
+nothing is changed; in a fork of a process that has torch loaded, so that this takes seconds. What is changed are
+statements and expressions of functions; not messages, annotations, defaults of fields, or what is written to logs.
 
 Survivors are told with the reason in mutation.yaml why no test can, or needs to, notice them.
 """
@@ -28,6 +28,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import yaml
@@ -245,18 +247,20 @@ def _file(test: str) -> str:
 
 
 def _quickest(tests: list[str], durations: dict[str, float], seconds: float) -> list[str]:
-    """As many tests as take so long, one of each function first, the quickest of all first."""
+    """As many tests as take so long: one of each function for half of the time, then the quickest of the others."""
     ordered = sorted(tests, key=durations.__getitem__)
     first: dict[str, str] = {}
     for test in ordered:
         first.setdefault(test.partition("[")[0], test)
-    chosen = []
-    for test in [*first.values(), *(test for test in ordered if test not in first.values())]:
-        seconds -= durations[test]
-        if seconds < 0:
-            break
-        chosen.append(test)
-    return chosen
+    chosen = _within(list(first.values()), durations, seconds / 2)
+    seconds -= sum(map(durations.__getitem__, chosen))
+    return chosen + _within([test for test in ordered if test not in set(chosen)], durations, seconds)
+
+
+def _within(tests: list[str], durations: dict[str, float], seconds: float) -> list[str]:
+    """The first of some tests that together take so long."""
+    taken = accumulate(map(durations.__getitem__, tests))
+    return [test for test, until in zip(tests, taken, strict=True) if until <= seconds]
 
 
 # --- running a mutant ---------------------------------------------------------------------------------------------
@@ -285,28 +289,62 @@ class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def outcome(mutant: Mutant, tests: list[str]) -> str:
     """What comes of a mutant: killed, by the clock too; survived; or reached by no test."""
-    if not tests:
-        return "reached by no test"
+    while tests:
+        found, failed = _outcome(mutant, tests)
+        if found != "killed" or _passes_unchanged(failed or tests[0]):
+            return found
+        # It fails alone, whatever is changed, so that it says nothing.
+        tests = [test for test in tests if test != (failed or tests[0])]
+    return "reached by no test"
+
+
+@cache
+def _passes_unchanged(test: str) -> bool:
+    return _outcome(None, [test])[0] == "survived"
+
+
+def _outcome(mutant: Mutant | None, tests: list[str]) -> tuple[str, str]:
+    """What comes of it by these tests, and the one that failed, if they came so far; without a mutant, by the package
+    as it is."""
+    reading, writing = os.pipe()
     child = os.fork()
     if not child:
         status = 3
         with contextlib.suppress(BaseException):
-            status = _run(mutant, tests)
+            status = _run(mutant, tests, writing)
         os._exit(status)
+    os.close(writing)
     # A mutant that computes for ever is ended by its limit, one that waits for ever here, beside other work or not.
-    end = time.monotonic() + 10 * SECONDS
+    end, found = time.monotonic() + 10 * SECONDS, "killed by the clock"
     while time.monotonic() < end:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             code = os.waitstatus_to_exitcode(status)
-            return {0: "survived", -signal.SIGXCPU: "killed by the clock"}.get(code, "killed")
+            found = {0: "survived", -signal.SIGXCPU: found}.get(code, "killed")
+            break
         time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return "killed by the clock"
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    os.set_blocking(reading, False)
+    with open(reading, "rb") as told, contextlib.suppress(BlockingIOError):  # noqa: PTH123  a pipe has no path
+        return found, (told.read() or b"").decode()
+    return found, ""
 
 
-def _run(mutant: Mutant, tests: list[str]) -> int:
+class _Failed:
+    """A plugin of pytest that tells which test fails."""
+
+    def __init__(self, writing: int):
+        self.writing = writing
+
+    def pytest_runtest_logreport(self, report) -> None:
+        """Write its name into a pipe."""
+        if report.failed:
+            os.write(self.writing, report.nodeid.encode())
+
+
+def _run(mutant: Mutant | None, tests: list[str], writing: int) -> int:
     """Run tests in a process of their own, with nothing said."""
     import pytest
 
@@ -315,9 +353,10 @@ def _run(mutant: Mutant, tests: list[str]) -> int:
     with Path(os.devnull).open("r+b") as nowhere:
         for stream in (0, 1, 2):
             os.dup2(nowhere.fileno(), stream)
-    sys.meta_path.insert(0, _Changed(mutant))
+    if mutant:
+        sys.meta_path.insert(0, _Changed(mutant))
     os.chdir(ROOT)
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], [_Failed(writing)]))
 
 
 def load() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from answer_forms import PLACES, VERDICTS
-from retrieval_heads.data.answers import canonical, find_values, is_settled, judge, locate
+from retrieval_heads.data.answers import canonical, find_values, is_settled, judge, locate, statements
 from retrieval_heads.data.answers.state import STATES
 from retrieval_heads.errors import StudyError
 from retrieval_heads.plugins import names
@@ -198,10 +198,22 @@ CONTEXT = (
         ("Adam Lovelace", "Ada", "text", (False, True, "other")),
         ("plants", "people", "text", (False, False, "other")),
         ("...", "people", "text", (False, False, "other")),
+        ("No. 12 was Mary Jones", "Mary Jones", "text", (True, True, "correct")),
+        ("He said no. Mary Jones came", "Mary Jones", "text", (False, True, "other")),
+        ("John Lee. 12 people came with Mary Jones", "Mary Jones", "text", (False, True, "other")),
+        ("Dr. Jones. Then Mary Lee", "Mary Lee", "text", (False, True, "other")),
     ],
 )
 def test_judge(generated, answer, type, expected):
     assert judge(generated, answer, type, CONTEXT) == expected
+
+
+@pytest.mark.parametrize("name", ["Ada Lovelace", "Ada", "The Ada Lovelace Hall"])
+def test_every_statement_of_a_text_is_found_once(name):
+    for between in (" ", ", ", " and then "):
+        found = statements(f"{name}{between}{name}.", name, "text")
+        assert [value.start for value in found] == [0, len(name + between)]
+        assert [value.end for value in found] == [len(name), len(name + between + name)]
 
 
 def test_a_distractor_is_a_wrong_value_of_the_document():
