@@ -509,7 +509,7 @@ PLACES = [
     ("text", "Its «Netherlands» office is closed.", "The Netherlands"),
     ("text", "The hotel is in «Hague».", "The Hague"),
     ("text", "The «hamster» sleeps.", "a hamster"),
-    ("text", "His «owl» sleeps.", "An owl"),
+    ("text", "His «owl» sleeps.", "an owl"),
     ("text", "The theatre burned, then the «theatre hall».", "theatre hall"),
     ("text", "It is a hall.", "theatre hall"),
     ("text", "It is a.", "a b"),
