@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -167,26 +167,35 @@ def survive(project: Project, command: list[str], kills: list[Kill], undisturbed
     for kill in kills:
         if kill.job:
             undisturbed.take_away(kill.job, project)
-        hits.append(_carry_out(kill, project, command))
+        while not (hit := _carry_out(kill, project, command)):
+            # The run was over before its time had come.
+            undisturbed.take_away(undisturbed.jobs[0], project)
+            kill = replace(kill, share=kill.share / 2)
+        hits.append(hit)
     run(project, command)
     wrong = differences(undisturbed.project.path(STUDY), project.path(STUDY))
     assert not wrong, "\n".join(wrong)
     return hits
 
 
-def _carry_out(kill: Kill, project: Project, command: list[str]) -> dict:
+def _carry_out(kill: Kill, project: Project, command: list[str]) -> dict | None:
+    """What was hit; nothing, where the run ended well before a time that is no job's own."""
     # A folder of its own, as a job of the run that was killed before may begin only now, and would take the order.
     watched = Path(tempfile.mkdtemp(prefix="watched-", dir=project.folder))
     process = _begin(project, command, watched)
     if kill.job:
         (watched / "kill.json").write_text(json.dumps(kill.order(process.pid)))
     else:
-        time.sleep(kill.share * _AT_ANY_TIME_S)
-        others = psutil.Process(process.pid).children(recursive=True) if "job" in kill.victims else []
-        process.kill()
-        for other in others:
-            other.kill()
+        try:
+            process.wait(kill.share * _AT_ANY_TIME_S)
+        except subprocess.TimeoutExpired:
+            others = psutil.Process(process.pid).children(recursive=True) if "job" in kill.victims else []
+            process.kill()
+            for other in others:
+                other.kill()
     status = process.wait(1800)
+    if not kill.job and status == 0:
+        return None
     struck = [json.loads(file.read_text()) for file in watched.glob("struck-*.json")]
     assert struck or not kill.job, f"the moment did not come:\n{_said(project)}"
     # A job that alone is killed fails the run, but on SLURM, where it comes again.
