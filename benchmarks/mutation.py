@@ -114,6 +114,8 @@ def _places(nodes: list) -> Iterator[ast.AST]:
     for node in nodes:
         if isinstance(node, ast.Raise | ast.Assert | ast.Import | ast.ImportFrom | ast.JoinedStr) or _is_told(node):
             continue
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            continue  # of zip: an assertion
         yield node
         fields = [
             value for name, value in ast.iter_fields(node) if name not in ("annotation", "returns", "decorator_list")

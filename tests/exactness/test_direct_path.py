@@ -95,6 +95,29 @@ class OddNorm(nn.Module):
         return self.inner(x) + x.sign()
 
 
+class More(nn.Module):
+    """A projection that adds what no gradient tells, or takes off again what another has added."""
+
+    def __init__(self, inner, added_by=None):
+        super().__init__()
+        self.inner, self.added_by = inner, [added_by]
+
+    def forward(self, x):
+        out = self.inner(x)
+        if (other := self.added_by[0]) is not None:
+            return out - other.last
+        self.last = out.detach().sin()
+        return out + self.last
+
+
+def with_more_that_is_taken_off_again():
+    model = llama()
+    one, other = (model.model.layers[layer].self_attn for layer in (0, 2))
+    one.o_proj = More(one.o_proj)
+    other.o_proj = More(other.o_proj, one.o_proj)
+    return model
+
+
 def with_squashed_output():
     model = llama()
     model.model.layers[1].self_attn.o_proj = Squashed(model.model.layers[1].self_attn.o_proj)
@@ -107,7 +130,11 @@ def with_odd_norm():
     return model
 
 
-UNKNOWN = {"a projection that is not linear": with_squashed_output, "a norm of another kind": with_odd_norm}
+UNKNOWN = {
+    "a projection that is not linear": with_squashed_output,
+    "two projections whose faults add up to nothing": with_more_that_is_taken_off_again,
+    "a norm of another kind": with_odd_norm,
+}
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
