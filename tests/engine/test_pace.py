@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from retrieval_heads.engine import pace
-from retrieval_heads.engine.extent import plain_passes, single_head_passes
+from retrieval_heads.engine.extent import method_passes, plain_passes, single_head_passes
 from retrieval_heads.engine.pace import PLAIN_TOKENS, log_expected_time, passes_over
 from retrieval_heads.study.config import complete
 from retrieval_heads.study.controls import ITEM_KINDS, transferred_sets
@@ -81,62 +81,101 @@ def test_every_part_of_a_study_is_counted():
     assert passes(**alone, ablation__scope="suffix") == pytest.approx(parts)
 
 
-def test_fits_and_twins_are_counted():
-    alone = {
+SIZES = pytest.mark.parametrize(
+    ("depths", "stated"),
+    [([0.25], 1), ([0.25, 0.75], 1), ([0.25], 0.5)],
+    ids=["one depth", "two depths", "half stated"],
+)
+"""Of a study of one length without a yardstick: its depths, and the share of facts that its documents state."""
+ASKED = 64 + 8  # tokens, at most, behind the context
+BEHIND = pace.passes_behind(512, ASKED)
+
+
+def alone(depths, stated):
+    return {
         "yardstick": None,
         "prompts__context_lengths": [512],
-        "prompts__depths": [0.25],
-        "documents__missing_rate": 0,
+        "prompts__depths": depths,
+        "documents__missing_rate": 1 - stated,
     }
-    fit = 3 * (1 + 2 * pace.passes_behind(512, 64 + 8))
-    assert passes(**alone, ablation__mode="mean") - passes(**alone) == pytest.approx(fit)
+
+
+@SIZES
+def test_fits_and_twins_are_counted(depths, stated):
+    settings, prompts = alone(depths, stated), 3 * len(depths)
+    fit = prompts * (1 + 2 * stated * BEHIND)
+    assert passes(**settings, ablation__mode="mean") - passes(**settings) == pytest.approx(fit)
     # Prose has no twin. The whole model answers each twin, which it runs from the needle on. The twin is then read as a
     # whole, once for all sets.
     sets = 2 * count_head_sets(complete(TINY), "zero_all")
-    answering, guard = 3 * (1 - passes_over(128) + pace.SUFFIX_WORTH / 512), sets * passes_over(257) * 0.70
-    more = passes(**alone, ablation__mode="resample") - passes(**alone)
-    assert more == pytest.approx(answering + 3 - guard)
+    twins, asked = 3 * sum(1 - passes_over(round(512 * depth)) for depth in depths), prompts * pace.SUFFIX_WORTH / 512
+    guard = sets * passes_over(257) * 0.70
+    more = passes(**settings, ablation__mode="resample") - passes(**settings)
+    assert more == pytest.approx(twins + asked + prompts - guard)
     # In the other scopes it is run from the needle on for them too.
-    alone |= {"ablation__scope": "suffix"}
-    rows, guard = 3 * (sets - 2) * 0.1 * 0.45 * (64 + 8) / 512, sets * passes_over(257) / 2
-    more = passes(**alone, ablation__mode="resample") - passes(**alone)
-    assert more == pytest.approx(answering + 3 * (1 - passes_over(128)) + rows - guard)
+    settings |= {"ablation__scope": "suffix"}
+    rows, guard = prompts * stated * (sets - 2) * 0.1 * 0.45 * ASKED / 512, sets * passes_over(257) / 2
+    more = passes(**settings, ablation__mode="resample") - passes(**settings)
+    assert more == pytest.approx(twins + asked + twins + rows - guard)
 
 
-def test_controls_are_counted():
-    """By hand, at one depth and one length, where all documents state all facts."""
-    alone = {
-        "yardstick": None,
-        "prompts__context_lengths": [512],
-        "prompts__depths": [0.25],
-        "documents__missing_rate": 0,
-        "ablation__scope": "suffix",
-    }
-    asked = 64 + 8  # tokens, at most, behind the context
-    behind = pace.passes_behind(512, asked)
+@SIZES
+def test_controls_are_counted(depths, stated):
+    """By hand."""
+    settings, several = alone(depths, stated) | {"ablation__scope": "suffix"}, len(depths)
 
-    def more(control, **settings):
+    def more(control, **asked):
         """Than without the control."""
-        settings = {"context_lengths": [512], **settings}
-        return passes(**alone, controls={control: settings}) - passes(**alone)
+        asked = {"context_lengths": [512], **asked}
+        return passes(**settings, controls={control: asked}) - passes(**settings)
 
-    assert more("looks", documents=3) == pytest.approx(3 * (1 + pace.SUFFIX_WORTH / 512))
-    assert more("looks", documents=2) == pytest.approx(2 * (1 + pace.SUFFIX_WORTH / 512))
+    for documents in (2, 3):
+        looked = documents * several * (1 + pace.SUFFIX_WORTH / 512)
+        assert more("looks", documents=documents) == pytest.approx(looked)
+        # Under every set, both questions are asked of the documents that state both facts.
+        asked = {"transfer": {"documents": documents, "context_lengths": [512]}}
+        rows = 2 * transferred_sets(changed(**settings, controls=asked))
+        each = several * (1 + rows * 0.45 * ASKED / 512)
+        assert rows > 0
+        assert more("transfer", documents=documents) == pytest.approx(documents * stated**2 * each)
 
-    # Under every set, both questions are asked.
-    rows = 2 * transferred_sets(changed(**alone, controls={"transfer": {"documents": 3, "context_lengths": [512]}}))
-    assert rows > 0 and more("transfer", documents=3) == pytest.approx(3 * (1 + rows * 0.45 * asked / 512))
-    assert more("transfer", documents=2) == pytest.approx(2 * (1 + rows * 0.45 * asked / 512))
-
-    one = changed(**alone, controls={"specificity": {"context_lengths": [512]}})["controls"]["specificity"]
+    # Facts and sums have no document.
+    one = changed(**settings, controls={"specificity": {"context_lengths": [512]}})["controls"]["specificity"]
     sets = 2 * len(one["methods"]) * len(one["levels"]) * 2  # of both questions, and as many random ones
     items = 200 + len(ITEM_KINDS) * 20 * sets
-    assert more("specificity", items=20) == pytest.approx(1 + 0.37 * asked / 512 * items)
+    assert more("specificity", items=20) == pytest.approx(1 + 0.37 * ASKED / 512 * items)
 
     # Of 6 heads at most in the one method's top set, each is tried by itself; of 2 sets and 2 random ones, each too.
-    singly, sets = 6 / (30 * 9) * single_head_passes((30, 9), 512, asked), 4 * 0.3 * behind
-    rows = singly + sets + (0.6 + 0.4) * behind
-    assert more("compensation", documents=3, methods=["wu24"]) == pytest.approx(3 * (1 + 2 * rows))
+    singly, sets = 6 / (30 * 9) * single_head_passes((30, 9), 512, ASKED), 4 * 0.3 * BEHIND
+    rows = singly + sets + (0.6 + 0.4) * BEHIND
+    found = more("compensation", documents=3, methods=["wu24"])
+    assert found == pytest.approx(3 * several * (1 + 2 * stated * rows))
+
+
+@SIZES
+def test_what_a_method_takes_by_itself_is_counted(depths, stated):
+    """By hand: whatever is told of a method, it has all documents state all facts."""
+    methods = {
+        "wu24": {},
+        "direct_logit": {},
+        "attribution_patching": {},
+        "toward": {"method": "attribution_patching", "toward": "twin", "label": "Toward the twin"},
+        "single_head_effect": {},
+    }
+    config = changed(**alone(depths, stated), methods=methods)
+    several, singly = len(depths), single_head_passes((30, 9), 512, ASKED)
+    answering = several * (1 + pace.SUFFIX_WORTH / 512)
+    twins = sum(1 - passes_over(round(512 * depth)) for depth in depths)
+    found = method_passes(config, (30, 9), 512)
+    assert found == pytest.approx(
+        {
+            "wu24": answering,
+            "direct_logit": answering + 2 * several * (0.6 + 0.4) * BEHIND,
+            "attribution_patching": answering + 2 * several * (0.6 + 0.6) * BEHIND,
+            "toward": answering + 2 * several * (0.6 + 0.6 + 0.45 + 0.6) * BEHIND + twins,
+            "single_head_effect": answering + 2 * several * singly,
+        }
+    )
 
 
 def test_every_head_by_itself_is_counted_by_the_rows_that_go_through_each_layer():
