@@ -9,6 +9,7 @@ from command_cases import COMMANDS, COMPARISONS, FILES, READ_BY_SNAKEMAKE, TINY
 
 from projects import Project
 from retrieval_heads import cli
+from retrieval_heads.digests import KEPT
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def made(tmp_path_factory, planted_folder):
 def state(project):
     """All files of a project with their content, but for what Snakemake keeps for itself, and digests of models."""
     files = [file for file in project.folder.rglob("*") if file.is_file()]
-    kept = {".snakemake", "digests", "__pycache__"}
+    kept = {".snakemake", KEPT, "__pycache__"}
     return {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if kept.isdisjoint(file.parts)}
 
 
