@@ -15,6 +15,7 @@ Survivors are told with the reason in mutation.yaml why no test can, or needs to
 import ast
 import contextlib
 import copy
+import gc
 import importlib.abc
 import importlib.util
 import json
@@ -53,7 +54,7 @@ AREAS = {
 TESTS = ["ablation", "analysis", "data", "engine", "exactness", "findings/test_claims.py", "methods", "study", "tables"]
 """Where tests are that may notice it, all in this process."""
 PER_AREA, SEED = 150, 1
-SECONDS = 60  # of computing, for the tests of a mutant; no test takes as long
+SECONDS = 120  # of computing, for the tests of a mutant; those chosen take far less
 WORKERS = os.cpu_count() or 1
 
 OPPOSITE: dict[type, type] = {
@@ -225,23 +226,30 @@ def reach() -> tuple[dict[str, dict[int, list[str]]], dict[str, float]]:
     durations = json.loads((KEPT / "durations.json").read_text(encoding="utf-8"))
     data = CoverageData(str(KEPT / "coverage"))
     data.read()
+    mutated = {str(file) for patterns in AREAS.values() for pattern in patterns for file in PACKAGE.glob(pattern)}
+    names = {test: test for test in durations}  # one text of each, however many lines it reaches
     lines = {
         file: {
-            line: sorted({context.partition("|")[0] for context in contexts} & durations.keys())
+            line: sorted({names[test] for context in contexts if (test := context.partition("|")[0]) in names})
             for line, contexts in data.contexts_by_lineno(file).items()
         }
-        for file in data.measured_files()
+        for file in mutated.intersection(data.measured_files())
     }
-    return {str(Path(file).resolve()): of_file for file, of_file in lines.items()}, durations
+    return lines, durations
 
 
 def tests_of(mutant: Mutant, lines: dict, durations: dict[str, float]) -> list[str]:
     """The tests that reach a mutant's line, then others of their files, which may look at what the first of them made
     for all."""
-    reaching = lines.get(str((PACKAGE / mutant.file).resolve()), {}).get(mutant.line, [])
+    reaching = lines.get(str(PACKAGE / mutant.file), {}).get(mutant.line, [])
     files = {_file(test) for test in reaching}
     others = [test for test in durations if _file(test) in files and test not in set(reaching)]
-    return [*_quickest(reaching, durations, SECONDS / 2), *_quickest(others, durations, SECONDS / 4)]
+    chosen = [*_quickest(reaching, durations, SECONDS / 6), *_quickest(others, durations, SECONDS / 12)]
+    # File by file, as what the tests of one share is made anew after those of another; first where little is shared.
+    longest: dict[str, float] = {}
+    for test, seconds in durations.items():
+        longest[_file(test)] = max(seconds, longest.get(_file(test), 0))
+    return sorted(chosen, key=lambda test: (longest[_file(test)], _file(test)))
 
 
 def _file(test: str) -> str:
@@ -377,13 +385,14 @@ def load() -> None:
     assert "retrieval_heads" not in sys.modules
 
 
-def measure(area: str, survivors: list[list] | None = None) -> list[tuple[Mutant, str]]:
+def measure(
+    area: str, lines: dict, durations: dict[str, float], survivors: list[list] | None
+) -> list[tuple[Mutant, str]]:
     """The outcomes of an area's seeded mutants; where the survivors of the last time are given, only theirs are found
     anew."""
     files = sorted(file for pattern in AREAS[area] for file in PACKAGE.glob(pattern))
     every = [mutant for file in files for mutant in mutants(file)]
     chosen = random.Random(f"{SEED} {area}").sample(every, min(PER_AREA, len(every)))
-    lines, durations = reach()
     print(f"{area}: {len(chosen)} of {len(every)} mutants", file=sys.stderr, flush=True)
 
     last = None if survivors is None else {(name, line) for name, line, _ in survivors}
@@ -405,14 +414,16 @@ def main(names: list[str], again: bool) -> None:
     """Measure areas, and write what came of them; where it is done again, only survivors, with the tests of today."""
     if again:
         (KEPT / "durations.json").unlink(missing_ok=True)
-    reach()
+    reached = reach()
     load()
+    gc.collect()
+    gc.freeze()  # or each fork would copy what it walks through
     reasons = yaml.safe_load((ROOT / "benchmarks" / "mutation.yaml").read_text(encoding="utf-8")) or {}
     results = KEPT / "results.json"
     known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     for name in names or AREAS:
         start, before = time.monotonic(), known.get(name) if again else None
-        found = measure(name, before and before["survivors"])
+        found = measure(name, *reached, before and before["survivors"])
         killed = sum(outcome.startswith("killed") for _, outcome in found)
         by_clock = sum(outcome == "killed by the clock" for _, outcome in found)
         known[name] = {

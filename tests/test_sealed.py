@@ -1,6 +1,7 @@
 import json
 import pickle
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ VALUES = st.recursive(
 SETTINGS = st.dictionaries(st.text(), VALUES)
 
 
+@pytest.mark.thorough
 @given(SETTINGS)
 def test_they_show_nothing_of_their_text(settings):
     shown = str(Sealed(settings))
@@ -20,6 +22,7 @@ def test_they_show_nothing_of_their_text(settings):
     assert shown.startswith("sealed ") and len(shown) == 23 and shown.isascii() and "<" not in shown
 
 
+@pytest.mark.thorough
 @given(SETTINGS, SETTINGS)
 def test_they_are_shown_alike_only_where_they_are_alike(one, other):
     assert (repr(Sealed(one)) == repr(Sealed(other))) == (json.dumps(one) == json.dumps(other))

@@ -172,6 +172,7 @@ def hang_language_on_a_head(model):
         out[empty, head, 0] = -1
 
 
+@pytest.mark.thorough
 def test_lost_retrieval_and_a_broken_model_are_told_apart():
     config = CONFIG | {"documents": CONFIG["documents"] | {"train": 1, "test": 8}}
     questions = {key: config["questions"][key] for key in ("employee_count", "hq_state")}

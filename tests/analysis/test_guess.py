@@ -21,6 +21,8 @@ from retrieval_heads.findings import rendering
 from retrieval_heads.tables.effects import EFFECTS
 from retrieval_heads.tables.select import select
 
+pytestmark = pytest.mark.thorough
+
 STUDY = make_study(methods=("wu24", "qrhead"), questions=("inc_year", "hq_state"), levels=(5, 20))
 GUESSED = ["guess", "guess_low", "guess_high", "headroom", "headroom_low", "headroom_high"]
 RESULTS = {

@@ -114,6 +114,7 @@ class TestTable:
         pd.testing.assert_frame_equal(shuffled, tests)
 
 
+@pytest.mark.thorough
 class TestDrops:
     def test_a_method_that_costs_more_is_found(self):
         study = make_study(levels=(5, 20))

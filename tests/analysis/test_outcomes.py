@@ -57,6 +57,7 @@ def assert_same_points(by_rows, by_counts):
             assert counts[column].to_numpy(float) == pytest.approx(rows[column].to_numpy(float), nan_ok=True), column
 
 
+@pytest.mark.thorough
 def test_rows_and_the_counts_made_from_them_give_the_same_estimates(ablation):
     by_rows, by_counts = analysed(ablation), analysed(summarise(ablation))
     assert_same_points(by_rows, by_counts)

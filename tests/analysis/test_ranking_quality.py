@@ -235,6 +235,7 @@ numbers = st.integers(-50, 50).map(float)
 SIX = st.lists(numbers, min_size=6, max_size=6)
 
 
+@pytest.mark.thorough
 class TestWhateverTheNumbersAre:
     @given(st.lists(SIX, min_size=3, max_size=5), SIX, st.floats(0.1, 10), st.randoms(use_true_random=False))
     @settings(max_examples=25, deadline=None)

@@ -135,6 +135,7 @@ def by_heads(draw):
     return {head: draw(lists) for head in product(range(layers), range(heads))}
 
 
+@pytest.mark.thorough
 @given(by_heads(), st.data())
 @settings(max_examples=60)
 def test_neither_parts_nor_the_order_of_rows_matter(by_head, data):

@@ -364,6 +364,7 @@ def halves(study, score):
     )
 
 
+@pytest.mark.thorough
 class TestEqualScores:
     """Scores that tell no head from another support nothing, and what is measured with them says that it does not."""
 
@@ -482,6 +483,7 @@ def whole_analysis(rankings, sets, originals, list_file):
     return found | {"consensus": head_profiles.consensus(every, 12).reset_index()}
 
 
+@pytest.mark.thorough
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=2, deadline=None)
 def test_names_of_heads_change_no_table(tmp_path_factory, seed):

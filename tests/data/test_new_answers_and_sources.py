@@ -5,6 +5,8 @@ import yaml
 
 from projects import TINY
 
+pytestmark = pytest.mark.thorough
+
 COLOUR = '''"""Colours, of which there are three."""
 
 import re

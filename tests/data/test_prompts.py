@@ -435,6 +435,7 @@ class TestTextStaysText:
             make(64, tokenizer=words, questions=question("state", "What </s> ?"))
 
 
+@pytest.mark.thorough
 class TestOtherDocumentsAsHaystack:
     """With ``prompts.haystack: documents``."""
 

@@ -195,7 +195,7 @@ def seen(name, study):
     )
 
 
-WIDEST = ("two grids", "many methods and models", "long names")
+WIDEST = ("large", "two grids", "many methods", "many methods and models", "long names", "depths")
 CASES = [(name, study) for study, made in STUDIES.items() for name in figures.drawable(available(made.config))]
 """Every figure with every study in which it has something to show."""
 
@@ -241,12 +241,14 @@ PAGE = 11.0
 """The height of a printed page, less its margins and a caption, in inches."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name, study in CASES if study == "many methods"])
 def test_many_methods_fit_on_a_page(name):
     figure = draw(name, "many methods")
     assert figure.get_figheight() <= PAGE, "break panels into more columns, list fewer heads, or draw a matrix"
 
 
+@pytest.mark.thorough
 def test_accuracy_of_many_methods_fits_on_a_screen():
     figure = picture("figure8_option_b_by_method", "many methods")
     assert len(figure.axes) == 11 and figure.get_figheight() < 0.6 * figure.get_figwidth()
@@ -288,6 +290,7 @@ def lab(colour, seen_as):
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
+@pytest.mark.thorough
 def test_a_matrix_holds_the_mean_ranks_of_each_head_with_each_method():
     figure = draw("consensus_heads", "many methods")
     ax = figure.axes[-1]
@@ -300,6 +303,7 @@ def test_a_matrix_holds_the_mean_ranks_of_each_head_with_each_method():
         assert float(text.get_text()) == pytest.approx(ranks.loc[(layer, number), method], abs=0.051)
 
 
+@pytest.mark.thorough
 def test_matrices_of_pairs_hold_each_measure_at_each_length():
     figure = draw("method_overlap", "many methods")
     pairs = tables_of("many methods")["overlap"]

@@ -19,6 +19,8 @@ from retrieval_heads.figures import _controls, _drop_strips, _style
 from retrieval_heads.tables.guard import LANGUAGE_BROKEN, LANGUAGE_WHOLE
 from retrieval_heads.tables.select import select
 
+pytestmark = pytest.mark.thorough
+
 STRIPS = ("q1_equal_impact", "q3_ablation_effectiveness", "model_comparison")
 
 

@@ -34,7 +34,7 @@ def draw(name, study=FEW, **how):
 
 
 @pytest.mark.parametrize("name", ["self_repair", "redundancy", "sufficiency"])
-@pytest.mark.parametrize("study", [FEW, MANY], ids=["few", "many"])
+@pytest.mark.parametrize("study", [FEW, pytest.param(MANY, marks=pytest.mark.thorough)], ids=["few", "many"])
 def test_there_is_a_panel_for_each_setting(name, study):
     figure = draw(name, study)
     FigureCanvasAgg(figure).draw()

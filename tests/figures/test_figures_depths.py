@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from test_figures import DEPTHS, draw, tables_of
 
+pytestmark = pytest.mark.thorough
+
 LENGTHS = [512, 1024, 2048, 4096]
 
 

@@ -25,6 +25,8 @@ from retrieval_heads.figures._naming import name_marks
 from retrieval_heads.tables.heads import head_name
 from retrieval_heads.tables.needed_or_carrying import BACKED_UP, BOTH, NEEDED_ONLY
 
+pytestmark = pytest.mark.thorough
+
 REPLACEMENTS = {"zero": {"label": "zero"}, "resample": {"label": "from the twin"}}
 STUDY = replace(
     with_twins(make_study(models=("a", "b"), lengths=(512, 1024), levels=(3, 5))), replacements=REPLACEMENTS

@@ -120,7 +120,9 @@ def test_a_panel_is_empty_where_an_intervention_was_not_tried():
     assert [ax.axison for ax in figure.axes] == [True, True, True, False] * 2
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.thorough] if name.startswith("many") else []) for name in STUDIES]
+)
 def test_its_texts_can_be_read_and_it_fits_on_a_page(name):
     figure = picture(name)
     found, box = texts(figure), figure.bbox

@@ -3,6 +3,8 @@
 import pytest
 from test_figures import draw, tables_of
 
+pytestmark = pytest.mark.thorough
+
 
 def test_bars_are_shares_of_rows_and_reach_to_one():
     figure, sets = draw("looks", "twins"), tables_of("twins")["look_sets"]

@@ -129,6 +129,7 @@ def brief():
     return analyse(BRIEF, make_rankings(BRIEF), make_ablation(BRIEF))
 
 
+@pytest.mark.thorough
 class TestAblation:
     def tables(self, study=BRIEF, **ablation):
         return {**(of_brief(**ablation) if study is BRIEF else effects_of(study, **ablation))}
@@ -640,6 +641,7 @@ class TestRanking:
         assert len(rule({**made, "rankings": tied_behind(rankings, "wu24", 0)}, STUDY)) == 2
 
 
+@pytest.mark.thorough
 def test_all_rules_speak_and_none_twice():
     made = analyse(
         TWO_MODELS, make_rankings(TWO_MODELS, 10, 8), make_ablation(TWO_MODELS), make_reliability(TWO_MODELS)
@@ -661,6 +663,7 @@ def test_all_rules_speak_and_none_twice():
     assert len({claim.sentence for claim in found}) == len(found)
 
 
+@pytest.mark.thorough
 class TestGrids:
     """Of two models of different shape, no mean is over both: each grid has a claim, or numbers, of its own."""
 
@@ -747,6 +750,7 @@ class TestGrids:
                 assert any(f"in models of {grid} heads" in claim.sentence for claim in made)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scored", [0, 3], ids=["no score", "few scores"])
 def test_equal_scores_support_no_claim_about_rankings_and_are_a_sign_of_trouble(scored):
     """Few heads have scores, others for each ranking, and all else is the same: nothing is agreed on but by names."""

@@ -26,6 +26,8 @@ from retrieval_heads.findings.claims.outcome import Effect
 from retrieval_heads.findings.json_schema import FORMAT, schema
 from retrieval_heads.release import VERSION
 
+pytestmark = pytest.mark.thorough
+
 DRAWN = dict.fromkeys(figures.declarations())
 
 

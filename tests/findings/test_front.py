@@ -30,6 +30,8 @@ from retrieval_heads.findings.sections import PARTS, TITLES, ClaimRow, ClaimTabl
 from retrieval_heads.findings.sections.answer import answer
 from retrieval_heads.study.wording import percent
 
+pytestmark = pytest.mark.thorough
+
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome
 
 

@@ -15,6 +15,8 @@ from retrieval_heads.findings.claims import Outcome, ablation, language
 from retrieval_heads.findings.claims.interventions import judged
 from retrieval_heads.tables.select import of_intervention
 
+pytestmark = pytest.mark.thorough
+
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 HOW = {"reading": {"mode": "zero", "scope": "suffix"}, "everywhere": {"mode": "zero", "scope": "all"}}
 STUDY = make_study(

@@ -30,6 +30,8 @@ from retrieval_heads.findings.claims.outcome import Effect, effect_of, effect_of
 from retrieval_heads.findings.sections import Answer, ClaimList, Items, Paragraph
 from retrieval_heads.study.wording import decimal, ends, nats, p_value, points
 
+pytestmark = pytest.mark.thorough
+
 RULES = [rule for rules in claims.RULES.values() for rule in rules]
 THREE_WAYS = {
     "reading": {"mode": "zero", "scope": "suffix"},

@@ -27,6 +27,8 @@ from retrieval_heads.tables.head_effects import HEAD_EFFECTS
 from retrieval_heads.tables.needed_or_carrying import BOTH, NEEDED_ONLY
 from told_claims import told
 
+pytestmark = pytest.mark.thorough
+
 SUPPORTED, CONTRADICTED, UNDECIDED = Outcome.SUPPORTED, Outcome.CONTRADICTED, Outcome.UNDECIDED
 
 

@@ -89,6 +89,7 @@ def block_name(block):
     return getattr(block, "name", None)
 
 
+@pytest.mark.thorough
 class TestDocuments:
     def test_both_forms_say_the_same(self, built, text, page, tables):
         plain = text_of(page)

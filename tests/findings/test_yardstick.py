@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from made_tables import (
     SMALL,
     analyse,
@@ -42,6 +44,7 @@ def test_the_strongest_heads_come_with_their_labels():
     assert f"over 16 prompts about 4 documents, {head_name(head['layer'], head['head'])} has the largest effect" in text
 
 
+@pytest.mark.thorough
 def test_several_modes_are_told_apart():
     study = make_study()
     study.config["yardstick"]["modes"] = ["zero", "uniform"]

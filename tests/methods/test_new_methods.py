@@ -8,6 +8,8 @@ from transformers import AutoModelForCausalLM
 import oracle
 from projects import TINY
 
+pytestmark = pytest.mark.thorough
+
 GRADIENTS = '''
 """First-order effect."""
 

@@ -150,6 +150,7 @@ ALTERATIONS = {
 """What is done → to what, the file that is to be named, and by which check."""
 
 
+@pytest.mark.thorough
 class TestAlterations:
     @pytest.mark.parametrize("name", ALTERATIONS)
     def test_the_file_is_named(self, results, name):

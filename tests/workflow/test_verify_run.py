@@ -11,6 +11,8 @@ from retrieval_heads.manifests import manifest_file
 from retrieval_heads.verification.made import Made
 from retrieval_heads.verification.verifying import verify
 
+pytestmark = pytest.mark.thorough
+
 OVERLAP = "results/tiny/tables/overlap.parquet"
 RANKINGS = "results/tiny/tables/rankings.parquet"
 
