@@ -68,7 +68,7 @@ test-all: test test-thorough test-slow
 
 # Which lines and branches the quick and the thorough tests reach.
 coverage: .venv/installed-dev
-	$(PYTEST) -m "not slow" --cov=retrieval_heads --cov-branch --cov-report=term:skip-covered
+	$(PYTEST) -m "not slow" --cov=retrieval_heads --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
 
 # Whether the tests notice a wrong line.
 mutation: .venv/installed-dev

@@ -240,15 +240,16 @@ def reach() -> tuple[dict[str, dict[int, list[str]]], dict[str, float]]:
 
 def tests_of(mutant: Mutant, lines: dict, durations: dict[str, float]) -> list[str]:
     """The tests that reach a mutant's line, then others of their files, which may look at what the first of them made
-    for all."""
+    for all. Files in which one test takes long, for what it makes for the others, are tried where no other reaches."""
+    longest: dict[str, float] = {}
+    for test, seconds in durations.items():
+        longest[_file(test)] = max(seconds, longest.get(_file(test), 0))
     reaching = lines.get(str(PACKAGE / mutant.file), {}).get(mutant.line, [])
+    reaching = [test for test in reaching if longest[_file(test)] < SECONDS / 24] or reaching
     files = {_file(test) for test in reaching}
     others = [test for test in durations if _file(test) in files and test not in set(reaching)]
     chosen = [*_quickest(reaching, durations, SECONDS / 6), *_quickest(others, durations, SECONDS / 12)]
     # File by file, as what the tests of one share is made anew after those of another; first where little is shared.
-    longest: dict[str, float] = {}
-    for test, seconds in durations.items():
-        longest[_file(test)] = max(seconds, longest.get(_file(test), 0))
     return sorted(chosen, key=lambda test: (longest[_file(test)], _file(test)))
 
 
