@@ -133,6 +133,16 @@ def test_what_is_held_against_the_rest_equals_the_slow_way(architecture, method,
     assert_equal(found[left], wanted[left])
 
 
+@pytest.mark.parametrize("method", SPANNED)
+def test_nothing_is_scored_where_a_single_row_sees_less_outside_than_inside(method):
+    one = PROMPTS[0]
+    seen = len(one.input_ids)  # by the first row; each other one sees a key more
+    for inside, missing in ((seen // 2 + 1, True), (seen // 2, False)):
+        wide = replace(one, needle_start=0, needle_end=inside)
+        found = score(oracle.liven(MODELS["llama"]()), {method: {"span": "needle"}}, [wide])[method]
+        assert (found.isnan() if missing else found.isfinite()).all()
+
+
 @pytest.mark.parametrize("architecture", MODELS)
 def test_positional_copy_equals_the_slow_way_but_for_equal_maxima(architecture):
     wanted = expected(
