@@ -51,7 +51,10 @@ AREAS = {
     ],
 }
 """What is mutated: area → files of the package."""
-TESTS = ["ablation", "analysis", "data", "engine", "exactness", "findings/test_claims.py", "methods", "study", "tables"]
+TESTS = [
+    *("ablation", "analysis", "data", "engine", "exactness", "findings/test_claims.py", "methods", "study", "tables"),
+    *("test_labels.py", "test_looks.py"),
+]
 """Where tests are that may notice it, all in this process."""
 PER_AREA, SEED = 150, 1
 SECONDS = 120  # of computing, for the tests of a mutant; those chosen take far less

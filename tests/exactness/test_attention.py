@@ -408,24 +408,27 @@ def test_the_model_is_left_as_it_was_even_after_an_error():
     st.integers(1, 9),
     st.integers(0, 5),
     st.sampled_from([(4, 2), (3, 3)]),
-    st.booleans(),
+    st.sampled_from([None, "boolean", "additive"]),
     st.integers(1, 200),
     st.data(),
 )
-def test_outputs_from_rows_are_those_of_fused_attention(queries, before, heads, with_mask, at_once, data):
+def test_outputs_from_rows_are_those_of_fused_attention(queries, before, heads, masked, at_once, data):
     query_heads, key_heads = heads
     keys = queries + before
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
     query = torch.randn(2, query_heads, queries, 8, generator=generator)
     key, value = torch.randn(2, 2, key_heads, keys, 8, generator=generator)
     seen = torch.ones(queries, keys, dtype=torch.bool).tril(before)
-    if with_mask:
+    if masked:
         seen = (torch.rand(2, 1, queries, keys, generator=generator) < 0.5) | torch.eye(keys, dtype=torch.bool)[before:]
-    call = AttentionCall(0, query, key, value, seen if with_mask else None, 0.3)
+    additive = torch.zeros(seen.shape).masked_fill(~seen, -math.inf)
+    call = AttentionCall(0, query, key, value, {None: None, "boolean": seen, "additive": additive}[masked], 0.3)
     expected = scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=0.3, enable_gqa=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention, "_MAX_WEIGHTS", at_once)
         assert call.output().sub(expected.transpose(1, 2)).abs().max() < TOLERANCE
+    mean = (seen.float() / seen.sum(-1, keepdim=True)) @ value.repeat_interleave(query_heads // key_heads, 1)
+    assert call.mean_value().sub(mean.transpose(1, 2)).abs().max() < TOLERANCE
 
 
 def test_a_capped_row_by_hand():
