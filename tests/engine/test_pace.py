@@ -62,25 +62,6 @@ def test_work_grows_with_what_a_study_asks_for():
         assert passes(**more) > least, more
 
 
-def test_every_part_of_a_study_is_counted():
-    alone = {
-        "yardstick": None,
-        "ablation__levels": [3],
-        "prompts__context_lengths": [512],
-        "documents__missing_rate": 0,
-    }
-    sets = count_head_sets(complete(TINY | {"ablation": TINY["ablation"] | {"levels": [3]}}), "zero_all")
-    scoring, guessing = 3 * (1 + pace.SUFFIX_WORTH / 512), 3 * (1 + pace.SUFFIX_WORTH / 512)
-    labels = 4
-    unablated = 2 * guessing  # behind the document, and behind its haystack alone
-    ablation, guard = 3 * 2 * (sets - 1) * 0.70, 2 * sets * passes_over(257) * 0.70
-    assert passes(**alone) == pytest.approx(scoring + unablated + ablation + guard + labels)
-    contexts, rows = 3, 3 * 2 * (sets - 1) * 0.45 * (64 + 8) / 512
-    guard = 2 * sets * passes_over(257) / 2
-    parts = scoring + unablated + contexts + rows + guard + labels
-    assert passes(**alone, ablation__scope="suffix") == pytest.approx(parts)
-
-
 SIZES = pytest.mark.parametrize(
     ("depths", "stated"),
     [([0.25], 1), ([0.25, 0.75], 1), ([0.25], 0.5)],
@@ -98,6 +79,21 @@ def alone(depths, stated):
         "prompts__depths": depths,
         "documents__missing_rate": 1 - stated,
     }
+
+
+@SIZES
+def test_every_part_of_a_study_is_counted(depths, stated):
+    settings, several = alone(depths, stated) | {"ablation__levels": [3]}, len(depths)
+    sets = count_head_sets(complete(TINY | {"ablation": TINY["ablation"] | {"levels": [3]}}), "zero_all")
+    answering, labels = 1 + pace.SUFFIX_WORTH / 512, 4
+    scoring = 3 * several * answering
+    unablated = 3 * (several + 1) * answering  # behind the document at each depth, and behind its haystack alone
+    rows = 3 * several * stated * 2 * (sets - 1)
+    guard = 2 * sets * passes_over(257) * 0.70
+    assert passes(**settings) == pytest.approx(scoring + unablated + rows * 0.70 + guard + labels)
+    guard = 2 * sets * passes_over(257) / 2
+    parts = scoring + unablated + 3 * several + rows * 0.45 * ASKED / 512 + guard + labels
+    assert passes(**settings, ablation__scope="suffix") == pytest.approx(parts)
 
 
 @SIZES
