@@ -79,6 +79,13 @@ def test_the_length_is_not_known_where_heads_are_normalised_together(tmp_path):
     assert len(tables.read(tmp_path / "labels.parquet", LABELS)) == 12
 
 
+@pytest.mark.parametrize("layer", range(3))
+def test_the_length_is_not_known_where_a_single_layer_is_not_linear(layer):
+    model = tiny_models.llama()
+    model.model.layers[layer].self_attn.o_proj.register_forward_hook(lambda _module, _args, out: out.abs())
+    assert Runner(model, Numbers(), BUDGET).output_grams() is None
+
+
 def test_the_model_is_left_as_it_was():
     model = MODELS["llama"]()
     implementation = model.config._attn_implementation
