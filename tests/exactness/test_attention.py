@@ -431,6 +431,44 @@ def test_outputs_from_rows_are_those_of_fused_attention(queries, before, heads, 
     assert call.mean_value().sub(mean.transpose(1, 2)).abs().max() < TOLERANCE
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.sampled_from([(4, 2), (3, 3)]),
+    st.sampled_from(["of all keys", "of the last keys", "one for all rows"]),
+    st.integers(0, 99),
+)
+def test_what_shares_contexts_is_what_holds_them_in_every_row(contexts, rows, queries, heads, masked, seed):
+    """Rows of attention, outputs, those by parts, and means of values."""
+    (query_heads, key_heads), before, after, generator = heads, 5, queries + 1, torch.Generator().manual_seed(seed)
+    query = torch.randn(contexts * rows, query_heads, queries, 8, generator=generator)
+    key, value = torch.randn(2, contexts * rows, key_heads, after, 8, generator=generator)
+    shared = torch.randn(2, contexts, key_heads, before, 8, generator=generator)
+    mask = torch.rand(contexts * rows, 1, queries, before + after, generator=generator) < 0.5
+    mask[..., 0] = True
+    if masked == "of the last keys":
+        mask[..., :before] = True
+    elif masked == "one for all rows":
+        mask = mask[:1]
+    whole_key, whole_value = (
+        torch.cat([of_context.repeat_interleave(rows, 0), own], 2)
+        for of_context, own in zip(shared, (key, value), strict=True)
+    )
+    whole = AttentionCall(0, query, whole_key, whole_value, mask, 0.3)
+    given_mask = mask[..., before:] if masked == "of the last keys" else mask
+    call = AttentionCall(0, query, key, value, given_mask, 0.3, shared=(shared[0], shared[1]))
+    for last in (None, 1, queries):
+        assert call.rows(last).sub(whole.rows(last)).abs().max() < TOLERANCE
+    assert call.mean_value().sub(whole.mean_value()).abs().max() < TOLERANCE
+    for at_once in (1, 10_000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(attention, "_FAST_WEIGHTS", at_once)
+            assert call.shared_output_in_parts().sub(whole.output()).abs().max() < TOLERANCE
+    assert call.shared_output().sub(whole.output()).abs().max() < TOLERANCE
+
+
 def test_a_capped_row_by_hand():
     # Logits 0 and 2 · ln 9; capped at 2, the second is 2 · tanh(ln 9) = 2 · 80/82.
     query, key = torch.tensor([[[[1.0]]]]), torch.tensor([[[[0.0], [2 * math.log(9)]]]])
