@@ -188,6 +188,7 @@ print(json.dumps({"said": said, "same": files() == former, "kinds": [*WORK, ".di
 """
 
 
+@pytest.mark.thorough
 @mounting
 @pytest.mark.parametrize(("state", "sentence"), [("full", FULL), ("read-only", READ_ONLY)])
 def test_all_that_is_written_names_its_target_and_leaves_what_was_there(tmp_path, state, sentence):

@@ -9,6 +9,8 @@ from retrieval_heads.analysis.outcomes import as_outcomes, summarise
 from retrieval_heads.analysis.statistics import newcombe
 from retrieval_heads.tables.mean_drops import MEAN_DROPS
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def study():

@@ -16,6 +16,8 @@ from retrieval_heads.tables.effects import EFFECTS
 from retrieval_heads.tables.select import select
 from retrieval_heads.tables.steps import STEPS
 
+pytestmark = pytest.mark.thorough
+
 ALL = ("question", "context_length")
 MADE = (EFFECTS, AGAINST_RANDOM, STEPS)
 

@@ -28,6 +28,8 @@ from retrieval_heads.tables.overlap import OVERLAP
 from retrieval_heads.tables.rankings import RANKINGS
 from retrieval_heads.tables.tests import AGAINST_RANDOM, CONSENSUS, DROP, MODEL_RANKS, SPECIALISTS, TESTS
 
+pytestmark = pytest.mark.thorough
+
 KEY = ["subject", "dimension", "layers", "heads", "a", "b", "method", "k"]
 
 
@@ -114,7 +116,6 @@ class TestTable:
         pd.testing.assert_frame_equal(shuffled, tests)
 
 
-@pytest.mark.thorough
 class TestDrops:
     def test_a_method_that_costs_more_is_found(self):
         study = make_study(levels=(5, 20))
@@ -191,7 +192,6 @@ class TestDrops:
         row, former = (one(found, AGAINST_RANDOM, method="qrhead", **at) for found in (fewer, tests))
         assert row["units"] == 10 and row["p"] == former["p"] and row["difference"] == former["difference"]
 
-    @pytest.mark.thorough
     def test_alike_values_are_rarely_found_different(self):
         found = []
         for seed in range(6):
@@ -517,7 +517,6 @@ IN_COUNTS = ("a configuration", "most scores", "random heads", "all ablations", 
 """Holes in what is ablated, which counts have in another way than rows."""
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("hole", "summarised"), [*((hole, False) for hole in HOLES), *((hole, True) for hole in IN_COUNTS)]
 )
@@ -539,7 +538,6 @@ def test_whatever_is_missing_every_table_is_made(hole, summarised, tmp_path):
     assert made["tests"]["p"].between(0, 1).all()
 
 
-@pytest.mark.thorough
 def test_models_of_other_grids_are_tested_apart():
     study = make_study(models=("a", "b"))
     rankings = pd.concat(

@@ -13,6 +13,8 @@ from retrieval_heads.analysis.shapes import at_equal_shares, equal_shares, model
 from retrieval_heads.tables.heads import Grid
 from retrieval_heads.tables.tests import AGAINST_RANDOM, DROP
 
+pytestmark = pytest.mark.thorough
+
 SMALL, LARGE = Grid(6, 4), Grid(10, 8)
 STUDY = make_study(
     models=("small", "large"), methods=("wu24", "qrhead"), questions=("inc_year", "hq_state"), levels=(6, 20)

@@ -223,6 +223,7 @@ def with_list(made, path, heads, **entry):
     return type(study)(config, study.methods), {**found, "imports": compare(found["rankings"], entries)}
 
 
+@pytest.mark.thorough
 class TestReport:
     def test_the_rule_reaches_all_three_outcomes(self, made, tmp_path):
         rankings = made[1]["rankings"]

@@ -16,6 +16,8 @@ from retrieval_heads.tables.heads import Grid, by_grid
 from retrieval_heads.tables.heads import of_grid as rows_of_grid
 from retrieval_heads.tables.tests import HEAD_OVERLAP, TESTS
 
+pytestmark = pytest.mark.thorough
+
 STUDIES = {
     "small": make_study(),
     "one of each": make_study(methods=("wu24",), questions=("hq_state",), lengths=(512,)),

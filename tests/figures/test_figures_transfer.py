@@ -10,6 +10,8 @@ from made_transfer import measured, right_answers, transfer_rows
 from retrieval_heads import figures
 from retrieval_heads.study.dimensions import PLAIN
 
+pytestmark = pytest.mark.thorough
+
 READING = {
     "everywhere": {"mode": "zero", "scope": "all"},
     "reading": {"mode": "zero", "scope": "suffix"},

@@ -14,6 +14,8 @@ from retrieval_heads.study.config import complete
 from retrieval_heads.verification.made import Made
 from retrieval_heads.verification.verifying import CHECKS, outcome
 
+pytestmark = pytest.mark.thorough
+
 PROMPTS = "prompts/planted/plain/512.parquet"
 SCORES = "scores/planted/plain/512/1-of-1.parquet"
 GENERATIONS = "generations/planted/plain/512/1-of-1.parquet"

@@ -16,6 +16,8 @@ import yaml
 from projects import ROOT, Project, planned
 from retrieval_heads.versions import library_versions, pinned_versions
 
+pytestmark = pytest.mark.thorough
+
 EMPTY = """
 from pathlib import Path
 for path in map(Path, snakemake.output):

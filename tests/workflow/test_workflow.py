@@ -109,6 +109,7 @@ def test_the_bundle_holds_every_figure_with_its_caption(study):
         assert " ".join(caption.split()[:5]) in page
 
 
+@pytest.mark.thorough
 def test_the_examples_in_the_documentation_print_what_they_say(study):
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```python\n(.+?)^```", page, re.DOTALL | re.MULTILINE)
