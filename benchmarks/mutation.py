@@ -305,16 +305,18 @@ def outcome(mutant: Mutant, tests: list[str]) -> str:
     """What comes of a mutant: killed, by the clock too; survived; or reached by no test."""
     while tests:
         found, failed = _outcome(mutant, tests)
-        if found != "killed" or _passes_unchanged(failed or tests[0]):
+        if found != "killed" or _pass_unchanged((failed,) if failed else tuple(tests)):
             return found
+        if not failed:
+            sys.exit(f"{mutant.name}: its tests do not run as they are; delete {KEPT} and try again.")
         # It fails alone, whatever is changed, so that it says nothing.
-        tests = [test for test in tests if test != (failed or tests[0])]
+        tests = [test for test in tests if test != failed]
     return "reached by no test"
 
 
 @cache
-def _passes_unchanged(test: str) -> bool:
-    return _outcome(None, [test])[0] == "survived"
+def _pass_unchanged(tests: tuple[str, ...]) -> bool:
+    return _outcome(None, list(tests))[0] == "survived"
 
 
 def _outcome(mutant: Mutant | None, tests: list[str]) -> tuple[str, str]:
