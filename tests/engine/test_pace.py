@@ -183,8 +183,10 @@ def test_every_head_by_itself_is_counted_by_the_rows_that_go_through_each_layer(
     assert single_head_passes((61, 9), length, asked) == pytest.approx(2 * single_head_passes((30, 9), length, asked))
     config = complete(TINY | {"yardstick": {"documents": 2, "questions": ["inc_state"], "context_lengths": [640]}})
     one = 1 * 0.9 * single_head_passes((5, 8), 640, 64 + 8)
-    with_it = plain_passes(config, 200, (5, 8)) - plain_passes(config | {"yardstick": None}, 200, (5, 8))
-    assert with_it == pytest.approx(2 * (passes_over(640) + one))
+    for depths in ([0.25], [0.25, 0.75]):
+        held = config | {"prompts": config["prompts"] | {"depths": depths}}
+        with_it = plain_passes(held, 200, (5, 8)) - plain_passes(held | {"yardstick": None}, 200, (5, 8))
+        assert with_it == pytest.approx(2 * len(depths) * (passes_over(640) + one))
     # The method of that name asks about the first train documents, at every length.
     rest = config | {"ablation": config["ablation"] | {"interventions": {}}, "yardstick": None}
     ranking = rest | {"methods": config["methods"] | {"single_head_effect": {"documents": 1}}}
