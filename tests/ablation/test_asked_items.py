@@ -1,9 +1,12 @@
 """Facts and sums that a model is asked: first as it is, then without heads."""
 
+from types import SimpleNamespace
+
+import pandas as pd
 from test_ablation import head_sets, runner_of
 
 from retrieval_heads.ablation.intervention import Intervention
-from retrieval_heads.ablation.specificity import AskedItems, ask_items
+from retrieval_heads.ablation.specificity import AskedItems, ask_items, choose_sets
 from retrieval_heads.data.control_items import Item
 from tiny_models import llama, random_ids
 
@@ -20,3 +23,33 @@ def test_the_whole_model_is_asked_each_of_them_once_and_no_more_where_it_answers
     assert found["question"].isna().all() and not found["correct"].any()
     assert set(found["context_length"]) == set(sets["context_length"])
     assert found["answer_logprob"].lt(0).all()
+
+
+def test_they_stand_behind_the_haystack_of_the_first_prompt():
+    prompts = pd.DataFrame(
+        {
+            "no_needle_ids": [[1, 5, 6, 7, 8], [1, 6, 7, 8, 9]],
+            "suffix_start": [3, 4],
+            "opening_end": [1, 2],
+        }
+    )
+    builder = SimpleNamespace(
+        suffix=lambda text, prefix, where: SimpleNamespace(ids=[text, prefix, where]),
+        answered=lambda text, prefix, answer, where: [text, prefix, answer],
+    )
+    for prefixed, prefix in ((True, " It is"), (False, "")):
+        asked = AskedItems.behind(prompts, ITEMS[:1], builder, prefixed)
+        assert (asked.context, asked.opening) == ([1, 5, 6], 1)
+        assert asked.suffixes == [["What is 0?", prefix, "resources/controls/facts.yaml: What is 0?"]]
+        assert asked.expected == [["What is 0?", prefix, "it 0"]]
+
+
+def test_only_the_sets_of_these_methods_at_these_levels_are_chosen():
+    sets = head_sets()
+    several = pd.concat([sets, sets.assign(method=sets["method"].replace("m", "n"))], ignore_index=True)
+    for methods, levels in ((["m"], [1]), (["n"], [1, 2]), (["m", "n"], [2]), (["m"], [])):
+        chosen = choose_sets(several, methods, levels)
+        top = chosen[chosen["source"] == "method"]
+        wanted = several[several["method"].isin(methods) & several["k"].isin(levels) & (several["source"] == "method")]
+        assert top.sort_index().equals(wanted)
+        assert set(chosen["source"]) <= {"method", "random"} and set(chosen["k"]) <= set(levels)

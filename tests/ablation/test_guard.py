@@ -137,6 +137,7 @@ def test_the_prose_begins_as_a_prompt_does():
 def test_too_short_a_prose_is_refused():
     with pytest.raises(StudyError, match=r"prose\.txt: this model's tokenizer makes 255 tokens .* needs 256; add"):
         prose_ids(Letters(), "a" * 255)
+    assert len(prose_ids(Letters(), "a" * 256)) == 256
 
 
 def test_the_prose_is_long_enough_for_any_tokenizer_and_none_of_the_haystack():

@@ -222,6 +222,19 @@ def test_without_a_twin_nothing_is_restored():
     assert sets["first"].restored_logodds is None or math.isnan(sets["first"].restored_logodds)
 
 
+def test_a_prompt_is_parted_where_its_suffix_begins(monkeypatch):
+    parted, losses = [], Runner.answer_losses
+
+    def recorded(runner, context, suffix, *args, **how):
+        parted.append((context, suffix))
+        return losses(runner, context, suffix, *args, **how)
+
+    monkeypatch.setattr(Runner, "answer_losses", recorded)
+    measured("zero", first=[FIRST])
+    (prompt,) = prompts().itertuples()
+    assert parted == [(prompt.input_ids[: prompt.suffix_start], prompt.input_ids[prompt.suffix_start :])]
+
+
 def test_the_planted_model_answers():
     """Else what is measured of it would mean nothing."""
     (prompt,) = prompts().itertuples()
