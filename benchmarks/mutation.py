@@ -241,19 +241,22 @@ def reach() -> tuple[dict[str, dict[int, list[str]]], dict[str, float]]:
     return lines, durations
 
 
-def tests_of(mutant: Mutant, lines: dict, durations: dict[str, float]) -> list[str]:
+def tests_of(mutant: Mutant, lines: dict, durations: dict[str, float]) -> tuple[list[str], list[str]]:
     """The tests that reach a mutant's line, then others of their files, which may look at what the first of them made
-    for all. Files in which one test takes long, for what it makes for the others, are tried where no other reaches."""
+    for all; and those of files in which one test takes long, perhaps for what it makes for the others."""
     longest: dict[str, float] = {}
     for test, seconds in durations.items():
         longest[_file(test)] = max(seconds, longest.get(_file(test), 0))
-    reaching = lines.get(str(PACKAGE / mutant.file), {}).get(mutant.line, [])
-    reaching = [test for test in reaching if longest[_file(test)] < SECONDS / 24] or reaching
-    files = {_file(test) for test in reaching}
-    others = [test for test in durations if _file(test) in files and test not in set(reaching)]
-    chosen = [*_quickest(reaching, durations, SECONDS / 6), *_quickest(others, durations, SECONDS / 12)]
-    # File by file, as what the tests of one share is made anew after those of another; first where little is shared.
-    return sorted(chosen, key=lambda test: (longest[_file(test)], _file(test)))
+    every = lines.get(str(PACKAGE / mutant.file), {}).get(mutant.line, [])
+    found = []
+    for slow in (False, True):
+        reaching = [test for test in every if (longest[_file(test)] > SECONDS / 24) == slow]
+        files = {_file(test) for test in reaching}
+        others = [test for test in durations if _file(test) in files and test not in set(reaching)]
+        chosen = [*_quickest(reaching, durations, SECONDS / 6), *_quickest(others, durations, SECONDS / 12)]
+        # File by file, as what the tests of one share is made anew after those of another; first where little is shared.
+        found.append(sorted(chosen, key=lambda test: (longest[_file(test)], _file(test))))
+    return found[0], found[1]
 
 
 def _file(test: str) -> str:
@@ -408,7 +411,10 @@ def measure(
     def of(mutant: Mutant) -> tuple[Mutant, str]:
         if last is not None and (mutant.name, mutant.line) not in last:
             return mutant, "killed"
-        found = outcome(mutant, tests_of(mutant, lines, durations))
+        first, slow = tests_of(mutant, lines, durations)
+        found = outcome(mutant, first)
+        if "killed" not in found and slow:
+            found = outcome(mutant, slow)
         print(f"  {found}: {mutant.file}:{mutant.line} {mutant.before} → {mutant.after}", file=sys.stderr, flush=True)
         return mutant, found
 
