@@ -254,7 +254,7 @@ def tests_of(mutant: Mutant, lines: dict, durations: dict[str, float]) -> tuple[
         files = {_file(test) for test in reaching}
         others = [test for test in durations if _file(test) in files and test not in set(reaching)]
         chosen = [*_quickest(reaching, durations, SECONDS / 6), *_quickest(others, durations, SECONDS / 12)]
-        # File by file, as what the tests of one share is made anew after those of another; first where little is shared.
+        # File by file, as what the tests of one share is made anew after those of another.
         found.append(sorted(chosen, key=lambda test: (longest[_file(test)], _file(test))))
     return found[0], found[1]
 
