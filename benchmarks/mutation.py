@@ -453,7 +453,8 @@ def main(names: list[str], again: bool) -> None:
     print("\n| Survivor | Reason |\n| --- | --- |")
     for one in known.values():
         for survivor, line, outcome in one["survivors"]:
-            print(f"| `{survivor}` (line {line}) | {reasons.get(survivor, outcome)} |")
+            name = survivor.replace("|", "\\|")
+            print(f"| `{name}` (line {line}) | {reasons.get(survivor, outcome)} |")
 
 
 if __name__ == "__main__":
