@@ -27,6 +27,19 @@ def test_too_large_a_top_set_is_refused():
         top_k_for(8, 9)
 
 
+def test_models_of_unequal_size_are_told_with_their_heads():
+    small, large, other = (make_rankings(make_study(models=(name,)), 6, 4 + at) for at, name in enumerate("abc"))
+    assert overlap.unequal_totals(small) == {}
+    assert overlap.unequal_totals(pd.concat([small, large])) == {"a": 24, "b": 30}
+    assert overlap.unequal_totals(pd.concat([small, large, other])) == {"a": 24, "b": 30, "c": 36}
+
+
+def test_summaries_come_in_the_order_of_what_they_are_about():
+    pairs = overlap.pairwise(make_rankings(make_study(models=("b", "a"))))
+    pairs = pd.concat([pairs[pairs["dimension"] == name] for name in ("question", "method", "model")])
+    assert overlap.summarise(pairs, ["dimension"])["dimension"].tolist() == ["question", "method", "model"]
+
+
 def test_pairs_differ_in_exactly_one_dimension():
     study = make_study(models=("a", "b"), lengths=(1, 2, 3))
     pairs = overlap.pairwise(make_rankings(study))

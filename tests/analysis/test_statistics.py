@@ -82,6 +82,10 @@ class TestPairedTest:
     def test_a_single_document_tells_nothing(self):
         assert paired([0], [[4], [4], [4]], [4]) == 1.0
 
+    def test_two_documents_are_tested(self):
+        # One of two ways for each of two documents; both on one side are as far as both on the other.
+        assert paired([2, 2], [[0, 0]], [2, 2]) == pytest.approx(2 / 4)
+
     def test_documents_without_prompts_change_nothing(self):
         one, others = [0, 1, 0, 0, 0], [[2, 2, 1, 0, 2], [1, 2, 2, 0, 2]]
         without = paired(np.delete(one, 3), np.delete(others, 3, axis=1), [2] * 4)
@@ -151,6 +155,11 @@ class TestSignedRank:
         assert signed_rank(np.array([0.1 + 0.2, -0.3])).effect_size == 0
         assert signed_rank(np.array([0.1 + 0.2 - 0.3, 0.5])) == signed_rank(np.array([0.5]))
 
+    def test_many_that_tie_have_the_normal_distribution(self):
+        values = np.repeat(np.arange(1, 11), 2) * np.tile([1, 1, 1, -1], 5)
+        assert signed_rank(values).p == pytest.approx(wilcoxon(values, method="asymptotic").pvalue)
+        assert signed_rank(values).p != pytest.approx(wilcoxon(values, method="exact").pvalue)
+
     def test_all_on_one_side(self):
         assert signed_rank(np.arange(1, 7)).effect_size == 1
         assert signed_rank(-np.arange(1, 7)).effect_size == -1
@@ -208,6 +217,11 @@ class TestPermutations:
         found = exchange_test(values, spread, "places", np.random.default_rng(0))
         assert (found.statistic, found.p, found.effect_size) == (spread(values), 1, 0)
 
+    def test_where_no_two_items_agree_every_label_is_as_good(self):
+        weights = np.array([[0, 1, -1], [0, 0, 0], [0, 0, 0]])
+        found = relabeling_test([(np.zeros((3, 3)), weights)], "nothing", np.random.default_rng(0))
+        assert (found.statistic, found.p) == (0, 1)
+
     def test_pairs_under_other_labels_by_hand_and_by_enumeration(self):
         # Of three items a and b agree by 3, the others by 0; a and b less the mean of the others is as far from 0 as 3
         # under one label of c in three.
@@ -243,6 +257,10 @@ class TestPermutations:
             ranked.append(signed_rank(np.array([(values * weights).sum() for values, _ in blocks])).p)
         assert np.mean(np.array(p) <= 0.05) <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 60)
         assert np.mean(np.array(ranked) <= 0.05) > 0.2  # which is why this test is there
+
+    @given(st.integers(1, 60), st.lists(st.integers(0, 60), min_size=2, max_size=4))
+    def test_some_number_of_items_is_shared(self, items, sizes):
+        assert 1 - 1e-12 < shared_by_all(items, [min(size, items) for size in sizes], 0).p <= 1
 
     def test_sets_that_lie_at_random_by_hand_and_by_enumeration(self):
         found = shared_by_all(4, [1, 1], 1)
@@ -369,6 +387,8 @@ class TestSignFlips:
     def test_all_signs_are_tried_of_few_documents_and_the_observed_ones_come_first(self):
         signs = sign_flips(3, np.random.default_rng(0))
         assert sorted(map(tuple, signs)) == sorted(product([-1, 1], repeat=3)) and (signs[0] == 1).all()
+        all_of_13 = sign_flips(13, np.random.default_rng(0))
+        assert all_of_13.shape == (2**13, 13) and len(np.unique(all_of_13, axis=0)) == 2**13
         drawn = sign_flips(20, np.random.default_rng(0))
         assert drawn.shape == (1 + statistics.PERMUTATIONS, 20) and (drawn[0] == 1).all()
 
@@ -403,6 +423,13 @@ class TestSignFlips:
             so_far = max(so_far, np.mean(drawn[:, order[step:]].max(1) >= drawn[0, order[step]] - 1e-12))
             p[order[step]] = so_far
         assert sign_flip_family(values, signs) == pytest.approx(p)
+
+    def test_one_of_a_family_without_any_difference_changes_no_other(self):
+        values, signs = np.random.default_rng(4).normal(size=(6, 2)) + 1, sign_flips(6, np.random.default_rng(0))
+        with_nothing = np.column_stack([values[:, 0], np.zeros(6), values[:, 1]])
+        with np.errstate(all="raise"):
+            found = sign_flip_family(with_nothing, signs)
+        assert found[[0, 2]] == pytest.approx(sign_flip_family(values, signs)) and found[1] == 1
 
     def test_corrected_p_values_are_never_smaller(self):
         values, signs = np.random.default_rng(3).normal(size=(8, 20)) + 0.5, sign_flips(8, np.random.default_rng(0))
