@@ -38,6 +38,9 @@ def test_summaries_come_in_the_order_of_what_they_are_about():
     pairs = overlap.pairwise(make_rankings(make_study(models=("b", "a"))))
     pairs = pd.concat([pairs[pairs["dimension"] == name] for name in ("question", "method", "model")])
     assert overlap.summarise(pairs, ["dimension"])["dimension"].tolist() == ["question", "method", "model"]
+    # Pairs of models have no model in common; they are summarised all the same.
+    of_models = overlap.summarise(pairs, ["dimension", "model"])
+    assert of_models.loc[of_models["model"].isna(), "dimension"].tolist() == ["model"]
 
 
 def test_pairs_differ_in_exactly_one_dimension():

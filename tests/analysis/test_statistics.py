@@ -155,6 +155,14 @@ class TestSignedRank:
         assert signed_rank(np.array([0.1 + 0.2, -0.3])).effect_size == 0
         assert signed_rank(np.array([0.1 + 0.2 - 0.3, 0.5])) == signed_rank(np.array([0.5]))
 
+    def test_all_signs_of_13_that_tie_are_tried(self):
+        values = np.array([1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, -6, -7.0])
+        ranks = pd.Series(abs(values)).rank().to_numpy()
+        every = 1 - 2 * (np.arange(2**13)[:, None] >> np.arange(13) & 1)
+        sums = abs(every @ ranks)
+        wanted = (sums >= abs(np.sign(values) @ ranks) - 1e-9).mean()
+        assert signed_rank(values).p == pytest.approx(wanted)
+
     def test_many_that_tie_have_the_normal_distribution(self):
         values = np.repeat(np.arange(1, 11), 2) * np.tile([1, 1, 1, -1], 5)
         assert signed_rank(values).p == pytest.approx(wilcoxon(values, method="asymptotic").pvalue)
@@ -285,6 +293,9 @@ class TestMeans:
         value, low, high = mean_interval(np.array([0.3]), 100, np.random.default_rng(0))
         assert value == 0.3 and np.isnan([low, high]).all()
 
+    def test_two_units_have_an_interval(self):
+        assert mean_interval(np.array([0.0, 1.0]), 100, np.random.default_rng(0)) == (0.5, 0.0, 1.0)
+
     def test_equal_units(self):
         assert mean_interval(np.full(4, 0.25), 100, np.random.default_rng(0)) == (0.25, 0.25, 0.25)
 
@@ -368,6 +379,21 @@ class TestCounts:
             (0.2, 0.2 - 1.2 * share, 0.2 + 0.8 * share)
         )
         assert widened(statistics.Estimate(0.2, 0.1, 0.4), 20, (-1, 1)) == (0.2, 0.1, 0.4)
+
+    def test_what_holds_under_every_intervention_by_hand(self):
+        tests = pd.DataFrame(
+            {
+                "model": "a",
+                "of": ["x", "x", "y", "y", "z", "z"],
+                "intervention": ["one", "two"] * 3,
+                "p": [0.001, 0.02, 0.01, 0.003, 0.004, 0.005],
+                "effect": [1.0, 2.0, -1.0, -2.0, 1.0, -1.0],
+            }
+        )
+        found = statistics.corrected(tests, ["model"], ["of"], "effect")
+        assert found["p_holm"].tolist() == pytest.approx([0.006, 0.02, 0.02, 0.015, 0.016, 0.016])
+        # z goes one way under one, and the other way under the other.
+        assert found["p_every"].tolist() == pytest.approx([0.04, 0.04, 0.03, 0.03, 1, 1])
 
     def test_holm_by_hand_leaves_gaps(self):
         corrected = holm(pd.Series([0.01, np.nan, 0.04, 0.03]))

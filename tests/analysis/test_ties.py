@@ -165,6 +165,12 @@ def mean_rbo(a, b, p):
 few_values = st.integers(1, 6).flatmap(lambda items: st.lists(st.integers(0, 2), min_size=items, max_size=items))
 
 
+@pytest.mark.parametrize(("most", "told"), [(1, "a"), (2, "ac"), (3, "ac"), (4, "acbd")])
+def test_rows_without_a_number_come_last_and_tie(most, told):
+    frame = pd.DataFrame({"name": list("abcd"), "number": [3.0, np.nan, 1.0, np.nan]})
+    assert "".join(told_apart(frame, ["number"], [False], most)["name"]) == told
+
+
 class TestRankBiasedOverlap:
     @given(few_values, st.data(), st.sampled_from([0.5, 0.9, 0.98]))
     @settings(max_examples=40, deadline=None)
