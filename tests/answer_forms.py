@@ -515,6 +515,7 @@ PLACES = [
     ("text", "It is a.", "a b"),
     ("text", "Smith-Jones «Brown» left.", "Brown"),
     ("state", "It sells in New York and «NJ».", "NJ"),
+    ("state", "It is in Texas. The press said OK.", "OK"),
     ("state", "Its plants are in Delaware, «Ohio».", "OH"),
     ("state", "Its plant is in Delaware, Ohio.", "DE"),
     ("state", "Its plants are in «Delaware», Ohio and Texas.", "DE"),

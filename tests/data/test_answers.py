@@ -199,6 +199,7 @@ CONTEXT = (
         ("plants", "people", "text", (False, False, "other")),
         ("...", "people", "text", (False, False, "other")),
         ("No. 12 was Mary Jones", "Mary Jones", "text", (True, True, "correct")),
+        ("No. 1 was Mary Jones", "Mary Jones", "text", (True, True, "correct")),
         ("He said no. Mary Jones came", "Mary Jones", "text", (False, True, "other")),
         ("John Lee. 12 people came with Mary Jones", "Mary Jones", "text", (False, True, "other")),
         ("Dr. Jones. Then Mary Lee", "Mary Lee", "text", (False, True, "other")),
