@@ -516,6 +516,7 @@ PLACES = [
     ("text", "Smith-Jones «Brown» left.", "Brown"),
     ("state", "It sells in New York and «NJ».", "NJ"),
     ("state", "It is in Texas. The press said OK.", "OK"),
+    ("state", "It is in Texas. All of it was OK\nIt is there.", "OK"),
     ("state", "It lies in «NJ». " + "Its shares are sold on no exchange, and its books are open. " * 4, "NJ"),
     ("state", "Its plants are in Delaware, «Ohio».", "OH"),
     ("state", "Its plant is in Delaware, Ohio.", "DE"),
