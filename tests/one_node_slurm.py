@@ -14,6 +14,12 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 SETTINGS = Path("/etc/slurm")
 """Where srun looks for its settings inside a job, whatever the environment says."""
 
+OPTIONS = [
+    *("--workflow-profile", "profiles/slurm", "--latency-wait", "10"),
+    *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"),
+]
+"""How Snakemake runs a study on it, which has no accounting."""
+
 _SLURM_CONF = """
 ClusterName=test
 SlurmctldHost={node}(127.0.0.1)

@@ -13,6 +13,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--configfile", "config/tiny.yaml"]
+RULES = "".join(file.read_text() for file in sorted((ROOT / "rules").glob("*.smk"))).split("\nrule ")
+MODEL_RULES = {rule.partition(":")[0] for rule in RULES if re.search("^ +gpu=model_gpus,$", rule, re.MULTILINE)}
+"""The rules that ask a model."""
+ONE_THREAD = ["--set-threads", *(f"{rule}=1" for rule in sorted(MODEL_RULES))]
+"""For jobs of seconds, and for a node that claims more than the machine has. Tables tell how many threads a job had."""
 FOLDERS = ["rules", "workflow", "config", "profiles", "envs", "resources", "report"]
 FILES = ["Snakefile", "LICENSE", "CITATION.cff"]
 

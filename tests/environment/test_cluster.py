@@ -13,28 +13,16 @@ import pytest
 import yaml
 
 import one_node_slurm
-from projects import ROOT, TINY, Project
+from projects import MODEL_RULES, ONE_THREAD, ROOT, RULES, TINY, Project
 
 CLUSTERS = ["slurm", "generic"]
 PLUGINS = ["snakemake_executor_plugin_slurm", "snakemake_executor_plugin_cluster_generic"]
-# A node that claims more than the machine has, and jobs of seconds.
-HASTE = [
-    "--latency-wait",
-    "10",
-    "--set-threads",
-    "score_heads=1",
-    "answer_unablated=1",
-    "ablate_heads=1",
-    "measure_guard=1",
-    "measure_effects=1",
-    "label_heads=1",
+SLURM = [*one_node_slurm.OPTIONS, *ONE_THREAD, *TINY]
+GENERIC = [
+    *("--workflow-profile", "profiles/generic", "--latency-wait", "10", "--seconds-between-status-checks", "2"),
+    *ONE_THREAD,
+    *TINY,
 ]
-WITHOUT_ACCOUNTING = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
-SLURM = ["--workflow-profile", "profiles/slurm", *WITHOUT_ACCOUNTING, *HASTE, *TINY]
-GENERIC = ["--workflow-profile", "profiles/generic", "--seconds-between-status-checks", "2", *HASTE, *TINY]
-
-_RULES = "".join(file.read_text() for file in sorted((ROOT / "rules").glob("*.smk"))).split("\nrule ")
-MODEL_RULES = {rule.partition(":")[0] for rule in _RULES if re.search("^ +gpu=model_gpus,$", rule, re.MULTILINE)}
 
 SCORES = [f"results/tiny/scores/planted/plain/{length}/1-of-1.parquet" for length in (512, 640)]
 
@@ -114,7 +102,7 @@ def test_every_job_that_comes_again_has_twice_the_memory(profile):
         if "mem_mb" in jobs
     ]
     # What rules ask for goes before the default: those of models, by a function that doubles it too.
-    of_rules = set(re.findall(r"^ +mem_mb=(.*),$", "\n".join(_RULES), re.MULTILINE))
+    of_rules = set(re.findall(r"^ +mem_mb=(.*),$", "\n".join(RULES), re.MULTILINE))
     assert len(asked) == 2 and of_rules == {"model_mem_mb"}
     for expression in asked:
         first, second, third = (eval(expression, {"attempt": attempt}) for attempt in (1, 2, 3))

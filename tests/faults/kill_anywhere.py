@@ -28,7 +28,7 @@ import psutil
 import one_node_slurm
 import planted
 from planted_corpus import corpus
-from projects import ROOT, TINY, Project
+from projects import ONE_THREAD, ROOT, TINY, Project
 
 INSIDE = Path(__file__).with_name("inside")
 STUDY = Path("results", "tiny")
@@ -39,13 +39,6 @@ VICTIMS = (("snakemake",), ("job",), ("snakemake", "job"))
 KILLS, STUDIES, KILLS_ON_SLURM = 15, 2, 5
 _AT_ANY_TIME_S = 30
 """Kills at any time come so soon after a run has begun, at the latest."""
-_ASKING = ("score_heads", "answer_unablated", "ablate_heads", "measure_guard", "measure_effects", "label_heads")
-# A job on the pretended node claims no more than one of its processors, and tables tell how many a job had.
-_ONE_THREAD = ["--set-threads", *(f"{rule}=1" for rule in _ASKING)]
-_SLURM = [
-    *("--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue"),
-    *("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"),
-]
 
 
 @dataclass(frozen=True)
@@ -130,8 +123,8 @@ class Case:
 
     def command(self) -> list[str]:
         """What runs the study, before each kill and after it."""
-        how = _SLURM if self.slurm else ["--cores", "2"]
-        return [*how, *_ONE_THREAD, *(["--keep-going"] * self.keep_going), *TINY]
+        how = one_node_slurm.OPTIONS if self.slurm else ["--cores", "2"]
+        return [*how, *ONE_THREAD, *(["--keep-going"] * self.keep_going), *TINY]
 
     def kills(self, undisturbed: Undisturbed) -> list[Kill]:
         """Whom to kill, and when: every other kind of job, in the order of the workflow, and the rest at any time."""
@@ -199,7 +192,7 @@ def _carry_out(kill: Kill, project: Project, command: list[str]) -> dict | None:
     struck = [json.loads(file.read_text()) for file in watched.glob("struck-*.json")]
     assert struck or not kill.job, f"the moment did not come:\n{_said(project)}"
     # A job that alone is killed fails the run, but on SLURM, where it comes again.
-    alone = 0 if command[: len(_SLURM)] == _SLURM else 1
+    alone = 0 if "profiles/slurm" in command else 1
     expected = -signal.SIGKILL if "snakemake" in kill.victims else alone
     assert status == expected, f"Snakemake ended with {status}, not {expected} ({kill}):\n{_said(project)}"
     left = len(list(project.path(STUDY).rglob("*.partial")))
@@ -274,7 +267,7 @@ def _carry_out_case(case: Case, folder: Path) -> list[dict]:
         planted.save(model, corpus(ROOT))
     if not (made / "done").exists():
         shutil.rmtree(made, ignore_errors=True)
-        run(_new(made, model, case), ["--cores", "2", *_ONE_THREAD, *TINY])
+        run(_new(made, model, case), ["--cores", "2", *ONE_THREAD, *TINY])
         (made / "done").touch()
     undisturbed = Undisturbed(Project(made))
     begun = time.monotonic()
