@@ -58,14 +58,3 @@ def test_it_is_refused_before_it_is_asked(work, monkeypatch):
     model.register_forward_pre_hook(lambda *_: pytest.fail("it was asked"))
     with pytest.raises(StudyError, match="not measured exactly"):
         work(model, prompts())
-
-
-@pytest.mark.parametrize("answers", [[[3, 4], [3]], [[3], [4] * 9]])
-def test_facts_and_sums_are_as_long_as_the_longest_with_its_answer(answers, monkeypatch):
-    suffixes = [random_ids(5, seed=1), random_ids(3, seed=2)]
-    asked = AskedItems([*ITEMS.items, *ITEMS.items], PROSE[:60], 1, suffixes, answers)
-    runner = runner_of(llama())
-    lengths = []
-    monkeypatch.setattr(Runner, "require_measurable", lambda _runner, *both: lengths.append(both))
-    ask_items(runner, asked, 1, head_sets(), ["m"], [1], HOW)
-    assert lengths == [(60, 60 + 5 + max(runner.decoding.max_new_tokens, *map(len, answers)))]
