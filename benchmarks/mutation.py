@@ -57,7 +57,10 @@ TESTS = [
 ]
 """Where tests are that may notice it, all in this process."""
 PER_AREA, SEED = 150, 1
-SECONDS = 120  # of computing, for the tests of a mutant; those chosen take far less
+REACHING_S, OTHERS_S, LONG_S = 20, 10, 5
+"""How long the tests may take that reach a mutant's line, and those beside them in their files; and from when on a test
+takes long."""
+LIMIT_S = 240  # of computing, for the tests of a mutant, which take far less where nothing is changed
 WORKERS = os.cpu_count() or 1
 
 OPPOSITE: dict[type, type] = {
@@ -230,10 +233,9 @@ def reach() -> tuple[dict[str, dict[int, list[str]]], dict[str, float]]:
     data = CoverageData(str(KEPT / "coverage"))
     data.read()
     mutated = {str(file) for patterns in AREAS.values() for pattern in patterns for file in PACKAGE.glob(pattern)}
-    names = {test: test for test in durations}  # one text of each, however many lines it reaches
     lines = {
         file: {
-            line: sorted({names[test] for context in contexts if (test := context.partition("|")[0]) in names})
+            line: sorted({context.partition("|")[0] for context in contexts} & durations.keys())
             for line, contexts in data.contexts_by_lineno(file).items()
         }
         for file in mutated.intersection(data.measured_files())
@@ -241,22 +243,25 @@ def reach() -> tuple[dict[str, dict[int, list[str]]], dict[str, float]]:
     return lines, durations
 
 
-def tests_of(mutant: Mutant, lines: dict, durations: dict[str, float]) -> tuple[list[str], list[str]]:
-    """The tests that reach a mutant's line, then others of their files, which may look at what the first of them made
-    for all; and those of files in which one test takes long, perhaps for what it makes for the others."""
+def tests_of(mutant: Mutant, lines: dict, durations: dict[str, float]) -> list[str]:
+    """The tests that reach a mutant's line, and others of their files, which may look at what the first of them made
+    for all: file by file, as what the tests of one share is made anew after those of another.
+
+    Files in which one test takes long, perhaps for what it makes for the others, come last, and leave the others their
+    time.
+    """
     longest: dict[str, float] = {}
     for test, seconds in durations.items():
         longest[_file(test)] = max(seconds, longest.get(_file(test), 0))
-    every = lines.get(str(PACKAGE / mutant.file), {}).get(mutant.line, [])
-    found = []
-    for slow in (False, True):
-        reaching = [test for test in every if (longest[_file(test)] > SECONDS / 24) == slow]
-        files = {_file(test) for test in reaching}
-        others = [test for test in durations if _file(test) in files and test not in set(reaching)]
-        chosen = [*_quickest(reaching, durations, SECONDS / 6), *_quickest(others, durations, SECONDS / 12)]
-        # File by file, as what the tests of one share is made anew after those of another.
-        found.append(sorted(chosen, key=lambda test: (longest[_file(test)], _file(test))))
-    return found[0], found[1]
+    reaching = lines.get(str(PACKAGE / mutant.file), {}).get(mutant.line, [])
+    files = {_file(test) for test in reaching}
+    others = [test for test in durations if _file(test) in files and test not in set(reaching)]
+    chosen = []
+    for tests, seconds in ((reaching, REACHING_S), (others, OTHERS_S)):
+        for long in (False, True):
+            these = [test for test in tests if (longest[_file(test)] > LONG_S) == long]
+            chosen += _quickest(these, durations, seconds)
+    return sorted(chosen, key=lambda test: (longest[_file(test)], _file(test)))
 
 
 def _file(test: str) -> str:
@@ -308,10 +313,10 @@ def outcome(mutant: Mutant, tests: list[str]) -> str:
     """What comes of a mutant: killed, by the clock too; survived; or reached by no test."""
     while tests:
         found, failed = _outcome(mutant, tests)
-        if found != "killed" or _pass_unchanged((failed,) if failed else tuple(tests)):
+        if found == "survived" or _pass_unchanged((failed,) if failed else tuple(tests)):
             return found
         if not failed:
-            sys.exit(f"{mutant.name}: its tests do not run as they are; delete {KEPT} and try again.")
+            sys.exit(f"{mutant.name}: its tests do not end well as they are; delete {KEPT} and try again.")
         # It fails alone, whatever is changed, so that it says nothing.
         tests = [test for test in tests if test != failed]
     return "reached by no test"
@@ -334,7 +339,7 @@ def _outcome(mutant: Mutant | None, tests: list[str]) -> tuple[str, str]:
         os._exit(status)
     os.close(writing)
     # A mutant that computes for ever is ended by its limit, one that waits for ever here, beside other work or not.
-    end, found = time.monotonic() + 10 * SECONDS, "killed by the clock"
+    end, found = time.monotonic() + 10 * LIMIT_S, "killed by the clock"
     while time.monotonic() < end:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
@@ -368,7 +373,7 @@ def _run(mutant: Mutant | None, tests: list[str], writing: int) -> int:
     import pytest
 
     os.setpgrp()
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
+    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 5))
     with Path(os.devnull).open("r+b") as nowhere:
         for stream in (0, 1, 2):
             os.dup2(nowhere.fileno(), stream)
@@ -411,10 +416,7 @@ def measure(
     def of(mutant: Mutant) -> tuple[Mutant, str]:
         if last is not None and (mutant.name, mutant.line) not in last:
             return mutant, "killed"
-        first, slow = tests_of(mutant, lines, durations)
-        found = outcome(mutant, first)
-        if "killed" not in found and slow:
-            found = outcome(mutant, slow)
+        found = outcome(mutant, tests_of(mutant, lines, durations))
         print(f"  {found}: {mutant.file}:{mutant.line} {mutant.before} → {mutant.after}", file=sys.stderr, flush=True)
         return mutant, found
 
